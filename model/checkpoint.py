@@ -1,0 +1,147 @@
+"""The integer checkpoint: an .npz of int8 arrays under PyTorch's state_dict names.
+
+``conv1.weight`` (O, 1, 5, 5), ``conv1.bias`` (O,), ``conv2.weight`` (P, O, 5, 5), ``conv2.bias`` (P,),
+``fc1.weight`` (F, 16 P), ``fc1.bias`` (F,) and so on to ``fc4``; every code is Q2.6. The shipped one is
+20-50-500-10. Nothing is ever unpickled, and an archive is refused by its size before it is unpacked.
+"""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+from .files import replacing
+from .shape import MAX_FC_LAYERS, LeNetShape
+
+__all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+SHIPPED = Path(__file__).parent / "checkpoints" / "lenet.npz"
+MAX_BYTES = 64 << 20  # unpacked; the largest shape allowed is far below
+QUANTIZE_HINT = "quantize it first: fivebyfive quantize MODEL.pt --out F.npz"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained, quantized network: its shape and its int8 arrays by name, in state_dict order.
+
+    Raises ValueError unless every array of the shape is there with that shape and dtype int8, and no other.
+    """
+
+    shape: LeNetShape
+    arrays: dict[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        expected = self.shape.arrays
+        if list(self.arrays) != list(expected):
+            raise ValueError(f"arrays must be {', '.join(expected)}, in this order")
+        for name, array in self.arrays.items():
+            if array.dtype != np.int8 or array.shape != expected[name]:
+                raise ValueError(f"{name} must be int8 {expected[name]}, not {array.dtype} {array.shape}")
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Checkpoint":
+        """The checkpoint of arrays in any order; the shape is read off them. Raises ValueError as `Checkpoint`."""
+        shape = infer_shape({name: array.shape for name, array in arrays.items()})
+        for name in arrays:
+            if name not in shape.arrays:
+                raise ValueError(f"array {name} does not belong to a LeNet; remove it")
+        return cls(shape, {name: arrays[name] for name in shape.arrays})
+
+    @classmethod
+    def random(cls, shape: LeNetShape, seed: int) -> "Checkpoint":
+        """Codes drawn evenly over the whole int8 range: nearly every sum of such a network wraps."""
+        rng = np.random.default_rng(seed)
+        arrays = {n: rng.integers(-128, 128, s, dtype=np.int8) for n, s in shape.arrays.items()}
+        return cls(shape, arrays)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and codes: the same for the same network, however it was packed."""
+        digest = sha256()
+        for name, array in self.arrays.items():
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
+    """The shape of the network whose arrays have these names and shapes.
+
+    Raises ValueError with one line where an array is missing or does not fit the others.
+    """
+    layers = ["conv1", "conv2", "fc1"]
+    layers += [f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays]
+    for layer in layers:
+        for name, dimensions in ((f"{layer}.weight", 4 if layer.startswith("conv") else 2), (f"{layer}.bias", 1)):
+            if name not in arrays:
+                raise ValueError(f"array {name} is missing")
+            if len(arrays[name]) != dimensions:
+                raise ValueError(f"{name} must have {dimensions} dimensions, not shape {arrays[name]}")
+    widths = [arrays[f"{layer}.weight"][0] for layer in layers]
+    shape = LeNetShape(widths[0], widths[1], tuple(widths[2:]))
+    for name, expected in shape.arrays.items():
+        if name not in arrays:
+            raise ValueError(f"array {name} is missing")
+        if arrays[name] != expected:
+            raise ValueError(f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)")
+    return shape
+
+
+def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
+    """Read an integer checkpoint. Raises UserError, one line, for anything that is not one."""
+    path = Path(path)
+    arrays = _read_arrays(path)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            raise UserError(f"{path}: {name} is {array.dtype}, a float network; {QUANTIZE_HINT}")
+        if array.dtype != np.int8:
+            raise UserError(f"{path}: {name} must be int8 (Q2.6 codes), not {array.dtype}")
+    try:
+        return Checkpoint.from_arrays(arrays)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
+    """Write an integer checkpoint; ``path`` is the old file or the whole new one, never half of it."""
+    with replacing(Path(path)) as file:
+        np.savez(file, **checkpoint.arrays)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an .npz, unpacked only when its declared size is sane. Raises UserError."""
+    try:
+        head = path.open("rb").read(4)
+    except OSError as error:
+        raise UserError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    if path.suffix in (".pt", ".pth", ".safetensors"):
+        raise UserError(f"{path} is a PyTorch state_dict, not an integer checkpoint; {QUANTIZE_HINT}")
+    if head[:2] != b"PK":
+        raise UserError(f"{path} is not an .npz file; make one with: fivebyfive train --out F.npz")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > MAX_BYTES:
+            raise UserError(f"{path} unpacks to {size} bytes; a checkpoint has at most {MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: _entry(path, archive, name) for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged or truncated ({error}); get it again") from error
+
+
+def _entry(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        array = archive[name]
+    except ValueError as error:
+        if "pickle" in str(error).lower():
+            raise UserError(f"{path}: {name} holds Python objects, which are never loaded; store int8 codes") from error
+        raise UserError(f"{path} is damaged or truncated ({name}: {error}); get it again") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}")
+    return array
+
+

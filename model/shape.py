@@ -1,0 +1,109 @@
+"""What a LeNet looks like: widths are data, everything else follows from them."""
+
+from dataclasses import dataclass
+
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "LeNetShape"]
+
+IMAGE = 28  # rows and columns of the input
+KERNEL = 5  # rows and columns of a convolution kernel
+CONV_WORD = KERNEL * KERNEL  # bytes of a conv weight word: one kernel, or 25 biases
+FC_WORD = 20  # bytes of a fully-connected weight word, and activations of an activation word
+
+MAX_CHANNELS = 256
+MAX_WIDTH = 4096
+MAX_CLASSES = 64
+MAX_FC_LAYERS = 4
+
+
+@dataclass(frozen=True)
+class LeNetShape:
+    """Widths of conv1-pool-ReLU, conv2-pool-ReLU and one to four fully-connected layers.
+
+    ``fc`` are the output widths of the fully-connected layers; the last is the number of classes.
+    """
+
+    conv1: int
+    conv2: int
+    fc: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name, width, limit in (("conv1", self.conv1, MAX_CHANNELS), ("conv2", self.conv2, MAX_CHANNELS)):
+            if not 1 <= width <= limit:
+                raise ValueError(f"{name} must have 1 to {limit} channels, not {width}")
+        if not 1 <= len(self.fc) <= MAX_FC_LAYERS:
+            raise ValueError(f"there must be 1 to {MAX_FC_LAYERS} fully-connected layers, not {len(self.fc)}")
+        for index, width in enumerate(self.fc[:-1], 1):
+            if not 1 <= width <= MAX_WIDTH:
+                raise ValueError(f"fc{index} must have 1 to {MAX_WIDTH} outputs, not {width}")
+        if not 1 <= self.fc[-1] <= MAX_CLASSES:
+            raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, not {self.fc[-1]}")
+
+    @property
+    def conv1_out(self) -> int:
+        """Rows and columns of a conv1 feature map before pooling: 24."""
+        return IMAGE - KERNEL + 1
+
+    @property
+    def pool1_out(self) -> int:
+        """Rows and columns of a conv1 feature map after pooling: 12."""
+        return self.conv1_out // 2
+
+    @property
+    def conv2_out(self) -> int:
+        """Rows and columns of a conv2 feature map before pooling: 8."""
+        return self.pool1_out - KERNEL + 1
+
+    @property
+    def pool2_out(self) -> int:
+        """Rows and columns of a conv2 feature map after pooling: 4."""
+        return self.conv2_out // 2
+
+    @property
+    def fc_inputs(self) -> tuple[int, ...]:
+        """Input width of each fully-connected layer."""
+        return (self.conv2 * self.pool2_out**2, *self.fc[:-1])
+
+    @property
+    def classes(self) -> int:
+        return self.fc[-1]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layer names in order: conv1, conv2, fc1, ..."""
+        return ("conv1", "conv2", *(f"fc{i}" for i in range(1, len(self.fc) + 1)))
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of a checkpoint's arrays, in state_dict order."""
+        weights: dict[str, tuple[int, ...]] = {
+            "conv1": (self.conv1, 1, KERNEL, KERNEL),
+            "conv2": (self.conv2, self.conv1, KERNEL, KERNEL),
+        }
+        for i, (outputs, inputs) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1):
+            weights[f"fc{i}"] = (outputs, inputs)
+        arrays: dict[str, tuple[int, ...]] = {}
+        for layer, shape in weights.items():
+            arrays[f"{layer}.weight"] = shape
+            arrays[f"{layer}.bias"] = shape[:1]
+        return arrays
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each layer's output for one image, after pooling and ReLU where there are any."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "conv1": (self.conv1, self.pool1_out, self.pool1_out),
+            "conv2": (self.conv2, self.pool2_out, self.pool2_out),
+        }
+        return shapes | {f"fc{i}": (width,) for i, width in enumerate(self.fc, 1)}
+
+    @property
+    def macs(self) -> dict[str, int]:
+        """Multiply-accumulates of one image, by layer."""
+        macs = {
+            "conv1": self.conv1_out**2 * self.conv1 * CONV_WORD,
+            "conv2": self.conv2_out**2 * self.conv2 * self.conv1 * CONV_WORD,
+        }
+        return macs | {f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)}
+
+    def __str__(self) -> str:
+        return "-".join(str(width) for width in (self.conv1, self.conv2, *self.fc))
