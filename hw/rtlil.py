@@ -1,0 +1,216 @@
+"""Edits on Amaranth's RTLIL text before Yosys turns it into Verilog: what makes the Verilog short and readable.
+
+The text is Amaranth's own, one statement a line; only that dialect is read here. Each step takes and returns modules:
+
+    parse -> merge_equal -> rename_modules -> name_next_states -> plain_names -> order_ports -> take_memories
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+__all__ = ["Memory", "Module", "Port", "parse", "port_list", "prepare", "unparse"]
+
+FILE_WORDS = 64  # a memory with more words than this has its contents in a file
+FILE_ATTRIBUTE = "init_file"  # a memory with this attribute (any value) has a file even where all words are zero
+
+_CELL = re.compile(r"^  cell (\S+) (\S+)\n(.*?)^  end\n", re.M | re.S)
+_WIRE = re.compile(r"^  wire width (\d+) (?:(input|output) (\d+) +)?(signed )?(\S+)$", re.M)
+_MEMORY = re.compile(r"^((?:  attribute .*\n)*)  memory width (\d+) size (\d+) (\S+)\n", re.M)
+_NAME = re.compile(r'\\[^\s"]+')
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a module: ``direction`` is "input" or "output", ``width`` in bits."""
+
+    name: str
+    direction: str
+    width: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """One RTLIL module: its identifier with the leading backslash, the attribute lines before it, its body."""
+
+    name: str
+    attributes: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a memory of a Verilog module holds at the start; ``words`` are empty where all are zero.
+
+    ``file`` is the name of its .mem file, None where the words are all zero and few.
+    """
+
+    module: str
+    name: str
+    width: int
+    depth: int
+    words: tuple[int, ...]
+    file: str | None
+
+    @property
+    def text(self) -> str:
+        """The .mem file: a word a line, hexadecimal, lowest address first."""
+        digits = (self.width + 3) // 4
+        words = self.words or (0,) * self.depth
+        return "".join(f"{word:0{digits}x}\n" for word in words)
+
+
+def prepare(text: str) -> tuple[list[Module], list[Memory]]:
+    """All steps: Amaranth's RTLIL to the modules that Yosys reads, and the memory contents taken out of them."""
+    modules = rename_modules(merge_equal(parse(text)))
+    modules = [order_ports(plain_names(name_next_states(module))) for module in modules]
+    memories: list[Memory] = []
+    result = []
+    for module in modules:
+        module, taken = take_memories(module)
+        result.append(module)
+        memories += taken
+    return result, memories
+
+
+def parse(text: str) -> list[Module]:
+    """Modules in the order of the text, the top first."""
+    found = re.findall(r"^((?:attribute .*\n)*)module (\S+)\n(.*?)^end\n", text, re.M | re.S)
+    return [Module(name, attributes, body) for attributes, name, body in found]
+
+
+def unparse(modules: list[Module]) -> str:
+    return "".join(f"{m.attributes}module {m.name}\n{m.body}end\n\n" for m in modules)
+
+
+def merge_equal(modules: list[Module]) -> list[Module]:
+    """Modules that differ in name only become one, the first; repeated, since their users may become equal then."""
+    while True:
+        first: dict[tuple[str, str], str] = {}
+        same = {m.name: first.setdefault((m.attributes, m.body), m.name) for m in modules}
+        if all(name == kept for name, kept in same.items()):
+            return modules
+        modules = [_retarget(m, same) for m in modules if same[m.name] == m.name]
+
+
+def rename_modules(modules: list[Module]) -> list[Module]:
+    """``lenet.conv.array`` becomes ``lenet_conv_array``; a number at the end goes where several share the module."""
+    uses = [cell for module in modules for cell, _, _ in _CELL.findall(module.body)]
+    names: dict[str, str] = {}
+    for module in modules:
+        name = _sane(module.name)
+        if uses.count(module.name) > 1:
+            name = name.rstrip("0123456789_") or name
+        names[module.name] = _unused(name, names.values())
+    return [replace(_retarget(m, names), name=names[m.name]) for m in modules]
+
+
+def name_next_states(module: Module) -> Module:
+    """The unnamed input of the flip-flop of ``state`` gets the name ``state_next``."""
+    widths = {name: width for width, _, _, _, name in _WIRE.findall(module.body)}
+    renamed: dict[str, str] = {}
+    for kind, _, body in _CELL.findall(module.body):
+        if kind == "$dff":
+            connections = dict(re.findall(r"^    connect \\(\w+) (\S+)(?: \[\d+:0\]| \[0\])?$", body, re.M))
+            d, q = connections.get("D", ""), connections.get("Q", "")
+            if d.startswith("$") and q.startswith("\\") and widths.get(d) == widths.get(q) and d not in renamed:
+                renamed[d] = _unused(f"{q}_next", (*widths, *renamed.values()))
+    return replace(module, body=re.sub(r"\$\d+(?=\s)", lambda m: renamed.get(m[0], m[0]), module.body))
+
+
+def plain_names(module: Module) -> Module:
+    """``payload.a``, ``word[3]`` and ``x$16`` become ``payload_a``, ``word_3`` and ``x_16``: no escapes in Verilog."""
+    wires = [wire[4] for wire in _WIRE.findall(module.body)]
+    cells = [name for _, name, _ in _CELL.findall(module.body)]
+    memories = [memory[3] for memory in _MEMORY.findall(module.body)]
+    declared = [name for name in (*wires, *cells, *memories) if name.startswith("\\")]
+    names = {name: name for name in declared if _sane(name) == name}
+    for name in declared:
+        if name not in names:
+            names[name] = _unused(_sane(name), names.values())
+    lines = module.body.splitlines(keepends=True)
+    return replace(module, body="".join(_rename_line(line, names) for line in lines))
+
+
+def order_ports(module: Module) -> Module:
+    """Clock and reset first, then one interface after the other."""
+    ports = [(name, int(number)) for _, direction, number, _, name in _WIRE.findall(module.body) if direction]
+    ports.sort(key=lambda port: port[1])
+    groups = ["\\clk", "\\rst", *(name.split("__")[0] for name, _ in ports)]
+    ports.sort(key=lambda port: groups.index(port[0].split("__")[0]))
+    numbers = {name: index for index, (name, _) in enumerate(ports, 1)}
+
+    def number(match: re.Match[str]) -> str:
+        _, direction, _, signed, name = match.groups()
+        if not direction:
+            return match[0]
+        return f"  wire width {match[1]} {direction} {numbers[name]} {signed or ''}{name}"
+
+    return replace(module, body=_WIRE.sub(number, module.body))
+
+
+def port_list(module: Module) -> list[Port]:
+    """Ports in the order of the Verilog module."""
+    found = [w for w in _WIRE.findall(module.body) if w[1]]
+    found.sort(key=lambda w: int(w[2]))
+    return [Port(name[1:], direction, int(width), bool(signed)) for width, direction, _, signed, name in found]
+
+
+def take_memories(module: Module) -> tuple[Module, list[Memory]]:
+    """Take the contents of memories out of the module; few words that are not all zero stay in it."""
+    memories: list[Memory] = []
+    contents = {}
+    body = module.body
+    for cell in _CELL.finditer(module.body):
+        if cell[1].startswith("$meminit"):
+            identifier = re.search(r'parameter \\MEMID "\\(\\[^"]+)"', cell[3])[1]  # a doubled backslash
+            contents[identifier] = (cell[0], re.search(r"connect \\DATA \d+'([01]*)", cell[3])[1])
+    for attributes, width, depth, name in _MEMORY.findall(module.body):
+        cell, bits = contents.get(name, ("", ""))
+        words = _words(bits, int(width)) if "1" in bits else ()
+        wants_file = f"\\{FILE_ATTRIBUTE} " in attributes
+        if words and int(depth) <= FILE_WORDS and not wants_file:
+            continue
+        file = f"{module.name[1:]}_{name[1:]}.mem" if words or wants_file else None
+        memories.append(Memory(module.name[1:], name[1:], int(width), int(depth), words, file))
+        body = body.replace(cell, "")
+    body = re.sub(rf"^  attribute \\{FILE_ATTRIBUTE} .*\n", "", body, flags=re.M)
+    return replace(module, body=body), memories
+
+
+def _words(bits: str, width: int) -> tuple[int, ...]:
+    return tuple(int(bits[end - width : end], 2) for end in range(len(bits), 0, -width))
+
+
+def _retarget(module: Module, names: dict[str, str]) -> Module:
+    """``module`` with the types of its cells renamed."""
+
+    def rename(match: re.Match[str]) -> str:
+        return f"  cell {names.get(match[1], match[1])} "
+
+    return replace(module, body=re.sub(r"^  cell (\S+) ", rename, module.body, flags=re.M))
+
+
+def _rename_line(line: str, names: dict[str, str]) -> str:
+    """``line`` with the module's own names replaced; a cell's type, though it looks like one, is another's name."""
+    if line.startswith("    connect \\DATA ") and "'" in line:
+        return line  # megabytes of constant
+    if line.startswith("    parameter \\MEMID"):
+        return re.sub(r'"\\(\\[^"]+)"', lambda m: f'"\\{names.get(m[1], m[1])}"', line)
+    if line.startswith("  cell "):
+        _, kind, name = line.split()
+        return f"  cell {kind} {names.get(name, name)}\n"
+    return _NAME.sub(lambda m: names.get(m[0], m[0]), line)
+
+
+def _sane(name: str) -> str:
+    """A name, with its leading backslash, that Verilog needs no escape for."""
+    return "\\" + (re.sub(r"[^A-Za-z0-9_]+", "_", name[1:]).rstrip("_") or "_")
+
+
+def _unused(name: str, taken: "object") -> str:
+    taken = set(taken)
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate

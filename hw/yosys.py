@@ -1,0 +1,57 @@
+"""Yosys in a child process.
+
+pyosys prints its banner and log on standard output, ends the process on an error, and keeps global state: none of
+that may happen in the process that prints a command's JSON.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["YosysError", "run_yosys"]
+
+ERROR_LINES = 8  # of the log, in the message of a failure
+
+
+class YosysError(RuntimeError):
+    """Yosys refused a script; the message ends with the last lines of its log."""
+
+
+def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) -> str:
+    """Run Yosys commands, one pass each, with ``folder`` as working directory; the log, stdout and stderr together.
+
+    File names in the commands are relative to ``folder``, so that no absolute path reaches what Yosys writes.
+    Raises YosysError where a pass fails or ``timeout_s`` seconds pass.
+    """
+    # -P: this file's folder must not become an import path, its modules have everyday names.
+    command = [sys.executable, "-P", str(Path(__file__).resolve())]
+    try:
+        done = subprocess.run(
+            command,
+            input="\n".join(commands),
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise YosysError(f"Yosys did not end within {timeout_s:g} s at: {'; '.join(commands)}") from error
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        raise YosysError("Yosys failed:\n" + "\n".join(lines[-ERROR_LINES:]))
+    return done.stdout
+
+
+def _child() -> None:
+    from pyosys import libyosys
+
+    design = libyosys.Design()
+    for command in sys.stdin.read().splitlines():
+        libyosys.run_pass(command, design)
+
+
+if __name__ == "__main__":
+    _child()

@@ -1,0 +1,67 @@
+"""How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
+
+from dataclasses import dataclass
+
+from .shape import CONV_WORD, FC_WORD, LeNetShape
+
+__all__ = ["Config"]
+
+FETCH_MARGIN = 4  # cycles a sweep must outlast the fetch of the next kernels: memory latency, capture, hand-over
+CONV2_WINDOWS = 64  # windows of the smallest sweep: an 8 x 8 output map
+POOL2_CELLS = 16  # values of a conv2 channel after pooling
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the accelerator.
+
+    ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
+    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers.
+    ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
+
+    Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
+    so O is at most 60, 28 and 12 for W = 1, 2 and 4.
+    """
+
+    windows: int = 1
+    outputs: int = 1
+    fc_rows: int = 1
+
+    def __post_init__(self) -> None:
+        if self.windows not in (1, 2, 4):
+            raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
+        limit = CONV2_WINDOWS // self.windows - FETCH_MARGIN
+        if not 1 <= self.outputs <= limit:
+            raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
+        if not 1 <= self.fc_rows <= 25:
+            raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
+
+    @property
+    def conv_multipliers(self) -> int:
+        return CONV_WORD * self.windows * self.outputs
+
+    @property
+    def fc_multipliers(self) -> int:
+        return FC_WORD * self.fc_rows
+
+    @property
+    def multipliers(self) -> int:
+        """8-bit multipliers of the whole machine."""
+        return self.conv_multipliers + self.fc_multipliers
+
+    def groups(self, channels: int) -> list[range]:
+        """Output channels that are computed together, in order; the last group may be short."""
+        return [range(first, min(first + self.outputs, channels)) for first in range(0, channels, self.outputs)]
+
+    def fc1_order(self, shape: LeNetShape) -> list[int]:
+        """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.
+
+        Channels of a group finish a pool cell together; so activation words fill up densely at any size. For one
+        output channel at a time it is PyTorch's own order.
+        """
+        return [
+            channel * POOL2_CELLS + cell
+            for group in self.groups(shape.conv2)
+            for cell in range(POOL2_CELLS)
+            for channel in group
+        ]
