@@ -1,22 +1,31 @@
-"""Edits on Amaranth's RTLIL text before Yosys turns it into Verilog: what makes the Verilog short and readable.
+"""Edits on Amaranth's RTLIL before Yosys turns it into Verilog: what makes the Verilog short and readable.
 
-The text is Amaranth's own, one statement a line; only that dialect is read here. Each step takes and returns modules:
+The text is Amaranth's own, one statement a line; only that dialect is read here. Each step takes and returns
+modules:
 
-    parse -> merge_equal -> rename_modules -> name_next_states -> plain_names -> order_ports -> take_memories
+    parse -> merge_equal -> rename_modules -> drop_unread -> name_next_states -> plain_names -> order_ports
+          -> take_memories
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 __all__ = ["Memory", "Module", "Port", "parse", "port_list", "prepare", "unparse"]
 
 FILE_WORDS = 64  # a memory with more words than this has its contents in a file
-FILE_ATTRIBUTE = "init_file"  # a memory with this attribute (any value) has a file even where all words are zero
+FILE_ATTRIBUTE = "init_file"  # a memory with this attribute, of any value, has a file in any case
 
 _CELL = re.compile(r"^  cell (\S+) (\S+)\n(.*?)^  end\n", re.M | re.S)
 _WIRE = re.compile(r"^  wire width (\d+) (?:(input|output) (\d+) +)?(signed )?(\S+)$", re.M)
 _MEMORY = re.compile(r"^((?:  attribute .*\n)*)  memory width (\d+) size (\d+) (\S+)\n", re.M)
 _NAME = re.compile(r'\\[^\s"]+')
+_STATEMENT = re.compile(
+    r"(?:^  attribute .*\n)*(?:^  (?:cell|process) .*\n(?:    .*\n)*  end\n|^ *(?:wire|memory|connect) .*\n)",
+    re.M,
+)
+_SIGNAL = re.compile(r'(?:\\[^\s"]+|\$\d+)')
+_OUTPUTS = ("Y", "Q", "DATA")  # of Yosys's own cells; $memwr and its kin have none and are always kept
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Module:
-    """One RTLIL module: its identifier with the leading backslash, the attribute lines before it, its body."""
+    """One RTLIL module: its name with the leading backslash, the attribute lines before it, its body."""
 
     name: str
     attributes: str
@@ -61,9 +70,9 @@ class Memory:
 
 
 def prepare(text: str) -> tuple[list[Module], list[Memory]]:
-    """All steps: Amaranth's RTLIL to the modules that Yosys reads, and the memory contents taken out of them."""
+    """All steps: Amaranth's RTLIL to modules for Yosys to read, and the memory contents taken out of them."""
     modules = rename_modules(merge_equal(parse(text)))
-    modules = [order_ports(plain_names(name_next_states(module))) for module in modules]
+    modules = [order_ports(plain_names(name_next_states(drop_unread(module)))) for module in modules]
     memories: list[Memory] = []
     result = []
     for module in modules:
@@ -75,7 +84,7 @@ def prepare(text: str) -> tuple[list[Module], list[Memory]]:
 
 def parse(text: str) -> list[Module]:
     """Modules in the order of the text, the top first."""
-    found = re.findall(r"^((?:attribute .*\n)*)module (\S+)\n(.*?)^end\n", text, re.M | re.S)
+    found = re.findall(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end\n", text, re.M | re.S)
     return [Module(name, attributes, body) for attributes, name, body in found]
 
 
@@ -84,7 +93,7 @@ def unparse(modules: list[Module]) -> str:
 
 
 def merge_equal(modules: list[Module]) -> list[Module]:
-    """Modules that differ in name only become one, the first; repeated, since their users may become equal then."""
+    """Modules that differ in name only become one, the first; again, as their users may be equal then."""
     while True:
         first: dict[tuple[str, str], str] = {}
         same = {m.name: first.setdefault((m.attributes, m.body), m.name) for m in modules}
@@ -94,7 +103,7 @@ def merge_equal(modules: list[Module]) -> list[Module]:
 
 
 def rename_modules(modules: list[Module]) -> list[Module]:
-    """``lenet.conv.array`` becomes ``lenet_conv_array``; a number at the end goes where several share the module."""
+    """``lenet.conv.array`` becomes ``lenet_conv_array``; a module used twice loses a number at the end."""
     uses = [cell for module in modules for cell, _, _ in _CELL.findall(module.body)]
     names: dict[str, str] = {}
     for module in modules:
@@ -105,6 +114,47 @@ def rename_modules(modules: list[Module]) -> list[Module]:
     return [replace(_retarget(m, names), name=names[m.name]) for m in modules]
 
 
+def drop_unread(module: Module) -> Module:
+    """Drop what nothing reads: Amaranth leaves a second name for each field of a structure and cell port.
+
+    Yosys would do it, but its "clean" passes over modules that still have processes.
+    """
+    statements = _STATEMENT.findall(module.body)
+    parts = [_defines_and_reads(statement) for statement in statements]
+    live = {w[4] for w in _WIRE.findall(module.body) if w[1]}
+    kept: set[int] = set()
+    while True:
+        needed = (i for i, (defined, _) in enumerate(parts) if defined is None or defined & live)
+        found = set(needed) - kept
+        if not found:
+            break
+        kept |= found
+        live |= set().union(*(parts[i][1] | (parts[i][0] or set()) for i in found))
+    wires = {i: _WIRE.search(s)[5] for i, s in enumerate(statements) if _WIRE.search(s)}
+    body = "".join(s for i, s in enumerate(statements) if (wires[i] in live if i in wires else i in kept))
+    return replace(module, body=body)
+
+
+def _defines_and_reads(statement: str) -> tuple[set[str] | None, set[str]]:
+    """Signals that a statement drives, None where it must stay in any case, and those that it reads."""
+    head = re.search(r"^ *(wire|memory|connect|cell|process) (\S+)", statement, re.M)
+    if head[1] == "wire":
+        return set(), set()
+    if head[1] == "memory":
+        return None, set()
+    if head[1] == "connect":
+        return {head[2]}, set(_SIGNAL.findall(statement)[1:])
+    if head[1] == "process":
+        defined = set(re.findall(r"^ +assign (\S+)", statement, re.M))
+        return defined, set(_SIGNAL.findall(statement.partition("\n")[2]))
+    pure = head[2].startswith("$") and not head[2].startswith(("$memwr", "$meminit", "$print", "$check"))
+    outputs: set[str] = set()
+    reads: set[str] = set()
+    for port, value in re.findall(r"^    connect \\(\w+) (.*)$", statement, re.M):
+        (outputs if pure and port in _OUTPUTS else reads).update(_SIGNAL.findall(value))
+    return outputs or None, reads
+
+
 def name_next_states(module: Module) -> Module:
     """The unnamed input of the flip-flop of ``state`` gets the name ``state_next``."""
     widths = {name: width for width, _, _, _, name in _WIRE.findall(module.body)}
@@ -113,13 +163,14 @@ def name_next_states(module: Module) -> Module:
         if kind == "$dff":
             connections = dict(re.findall(r"^    connect \\(\w+) (\S+)(?: \[\d+:0\]| \[0\])?$", body, re.M))
             d, q = connections.get("D", ""), connections.get("Q", "")
-            if d.startswith("$") and q.startswith("\\") and widths.get(d) == widths.get(q) and d not in renamed:
+            named = d.startswith("$") and q.startswith("\\") and widths.get(d) == widths.get(q)
+            if named and d not in renamed:
                 renamed[d] = _unused(f"{q}_next", (*widths, *renamed.values()))
     return replace(module, body=re.sub(r"\$\d+(?=\s)", lambda m: renamed.get(m[0], m[0]), module.body))
 
 
 def plain_names(module: Module) -> Module:
-    """``payload.a``, ``word[3]`` and ``x$16`` become ``payload_a``, ``word_3`` and ``x_16``: no escapes in Verilog."""
+    """``payload.a``, ``word[3]`` and ``x$16`` become ``payload_a``, ``word_3`` and ``x_16``: no escapes."""
     wires = [wire[4] for wire in _WIRE.findall(module.body)]
     cells = [name for _, name, _ in _CELL.findall(module.body)]
     memories = [memory[3] for memory in _MEMORY.findall(module.body)]
@@ -151,9 +202,9 @@ def order_ports(module: Module) -> Module:
 
 def port_list(module: Module) -> list[Port]:
     """Ports in the order of the Verilog module."""
-    found = [w for w in _WIRE.findall(module.body) if w[1]]
-    found.sort(key=lambda w: int(w[2]))
-    return [Port(name[1:], direction, int(width), bool(signed)) for width, direction, _, signed, name in found]
+    found = [wire for wire in _WIRE.findall(module.body) if wire[1]]
+    found.sort(key=lambda wire: int(wire[2]))
+    return [Port(name[1:], flow, int(width), bool(signed)) for width, flow, _, signed, name in found]
 
 
 def take_memories(module: Module) -> tuple[Module, list[Memory]]:
@@ -192,7 +243,7 @@ def _retarget(module: Module, names: dict[str, str]) -> Module:
 
 
 def _rename_line(line: str, names: dict[str, str]) -> str:
-    """``line`` with the module's own names replaced; a cell's type, though it looks like one, is another's name."""
+    """``line`` with the module's own names replaced; a cell's type looks like one but is another module's."""
     if line.startswith("    connect \\DATA ") and "'" in line:
         return line  # megabytes of constant
     if line.startswith("    parameter \\MEMID"):
@@ -208,7 +259,7 @@ def _sane(name: str) -> str:
     return "\\" + (re.sub(r"[^A-Za-z0-9_]+", "_", name[1:]).rstrip("_") or "_")
 
 
-def _unused(name: str, taken: "object") -> str:
+def _unused(name: str, taken: Iterable[str]) -> str:
     taken = set(taken)
     candidate, number = name, 2
     while candidate in taken:

@@ -1,7 +1,7 @@
 """Yosys in a child process.
 
-pyosys prints its banner and log on standard output, ends the process on an error, and keeps global state: none of
-that may happen in the process that prints a command's JSON.
+pyosys prints its log on standard output, ends the process on an error, and keeps global state: none of that
+may happen in the process that prints a command's JSON.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ class YosysError(RuntimeError):
 
 
 def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) -> str:
-    """Run Yosys commands, one pass each, with ``folder`` as working directory; the log, stdout and stderr together.
+    """Run Yosys commands, one pass each, with ``folder`` as working directory; the log, stderr included.
 
     File names in the commands are relative to ``folder``, so that no absolute path reaches what Yosys writes.
     Raises YosysError where a pass fails or ``timeout_s`` seconds pass.
