@@ -115,7 +115,8 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array of an .npz, unpacked only when its declared size is sane. Raises UserError."""
     try:
-        head = path.open("rb").read(4)
+        with path.open("rb") as file:
+            head = file.read(4)
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror}") from error
     if path.suffix in (".pt", ".pth", ".safetensors"):

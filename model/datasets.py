@@ -1,26 +1,128 @@
-"""Images and labels by name: the shipped MNIST test set, cached or downloaded sets, folders of idx files."""
+"""Images and labels by name: the shipped MNIST test set, cached or downloaded sets, folders of idx files.
 
+A set is four idx files. They are looked for in the folder that the environment variable FIVEBYFIVE_DATA names (there
+in a folder called after the set, or directly), in the package itself, in the user's cache, and then fetched
+(`fivebyfive.model.download`). Files of a named set are taken only with the SHA-256 of the published ones.
+"""
+
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import platformdirs
 
+from .download import SETS, fetch, genuine
+from .errors import UserError
+from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
 from .progress import Progress, silent
+from .shape import IMAGE, MAX_CLASSES
 
-__all__ = ["Dataset", "load_dataset"]
+__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "load_dataset"]
+
+SHIPPED_DATA = Path(__file__).parent / "data"
+DATA_VARIABLE = "FIVEBYFIVE_DATA"
+PREFIXES = {"train": "train", "test": "t10k"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """``images`` uint8 (N, 28, 28), 0 is background; ``labels`` uint8 (N,)."""
+    """``images`` uint8 (N, 28, 28), 0 is background; ``labels`` uint8 (N,), each below 64.
+
+    Raises ValueError where they do not fit together.
+    """
 
     name: str
     images: np.ndarray
     labels: np.ndarray
 
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 3 or self.images.shape[1:] != (IMAGE, IMAGE):
+            raise ValueError(
+                f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {self.images.dtype} {self.images.shape}"
+            )
+        if self.labels.dtype != np.uint8 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be uint8 ({len(self.images)},), one an image, not {self.labels.dtype} "
+                f"{self.labels.shape}"
+            )
+        if self.classes > MAX_CLASSES:
+            raise ValueError(f"labels must be below {MAX_CLASSES}, but one is {self.classes - 1}")
 
-def load_dataset(spec: str = "mnist", split: str = "test", progress: Progress = silent) -> Dataset:
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def classes(self) -> int:
+        """One more than the largest label."""
+        return int(self.labels.max(initial=0)) + 1 if len(self.labels) else 0
+
+
+def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Progress = silent) -> Dataset:
     """The ``split`` ("train" or "test") of "mnist", "fashion-mnist" or a folder of idx files, with or without .gz.
 
-    Raises UserError, one line, where it cannot be had.
+    The MNIST test set is part of the package: it is always there. Other named sets may be downloaded; ``progress``
+    then counts bytes. Raises UserError, one line, where the set cannot be had.
     """
-    raise NotImplementedError
+    if split not in PREFIXES:
+        raise ValueError(f"split must be train or test, not {split}")
+    names = [f"{PREFIXES[split]}-images-idx3-ubyte", f"{PREFIXES[split]}-labels-idx1-ubyte"]
+    if str(spec) in SETS:
+        arrays = [_named(str(spec), name, progress) for name in names]
+    else:
+        arrays = [_from_folder(Path(spec), name) for name in names]
+    try:
+        return Dataset(f"{spec}-{split}" if str(spec) in SETS else f"{Path(spec).name}-{split}", *arrays)
+    except ValueError as error:
+        raise UserError(f"{spec}: {error}") from error
+
+
+def cache_folder(name: str) -> Path:
+    """Where downloaded files of the set ``name`` are kept."""
+    return Path(platformdirs.user_cache_dir("fivebyfive")) / "data" / name
+
+
+def _named(spec: str, name: str, progress: Progress) -> np.ndarray:
+    """One file of a named set, from the first place that has it."""
+    folders = [SHIPPED_DATA] if spec == "mnist" else []
+    if chosen := os.environ.get(DATA_VARIABLE):
+        folders = [Path(chosen) / spec, Path(chosen), *folders]
+    for folder in folders:
+        if found := _find(folder, name):
+            data = _read(found)
+            if genuine(spec, name, data):
+                return parse_idx(unpacked(data, str(found)), str(found), _dimensions(name))
+            if folder == SHIPPED_DATA:
+                raise UserError(f"{found} is not the published file (its SHA-256 differs); install fivebyfive again")
+    path = fetch(spec, name, cache_folder(spec), progress)
+    return read_idx(path, _dimensions(name))
+
+
+def _from_folder(folder: Path, name: str) -> np.ndarray:
+    if not folder.is_dir():
+        known = ", ".join(SETS)
+        raise UserError(f"no data set called {folder}: give {known} or a folder of idx files")
+    if found := _find(folder, name):
+        return read_idx(found, _dimensions(name))
+    raise UserError(f"{folder} has no file {name} (or {name}.gz); name the four idx files as MNIST does")
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """The file in ``folder``, with or without .gz, with the hyphen before idx or the dot that some tools put there."""
+    for variant in (name, name.replace("-idx", ".idx")):
+        for path in (folder / f"{variant}.gz", folder / variant):
+            if path.is_file():
+                return path
+    return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _dimensions(name: str) -> int:
+    return 3 if "images" in name else 1

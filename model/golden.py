@@ -24,10 +24,13 @@ class Trace:
 
     ``outputs``: layer name to int8 codes after pooling and ReLU, (N, *LeNetShape.outputs[name]).
     ``wraps``: layer name to how many values, before pooling, left the range of Q2.6 and wrapped.
+    ``peaks``: layer name to the furthest value from zero before wrapping, as a code c or as -1 - c where that is
+    larger: up to 127 where nothing wrapped.
     """
 
     outputs: dict[str, np.ndarray]
     wraps: dict[str, int]
+    peaks: dict[str, int]
 
     @property
     def logits(self) -> np.ndarray:
@@ -65,6 +68,7 @@ def forward(checkpoint: Checkpoint, pixels: np.ndarray) -> Trace:
     shape = checkpoint.shape
     outputs: dict[str, np.ndarray] = {}
     wraps: dict[str, int] = {}
+    peaks: dict[str, int] = {}
     x = pixels_to_codes(pixels)[:, np.newaxis]  # (N, 1, 28, 28)
     for layer in shape.layers:
         weight, bias = checkpoint.arrays[f"{layer}.weight"], checkpoint.arrays[f"{layer}.bias"]
@@ -76,8 +80,8 @@ def forward(checkpoint: Checkpoint, pixels: np.ndarray) -> Trace:
             x = Q2_6.requantize(acc)
             if layer != shape.layers[-1]:
                 x = np.maximum(x, 0)
-        outputs[layer], wraps[layer] = x, Q2_6.wraps(acc)
-    return Trace(outputs, wraps)
+        outputs[layer], wraps[layer], peaks[layer] = x, Q2_6.wraps(acc), Q2_6.peak(acc)
+    return Trace(outputs, wraps, peaks)
 
 
 def traces(checkpoint: Checkpoint, pixels: np.ndarray, batch: int = BATCH) -> Iterator[Trace]:

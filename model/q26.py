@@ -65,5 +65,10 @@ class FixedPoint:
         code = np.asarray(acc, dtype=np.int64) >> self.frac_bits
         return int(np.count_nonzero((code < self.min) | (code > self.max)))
 
+    def peak(self, acc: np.ndarray) -> int:
+        """How far from zero accumulators get, as a code c or -1 - c: at most `max` where none wraps; 0 of nothing."""
+        code = np.asarray(acc, dtype=np.int64) >> self.frac_bits
+        return max(int(code.max(initial=0)), -1 - int(code.min(initial=-1)))
+
 
 Q2_6 = FixedPoint(int_bits=2, frac_bits=6)

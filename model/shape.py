@@ -38,6 +38,17 @@ class LeNetShape:
         if not 1 <= self.fc[-1] <= MAX_CLASSES:
             raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, not {self.fc[-1]}")
 
+    @classmethod
+    def parse(cls, text: str) -> "LeNetShape":
+        """The shape of a text such as 20-50-500-10, as `str` writes it. Raises ValueError with one line."""
+        widths = text.split("-")
+        if len(widths) < 3 or not all(width.isascii() and width.isdigit() for width in widths):
+            raise ValueError(f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected), not {text}")
+        if any(len(width) > 6 for width in widths):
+            raise ValueError(f"a width in {text} is far too large")
+        conv1, conv2, *fc = map(int, widths)
+        return cls(conv1, conv2, tuple(fc))
+
     @property
     def conv1_out(self) -> int:
         """Rows and columns of a conv1 feature map before pooling: 24."""

@@ -1,0 +1,73 @@
+"""The idx format of MNIST and its relatives: strict in reading, byte for byte the original in writing.
+
+Two zero bytes, a type (0x08: unsigned byte, the only one taken here), the number of dimensions, each dimension as a
+big-endian 32-bit number, then the values. After Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten
+digits.
+"""
+
+import gzip
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+
+__all__ = ["MAX_BYTES", "idx_bytes", "parse_idx", "read_idx", "unpacked"]
+
+MAX_BYTES = 256 << 20  # unpacked: five times the MNIST training images
+UBYTE = 0x08
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
+    """The uint8 array of that many dimensions in an idx file, gzip-compressed or not. Raises UserError."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return parse_idx(unpacked(data, str(path)), str(path), dimensions)
+
+
+def unpacked(data: bytes, name: str) -> bytes:
+    """``data`` without its gzip wrapping, if it has one. Raises UserError where it is damaged or too large."""
+    if data[:2] == GZIP_MAGIC:
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(MAX_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{name} is damaged or truncated ({error}); get it again") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MiB unpacked; it cannot be a set of 28x28 images")
+    return data
+
+
+def parse_idx(data: bytes, name: str, dimensions: int) -> np.ndarray:
+    """The uint8 array in the bytes of an idx file that must have that many dimensions. Raises UserError."""
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise UserError(f"{name} is not an idx file; give the files of MNIST or of a set in its format")
+    if data[2] != UBYTE:
+        raise UserError(f"{name} holds idx type 0x{data[2]:02x}; only unsigned bytes (0x08) can be pixels or labels")
+    if data[3] != dimensions:
+        raise UserError(f"{name} has {data[3]} dimensions instead of {dimensions}; are images and labels swapped?")
+    start = 4 + 4 * dimensions
+    if len(data) < start:
+        raise UserError(f"{name} is truncated within its header; get it again")
+    shape = struct.unpack(f">{dimensions}I", data[4:start])
+    count = 1
+    for size in shape:
+        count *= size  # Python integers: no overflow, however wild the header
+    if len(data) - start != count:
+        problem = "is truncated" if len(data) - start < count else "has bytes after its end"
+        raise UserError(f"{name} {problem}: {len(data) - start} values, its header says {count}; get it again")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The idx file of a uint8 array."""
+    if array.dtype != np.uint8:
+        raise ValueError(f"idx files hold uint8 here, not {array.dtype}")
+    return bytes([0, 0, UBYTE, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
