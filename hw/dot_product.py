@@ -44,7 +44,12 @@ class DotProduct(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to their sum."""
-        return 1 + (self.terms - 1).bit_length()
+        return self.cycles(self.terms)
+
+    @staticmethod
+    def cycles(terms: int) -> int:
+        """`latency` of a dot product of so many terms."""
+        return 1 + (terms - 1).bit_length()
 
     def elaborate(self, platform):
         m = Module()

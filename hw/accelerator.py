@@ -1,0 +1,152 @@
+"""The whole machine: pixels in, logits and class out."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape
+from fivebyfive.model.weights import WeightImage, memory_map
+
+from .argmax import Result
+from .conv_controller import ConvState
+from .conv_engine import ConvEngine, ConvTap
+from .counters import Counters, Cycles
+from .fc_engine import FcEngine, FcTap
+from .image_buffer import Pixel
+from .types import CODE, codes
+
+__all__ = ["Accelerator", "Load", "Status", "Target"]
+
+
+class Target(enum.Enum, shape=1):
+    """Which weight memory a word is for."""
+
+    CONV = 0
+    FC = 1
+
+
+class Load(data.StructLayout):
+    """A word for a weight memory. The low 25 codes of ``data`` go to the conv memory, the low 20 R to the FC memory."""
+
+    def __init__(self, depth: int, width: int):
+        super().__init__({"target": Target, "address": range(depth), "data": codes(width)})
+
+
+class Status(data.StructLayout):
+    """``busy``: an image is inside. ``short_frame``, ``long_frame``: a frame with too few, too many pixels was dropped
+    since reset. ``state``: of the conv controller."""
+
+    def __init__(self):
+        super().__init__({"busy": 1, "short_frame": 1, "long_frame": 1, "state": ConvState})
+
+
+class Accelerator(wiring.Component):
+    """A LeNet with its weights on chip.
+
+    The conv engine works on one image, the FC engine on the one before, and the pixels of the next come in meanwhile.
+    Pixels are taken unless two images wait; a result waits until it is taken, and nothing is lost meanwhile.
+
+    Parameters
+    ----------
+    shape : widths of the network.
+    config : size of the machine.
+    weights : contents of the weight memories, packed for this shape and size; zeros if None.
+
+    Members
+    -------
+    i : stream of `Pixel`: 784 an image, row-major, the last one marked.
+    o : stream of `Result`.
+    load : stream of `Load`: replaces weights. Ready while no image is inside.
+    status : `Status`.
+    cycles : `counters.Cycles` of the last image.
+    conv_tap, fc_tap : every layer's outputs as they are written (`ConvTap`, `FcTap`); may be left open.
+    """
+
+    def __init__(self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None):
+        self.shape = shape
+        self.config = config or Config()
+        self.map = {region.name: region for region in memory_map(shape, self.config)}
+        self.depths = {m: max(r.end for r in self.map.values() if r.memory == m) for m in ("conv", "fc")}
+        self.words = self.contents(weights)
+        width = max(CONV_WORD, FC_WORD * self.config.fc_rows)
+        super().__init__(
+            {
+                "i": In(stream.Signature(Pixel())),
+                "o": Out(stream.Signature(Result(shape.classes))),
+                "load": In(stream.Signature(Load(max(self.depths.values()), width))),
+                "status": Out(Status()),
+                "cycles": Out(Cycles()),
+                "conv_tap": Out(ConvTap(shape, self.config)),
+                "fc_tap": Out(FcTap(shape, self.config)),
+            }
+        )
+
+    def contents(self, weights: WeightImage | None) -> dict[str, list[int]]:
+        """Words of both memories as integers. Raises ValueError where they do not fit the shape and size."""
+        if weights is None:
+            return {memory: [0] * depth for memory, depth in self.depths.items()}
+        widths = {"conv": CONV_WORD, "fc": FC_WORD * self.config.fc_rows}
+        words = {}
+        for memory, image in (("conv", weights.conv), ("fc", weights.fc)):
+            expected = (self.depths[memory], widths[memory])
+            if image.shape != expected:
+                raise ValueError(f"{memory} weights must be {expected} bytes for {self.shape}, not {image.shape}")
+            words[memory] = [int.from_bytes(word.tobytes(), "little") for word in image]
+        return words
+
+    def elaborate(self, platform):
+        m = Module()
+        biases = self.map["conv1.bias"].address, self.map["conv2.bias"].address
+        conv = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases)
+        fc = m.submodules.fc = FcEngine(self.shape, self.config, self.words["fc"])
+        wiring.connect(m, wiring.flipped(self.i), conv.i)
+        wiring.connect(m, fc.o, wiring.flipped(self.o))
+        m.d.comb += [
+            fc.i.valid.eq(conv.o.valid),  # never held up: `grant` promised room for all of the image
+            fc.i.payload.eq(conv.o.payload),
+            fc.commit.eq(conv.done),
+            conv.grant.eq(fc.grant),
+            self.conv_tap.eq(conv.tap),
+            self.fc_tap.eq(fc.tap),
+        ]
+        self.connect_status(m, conv, fc)
+        self.connect_load(m, conv, fc)
+        self.connect_counters(m, conv, fc)
+        return m
+
+    def connect_status(self, m: Module, conv: ConvEngine, fc: FcEngine):
+        inside = Signal(range(8))  # images whose last pixel has come and whose result has not been taken
+        taken = self.o.valid & self.o.ready
+        m.d.sync += inside.eq(inside + conv.accepted - taken)
+        m.d.comb += [
+            self.status.busy.eq(inside != 0),
+            self.status.short_frame.eq(conv.short),
+            self.status.long_frame.eq(conv.long),
+            self.status.state.eq(conv.state),
+        ]
+
+    def connect_load(self, m: Module, conv: ConvEngine, fc: FcEngine):
+        word = self.load.payload
+        taken = self.load.valid & self.load.ready
+        m.d.comb += self.load.ready.eq(~self.status.busy)
+        for port, target in ((conv.load, Target.CONV), (fc.load, Target.FC)):
+            bits = CODE.width * port.signature.width
+            m.d.comb += [
+                port.en.eq(taken & (word.target == target)),
+                port.address.eq(word.address),
+                port.data.as_value().eq(word.data.as_value()[:bits]),
+            ]
+
+    def connect_counters(self, m: Module, conv: ConvEngine, fc: FcEngine):
+        m.submodules.counters = counters = Counters()
+        m.d.comb += [
+            counters.accepted.eq(conv.accepted),
+            counters.conv_busy.eq(conv.busy),
+            counters.conv_done.eq(conv.done),
+            counters.fc_started.eq(fc.started),
+            counters.fc_busy.eq(fc.busy),
+            counters.result.eq(self.o.valid),
+            counters.taken.eq(self.o.valid & self.o.ready),
+            self.cycles.eq(counters.cycles),
+        ]

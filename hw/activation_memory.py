@@ -1,0 +1,112 @@
+"""Activations, 20 a word, written as they are finished and read a word at a time."""
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .types import CODE, FC_LANES, codes
+
+__all__ = ["ActivationMemory"]
+
+
+class ActivationMemory(wiring.Component):
+    """Two sets of up to ``inputs`` codes; each of the 20 lanes of a word is a memory with its own write address.
+
+    Codes are written one behind the other, up to 20 in one cycle, across the end of a word where need be; more than 20
+    take ``ceil(writers / 20)`` cycles.
+
+    Parameters
+    ----------
+    inputs : codes of a set.
+    writers : most codes in one transfer.
+    counts : numbers of codes that transfers have (a multiplexer is built only for lanes that these can reach).
+
+    Members
+    -------
+    i : stream of {values, count}: the first ``count`` of ``writers`` codes are written.
+    rewind : the next transfer begins a set at its first word (not in the cycle of a transfer).
+    w_set, r_set : set to write and to read.
+    address : word to read.
+    data : its 20 codes, `latency` cycles later. Codes beyond the set's inputs are of no meaning.
+    """
+
+    latency = 1
+
+    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...]):
+        self.inputs = inputs
+        self.writers = writers
+        self.counts = tuple(counts)
+        self.words = -(-inputs // FC_LANES)
+        payload = data.StructLayout({"values": codes(writers), "count": range(writers + 1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(payload)),
+                "rewind": In(1),
+                "w_set": In(1),
+                "r_set": In(1),
+                "address": In(range(self.words)),
+                "data": Out(codes(FC_LANES)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        values, count, valid = self.take(m)
+        # Where the next code goes.
+        word, lane = Signal(range(self.words + 1)), Signal(range(FC_LANES))
+        end = Signal(range(2 * FC_LANES))
+        m.d.comb += end.eq(lane + count)
+        with m.If(self.rewind):
+            m.d.sync += [word.eq(0), lane.eq(0)]
+        with m.Elif(valid):
+            with m.If(end >= FC_LANES):
+                m.d.sync += [word.eq(word + 1), lane.eq(end - FC_LANES)]
+            with m.Else():
+                m.d.sync += lane.eq(end)
+        for index in range(FC_LANES):
+            self.add_lane(m, index, values, count, valid, word, lane)
+        return m
+
+    def take(self, m: Module) -> tuple:
+        """At most 20 codes a cycle: what a transfer has more follows in the next cycles."""
+        if self.writers <= FC_LANES:
+            m.d.comb += self.i.ready.eq(1)
+            return list(self.i.payload.values), self.i.payload.count, self.i.valid
+        rest, left = Signal(codes(self.writers - FC_LANES), reset_less=True), Signal(range(self.writers + 1))
+        busy = left != 0
+        count = Mux(busy, left, self.i.payload.count)
+        chunk = Mux(count > FC_LANES, FC_LANES, count)
+        source = list(self.i.payload.values)
+        values = [Mux(busy, rest[n], source[n]) if n < len(rest) else source[n] for n in range(FC_LANES)]
+        m.d.comb += self.i.ready.eq(~busy)
+        with m.If(busy):
+            m.d.sync += [left.eq(left - chunk), rest.as_value().eq(rest.as_value() >> FC_LANES * CODE.width)]
+        with m.Elif(self.i.valid):
+            m.d.sync += [left.eq(count - chunk), rest.eq(Cat(*source[FC_LANES:]))]
+        return values, chunk, busy | self.i.valid
+
+    def starts(self) -> list[int]:
+        """Lanes at which a transfer can begin."""
+        step = gcd(FC_LANES, *self.counts)
+        return list(range(0, FC_LANES, step))
+
+    def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
+        """The memory of one lane: it takes the value that falls on it, in this word or the next."""
+        m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
+            shape=CODE, depth=2 << (self.words - 1).bit_length(), init=[], attrs={"ram_style": "distributed"}
+        )
+        write, read = codes_of_lane.write_port(), codes_of_lane.read_port()
+        bits = (self.words - 1).bit_length()
+        m.d.comb += [
+            read.addr.eq(Cat(self.address, self.r_set)),
+            self.data[index].eq(read.data),
+            write.addr.eq(Cat(Mux(index < lane, word + 1, word)[:bits], self.w_set)),
+        ]
+        with m.Switch(lane):
+            for start in self.starts():
+                value = (index - start) % FC_LANES
+                if value < len(values):
+                    with m.Case(start):
+                        m.d.comb += [write.data.eq(values[value]), write.en.eq(valid & (value < count))]

@@ -1,0 +1,64 @@
+"""Collects the logits and finds the class."""
+
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .types import CODE, codes
+
+__all__ = ["Argmax", "Result"]
+
+
+class Result(data.StructLayout):
+    """What the accelerator says of an image: its logits and the class, the index of the largest (the lowest on a tie).
+    """
+
+    def __init__(self, classes: int):
+        super().__init__({"logits": codes(classes), "index": range(classes)})
+
+
+class Argmax(wiring.Component):
+    """Logits in, ``rows`` at a time and in order; all of them and the class out.
+
+    One logit is looked at in each cycle, so the class is there two cycles after the last logit, or ``classes + 1``
+    cycles after the first if they come faster than that.
+
+    Parameters
+    ----------
+    classes : number of logits.
+    rows : logits in one transfer; the last transfer may have fewer.
+
+    Members
+    -------
+    i : stream of ``rows`` codes. Not ready from the last logit until the result has been taken.
+    o : stream of `Result`.
+    """
+
+    def __init__(self, classes: int, rows: int):
+        self.classes = classes
+        self.rows = rows
+        super().__init__({"i": In(stream.Signature(codes(rows))), "o": Out(stream.Signature(Result(classes)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        transfers = -(-self.classes // self.rows)
+        received = Signal(range(transfers + 1))
+        looked = Signal(range(self.classes + 1))
+        best = Signal(CODE)
+        m.d.comb += [self.i.ready.eq(received != transfers), self.o.valid.eq(looked == self.classes)]
+        logits = self.o.payload.logits
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += received.eq(received + 1)
+            for n in range(self.classes):
+                with m.If(received == n // self.rows):
+                    m.d.sync += logits[n].eq(self.i.payload[n % self.rows])
+        there = Array([n // self.rows + 1 for n in range(self.classes)] + [transfers + 1])[looked]
+        logit = Signal(CODE)
+        m.d.comb += logit.eq(Array(logits[n] for n in range(self.classes))[looked])
+        with m.If(received >= there):
+            m.d.sync += looked.eq(looked + 1)
+            with m.If((looked == 0) | (logit > best)):
+                m.d.sync += [best.eq(logit), self.o.payload.index.eq(looked)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [received.eq(0), looked.eq(0)]
+        return m

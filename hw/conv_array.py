@@ -1,0 +1,137 @@
+"""The W x O array of conv PEs with its biases and partial sums."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.shape import KERNEL
+
+from .conv_pe import ConvPE
+from .pipeline import delay
+from .types import ACC, CODE, CONV_KERNEL, codes
+
+__all__ = ["ConvArray", "Sweep"]
+
+
+class Sweep(data.StructLayout):
+    """One position of a sweep: the patch of a map under the windows, and where the sweep stands.
+
+    ``load``: the first position; the kernels are taken over with it. ``end``: the last position.
+    ``first``, ``last``: the map is the first, the last input channel of its output channels.
+    """
+
+    def __init__(self, rows: int, columns: int):
+        patch = data.ArrayLayout(codes(columns), rows)
+        super().__init__({"patch": patch, "load": 1, "end": 1, "first": 1, "last": 1})
+
+
+class ConvArray(wiring.Component):
+    """W windows of a pool cell by O output channels, W x O PEs; a position a cycle, weight stationary.
+
+    The first position of a sweep brings the kernels, which stay. The first input channel starts from the biases, the
+    following ones from the partial sums; after the last one the codes come out, `latency` cycles after their position.
+    A position may come in any cycle; nothing here ever waits.
+
+    Parameters
+    ----------
+    windows, outputs : W and O.
+    rows, columns : size of the patch under the windows (see `LineBuffer`).
+    depth : positions of a sweep of the layers that have more than one input channel.
+    bias_words : words of 25 biases that the array keeps.
+
+    Members
+    -------
+    i : stream of `Sweep`; always ready.
+    kernels : O kernels of 25 codes; taken with ``load``.
+    bias : write of a bias word {en, index, data}; only while no position is in flight. The first O biases belong to
+        the next group of output channels, and so on; each ``end`` of a ``last`` sweep drops O of them.
+    o : stream of O x W codes; always ready.
+    """
+
+    def __init__(self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int):
+        self.windows = windows
+        self.outputs = outputs
+        self.rows = rows
+        self.columns = columns
+        self.depth = depth
+        self.bias_words = bias_words
+        bias = wiring.Signature(
+            {"en": Out(1), "index": Out(range(bias_words)), "data": Out(codes(CONV_KERNEL))},
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(Sweep(rows, columns), always_ready=True)),
+                "kernels": In(data.ArrayLayout(codes(CONV_KERNEL), outputs)),
+                "bias": In(bias),
+                "o": Out(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a position of the last input channel to its codes."""
+        return 1 + ConvPE.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        position = self.capture(m)
+        flags = Cat(position.payload.first, position.payload.last, position.payload.end, position.valid)
+        first, last, end, valid = delay(m, flags, ConvPE.base_latency, name="flags")
+        sums = self.read_sums(m, position)
+        biases = self.keep_biases(m, valid & last & end)
+        totals = []
+        for o in range(self.outputs):
+            for w in range(self.windows):
+                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE()
+                m.d.comb += [
+                    pe.i.valid.eq(position.valid),
+                    pe.i.payload.x.eq(self.window(position.payload.patch, w)),
+                    pe.i.payload.w.eq(self.stationary[o]),
+                    pe.base.eq(Mux(first, biases[o], sums[o][w])),
+                    self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
+                ]
+                totals.append(pe.o.payload)
+        done = delay(m, Cat(valid & last, valid & ~last), 1, name="done")
+        m.d.comb += [self.o.valid.eq(done[0]), self.write.en.eq(done[1]), self.write.data.eq(Cat(*totals))]
+        return m
+
+    def capture(self, m: Module):
+        """Registers in front of the multipliers: the position, and the kernels that stay for its sweep."""
+        position = stream.Signature(Sweep(self.rows, self.columns), always_ready=True).create(path=["position"])
+        self.stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
+        m.d.sync += [position.payload.eq(self.i.payload), position.valid.eq(self.i.valid)]
+        with m.If(self.i.valid & self.i.payload.load):
+            m.d.sync += self.stationary.eq(self.kernels)
+        return position
+
+    def window(self, patch, w: int) -> Cat:
+        """The 5x5 window number ``w`` of a patch: left to right, then top to bottom."""
+        across = self.columns - KERNEL + 1
+        top, left = divmod(w, across)
+        return Cat(patch[top + r][left + c] for r in range(KERNEL) for c in range(KERNEL))
+
+    def read_sums(self, m: Module, position):
+        """Partial sums of the position, at the time when the PEs want their base; sets up `self.write`."""
+        layout = data.ArrayLayout(data.ArrayLayout(ACC, self.windows), self.outputs)
+        m.submodules.sums = sums = memory.Memory(
+            shape=layout, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
+        )
+        self.write, read = sums.write_port(), sums.read_port()
+        address = Signal(range(self.depth))
+        with m.If(position.valid):
+            m.d.sync += address.eq(Mux(position.payload.end, 0, address + 1))
+        early = delay(m, address, ConvPE.base_latency - 1, name="address")
+        m.d.comb += [read.addr.eq(early), self.write.addr.eq(delay(m, early, 2, name="write_address"))]
+        return read.data
+
+    def keep_biases(self, m: Module, drop) -> list:
+        """Biases of the present group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
+        kept = Signal(CODE.width * CONV_KERNEL * self.bias_words, name="biases", reset_less=True)
+        with m.If(drop):
+            m.d.sync += kept.eq(kept >> CODE.width * self.outputs)
+        with m.If(self.bias.en):
+            word = CODE.width * CONV_KERNEL
+            m.d.sync += kept.word_select(self.bias.index, word).eq(self.bias.data)
+        fraction = Const(0, Q2_6.frac_bits)
+        return [Cat(fraction, kept[CODE.width * o :][: CODE.width]) for o in range(self.outputs)]

@@ -1,0 +1,195 @@
+"""The CONV1/CONV2 controller: the brief's states, one kernel after the other without a gap."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.shape import CONV_WORD
+
+__all__ = ["ConvController", "ConvState", "Mode"]
+
+
+class Mode(enum.Enum, shape=1):
+    """What the controller is asked to do."""
+
+    IDLE = 0
+    CONV1 = 1
+
+
+class ConvState(enum.Enum, shape=4):
+    """The controller's states, in the order of an image."""
+
+    CONV_IDLE = 0
+    PREPARING = 1
+    LOAD_CONV1_BIAS = 2
+    LOAD_CONV1_WEIGHT = 3
+    LOAD_CONV1_WRITE_DATA = 4
+    CONV1_FINISH = 5
+    PREPARING_CONV2_BIAS0 = 6
+    LOAD_CONV2_BIAS0 = 7
+    PREPARING_CONV2_BIAS1 = 8
+    LOAD_CONV2_BIAS1 = 9
+    LOAD_CONV2_WEIGHT = 10
+    LOAD_CONV2_WRITE_DATA = 11
+    CONV_FINISH = 12
+
+
+class ConvLayer:
+    """What the controller has to know of a conv layer: ``outputs`` and ``inputs`` channels, where its biases are."""
+
+    def __init__(self, outputs: int, inputs: int, parallel: int, bias_address: int):
+        self.groups = -(-outputs // parallel)
+        self.inputs = inputs
+        self.bias_words = -(-outputs // CONV_WORD)
+        self.bias_address = bias_address
+
+
+class ConvController(wiring.Component):
+    """Walks through both conv layers of an image.
+
+    ``CONV_IDLE`` is left only when ``mode`` is CONV1. ``PREPARING...`` states wait for a bias word to come out of the
+    weight memory, ``LOAD_..._BIAS`` states hand it to the array; they repeat while there are more (conv2 takes two a
+    turn, the second is empty where there is none). ``LOAD_CONVx_WEIGHT`` is the first position of a kernel's sweep, in
+    which the array takes the kernel over; ``LOAD_CONVx_WRITE_DATA`` is the rest of it. ``CONV1_FINISH`` and
+    ``CONV_FINISH`` wait until the last code has been written.
+
+    A kernel of n positions takes n cycles while ``kernel_valid`` and ``position_valid`` hold.
+
+    Parameters
+    ----------
+    layers : the two `ConvLayer`.
+    depth : words of the weight memory.
+    memory_latency : cycles from its address to its data.
+    drain : cycles from the last position of a layer to its last code being readable.
+
+    Members
+    -------
+    mode : `Mode`.
+    state : `ConvState`, for everyone to see.
+    layer : 0 in conv1, 1 in conv2.
+    start : a layer begins: stream its maps and kernels (one cycle).
+    bias_address, bias_index : word of the weight memory, and its place in the array's biases.
+    bias_request : the weight memory's address is ``bias_address``.
+    bias_en : the word of ``bias_index`` is on the weight memory's data (one cycle).
+    kernel_valid, position_valid : the next kernels, the next position are there.
+    position_last : it is the last one of its sweep.
+    go : a position enters the array. load, first, last: its flags (see `conv_array.Sweep`).
+    conv1_done : the image is no longer needed (one cycle).
+    done : the image's last code has been written (one cycle).
+    """
+
+    def __init__(self, layers: list[ConvLayer], depth: int, memory_latency: int, drain: int):
+        self.layers = layers
+        self.depth = depth
+        self.memory_latency = memory_latency
+        self.drain = drain
+        # conv2 loads biases by pairs of words
+        self.bias_turns = [layers[0].bias_words, layers[1].bias_words + layers[1].bias_words % 2]
+        super().__init__(
+            {
+                "mode": In(Mode),
+                "state": Out(ConvState),
+                "layer": Out(1),
+                "start": Out(1),
+                "bias_address": Out(range(depth)),
+                "bias_index": Out(range(max(self.bias_turns))),
+                "bias_request": Out(1),
+                "bias_en": Out(1),
+                "kernel_valid": In(1),
+                "position_valid": In(1),
+                "position_last": In(1),
+                "go": Out(1),
+                "load": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "conv1_done": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self.timer = Signal(range(max(self.drain, self.memory_latency) + 1))
+        self.group = Signal(range(max(layer.groups for layer in self.layers)))
+        self.channel = Signal(range(max(layer.inputs for layer in self.layers)))
+        with m.If(self.timer != 0):
+            m.d.sync += self.timer.eq(self.timer - 1)
+        with m.Switch(self.state):
+            with m.Case(ConvState.CONV_IDLE):
+                with m.If(self.mode == Mode.CONV1):
+                    self.prepare_biases(m, 0, ConvState.PREPARING)
+            self.bias_states(m, 0, ConvState.PREPARING, ConvState.LOAD_CONV1_BIAS)
+            self.sweep_states(m, 0, ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV1_WRITE_DATA)
+            with m.Case(ConvState.CONV1_FINISH):
+                with m.If(self.timer == 0):
+                    m.d.comb += self.conv1_done.eq(1)
+                    self.prepare_biases(m, 1, ConvState.PREPARING_CONV2_BIAS0)
+            self.bias_states(m, 1, ConvState.PREPARING_CONV2_BIAS0, ConvState.LOAD_CONV2_BIAS0)
+            self.bias_states(m, 1, ConvState.PREPARING_CONV2_BIAS1, ConvState.LOAD_CONV2_BIAS1)
+            self.sweep_states(m, 1, ConvState.LOAD_CONV2_WEIGHT, ConvState.LOAD_CONV2_WRITE_DATA)
+            with m.Case(ConvState.CONV_FINISH):
+                with m.If(self.timer == 0):
+                    m.d.comb += self.done.eq(1)
+                    m.d.sync += [self.state.eq(ConvState.CONV_IDLE), self.layer.eq(0)]
+        return m
+
+    def prepare_biases(self, m: Module, layer: int, state: ConvState):
+        """Go to the first bias word of a layer."""
+        m.d.sync += [
+            self.state.eq(state),
+            self.layer.eq(layer),
+            self.bias_index.eq(0),
+            self.bias_address.eq(self.layers[layer].bias_address),
+            self.timer.eq(self.memory_latency),
+        ]
+
+    def bias_states(self, m: Module, layer: int, preparing: ConvState, load: ConvState):
+        """Wait for a bias word, hand it over, and go on to the next word or the first kernel."""
+        again = {
+            ConvState.LOAD_CONV1_BIAS: ConvState.PREPARING,
+            ConvState.LOAD_CONV2_BIAS0: ConvState.PREPARING_CONV2_BIAS1,
+            ConvState.LOAD_CONV2_BIAS1: ConvState.PREPARING_CONV2_BIAS0,
+        }[load]
+        with m.Case(preparing):
+            m.d.comb += self.bias_request.eq(1)
+            with m.If(self.timer == 0):
+                m.d.sync += self.state.eq(load)
+        with m.Case(load):
+            m.d.comb += [self.bias_request.eq(1), self.bias_en.eq(self.bias_index < self.layers[layer].bias_words)]
+            m.d.sync += [
+                self.state.eq(again),
+                self.bias_index.eq(self.bias_index + 1),
+                self.bias_address.eq(self.bias_address + 1),
+                self.timer.eq(self.memory_latency),
+            ]
+            # Two words a turn: conv2's kernels follow BIAS1 only.
+            if load != ConvState.LOAD_CONV2_BIAS0:
+                with m.If(self.bias_index == self.bias_turns[layer] - 1):
+                    m.d.comb += self.start.eq(1)
+                    m.d.sync += self.state.eq(
+                        ConvState.LOAD_CONV2_WEIGHT if layer else ConvState.LOAD_CONV1_WEIGHT
+                    )
+
+    def sweep_states(self, m: Module, layer: int, weight: ConvState, write_data: ConvState):
+        """Send every position of every kernel into the array."""
+        shape = self.layers[layer]
+        flags = [
+            self.first.eq(self.channel == 0),
+            self.last.eq(self.channel == shape.inputs - 1),
+        ]
+        with m.Case(weight):
+            m.d.comb += [*flags, self.go.eq(self.kernel_valid & self.position_valid), self.load.eq(1)]
+            with m.If(self.go):
+                m.d.sync += self.state.eq(write_data)
+        with m.Case(write_data):
+            m.d.comb += [*flags, self.go.eq(self.position_valid)]
+            with m.If(self.go & self.position_last):
+                m.d.sync += [self.state.eq(weight), self.channel.eq(self.channel + 1)]
+                with m.If(self.last):
+                    m.d.sync += [self.channel.eq(0), self.group.eq(self.group + 1)]
+                    with m.If(self.group == shape.groups - 1):
+                        m.d.sync += [
+                            self.group.eq(0),
+                            self.timer.eq(self.drain),
+                            self.state.eq(ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH),
+                        ]

@@ -1,0 +1,222 @@
+"""Both conv layers of an image: pixels in, pooled codes of conv2 out."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
+
+from .conv_array import ConvArray
+from .conv_controller import ConvController, ConvLayer, ConvState, Mode
+from .image_buffer import ImageBuffer, Pixel
+from .kernel_fetcher import KernelFetcher, KernelPlan
+from .line_buffer import LineBuffer
+from .map_memory import MapMemory
+from .pooling import Pooling
+from .types import codes
+from .weight_memory import WeightMemory, WriteSignature
+
+__all__ = ["ConvEngine", "ConvTap"]
+
+
+class ConvTap(data.StructLayout):
+    """Every pooled code as it is written: ``layer`` 0 or 1, ``values`` of the group's output channels at ``cell``.
+
+    ``group`` counts groups of output channels, ``cell`` the map's pooled positions in row-major order. ``toggle``
+    changes with each of them.
+    """
+
+    def __init__(self, shape: LeNetShape, config: Config):
+        groups = max(len(config.groups(shape.conv1)), len(config.groups(shape.conv2)))
+        super().__init__(
+            {
+                "toggle": 1,
+                "layer": 1,
+                "group": range(groups),
+                "cell": range(shape.pool1_out**2),
+                "values": codes(config.outputs),
+            }
+        )
+
+
+class ConvEngine(wiring.Component):
+    """conv1 and conv2, each with max pooling and ReLU, at one kernel after the other.
+
+    ``fivebyfive.model`` says what it computes. An image takes (576 ceil(C1/O) + 64 C1 ceil(C2/O)) / W cycles and a few
+    more for the start of each layer; the next image's pixels come in meanwhile.
+
+    Parameters
+    ----------
+    shape : widths of the network.
+    config : W and O.
+    words : contents of the conv weight memory (`fivebyfive.model.weights`).
+    bias_addresses : where the biases of conv1 and conv2 are in it; the kernels follow them.
+
+    Members
+    -------
+    i : stream of `Pixel`, 784 an image.
+    o : stream of {values: O codes, count}: pooled conv2 codes of a group's channels at one cell; always ready. Codes
+        beyond ``count`` are of no meaning.
+    grant : the receiver can take a whole image's codes; looked at before an image is begun.
+    done : the image's last code has come out (one cycle).
+    load : replaces weight words; only while not ``busy`` and no image is ``available``.
+    available, accepted, short, long : of the `ImageBuffer`.
+    busy : an image is being computed.
+    state : of the controller.
+    tap : `ConvTap`.
+    """
+
+    def __init__(self, shape: LeNetShape, config: Config, words: list[int], bias_addresses: tuple[int, int]):
+        self.shape = shape
+        self.config = config
+        self.words = words
+        self.bias_addresses = bias_addresses
+        out = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(Pixel())),
+                "o": Out(stream.Signature(out, always_ready=True)),
+                "grant": In(1),
+                "done": Out(1),
+                "load": In(WriteSignature(len(words), CONV_WORD)),
+                "available": Out(1),
+                "accepted": Out(1),
+                "short": Out(1),
+                "long": Out(1),
+                "busy": Out(1),
+                "state": Out(ConvState),
+                "tap": Out(ConvTap(shape, config)),
+            }
+        )
+
+    @property
+    def layers(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Output and input channels of conv1 and conv2."""
+        return (self.shape.conv1, 1), (self.shape.conv2, self.shape.conv1)
+
+    def elaborate(self, platform):
+        m = Module()
+        w, o = self.config.windows, self.config.outputs
+        lines = LineBuffer(w, (IMAGE, self.shape.pool1_out))
+        array = ConvArray(
+            w, o, lines.rows, lines.columns, self.shape.conv2_out**2 // w,
+            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD),
+        )
+        pooling = Pooling(o, w, (self.shape.conv1_out, self.shape.conv2_out))
+        groups = [len(self.config.groups(outputs)) for outputs, _ in self.layers]
+        image = ImageBuffer(lines.rows_in, repeats=groups[0])
+        features = MapMemory(
+            self.shape.conv1, self.shape.pool1_out, parallel=o, rows_out=lines.rows_in, repeats=groups[1]
+        )
+        weights = WeightMemory(self.words, CONV_WORD)
+        # From the last position: through the array and the pooling unit, a write, and a cycle until it can be read.
+        controller = ConvController(
+            [ConvLayer(*layer, o, address) for layer, address in zip(self.layers, self.bias_addresses, strict=True)],
+            weights.depth, weights.latency, drain=array.latency + pooling.latency + 1,
+        )
+        fetcher = KernelFetcher(self.kernel_plans(), o, weights.depth, weights.latency)
+        for name, part in {
+            "image": image, "lines": lines, "array": array, "pooling": pooling, "features": features,
+            "weights": weights, "controller": controller, "fetcher": fetcher,
+        }.items():
+            m.submodules[name] = part
+
+        self.connect_image(m, image, controller)
+        self.connect_weights(m, weights, controller, fetcher, array)
+        self.connect_positions(m, image, features, lines, controller, fetcher, array)
+        self.connect_results(m, array, pooling, features, controller)
+        return m
+
+    def kernel_plans(self) -> list[KernelPlan]:
+        """Where the kernels of each layer are: behind its bias words."""
+        return [
+            KernelPlan(address + -(-outputs // CONV_WORD), outputs, inputs, self.config.outputs)
+            for (outputs, inputs), address in zip(self.layers, self.bias_addresses, strict=True)
+        ]
+
+    def connect_image(self, m, image, controller):
+        wiring.connect(m, wiring.flipped(self.i), image.i)
+        m.d.comb += [
+            controller.mode.eq(Mux(image.available & self.grant, Mode.CONV1, Mode.IDLE)),
+            image.start.eq(controller.start & (controller.layer == 0)),
+            image.release.eq(controller.conv1_done),
+            self.available.eq(image.available),
+            self.accepted.eq(image.accepted),
+            self.short.eq(image.short),
+            self.long.eq(image.long),
+            self.state.eq(controller.state),
+            self.busy.eq(controller.state != ConvState.CONV_IDLE),
+        ]
+
+    def connect_weights(self, m, weights, controller, fetcher, array):
+        wiring.connect(m, wiring.flipped(self.load), weights.load)
+        m.d.comb += [
+            weights.address.eq(Mux(controller.bias_request, controller.bias_address, fetcher.address)),
+            fetcher.layer.eq(controller.layer),
+            fetcher.start.eq(controller.start),
+            fetcher.data.eq(weights.data),
+            fetcher.o.ready.eq(controller.go & controller.load),
+            controller.kernel_valid.eq(fetcher.o.valid),
+            array.kernels.eq(fetcher.o.payload),
+            array.bias.en.eq(controller.bias_en),
+            array.bias.index.eq(controller.bias_index),
+            array.bias.data.eq(weights.data),
+        ]
+
+    def connect_positions(self, m, image, features, lines, controller, fetcher, array):
+        """Rows of the image or of the features into the line buffer, its positions into the array."""
+        m.d.comb += [
+            features.start.eq(controller.start & (controller.layer == 1)),
+            lines.size.eq(controller.layer),
+            lines.i.valid.eq(Mux(controller.layer, features.o.valid, image.o.valid)),
+            image.o.ready.eq(lines.i.ready & ~controller.layer),
+            features.o.ready.eq(lines.i.ready & controller.layer),
+        ]
+        for row in range(lines.rows_in):
+            wide, narrow = image.o.payload[row].as_value(), features.o.payload[row].as_value()
+            m.d.comb += lines.i.payload[row].as_value().eq(Mux(controller.layer, narrow, wide))
+        position = array.i.payload
+        m.d.comb += [
+            controller.position_valid.eq(lines.o.valid),
+            controller.position_last.eq(lines.o.payload.last),
+            lines.o.ready.eq(controller.go),
+            array.i.valid.eq(controller.go),
+            position.patch.eq(lines.o.payload.patch),
+            position.end.eq(lines.o.payload.last),
+            position.load.eq(controller.load),
+            position.first.eq(controller.first),
+            position.last.eq(controller.last),
+        ]
+
+    def connect_results(self, m, array, pooling, features, controller):
+        """Codes through the pooling unit into the feature memory or out, and past the tap."""
+        layer = controller.layer
+        m.d.comb += [
+            pooling.size.eq(layer),
+            pooling.i.valid.eq(array.o.valid),
+            pooling.i.payload.eq(array.o.payload),
+            features.i.valid.eq(pooling.o.valid & ~layer),
+            features.i.payload.eq(pooling.o.payload),
+            self.o.valid.eq(pooling.o.valid & layer),
+            self.o.payload.values.eq(pooling.o.payload),
+            self.done.eq(controller.done),
+        ]
+        cells = [self.shape.pool1_out**2, self.shape.pool2_out**2]
+        groups = [self.config.groups(outputs) for outputs, _ in self.layers]
+        cell, group = Signal(range(max(cells))), Signal(range(max(map(len, groups))))
+        with m.If(pooling.o.valid):
+            m.d.sync += cell.eq(cell + 1)
+            with m.If(cell == Mux(layer, cells[1] - 1, cells[0] - 1)):
+                m.d.sync += [cell.eq(0), group.eq(group + 1)]
+                with m.If(group == Mux(layer, len(groups[1]) - 1, len(groups[0]) - 1)):
+                    m.d.sync += group.eq(0)
+            m.d.sync += [
+                self.tap.toggle.eq(~self.tap.toggle),
+                self.tap.layer.eq(layer),
+                self.tap.group.eq(group),
+                self.tap.cell.eq(cell),
+                self.tap.values.eq(pooling.o.payload),
+            ]
+        short = group == len(groups[1]) - 1
+        m.d.comb += self.o.payload.count.eq(Mux(short, len(groups[1][-1]), len(groups[1][0])))

@@ -1,0 +1,90 @@
+"""The four clocks: how long an image took, counted in hardware."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["COUNTER_BITS", "Counters", "Cycles"]
+
+COUNTER_BITS = 24  # 16.7 million cycles: some hundred images of the smallest machine
+
+
+class Cycles(data.StructLayout):
+    """Cycles of the last image: of the conv engine and the FC engine from first to last busy cycle; from the last
+    pixel accepted to the result valid; from the result before this one to this one."""
+
+    def __init__(self):
+        super().__init__({name: COUNTER_BITS for name in ("conv", "fc", "latency", "interval")})
+
+
+class Counters(wiring.Component):
+    """Counts the cycles of each image; an image's time stamp follows it through the buffers.
+
+    ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last result.
+    All count modulo 2**24. ``interval`` of the first result after reset is of no meaning.
+
+    Members
+    -------
+    accepted : an image's last pixel is taken in this cycle.
+    conv_busy, conv_done : of the conv engine; done is high in the last busy cycle.
+    fc_started, fc_busy : of the FC engine; started is high in the cycle before the first busy one.
+    result : the result is valid.
+    taken : the result is taken in this cycle.
+    cycles : `Cycles`.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "accepted": In(1),
+                "conv_busy": In(1),
+                "conv_done": In(1),
+                "fc_started": In(1),
+                "fc_busy": In(1),
+                "result": In(1),
+                "taken": In(1),
+                "cycles": Out(Cycles()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        now = Signal(COUNTER_BITS)
+        m.d.sync += now.eq(now + 1)
+        self.count_busy(m, self.conv_busy, self.cycles.conv, "conv_count")
+        self.count_busy(m, self.fc_busy, self.cycles.fc, "fc_count")
+        self.follow(m, now)
+        return m
+
+    def count_busy(self, m: Module, busy, result, name: str):
+        """Length of a busy period; an engine is idle for at least a cycle between two images."""
+        count = Signal(COUNTER_BITS, name=name)
+        m.d.sync += count.eq(Mux(busy, count + 1, 0))
+        with m.If(~busy & (count != 0)):
+            m.d.sync += result.eq(count)
+
+    def follow(self, m: Module, now: Signal):
+        """Time stamps: two images may wait for the conv engine, two for the FC engine, one result to be taken."""
+        waiting = [Signal(COUNTER_BITS, name=f"image_{n}") for n in range(2)]
+        pooled = [Signal(COUNTER_BITS, name=f"activations_{n}") for n in range(2)]
+        accepted, started, done, begun = (Signal(name=n) for n in ("accepted_set", "conv_set", "done_set", "fc_set"))
+        computing, seen, last = Signal(COUNTER_BITS), Signal(), Signal(COUNTER_BITS)
+        with m.If(self.accepted):
+            m.d.sync += [choose(waiting, accepted, now), accepted.eq(~accepted)]
+        with m.If(self.conv_done):
+            m.d.sync += [started.eq(~started), done.eq(~done)]
+            m.d.sync += choose(pooled, done, Mux(started, waiting[1], waiting[0]))
+        with m.If(self.fc_started):
+            m.d.sync += [computing.eq(Mux(begun, pooled[1], pooled[0])), begun.eq(~begun)]
+        with m.If(self.result & ~seen):
+            m.d.sync += [
+                self.cycles.latency.eq(now - computing),
+                self.cycles.interval.eq(now - last),
+                last.eq(now),
+            ]
+        m.d.sync += seen.eq(self.result & ~self.taken)
+
+
+def choose(registers: list, index: Signal, value):
+    """Assign ``value`` to one of two registers."""
+    return [register.eq(Mux(index == n, value, register)) for n, register in enumerate(registers)]

@@ -1,0 +1,146 @@
+"""Walks through the words of the fully-connected layers."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.shape import FC_WORD
+
+__all__ = ["FcCommand", "FcController", "FcLayer", "FcState"]
+
+
+class FcState(enum.Enum, shape=3):
+    """The controller's states, in the order of a layer."""
+
+    FC_IDLE = 0
+    FC_PREPARING = 1
+    LOAD_FC_BIAS = 2
+    LOAD_FC_WEIGHT = 3
+    FC_DRAIN = 4
+
+
+class FcCommand(data.StructLayout):
+    """What to do with the word that is read: it holds biases, or weights (``valid``), which may be an output's
+    ``first`` or ``last``."""
+
+    def __init__(self):
+        super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1})
+
+
+class FcLayer:
+    """Words of one fully-connected layer with ``rows`` outputs at once."""
+
+    def __init__(self, outputs: int, inputs: int, rows: int):
+        self.groups = -(-outputs // rows)
+        self.words = -(-inputs // FC_WORD)  # of an output
+        self.bias_words = -(-outputs // (FC_WORD * rows))
+        self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
+
+
+class FcController(wiring.Component):
+    """Addresses and commands, a word a cycle: of every 20 groups of outputs the biases, then the weights.
+
+    Between layers it waits until the last output has been written, and in front of the last layer until there is
+    ``room`` for its logits.
+
+    Parameters
+    ----------
+    layers : `FcLayer` of each layer, in the order in which they lie in the weight memory.
+    depth : words of the weight memory.
+    drain : cycles from a layer's last word to its last output being readable.
+
+    Members
+    -------
+    available : the activations of an image are there.
+    room : the logits of an image can be taken.
+    address : word of the weight memory. command : what it holds.
+    word : the activations that belong to it.
+    layer : present layer; changes only when nothing of it is in flight.
+    started : turns to the next image. inputs_done : fc1 no longer needs them. layer_done : all its outputs are written.
+    (one cycle each)
+    busy : an image is being computed.
+    """
+
+    def __init__(self, layers: list[FcLayer], depth: int, drain: int):
+        self.layers = layers
+        self.depth = depth
+        self.drain = drain
+        super().__init__(
+            {
+                "available": In(1),
+                "room": In(1),
+                "address": Out(range(depth)),
+                "command": Out(FcCommand()),
+                "word": Out(range(max(layer.words for layer in layers))),
+                "layer": Out(range(len(layers))),
+                "started": Out(1),
+                "inputs_done": Out(1),
+                "layer_done": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        state = Signal(FcState)
+        timer = Signal(range(self.drain + 1))
+        last_layer = self.layer == len(self.layers) - 1
+        m.d.comb += self.busy.eq(state != FcState.FC_IDLE)
+        with m.Switch(state):
+            with m.Case(FcState.FC_IDLE):
+                with m.If(self.available):
+                    m.d.comb += self.started.eq(1)
+                    m.d.sync += state.eq(FcState.FC_PREPARING)
+            with m.Case(FcState.FC_PREPARING):
+                with m.If(self.room | ~last_layer):
+                    m.d.sync += state.eq(FcState.LOAD_FC_BIAS)
+            with m.Case(FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT):
+                self.issue(m, state, timer)
+            with m.Case(FcState.FC_DRAIN):
+                m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == 0):
+                    m.d.comb += [self.layer_done.eq(1), self.inputs_done.eq(self.layer == 0)]
+                    m.d.sync += [
+                        state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
+                        self.layer.eq(Mux(last_layer, 0, self.layer + 1)),
+                    ]
+        self.point(m, state)
+        return m
+
+    def issue(self, m: Module, state: Signal, timer: Signal):
+        """One bias or weight word; then what comes next."""
+        layer = {name: Array(getattr(x, name) for x in self.layers)[self.layer] for name in ("groups", "words")}
+        group = Signal(range(max(x.groups for x in self.layers)))
+        block = Signal(range(FC_WORD))  # groups that the present bias word has served
+        last_word = self.word == layer["words"] - 1
+        m.d.comb += [
+            self.command.bias.eq(state == FcState.LOAD_FC_BIAS),
+            self.command.valid.eq(state == FcState.LOAD_FC_WEIGHT),
+            self.command.first.eq(self.word == 0),
+            self.command.last.eq(last_word),
+        ]
+        with m.If(state == FcState.LOAD_FC_BIAS):
+            m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
+        with m.Else():
+            m.d.sync += self.word.eq(Mux(last_word, 0, self.word + 1))
+            with m.If(last_word):
+                m.d.sync += [group.eq(group + 1), block.eq(block + 1)]
+                with m.If(block == FC_WORD - 1):
+                    m.d.sync += [block.eq(0), state.eq(FcState.LOAD_FC_BIAS)]
+                with m.If(group == layer["groups"] - 1):
+                    m.d.sync += [group.eq(0), block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
+
+    def point(self, m: Module, state: Signal):
+        """Biases and weights are read in order; each layer's weights follow its biases, the next layer's biases them."""
+        bias_words = [layer.bias_words for layer in self.layers]
+        bias, weight = Signal(range(self.depth)), Signal(range(self.depth + 1), init=bias_words[0])
+        m.d.comb += self.address.eq(Mux(state == FcState.LOAD_FC_BIAS, bias, weight))
+        with m.If(state == FcState.LOAD_FC_BIAS):
+            m.d.sync += bias.eq(bias + 1)
+        with m.If(state == FcState.LOAD_FC_WEIGHT):
+            m.d.sync += weight.eq(weight + 1)
+        with m.If(self.layer_done):
+            following = Array([*bias_words[1:], 0])[self.layer]
+            m.d.sync += [bias.eq(weight), weight.eq(weight + following)]
+            with m.If(self.layer == len(self.layers) - 1):
+                m.d.sync += [bias.eq(0), weight.eq(bias_words[0])]

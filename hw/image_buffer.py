@@ -1,0 +1,104 @@
+"""Takes pixels in, checks the frame, and keeps two images: one is read while the next one arrives."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.shape import IMAGE
+
+from .map_memory import MapMemory
+from .types import CODE, codes
+
+__all__ = ["ImageBuffer", "Pixel"]
+
+PIXELS = IMAGE * IMAGE
+
+
+class Pixel(data.StructLayout):
+    """A pixel 0..255 and the mark of an image's last one."""
+
+    def __init__(self):
+        super().__init__({"value": 8, "last": 1})
+
+
+class ImageBuffer(wiring.Component):
+    """Two images of 28 x 28 pixels; pixels become codes 0..127 on the way in.
+
+    An image that ends early, or does not end with its 784th pixel, is dropped and flagged; the pixels after its last
+    mark begin the next image.
+
+    Parameters
+    ----------
+    rows_out : rows in a transfer, 1 or 2.
+    repeats : how often an image is streamed out.
+
+    Members
+    -------
+    i : stream of `Pixel`. Not ready while both images are in use.
+    available : an image is there, from the cycle after its last pixel.
+    start : stream the image's rows ``repeats`` times; only while ``available``.
+    release : the image is no longer needed; only while ``available``, and after its rows have been taken.
+    o : stream of rows of codes.
+    accepted : an image's last pixel is taken in this cycle.
+    short, long : a frame with too few, with too many pixels was dropped; stays high until reset.
+    """
+
+    def __init__(self, rows_out: int = 1, repeats: int = 1):
+        self.rows_out = rows_out
+        self.repeats = repeats
+        super().__init__(
+            {
+                "i": In(stream.Signature(Pixel())),
+                "available": Out(1),
+                "start": In(1),
+                "release": In(1),
+                "o": Out(stream.Signature(data.ArrayLayout(codes(IMAGE), rows_out))),
+                "accepted": Out(1),
+                "short": Out(1),
+                "long": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.maps = maps = MapMemory(
+            1, IMAGE, rows_out=self.rows_out, sets=2, repeats=self.repeats
+        )
+        full = Signal(2)
+        taken = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full.bit_select(maps.w_set, 1)),
+            taken.eq(self.i.valid & self.i.ready),
+            self.available.eq(full.bit_select(maps.r_set, 1)),
+            maps.start.eq(self.start),
+        ]
+        wiring.connect(m, maps.o, wiring.flipped(self.o))
+        self.check_frame(m, maps, taken)
+        w_set, r_set = Signal(), Signal()
+        m.d.comb += [maps.w_set.eq(w_set), maps.r_set.eq(r_set)]
+        with m.If(self.accepted):
+            m.d.sync += [w_set.eq(~w_set), full.bit_select(w_set, 1).eq(1)]
+        with m.If(self.release):
+            m.d.sync += [r_set.eq(~r_set), full.bit_select(r_set, 1).eq(0)]
+        return m
+
+    def check_frame(self, m: Module, maps: MapMemory, taken: Signal):
+        """Write the frame's pixels; count them, and drop a frame whose last mark is not on the 784th."""
+        count = Signal(range(PIXELS))
+        overrun = Signal()  # the frame has had its 784 pixels without a last mark
+        pixel = self.i.payload
+        m.d.comb += [
+            maps.i.payload[0].eq(pixel.value[8 - CODE.width + 1 :]),
+            maps.i.valid.eq(taken & ~overrun),
+            maps.rewind.eq(taken & pixel.last),
+            self.accepted.eq(taken & pixel.last & ~overrun & (count == PIXELS - 1)),
+        ]
+        with m.If(taken):
+            with m.If(pixel.last):
+                m.d.sync += [count.eq(0), overrun.eq(0)]
+                with m.If(~self.accepted):
+                    m.d.sync += [self.short.eq(self.short | ~overrun), self.long.eq(self.long | overrun)]
+            with m.Elif(count == PIXELS - 1):
+                m.d.sync += overrun.eq(1)
+            with m.Else():
+                m.d.sync += count.eq(count + 1)

@@ -1,0 +1,131 @@
+"""Fetches the kernels of the next sweep while the present one computes."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .pipeline import delay
+from .types import CONV_KERNEL, codes
+
+__all__ = ["KernelFetcher", "KernelPlan"]
+
+
+class KernelPlan:
+    """The kernels of one conv layer as they lie in the weight memory from ``address`` on.
+
+    ``groups`` of output channels; for each of them ``inputs`` sets of kernels, of ``size`` kernels each, ``rest`` in
+    the last group.
+    """
+
+    def __init__(self, address: int, outputs: int, inputs: int, size: int):
+        self.address = address
+        self.inputs = inputs
+        self.groups = -(-outputs // size)
+        self.size = min(size, outputs)
+        self.rest = outputs - (self.groups - 1) * size
+
+
+class KernelFetcher(wiring.Component):
+    """A stream of sets of ``outputs`` kernels, in the order in which they lie in the weight memory.
+
+    After ``start`` all sets of the layer come, one word a cycle; the next set is fetched as soon as one is taken.
+
+    Parameters
+    ----------
+    plans : `KernelPlan` of each layer that ``layer`` chooses from.
+    outputs : kernels in a set, O. In a short last group the kernels beyond the group are of no meaning.
+    depth : words of the weight memory.
+    memory_latency : cycles from its address to its data.
+
+    Members
+    -------
+    layer : index into ``plans``; steady from ``start`` until all sets are taken.
+    start : begin with the layer's first set.
+    address, data : read port of the weight memory; ``data`` holds still while the address does.
+    o : stream of ``outputs`` kernels.
+    """
+
+    def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int):
+        self.plans = plans
+        self.outputs = outputs
+        self.depth = depth
+        self.memory_latency = memory_latency
+        super().__init__(
+            {
+                "layer": In(range(len(plans))),
+                "start": In(1),
+                "address": Out(range(depth)),
+                "data": In(codes(CONV_KERNEL)),
+                "o": Out(stream.Signature(data.ArrayLayout(codes(CONV_KERNEL), outputs))),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``start``, or from a set taken, to the next whole set."""
+        return self.outputs + self.memory_latency + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        begin, size, more = self.count_sets(m)
+        requesting = Signal()
+        index = Signal(range(self.outputs))
+        last = Signal()
+        m.d.comb += last.eq(index == size - 1)
+        with m.If(begin):
+            m.d.sync += [requesting.eq(1), index.eq(0)]
+        with m.Elif(requesting):
+            m.d.sync += [index.eq(index + 1), requesting.eq(~last)]
+        self.point(m, requesting, last & ~more)
+        # What was requested `memory_latency` cycles ago is on `data` now.
+        arrived = delay(m, requesting, self.memory_latency, name="arrived")
+        place = delay(m, index, self.memory_latency, name="place")
+        complete = delay(m, requesting & last, self.memory_latency, name="complete")
+        self.capture(m, arrived, place)
+        with m.If(complete):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m
+
+    def count_sets(self, m: Module) -> tuple:
+        """When to request a set, how many kernels it has, and whether another set of the layer follows."""
+        plan = {name: Array(getattr(p, name) for p in self.plans)[self.layer] for name in ("groups", "inputs", "rest")}
+        full = Array(p.size for p in self.plans)[self.layer]
+        group = Signal(range(max(p.groups for p in self.plans)))
+        channel = Signal(range(max(p.inputs for p in self.plans)))
+        last_group, last_channel = Signal(), Signal()
+        taken, begin = Signal(), Signal()
+        more = ~(last_group & last_channel)
+        m.d.comb += [
+            last_group.eq(group == plan["groups"] - 1),
+            last_channel.eq(channel == plan["inputs"] - 1),
+            taken.eq(self.o.valid & self.o.ready),
+            begin.eq(self.start | (taken & more)),
+        ]
+        with m.If(taken):
+            m.d.sync += channel.eq(channel + 1)
+            with m.If(last_channel):
+                m.d.sync += [channel.eq(0), group.eq(Mux(last_group, 0, group + 1))]
+        # A set is requested in the cycles after `begin`, when the counters already stand at it.
+        return begin, Mux(last_group, plan["rest"], full), more
+
+    def point(self, m: Module, requesting: Signal, done):
+        """Address of the next word; it stays at the last one of a set until the next set is requested."""
+        first = Array(p.address for p in self.plans)[self.layer]
+        pointer = Signal(range(self.depth))
+        held = Signal(range(self.depth))
+        with m.If(self.start):
+            m.d.sync += pointer.eq(first)
+        with m.Elif(requesting):
+            m.d.sync += [pointer.eq(pointer + 1), held.eq(pointer)]
+        m.d.comb += self.address.eq(Mux(requesting, pointer, held))
+
+    def capture(self, m: Module, arrived, place):
+        """Keep each word that another one of its set will follow; the last one stays on the memory's output."""
+        for output in range(self.outputs - 1):
+            word = Signal(codes(CONV_KERNEL), name=f"kernel_{output}", reset_less=True)
+            with m.If(arrived & (place == output)):
+                m.d.sync += word.eq(self.data)
+            m.d.comb += self.o.payload[output].eq(word)
+        m.d.comb += self.o.payload[self.outputs - 1].eq(self.data)

@@ -1,0 +1,113 @@
+"""The line buffer: rows of a feature map in, 5x5 windows out, one position a cycle with nothing in between."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.shape import KERNEL
+
+from .types import codes
+
+__all__ = ["LineBuffer"]
+
+
+class LineBuffer(wiring.Component):
+    """Windows of successive square maps, in row-major order, from their rows.
+
+    Two sets of rows: the windows slide over ``lines``, a shift register for each row, while ``stage`` takes the rows of
+    the next output row. Within a map that is one row (two for W > 1); at the start of a map it is all of them, which
+    still fits into the time the last output row takes, so that a reader that delivers a transfer a cycle never makes
+    the windows wait.
+
+    With W = 1 a position is one 5x5 window. With W = 2 it is the 6x5 patch of two windows, one above the other, and
+    output rows advance by two. With W = 4 it is the 6x6 patch of a pool cell; columns advance by two as well, and two
+    rows come in each transfer.
+
+    Parameters
+    ----------
+    windows : windows of a pool cell computed at once, W: 1, 2 or 4.
+    sizes : rows (= columns) of the maps that ``size`` chooses from; even numbers, at least 6.
+
+    Members
+    -------
+    size : index into ``sizes``; may change only while no map is in flight.
+    i : stream of `rows_in` rows of ``max(sizes)`` codes; a map's rows from top to bottom, map after map. A narrower map
+        fills the low columns.
+    o : stream of {patch, last}: `rows` x `columns` codes, and whether this is the map's last position.
+    """
+
+    latency = 2  # cycles from the transfer that completes an output row's rows to its first window, when idle
+
+    def __init__(self, windows: int, sizes: tuple[int, ...]):
+        if windows not in (1, 2, 4):
+            raise ValueError(f"windows must be 1, 2 or 4, not {windows}")
+        if any(size % 2 or size < KERNEL + 1 for size in sizes):
+            raise ValueError(f"sizes of maps must be even and at least {KERNEL + 1}, not {sizes}")
+        self.windows = windows
+        self.sizes = tuple(sizes)
+        self.width = max(sizes)
+        self.row_step = 1 if windows == 1 else 2
+        self.column_step = 2 if windows == 4 else 1
+        self.rows = KERNEL + self.row_step - 1
+        self.columns = KERNEL + self.column_step - 1
+        self.rows_in = 2 if windows == 4 else 1
+        patch = data.ArrayLayout(codes(self.columns), self.rows)
+        super().__init__(
+            {
+                "size": In(range(len(self.sizes))),
+                "i": In(stream.Signature(data.ArrayLayout(codes(self.width), self.rows_in))),
+                "o": Out(stream.Signature(data.StructLayout({"patch": patch, "last": 1}))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        stage = [Signal(codes(self.width), name=f"stage_{r}", reset_less=True) for r in range(self.rows)]
+        lines = [Signal(codes(self.width), name=f"line_{r}", reset_less=True) for r in range(self.rows)]
+        move = Signal()  # stage becomes lines
+        last_row_staged = self.fill_stage(m, stage, move)
+        self.slide(m, stage, lines, move, last_row_staged)
+        return m
+
+    def fill_stage(self, m: Module, stage: list, move: Signal) -> Signal:
+        """Take rows until the stage holds an output row's; returns whether that is the map's last output row."""
+        whole, step = self.rows // self.rows_in, self.row_step // self.rows_in  # transfers
+        missing = Signal(range(whole + 1), init=whole)
+        last = Array((size - KERNEL + 1) // self.row_step - 1 for size in self.sizes)[self.size]
+        row = Signal(range(max(self.sizes)))
+        last_row_staged = Signal()
+        m.d.comb += [self.i.ready.eq(missing != 0), last_row_staged.eq(row == last)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += missing.eq(missing - 1)
+            rows = [*stage, *self.i.payload][self.rows_in :]
+            m.d.sync += [register.eq(above) for register, above in zip(stage, rows, strict=False)]
+        with m.If(move):
+            m.d.sync += [
+                missing.eq(Mux(last_row_staged, whole, step)),
+                row.eq(Mux(last_row_staged, 0, row + 1)),
+            ]
+        return last_row_staged
+
+    def slide(self, m: Module, stage: list, lines: list, move: Signal, last_row_staged: Signal):
+        """Shift the lines past the window; at an output row's end take the stage, if it is full."""
+        last = Array((size - KERNEL + 1) // self.column_step - 1 for size in self.sizes)[self.size]
+        column = Signal(range(self.width))
+        last_row = Signal()
+        row_end = Signal()
+        full = ~self.i.ready
+        m.d.comb += [
+            row_end.eq(column == last),
+            move.eq(full & (~self.o.valid | (self.o.ready & row_end))),
+            self.o.payload.last.eq(row_end & last_row),
+        ]
+        m.d.comb += [
+            self.o.payload.patch[r][c].eq(lines[r][c]) for r in range(self.rows) for c in range(self.columns)
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [column.eq(Mux(row_end, 0, column + 1)), self.o.valid.eq(~row_end)]
+            for line in lines:
+                m.d.sync += line.as_value().eq(line.as_value() >> len(line[0]) * self.column_step)
+        with m.If(move):
+            m.d.sync += [self.o.valid.eq(1), last_row.eq(last_row_staged)]
+            m.d.sync += [line.eq(row) for line, row in zip(lines, stage, strict=True)]
+        return m

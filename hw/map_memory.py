@@ -1,0 +1,146 @@
+"""Feature maps, a row a word: written code by code, read row by row as often as the next layer needs them."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .types import codes
+
+__all__ = ["MapMemory"]
+
+
+class MapMemory(wiring.Component):
+    """``channels`` square maps of ``size`` rows.
+
+    Codes come in the order in which the array finishes them: ``parallel`` channels at once, in row-major order, group
+    after group. Each of those channels has a bank of its own, so a write is never delayed. After ``start`` all maps
+    are streamed out row by row, channel after channel, ``repeats`` times, a transfer a cycle.
+
+    Parameters
+    ----------
+    channels : number of maps.
+    size : rows and columns of a map; even.
+    parallel : channels that are written at once.
+    rows_out : rows of a map in one transfer: 1, or 2 (kept in separate memories, so that both come at once).
+    sets : 1, or 2: one set of maps is written while the other is read.
+    repeats : how often ``start`` streams all maps.
+
+    Members
+    -------
+    i : stream of ``parallel`` codes; always ready. Codes of channels beyond the last are ignored.
+    rewind : the next code is again the first of its set.
+    w_set, r_set : set to write and to read.
+    start : begin to stream; only while not ``busy``.
+    busy : rows are still to come.
+    o : stream of ``rows_out`` rows of ``size`` codes.
+    """
+
+    def __init__(
+        self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1
+    ):
+        self.channels = channels
+        self.size = size
+        self.parallel = parallel
+        self.rows_out = rows_out
+        self.sets = sets
+        self.repeats = repeats
+        self.banks = min(parallel, channels)
+        self.groups = -(-channels // parallel)
+        self.words = self.groups * size // rows_out  # of one set and bank
+        super().__init__(
+            {
+                "i": In(stream.Signature(codes(parallel), always_ready=True)),
+                "rewind": In(1),
+                "w_set": In(1),
+                "r_set": In(1),
+                "start": In(1),
+                "busy": Out(1),
+                "o": Out(stream.Signature(data.ArrayLayout(codes(size), rows_out))),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``start`` to the first transfer."""
+        return 2 if self.banks == 1 else 3
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = [[self.add_memory(m, bank, half) for half in range(self.rows_out)] for bank in range(self.banks)]
+        self.write(m, banks)
+        self.read(m, banks)
+        return m
+
+    def add_memory(self, m: Module, bank: int, half: int) -> tuple:
+        """Write and read port of the rows of one bank (every second row where there are two halves)."""
+        depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
+        rows = memory.Memory(shape=codes(self.size), depth=depth, init=[])
+        m.submodules[f"bank_{bank}_{half}"] = rows
+        return rows.write_port(granularity=1), rows.read_port()
+
+    def word(self, address: Signal, which_set: Signal):
+        """Address of a word in one of the sets."""
+        return address if self.sets == 1 else Cat(address, which_set)
+
+    def write(self, m: Module, banks: list):
+        column = Signal(range(self.size))
+        half = Signal(range(self.rows_out)) if self.rows_out > 1 else Signal(0)
+        address = Signal(range(self.words))
+        with m.If(self.rewind):
+            m.d.sync += [column.eq(0), half.eq(0), address.eq(0)]
+        with m.Elif(self.i.valid):
+            m.d.sync += column.eq(column + 1)
+            with m.If(column == self.size - 1):
+                m.d.sync += [column.eq(0), half.eq(half + 1)]
+                with m.If(half == self.rows_out - 1):
+                    m.d.sync += address.eq(Mux(address == self.words - 1, 0, address + 1))
+        for bank, halves in enumerate(banks):
+            for index, (port, _) in enumerate(halves):
+                enable = self.i.valid & (half == index)
+                m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(enable << column)]
+                m.d.comb += [port.data[c].eq(self.i.payload[bank]) for c in range(self.size)]
+
+    def read(self, m: Module, banks: list):
+        """Addresses in order; each stage of the pipeline moves on when the one after it can."""
+        valid, advance = Signal(), Signal()  # a word is on the read ports; it may be replaced
+        bank, address, _ = self.count(m, self.busy & advance)
+        ports = [port for halves in banks for _, port in halves]
+        m.d.comb += [port.addr.eq(self.word(address, self.r_set)) for port in ports]
+        m.d.comb += [port.en.eq(advance) for port in ports]
+        with m.If(advance):
+            m.d.sync += valid.eq(self.busy)
+        if self.banks == 1:
+            m.d.comb += [self.o.valid.eq(valid), advance.eq(~valid | self.o.ready)]
+            m.d.comb += [self.o.payload[half].eq(port.data) for half, (_, port) in enumerate(banks[0])]
+        else:
+            chosen = Signal.like(bank)
+            with m.If(advance):
+                m.d.sync += chosen.eq(bank)
+            move = ~self.o.valid | self.o.ready
+            m.d.comb += advance.eq(~valid | move)
+            with m.If(move):
+                m.d.sync += self.o.valid.eq(valid)
+                for half in range(self.rows_out):
+                    rows = Array(halves[half][1].data.as_value() for halves in banks)
+                    m.d.sync += self.o.payload[half].as_value().eq(rows[chosen])
+
+    def count(self, m: Module, step) -> tuple[Signal, Signal, Signal]:
+        """Bank, address and pass of the next word; ends ``busy`` after the last."""
+        rows = self.size // self.rows_out
+        row, base = Signal(range(rows)), Signal(range(self.words))
+        channel, bank, turn = Signal(range(self.channels)), Signal(range(self.banks)), Signal(range(self.repeats))
+        address = Signal(range(self.words))
+        m.d.comb += address.eq(base + row)
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+        with m.If(step):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == rows - 1):
+                m.d.sync += [row.eq(0), channel.eq(channel + 1), bank.eq(bank + 1)]
+                with m.If(bank == self.banks - 1):
+                    m.d.sync += [bank.eq(0), base.eq(base + rows)]
+                with m.If(channel == self.channels - 1):
+                    m.d.sync += [channel.eq(0), bank.eq(0), base.eq(0), turn.eq(turn + 1)]
+                    with m.If(turn == self.repeats - 1):
+                        m.d.sync += [turn.eq(0), self.busy.eq(0)]
+        return bank, address, turn
