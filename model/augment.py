@@ -1,24 +1,25 @@
 """Digits as other hands might have written them: rotated, scaled, shifted, sheared and smoothly bent.
 
-After Simard, Steinkraus and Platt, Best practices for convolutional neural networks (ICDAR 2003). All images of a
-batch are warped at once by one bilinear lookup; every image gets its own warp.
+After Simard, Steinkraus and Platt, Best practices for convolutional neural networks applied to visual
+document analysis (ICDAR 2003). All images of a batch are warped at once by one bilinear lookup; every image
+gets its own warp.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
 from .shape import IMAGE
 
-__all__ = ["Warp", "augment"]
+__all__ = ["DIGITS", "Warp", "augment"]
 
 CHUNK = 5000  # images warped at once: about 100 MB at work
 
 
 @dataclass(frozen=True)
 class Warp:
-    """How far a warp may go; each image draws evenly within plus or minus these."""
+    """How far a warp of strength 1 may go; each image draws evenly within plus or minus these."""
 
     rotation_degrees: float = 12.0
     scale: float = 0.12  # of the size
@@ -28,30 +29,42 @@ class Warp:
     elastic_knots: int = 6  # a side: one bend in about five pixels
 
 
-def augment(images: torch.Tensor, generator: torch.Generator, warp: Warp = Warp()) -> torch.Tensor:
-    """A warped copy of images, uint8 (N, 28, 28); what comes in from outside is background (0)."""
-    return torch.cat([_warp(chunk, generator, warp) for chunk in images.split(CHUNK)])
+DIGITS = Warp()
 
 
-def _warp(images: torch.Tensor, generator: torch.Generator, warp: Warp) -> torch.Tensor:
+def augment(
+    images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, warp: Warp = DIGITS
+) -> torch.Tensor:
+    """A warped copy of images, uint8 (N, 28, 28); what comes in from outside is background (0).
+
+    ``strength`` multiplies every amount of ``warp``; with 0 the images come back as they are.
+    """
+    if strength == 0:
+        return images
+    return torch.cat([_warped(chunk, generator, strength, warp) for chunk in images.split(CHUNK)])
+
+
+def _warped(images: torch.Tensor, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
     n = len(images)
-    grid = F.affine_grid(_affine(n, generator, warp), [n, 1, IMAGE, IMAGE], align_corners=False)  # (N, 28, 28, 2)
-    grid = grid + _elastic(n, generator, warp)
+    matrices = _affine(n, generator, strength, warp)
+    grid = F.affine_grid(matrices, [n, 1, IMAGE, IMAGE], align_corners=False)  # (N, 28, 28, 2)
+    grid = grid + strength * _elastic(n, generator, warp)
     pixels = images.unsqueeze(1).to(torch.float32)  # (N, 1, 28, 28)
     warped = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return warped.squeeze(1).round().clamp(0, 255).to(torch.uint8)
 
 
-def _affine(n: int, generator: torch.Generator, warp: Warp) -> torch.Tensor:
+def _affine(n: int, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
     """Matrices from target to source coordinates, which run from -1 to 1; (N, 2, 3)."""
-    draw = torch.rand(6, n, generator=generator) * 2 - 1
+    draw = strength * (torch.rand(6, n, generator=generator) * 2 - 1)
     angle = draw[0] * torch.pi * warp.rotation_degrees / 180
     scale_x, scale_y = 1 + draw[1] * warp.scale, 1 + draw[2] * warp.scale
     shear = draw[3] * warp.shear
+    shift_x, shift_y = draw[4:] * (warp.shift_pixels * 2 / IMAGE)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    row_x = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, draw[4] * warp.shift_pixels * 2 / IMAGE], 1)
-    row_y = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, draw[5] * warp.shift_pixels * 2 / IMAGE], 1)
-    return torch.stack([row_x, row_y], 1)
+    row_x = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, shift_x], dim=1)
+    row_y = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, shift_y], dim=1)
+    return torch.stack([row_x, row_y], dim=1)
 
 
 def _elastic(n: int, generator: torch.Generator, warp: Warp) -> torch.Tensor:

@@ -44,7 +44,8 @@ class Checkpoint:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Checkpoint":
-        """The checkpoint of arrays in any order; the shape is read off them. Raises ValueError as `Checkpoint`."""
+        """The checkpoint of arrays in any order; the shape is read off them. Raises ValueError as
+        `Checkpoint`."""
         shape = infer_shape({name: array.shape for name, array in arrays.items()})
         for name in arrays:
             if name not in shape.arrays:
@@ -74,9 +75,14 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
     Raises ValueError with one line where an array is missing or does not fit the others.
     """
     layers = ["conv1", "conv2", "fc1"]
-    layers += [f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays]
+    layers += [
+        f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays
+    ]
     for layer in layers:
-        for name, dimensions in ((f"{layer}.weight", 4 if layer.startswith("conv") else 2), (f"{layer}.bias", 1)):
+        for name, dimensions in (
+            (f"{layer}.weight", 4 if layer.startswith("conv") else 2),
+            (f"{layer}.bias", 1),
+        ):
             if name not in arrays:
                 raise ValueError(f"array {name} is missing")
             if len(arrays[name]) != dimensions:
@@ -87,7 +93,9 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
         if name not in arrays:
             raise ValueError(f"array {name} is missing")
         if arrays[name] != expected:
-            raise ValueError(f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)")
+            raise ValueError(
+                f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)"
+            )
     return shape
 
 
@@ -139,10 +147,12 @@ def _entry(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         array = archive[name]
     except ValueError as error:
         if "pickle" in str(error).lower():
-            raise UserError(f"{path}: {name} holds Python objects, which are never loaded; store int8 codes") from error
+            raise UserError(
+                f"{path}: {name} holds Python objects, which are never loaded; store int8 codes"
+            ) from error
         raise UserError(f"{path} is damaged or truncated ({name}: {error}); get it again") from error
     if not isinstance(array, np.ndarray):
-        raise UserError(f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}")
+        raise UserError(
+            f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}"
+        )
     return array
-
-

@@ -1,8 +1,9 @@
 """Images and labels by name: the shipped MNIST test set, cached or downloaded sets, folders of idx files.
 
-A set is four idx files. They are looked for in the folder that the environment variable FIVEBYFIVE_DATA names (there
-in a folder called after the set, or directly), in the package itself, in the user's cache, and then fetched
-(`fivebyfive.model.download`). Files of a named set are taken only with the SHA-256 of the published ones.
+A set is four idx files. They are looked for in the folder that the environment variable FIVEBYFIVE_DATA
+names (there in a folder called after the set, or directly), in the package itself, in the user's cache, and
+then fetched (`fivebyfive.model.download`). Files of a named set are taken only with the SHA-256 of the
+published ones.
 """
 
 import os
@@ -52,6 +53,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def split(self, held_out: int, seed: int) -> tuple["Dataset", "Dataset"]:
+        """All but ``held_out`` images, and those, drawn with ``seed``."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        parts = ((f"{self.name}-learning", order[held_out:]), (f"{self.name}-held-out", order[:held_out]))
+        first, second = (Dataset(name, self.images[index], self.labels[index]) for name, index in parts)
+        return first, second
+
     @property
     def classes(self) -> int:
         """One more than the largest label."""
@@ -59,10 +67,11 @@ class Dataset:
 
 
 def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Progress = silent) -> Dataset:
-    """The ``split`` ("train" or "test") of "mnist", "fashion-mnist" or a folder of idx files, with or without .gz.
+    """The ``split`` ("train" or "test") of "mnist", "fashion-mnist" or a folder of idx files, with or
+    without .gz.
 
-    The MNIST test set is part of the package: it is always there. Other named sets may be downloaded; ``progress``
-    then counts bytes. Raises UserError, one line, where the set cannot be had.
+    The MNIST test set is part of the package: it is always there. Other named sets may be downloaded;
+    ``progress`` then counts bytes. Raises UserError, one line, where the set cannot be had.
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be train or test, not {split}")
@@ -93,7 +102,9 @@ def _named(spec: str, name: str, progress: Progress) -> np.ndarray:
             if genuine(spec, name, data):
                 return parse_idx(unpacked(data, str(found)), str(found), _dimensions(name))
             if folder == SHIPPED_DATA:
-                raise UserError(f"{found} is not the published file (its SHA-256 differs); install fivebyfive again")
+                raise UserError(
+                    f"{found} is not the published file (its SHA-256 differs); install fivebyfive again"
+                )
     path = fetch(spec, name, cache_folder(spec), progress)
     return read_idx(path, _dimensions(name))
 
@@ -108,7 +119,8 @@ def _from_folder(folder: Path, name: str) -> np.ndarray:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """The file in ``folder``, with or without .gz, with the hyphen before idx or the dot that some tools put there."""
+    """The file in ``folder``, with or without .gz, with the hyphen before idx or the dot that some tools
+    put there."""
     for variant in (name, name.replace("-idx", ".idx")):
         for path in (folder / f"{variant}.gz", folder / variant):
             if path.is_file():

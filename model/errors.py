@@ -4,6 +4,6 @@
 class UserError(Exception):
     """Something the user gave cannot be used.
 
-    The message is one line: what is wrong, then what to do. The command line prints it without a traceback and
-    exits with code 2.
+    The message is one line: what is wrong, then what to do. The command line prints it without a traceback
+    and exits with code 2.
     """

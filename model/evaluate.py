@@ -41,8 +41,8 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, progress: Progress = sile
     classes, images = checkpoint.shape.classes, len(dataset)
     if not images or dataset.classes > classes:
         raise UserError(
-            f"{dataset.name} has {images} images of {dataset.classes} classes, the checkpoint {classes} classes; "
-            "give a set that fits with --data"
+            f"{dataset.name} has {images} images of {dataset.classes} classes, the checkpoint {classes} "
+            "classes; give a set that fits with --data"
         )
     confusion = np.zeros((classes, classes), np.int64)
     wraps, peak = dict.fromkeys(checkpoint.shape.layers, 0), dict.fromkeys(checkpoint.shape.layers, 0)

@@ -12,5 +12,7 @@ def require_torch() -> ModuleType:
     try:
         import torch
     except ImportError as error:
-        raise UserError("training and quantizing need PyTorch; install it: pip install 'fivebyfive[train]'") from error
+        raise UserError(
+            "training and quantizing need PyTorch; install it: pip install 'fivebyfive[train]'"
+        ) from error
     return torch

@@ -41,7 +41,8 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill that takes the place of ``path`` when the block ends well, and vanishes when it does not.
+    """A new folder to fill that takes the place of ``path`` when the block ends well, and vanishes when it
+    does not.
 
     Raises UserError where it cannot be written or the disk is full.
     """
@@ -65,7 +66,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The line that a user reads where ``path`` cannot be written."""
     reason = error.strerror or str(error)
-    return UserError(f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out.")
+    return UserError(
+        f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out."
+    )
 
 
 def _swap(new: Path, path: Path) -> None:

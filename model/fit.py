@@ -1,6 +1,8 @@
-"""The training loop: one stage of training, the examination after each epoch, and the rescaling between stages."""
+"""The training loop: one stage of training, the examination after each epoch, and the rescaling between
+stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import cos, pi
@@ -9,12 +11,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from .augment import augment
+from .datasets import Dataset
 from .lenet import LeNet, pixels_to_values
 from .q26 import Q2_6
+from .stages import Stage
 
-__all__ = ["Examination", "Images", "Stage", "examine", "fit", "peaks", "rescale"]
+__all__ = ["Examination", "Images", "calibrated", "examine", "fit", "rescale", "threads"]
 
 EXAMINE_BATCH = 1000
+RANGE_TARGET = 1.5  # of 2.0: how far each layer's largest value goes once it is calibrated
 
 
 @dataclass(frozen=True)
@@ -24,32 +29,19 @@ class Images:
     pixels: torch.Tensor
     labels: torch.Tensor
 
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Images":
+        """The same images and labels as tensors."""
+        return cls(torch.from_numpy(dataset.images.copy()), torch.from_numpy(dataset.labels.astype("int64")))
+
     def __len__(self) -> int:
         return len(self.labels)
 
 
 @dataclass(frozen=True)
-class Stage:
-    """``epochs`` of training in one manner; the last ``clean_epochs`` of them see the images unwarped.
-
-    A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range ends), with
-    ``conv_penalty`` or ``fc_penalty`` times the square of the excess, summed over the layer.
-    """
-
-    name: str
-    epochs: int
-    quantized: bool
-    learning_rate: float
-    clean_epochs: int = 0
-    limit: float = 1.6
-    conv_penalty: float = 0.01
-    fc_penalty: float = 0.05
-    batch_images: int = 128
-
-
-@dataclass(frozen=True)
 class Examination:
-    """How a network does on images it does not learn from. ``wraps`` and ``peak``: layer to a count, to codes."""
+    """How a network does on images it does not learn from. ``wraps`` and ``peak``: layer to a count, to
+    codes."""
 
     images: int
     errors: int
@@ -65,10 +57,13 @@ class Examination:
 
 @torch.no_grad()
 def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> Examination:
-    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps, on images as they are."""
+    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps, on images as they
+    are."""
     errors, loss = 0, 0.0
     wraps, peak = dict.fromkeys(net.shape.layers, 0), dict.fromkeys(net.shape.layers, 0)
-    for pixels, labels in zip(images.pixels.split(EXAMINE_BATCH), images.labels.split(EXAMINE_BATCH), strict=True):
+    for pixels, labels in zip(
+        images.pixels.split(EXAMINE_BATCH), images.labels.split(EXAMINE_BATCH), strict=True
+    ):
         logits, before = net(pixels_to_values(pixels), quantized)  # (N, classes)
         errors += int((logits.argmax(1) != labels).sum())
         loss += float(F.cross_entropy(temperature * logits, labels, reduction="sum"))
@@ -90,15 +85,16 @@ def fit(
 ) -> list[dict]:
     """Train ``net`` in place for one stage; one record an epoch.
 
-    Of a stage that ends in clean epochs, the best of those by `Examination.rank` on ``held_out`` is kept, else the
-    last epoch. ``tick(steps, text)`` is called after every batch with the number of steps since the last call.
+    Of a stage that ends in clean epochs, the best of those by `Examination.rank` on ``held_out`` is kept,
+    else the last epoch. ``tick(steps, text)`` is called after every batch with the number of steps since
+    the last call.
     """
     optimizer = torch.optim.AdamW(net.parameters(), lr=stage.learning_rate)
-    steps = stage.epochs * batches(training, stage)
+    steps = stage.steps(len(training))
     step, records, best = 0, [], None
     for epoch in range(1, stage.epochs + 1):
         clean = epoch > stage.epochs - stage.clean_epochs
-        pixels = training.pixels if clean else augment(training.pixels, generator)
+        pixels = training.pixels if clean else augment(training.pixels, generator, stage.warp)
         for index in torch.randperm(len(training), generator=generator).split(stage.batch_images):
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate * (1 + cos(pi * step / steps)) / 2
@@ -120,11 +116,6 @@ def fit(
     return records
 
 
-def batches(training: Images, stage: Stage) -> int:
-    """Steps of one epoch."""
-    return -(-len(training) // stage.batch_images)
-
-
 def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:
     """What values near the end of the range cost, mean over the images of a batch."""
     total = torch.zeros(())
@@ -132,6 +123,17 @@ def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:
         weight = stage.conv_penalty if layer.startswith("conv") else stage.fc_penalty
         total = total + weight * (values.abs() - stage.limit).relu().square().sum() / len(values)
     return total
+
+
+def calibrated(net: LeNet, images: Images, temperature: float) -> float:
+    """Scale every layer of a float network so that its largest value on ``images`` is `RANGE_TARGET`, in
+    place.
+
+    Returns the temperature under which the new logits say what the old ones said under ``temperature``.
+    """
+    factors = {layer: RANGE_TARGET / max(peak, 1e-6) for layer, peak in peaks(net, images).items()}
+    rescale(net, factors)
+    return temperature / factors[net.shape.layers[-1]]
 
 
 @torch.no_grad()
@@ -148,10 +150,22 @@ def peaks(net: LeNet, images: Images) -> dict[str, float]:
 def rescale(net: LeNet, factors: dict[str, float]) -> None:
     """Scale each layer's output by its factor: W by factor / factor of the layer before, b by the factor.
 
-    ReLU and max pooling commute with a positive factor, so the float network's classes stay what they were.
+    ReLU and max pooling commute with a positive factor, so the float network's classes stay what they were
+    (Nagel et al. 2019, arXiv:1906.04721, use the same freedom).
     """
     previous = 1.0
     for name, layer in net.layers.items():
         layer.weight.mul_(factors[name] / previous)
         layer.bias.mul_(factors[name])
         previous = factors[name]
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch use ``count`` threads within the block; None leaves it as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

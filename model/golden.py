@@ -1,7 +1,8 @@
 """The golden model: what every layer of the hardware must compute, in exact integers.
 
-One image goes from pixels to logits in `forward`, layer by layer; the batch is vectorized. Products are summed by
-matrix multiplication in float64, which is exact here: every partial sum is an integer far below 2**53.
+One image goes from pixels to logits in `forward`, layer by layer; the batch is vectorized. Products are
+summed by matrix multiplication in float64, which is exact here: every partial sum is an integer far below
+2**53.
 """
 
 from collections.abc import Iterator
@@ -22,10 +23,10 @@ BATCH = 250  # images a batch: conv1's unfolded windows then take about 30 MB
 class Trace:
     """Every layer of a batch of N images.
 
-    ``outputs``: layer name to int8 codes after pooling and ReLU, (N, *LeNetShape.outputs[name]).
-    ``wraps``: layer name to how many values, before pooling, left the range of Q2.6 and wrapped.
-    ``peaks``: layer name to the furthest value from zero before wrapping, as a code c or as -1 - c where that is
-    larger: up to 127 where nothing wrapped.
+    ``outputs``: layer name to int8 codes after pooling and ReLU, (N, *LeNetShape.outputs[name]). ``wraps``:
+    layer name to how many values, before pooling, left the range of Q2.6 and wrapped. ``peaks``: layer name
+    to the furthest value from zero before wrapping, as a code c or as -1 - c where that is larger: up to
+    127 where nothing wrapped.
     """
 
     outputs: dict[str, np.ndarray]
@@ -51,7 +52,9 @@ def accumulate(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarra
 
 def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Exact accumulators (N, O, H-4, W-4) of a valid 5x5 convolution of (N, C, H, W) with (O, C, 5, 5)."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, (KERNEL, KERNEL), axis=(2, 3))  # (N, C, H-4, W-4, 5, 5)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        x, (KERNEL, KERNEL), axis=(2, 3)
+    )  # (N, C, H-4, W-4, 5, 5)
     columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(*windows[:, 0].shape[:3], -1)  # (N, H-4, W-4, C*25)
     return accumulate(columns, weight.reshape(len(weight), -1), bias).transpose(0, 3, 1, 2)
 

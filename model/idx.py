@@ -1,8 +1,8 @@
 """The idx format of MNIST and its relatives: strict in reading, byte for byte the original in writing.
 
-Two zero bytes, a type (0x08: unsigned byte, the only one taken here), the number of dimensions, each dimension as a
-big-endian 32-bit number, then the values. After Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten
-digits.
+Two zero bytes, a type (0x08: unsigned byte, the only one taken here), the number of dimensions, each
+dimension as a big-endian 32-bit number, then the values. After Y. LeCun, C. Cortes, C. Burges, The MNIST
+database of handwritten digits.
 """
 
 import gzip
@@ -33,7 +33,8 @@ def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """``data`` without its gzip wrapping, if it has one. Raises UserError where it is damaged or too large."""
+    """``data`` without its gzip wrapping, if it has one. Raises UserError where it is damaged or too
+    large."""
     if data[:2] == GZIP_MAGIC:
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
@@ -41,7 +42,9 @@ def unpacked(data: bytes, name: str) -> bytes:
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{name} is damaged or truncated ({error}); get it again") from error
     if len(data) > MAX_BYTES:
-        raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MiB unpacked; it cannot be a set of 28x28 images")
+        raise UserError(
+            f"{name} is larger than {MAX_BYTES >> 20} MiB unpacked; it cannot be a set of 28x28 images"
+        )
     return data
 
 
@@ -50,9 +53,13 @@ def parse_idx(data: bytes, name: str, dimensions: int) -> np.ndarray:
     if len(data) < 4 or data[:2] != b"\0\0":
         raise UserError(f"{name} is not an idx file; give the files of MNIST or of a set in its format")
     if data[2] != UBYTE:
-        raise UserError(f"{name} holds idx type 0x{data[2]:02x}; only unsigned bytes (0x08) can be pixels or labels")
+        raise UserError(
+            f"{name} holds idx type 0x{data[2]:02x}; only unsigned bytes (0x08) can be pixels or labels"
+        )
     if data[3] != dimensions:
-        raise UserError(f"{name} has {data[3]} dimensions instead of {dimensions}; are images and labels swapped?")
+        raise UserError(
+            f"{name} has {data[3]} dimensions instead of {dimensions}; are images and labels swapped?"
+        )
     start = 4 + 4 * dimensions
     if len(data) < start:
         raise UserError(f"{name} is truncated within its header; get it again")
@@ -62,7 +69,9 @@ def parse_idx(data: bytes, name: str, dimensions: int) -> np.ndarray:
         count *= size  # Python integers: no overflow, however wild the header
     if len(data) - start != count:
         problem = "is truncated" if len(data) - start < count else "has bytes after its end"
-        raise UserError(f"{name} {problem}: {len(data) - start} values, its header says {count}; get it again")
+        raise UserError(
+            f"{name} {problem}: {len(data) - start} values, its header says {count}; get it again"
+        )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

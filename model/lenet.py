@@ -1,11 +1,11 @@
 """The LeNet of any `LeNetShape` in PyTorch, in floats or with the rounding of the hardware in it.
 
-Values are in units of 1.0: a Q2.6 code c is c / 64, and a pixel p enters as (p >> 1) / 64, from 0 to 127/64. With
-``quantized=True`` weights are rounded to the nearest code and activations floored to one, as the hardware does; both
-let the gradient straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432). A value beyond the range is
-clamped where the hardware wraps: clamping has a slope to learn from, and where nothing leaves the range the two agree.
-In exact steps of 2**-12 and below 2**12, all sums are exact in float32, so this forward pass then equals the golden
-model bit for bit.
+Values are in units of 1.0: a Q2.6 code c is c / 64, and a pixel p enters as (p >> 1) / 64, from 0 to
+127/64. With ``quantized=True`` weights are rounded to the nearest code and activations floored to one, as
+the hardware does; both let the gradient straight through (Bengio, Leonard and Courville 2013,
+arXiv:1308.3432). A value beyond the range is clamped where the hardware wraps: clamping has a slope to
+learn from, and where nothing leaves the range the two agree. In exact steps of 2**-12 and below 2**12, all
+sums are exact in float32, so this forward pass then equals the golden model bit for bit.
 """
 
 import torch
@@ -40,8 +40,8 @@ def floor_activation(v: torch.Tensor) -> torch.Tensor:
 class LeNet(torch.nn.Module):
     """conv1, pool, ReLU, conv2, pool, ReLU, then fully-connected layers with ReLU between them.
 
-    Parameters carry the names and shapes of `LeNetShape.arrays` and start evenly spread within 1/sqrt(inputs),
-    drawn from ``generator``.
+    Parameters carry the names and shapes of `LeNetShape.arrays` and start evenly spread within
+    1/sqrt(inputs), drawn from ``generator``.
     """
 
     def __init__(self, shape: LeNetShape, generator: torch.Generator | None = None) -> None:
@@ -62,7 +62,9 @@ class LeNet(torch.nn.Module):
         """Layer name to the module with its weight and bias, in order."""
         return {name: getattr(self, name) for name in self.shape.layers}
 
-    def forward(self, x: torch.Tensor, quantized: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def forward(
+        self, x: torch.Tensor, quantized: bool = False
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits (N, classes), and every layer's values before pooling, rounding and ReLU, by name.
 
         ``x`` comes from `pixels_to_values`, (N, 1, 28, 28).
@@ -74,7 +76,9 @@ class LeNet(torch.nn.Module):
                 weight, bias = round_weight(weight), round_weight(bias)
             if name.startswith("conv"):
                 before[name] = F.conv2d(x, weight, bias)  # (N, O, 24, 24), (N, P, 8, 8)
-                x = F.max_pool2d(before[name], 2)  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
+                x = F.max_pool2d(
+                    before[name], 2
+                )  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
             else:
                 before[name] = x = F.linear(x.flatten(1), weight, bias)  # (N, F)
             if quantized:
@@ -93,13 +97,18 @@ class LeNet(torch.nn.Module):
 def to_checkpoint(net: LeNet) -> Checkpoint:
     """The integer checkpoint of a network: every parameter rounded to the nearest code."""
     arrays = {name: value.detach() * Q2_6.one for name, value in net.named_parameters()}
-    codes = {name: value.round().clamp(Q2_6.min, Q2_6.max).to(torch.int8).numpy() for name, value in arrays.items()}
+    codes = {
+        name: value.round().clamp(Q2_6.min, Q2_6.max).to(torch.int8).numpy() for name, value in arrays.items()
+    }
     return Checkpoint(net.shape, {name: codes[name] for name in net.shape.arrays})
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:
     """The network whose `to_checkpoint` is ``checkpoint``."""
     net = LeNet(checkpoint.shape)
-    values = {name: torch.from_numpy(codes.astype("float32")) / Q2_6.one for name, codes in checkpoint.arrays.items()}
+    values = {
+        name: torch.from_numpy(codes.astype("float32")) / Q2_6.one
+        for name, codes in checkpoint.arrays.items()
+    }
     net.load_state_dict(values)
     return net

@@ -1,4 +1,5 @@
-"""How long work tells whoever watches how far it is. The command line draws a bar from it; the library draws nothing."""
+"""How long work tells whoever watches how far it is. The command line draws a bar from it; the library
+draws nothing."""
 
 from typing import Protocol
 
@@ -8,8 +9,8 @@ __all__ = ["Progress", "silent"]
 class Progress(Protocol):
     """Called often, cheaply: ``done`` of ``total`` units (steps, images or bytes) of the work named ``text``.
 
-    ``total`` is 0 where it is not known. A new ``text`` with the same ``total`` is the next stage of the same work;
-    a new ``total`` is new work.
+    ``total`` is 0 where it is not known. A new ``text`` with the same ``total`` is the next stage of the
+    same work; a new ``total`` is new work.
     """
 
     def __call__(self, done: int, total: int, text: str) -> None: ...

@@ -5,8 +5,8 @@ A code is a signed 8-bit integer; its value is ``code / 64``. A layer computes, 
     acc  = (bias << 6) + sum of x * w
     code = wrap(acc >> 6)            # arithmetic shift (floor), then the low 8 bits as a signed number
 
-so an overflow wraps. Only bits 13..6 of ``acc`` reach the code, and addition carries upwards only: all of it may be
-done modulo 2**14. `Q2_6.acc_bits` is that 14, the width of every accumulator in the hardware.
+so an overflow wraps. Only bits 13..6 of ``acc`` reach the code, and addition carries upwards only: all of
+it may be done modulo 2**14. `Q2_6.acc_bits` is that 14, the width of every accumulator in the hardware.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,8 @@ class FixedPoint:
         return int(np.count_nonzero((code < self.min) | (code > self.max)))
 
     def peak(self, acc: np.ndarray) -> int:
-        """How far from zero accumulators get, as a code c or -1 - c: at most `max` where none wraps; 0 of nothing."""
+        """How far from zero accumulators get, as a code c or -1 - c: at most `max` where none wraps; 0 of
+        nothing."""
         code = np.asarray(acc, dtype=np.int64) >> self.frac_bits
         return max(int(code.max(initial=0)), -1 - int(code.min(initial=-1)))
 

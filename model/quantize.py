@@ -1,22 +1,76 @@
-"""Somebody's own float LeNet (a state_dict) becomes an integer checkpoint."""
+"""Somebody's own float LeNet, a state_dict of PyTorch, becomes an integer checkpoint.
 
+Five steps: read the tensors (never anything else), fold the scale of the input pixels into conv1, rescale
+every layer so that it uses the range of Q2.6 without leaving it, fine-tune with the hardware's rounding in
+the forward pass, and round. The report tells errors and wraps of the float network, of naive rounding, of
+rounding after rescaling, and of the result. Importing this module does not import PyTorch; running
+`quantize` does.
+"""
+
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .datasets import Dataset
+from .extras import require_torch
 from .progress import Progress, silent
-from .train import Result
+from .report import figures, finished
+from .stages import Stage
+from .state import read_state
+from .train import Result, check_run, counter, divide, finishing, plain
+
+if TYPE_CHECKING:
+    from .fit import Images
+    from .lenet import LeNet
 
 __all__ = ["QuantizeConfig", "quantize"]
+
+# What people feed a LeNet: x = (pixel / 255 - mean) / std
+USUAL_INPUTS = (
+    (0.0, 1.0),  # 0 to 1, torchvision's ToTensor
+    (0.1307, 0.3081),  # mean and deviation of MNIST
+    (0.5, 0.5),  # -1 to 1
+    (0.2860, 0.3530),  # mean and deviation of Fashion-MNIST
+    (0.0, 1 / 255),  # raw pixels
+    (0.0, 128 / 255),  # the hardware's own input: pixel / 128
+)
 
 
 @dataclass(frozen=True)
 class QuantizeConfig:
-    epochs: int = 6  # of fake-quantized fine-tuning (--epochs); 0: only rescale and round
+    """How to quantize.
+
+    ``epochs`` of fake-quantized fine-tuning, the last ``clean_epochs`` on unwarped images; 0 only rescales
+    and rounds. ``warp``: strength of the augmentation, 0 none, 1 as for training digits. ``mean`` and
+    ``std``: the float network saw (pixel / 255 - mean) / std; None: the usual ones are tried on held-out
+    images. ``threads`` of PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of
+    range.
+    """
+
+    epochs: int = 8
     seed: int = 1
-    mean: float | None = None  # the float network saw (pixel / 255 - mean) / std; None: found by trying the usual ones
+    mean: float | None = None
     std: float | None = None
     threads: int | None = None
+    clean_epochs: int = 2
+    learning_rate: float = 1e-3
+    warp: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epochs <= 10_000:
+            raise ValueError(f"epochs must be 0 to 10000, not {self.epochs}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError(
+                "mean and std belong together: give both, or neither to have the usual ones tried"
+            )
+        if self.std is not None and not self.std > 0:
+            raise ValueError(f"std must be above 0, not {self.std}")
+        check_run(self.seed, self.threads)
+
+    @property
+    def stage(self) -> Stage:
+        return finishing(self.epochs, self.learning_rate, self.clean_epochs, self.warp)
 
 
 def quantize(
@@ -26,9 +80,78 @@ def quantize(
     test: Dataset | None = None,
     progress: Progress = silent,
 ) -> Result:
-    """Quantize the state_dict at ``path`` (.pt, .pth, .safetensors). Never unpickles anything but tensors.
+    """Quantize the state_dict in ``path`` (.pt, .pth or .safetensors), of any `LeNetShape`.
 
-    ``report`` has "float", "rounded" and "quantized", each {"held_out": {errors, wraps}, "test": {errors, wraps}}.
-    Raises UserError.
+    The result's report is as `train`'s, and has ``input`` {mean, std}, ``float`` {held_out, test} with
+    {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test} with {images, errors, wraps, peak}:
+    the float network naively rounded to Q2.6, and rounded after rescaling. Choices are made on held-out
+    training images; ``test`` is only reported. Raises UserError for a file that is not the state_dict of a
+    LeNet, without PyTorch, or where the data do not fit.
     """
-    raise NotImplementedError
+    torch = require_torch()
+    from .fit import Images, calibrated, fit, threads
+    from .lenet import LeNet, to_checkpoint
+
+    started = time.monotonic()
+    shape, state = read_state(Path(path))
+    learning, held_out = divide(shape, training, test)
+    tick = counter(progress, [config.stage.steps(len(learning))])
+    net = LeNet(shape).to(memory_format=torch.channels_last)
+    net.load_state_dict(state)
+    sets = {"held_out": held_out, "test": test}
+    with threads(config.threads):
+        generator = torch.Generator().manual_seed(config.seed)
+        data = Images.of(learning), Images.of(held_out)
+        mean, std = fold_input(net, config, data[1])
+        before = {"float": {name: float_figures(net, dataset) for name, dataset in sets.items()}}
+        rounded = to_checkpoint(net)
+        temperature = calibrated(net, data[0], 1.0)
+        net.clip()
+        rescaled = to_checkpoint(net)
+        for name, checkpoint in (("rounded", rounded), ("rescaled", rescaled)):
+            before[name] = {key: figures(checkpoint, dataset, progress) for key, dataset in sets.items()}
+        epochs = fit(net, config.stage, *data, temperature, generator, tick)
+    checkpoint = to_checkpoint(net)
+    report = {"command": "quantize", "seed": config.seed, "config": plain(config), "data": training.name}
+    report |= {"model": Path(path).name, "input": {"mean": mean, "std": std}} | before | {"epochs": epochs}
+    return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
+
+
+def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tuple[float, float]:
+    """Make conv1 take the hardware's input, pixel / 128; returns the mean and std that the float network
+    wanted."""
+    if config.mean is not None and config.std is not None:
+        chosen = config.mean, config.std
+    else:
+        chosen = min(USUAL_INPUTS, key=lambda scale: errors_with(net, scale, held_out))
+    fold(net, chosen)
+    return chosen
+
+
+def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> int:
+    """Errors of a copy of the float network when its pixels are scaled so."""
+    from copy import deepcopy
+
+    from .fit import examine
+
+    copy = deepcopy(net)
+    fold(copy, scale)
+    return examine(copy, images, 1.0, quantized=False).errors
+
+
+def fold(net: "LeNet", scale: tuple[float, float]) -> None:
+    """conv1 of (p / 255 - mean) / std, as conv1 of p / 128; exact, as no pixel is padded."""
+    mean, std = scale
+    weight, bias = net.conv1.weight.data, net.conv1.bias.data
+    bias -= mean / std * weight.sum(dim=(1, 2, 3))
+    weight *= 128 / 255 / std
+
+
+def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:
+    """{images, errors} of the float network on a data set; None without one."""
+    from .fit import Images, examine
+
+    if dataset is None:
+        return None
+    seen = examine(net, Images.of(dataset), 1.0, quantized=False)
+    return {"images": seen.images, "errors": seen.errors}

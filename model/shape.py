@@ -43,7 +43,9 @@ class LeNetShape:
         """The shape of a text such as 20-50-500-10, as `str` writes it. Raises ValueError with one line."""
         widths = text.split("-")
         if len(widths) < 3 or not all(width.isascii() and width.isdigit() for width in widths):
-            raise ValueError(f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected), not {text}")
+            raise ValueError(
+                f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected), not {text}"
+            )
         if any(len(width) > 6 for width in widths):
             raise ValueError(f"a width in {text} is far too large")
         conv1, conv2, *fc = map(int, widths)
@@ -114,7 +116,9 @@ class LeNetShape:
             "conv1": self.conv1_out**2 * self.conv1 * CONV_WORD,
             "conv2": self.conv2_out**2 * self.conv2 * self.conv1 * CONV_WORD,
         }
-        return macs | {f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)}
+        return macs | {
+            f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)
+        }
 
     def __str__(self) -> str:
         return "-".join(str(width) for width in (self.conv1, self.conv2, *self.fc))

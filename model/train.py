@@ -1,26 +1,76 @@
-"""Train a LeNet from nothing to an integer checkpoint."""
+"""Train a LeNet from nothing to an integer checkpoint whose every value fits Q2.6.
 
+Three steps: training in floats on warped digits, rescaling so that every layer uses the range without
+leaving it, and training with the hardware's rounding in the forward pass, its last epochs on the digits as
+they are. Images held out of the training set choose the epoch that is kept; the test set is looked at once,
+at the end. docs/training.md tells why each step is there.
+
+Importing this module does not import PyTorch; running `train` does.
+"""
+
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .checkpoint import Checkpoint
 from .datasets import Dataset
+from .errors import UserError
+from .extras import require_torch
 from .progress import Progress, silent
+from .report import finished
 from .shape import LeNetShape
+from .stages import Stage
 
-__all__ = ["Result", "TrainConfig", "train"]
+__all__ = ["LENET", "Result", "TrainConfig", "train"]
+
+LENET = LeNetShape(20, 50, (500, 10))
+HELD_OUT_IMAGES = 5000
+HELD_OUT_SEED = 5000  # the same images are held out whatever the seed of the training
+TEMPERATURE = 8.0  # logits stay below 2; times 8 they are sure enough for the cross-entropy
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    shape: LeNetShape = LeNetShape(20, 50, (500, 10))
-    epochs: int = 20  # of all stages together (--epochs)
+    """How to train.
+
+    ``epochs`` of all stages together: half of them in floats, half quantized, of which the last
+    ``clean_epochs`` see unwarped images. ``threads`` of PyTorch; None leaves it to PyTorch. The same seed,
+    threads, data, machine and PyTorch give the same checkpoint. Raises ValueError where a number is out of
+    range.
+    """
+
+    shape: LeNetShape = LENET
+    epochs: int = 24
     seed: int = 1
-    threads: int | None = None  # torch threads; None: as many as there are cores
+    threads: int | None = None
+    clean_epochs: int = 2
+    float_learning_rate: float = 2e-3
+    quantized_learning_rate: float = 1.5e-3
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.epochs <= 10_000:
+            raise ValueError(f"epochs must be 2 to 10000 (half in floats, half quantized), not {self.epochs}")
+        check_run(self.seed, self.threads)
+
+    @property
+    def stages(self) -> tuple[Stage, Stage]:
+        """The float stage and the quantized one."""
+        first = self.epochs // 2
+        return (
+            Stage("float", first, quantized=False, learning_rate=self.float_learning_rate),
+            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs),
+        )
 
 
 @dataclass(frozen=True)
 class Result:
-    """``report`` is plain Python values, for JSON: seed, config, stages, held_out, test, wraps, seconds, versions."""
+    """A checkpoint and how it came about.
+
+    ``report`` is plain Python values, for JSON: ``command``, ``seed``, ``config``, ``data``, ``epochs``
+    (one record an epoch: stage, epoch, clean, and errors, loss, wraps and peak on the held-out images),
+    ``shape``, ``digest``, ``held_out`` and ``test`` ({images, errors, wraps, peak} of the finished
+    checkpoint in the golden model; test is None without a test set), ``seconds``, ``versions``.
+    """
 
     checkpoint: Checkpoint
     report: dict
@@ -29,5 +79,82 @@ class Result:
 def train(
     config: TrainConfig, training: Dataset, test: Dataset | None = None, progress: Progress = silent
 ) -> Result:
-    """Train. ``test`` is only looked at once, at the end, for the report. Raises UserError without torch."""
-    raise NotImplementedError
+    """Train a network from nothing. ``progress`` counts batches of all stages, then the images of the
+    evaluation.
+
+    ``test`` is only looked at once, at the end, for the report; nothing is chosen by it. Raises UserError
+    without PyTorch, or where the data do not fit the shape.
+    """
+    torch = require_torch()
+    from .fit import Images, calibrated, fit, threads
+    from .lenet import LeNet, to_checkpoint
+
+    started = time.monotonic()
+    learning, held_out = divide(config.shape, training, test)
+    tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
+    with threads(config.threads):
+        generator = torch.Generator().manual_seed(config.seed)
+        net = LeNet(config.shape, generator).to(memory_format=torch.channels_last)
+        data = Images.of(learning), Images.of(held_out)
+        float_stage, quantized_stage = config.stages
+        epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick)
+        temperature = calibrated(net, data[0], TEMPERATURE)
+        epochs += fit(net, quantized_stage, *data, temperature, generator, tick)
+    checkpoint = to_checkpoint(net)
+    report = {"command": "train", "seed": config.seed, "config": plain(config), "data": training.name}
+    report |= {"epochs": epochs} | finished(checkpoint, held_out, test, started, progress)
+    return Result(checkpoint, report)
+
+
+def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0) -> Stage:
+    """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
+    return Stage(
+        "quantized",
+        epochs,
+        quantized=True,
+        learning_rate=learning_rate,
+        clean_epochs=min(epochs, clean_epochs),
+        warp=warp,
+        limit=1.4,
+        conv_penalty=1.0,
+        fc_penalty=5.0,
+    )
+
+
+def divide(shape: LeNetShape, training: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset]:
+    """The images to learn from and those held out: 5,000, or a fifth of a small set. Raises UserError."""
+    for dataset in (training, test):
+        if dataset is not None and dataset.classes > shape.classes:
+            raise UserError(
+                f"{dataset.name} has labels up to {dataset.classes - 1}, but the network {shape} has "
+                f"{shape.classes} classes; choose a shape that ends in {dataset.classes}"
+            )
+    if len(training) < 10:
+        raise UserError(f"{training.name} has only {len(training)} images; training needs at least 10")
+    return training.split(min(HELD_OUT_IMAGES, len(training) // 5), HELD_OUT_SEED)
+
+
+def counter(progress: Progress, steps: list[int]) -> Callable[[int, str], None]:
+    """Turns "so many more steps" into "this many of all"."""
+    done, total = 0, sum(steps)
+
+    def tick(more: int, text: str) -> None:
+        nonlocal done
+        done += more
+        progress(done, total, text)
+
+    return tick
+
+
+def plain(config: object) -> dict:
+    """A configuration as plain values; the shape as its text."""
+    values = {name: getattr(config, name) for name in config.__dataclass_fields__}  # type: ignore[attr-defined]
+    return {name: str(value) if isinstance(value, LeNetShape) else value for name, value in values.items()}
+
+
+def check_run(seed: int, threads: int | None) -> None:
+    """Raise ValueError unless both can be given to PyTorch."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"the seed must be 0 to 2**63 - 1, not {seed}")
+    if threads is not None and not 1 <= threads <= 256:
+        raise ValueError(f"threads must be 1 to 256, not {threads}")

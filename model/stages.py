@@ -1,0 +1,31 @@
+"""What a stage of training is, in numbers; nothing here needs PyTorch."""
+
+from dataclasses import dataclass
+
+__all__ = ["Stage"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``epochs`` of training in one manner; the last ``clean_epochs`` of them see the images unwarped, the
+    others warped with strength ``warp`` (`fivebyfive.model.augment`; 0: not at all).
+
+    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
+    zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range
+    ends): the square of the excess, summed over a layer, costs ``conv_penalty`` or ``fc_penalty``.
+    """
+
+    name: str
+    epochs: int
+    quantized: bool
+    learning_rate: float
+    clean_epochs: int = 0
+    warp: float = 1.0
+    limit: float = 1.6
+    conv_penalty: float = 0.01
+    fc_penalty: float = 0.05
+    batch_images: int = 128
+
+    def steps(self, images: int) -> int:
+        """Batches of the whole stage, the last of an epoch perhaps short."""
+        return self.epochs * -(-images // self.batch_images)
