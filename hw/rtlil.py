@@ -150,7 +150,7 @@ def _defines_and_reads(statement: str) -> tuple[set[str] | None, set[str]]:
     pure = head[2].startswith("$") and not head[2].startswith(("$memwr", "$meminit", "$print", "$check"))
     outputs: set[str] = set()
     reads: set[str] = set()
-    for port, value in re.findall(r"^    connect \\(\w+) (.*)$", statement, re.M):
+    for port, value in re.findall(r"^    connect \\(\S+) (.*)$", statement, re.M):
         (outputs if pure and port in _OUTPUTS else reads).update(_SIGNAL.findall(value))
     return outputs or None, reads
 
