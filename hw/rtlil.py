@@ -72,7 +72,8 @@ class Memory:
 def prepare(text: str) -> tuple[list[Module], list[Memory]]:
     """All steps: Amaranth's RTLIL to modules for Yosys to read, and the memory contents taken out of them."""
     modules = rename_modules(merge_equal(parse(text)))
-    modules = [order_ports(plain_names(name_next_states(drop_unread(module)))) for module in modules]
+    modules = plain_names([name_next_states(drop_unread(module)) for module in modules])
+    modules = [order_ports(module) for module in modules]
     memories: list[Memory] = []
     result = []
     for module in modules:
@@ -166,11 +167,19 @@ def name_next_states(module: Module) -> Module:
             named = d.startswith("$") and q.startswith("\\") and widths.get(d) == widths.get(q)
             if named and d not in renamed:
                 renamed[d] = _unused(f"{q}_next", (*widths, *renamed.values()))
-    return replace(module, body=re.sub(r"\$\d+(?=\s)", lambda m: renamed.get(m[0], m[0]), module.body))
+    return replace(module, body=re.sub(r"(?<!\S)\$\d+(?=\s)", lambda m: renamed.get(m[0], m[0]), module.body))
 
 
-def plain_names(module: Module) -> Module:
-    """``payload.a``, ``word[3]`` and ``x$16`` become ``payload_a``, ``word_3`` and ``x_16``: no escapes."""
+def plain_names(modules: list[Module]) -> list[Module]:
+    """``payload.a``, ``word[3]`` and ``x$16`` become ``payload_a``, ``word_3`` and ``x_16``: no escapes.
+
+    A port gets its new name in its module and wherever the module is used.
+    """
+    names = {module.name: _plain_names(module) for module in modules}
+    return [replace(module, body=_rename(module.body, names[module.name], names)) for module in modules]
+
+
+def _plain_names(module: Module) -> dict[str, str]:
     wires = [wire[4] for wire in _WIRE.findall(module.body)]
     cells = [name for _, name, _ in _CELL.findall(module.body)]
     memories = [memory[3] for memory in _MEMORY.findall(module.body)]
@@ -179,8 +188,7 @@ def plain_names(module: Module) -> Module:
     for name in declared:
         if name not in names:
             names[name] = _unused(_sane(name), names.values())
-    lines = module.body.splitlines(keepends=True)
-    return replace(module, body="".join(_rename_line(line, names) for line in lines))
+    return names
 
 
 def order_ports(module: Module) -> Module:
@@ -242,16 +250,28 @@ def _retarget(module: Module, names: dict[str, str]) -> Module:
     return replace(module, body=re.sub(r"^  cell (\S+) ", rename, module.body, flags=re.M))
 
 
-def _rename_line(line: str, names: dict[str, str]) -> str:
-    """``line`` with the module's own names replaced; a cell's type looks like one but is another module's."""
-    if line.startswith("    connect \\DATA ") and "'" in line:
-        return line  # megabytes of constant
-    if line.startswith("    parameter \\MEMID"):
-        return re.sub(r'"\\(\\[^"]+)"', lambda m: f'"\\{names.get(m[1], m[1])}"', line)
-    if line.startswith("  cell "):
-        _, kind, name = line.split()
-        return f"  cell {kind} {names.get(name, name)}\n"
-    return _NAME.sub(lambda m: names.get(m[0], m[0]), line)
+def _rename(body: str, names: dict[str, str], modules: dict[str, dict[str, str]]) -> str:
+    """``body`` with the module's own ``names`` replaced, and in its cells the ports of other ``modules``."""
+    lines = []
+    ports: dict[str, str] = {}  # of the cell that the line is in
+    for line in body.splitlines(keepends=True):
+        if line.startswith("  cell "):
+            _, kind, name = line.split()
+            ports = modules.get(kind, {})
+            line = f"  cell {kind} {names.get(name, name)}\n"
+        elif line.startswith("    connect ") and not ("\\DATA " in line and "'" in line):
+            _, port, value = line.split(" ", 6)[4:]
+            line = f"    connect {ports.get(port, port)} {_rename_all(value, names)}"
+        elif line.startswith("    parameter \\MEMID"):
+            line = re.sub(r'"\\(\\[^"]+)"', lambda m: f'"\\{names.get(m[1], m[1])}"', line)
+        elif not line.startswith("    connect "):  # what is left of those is megabytes of constant
+            line = _rename_all(line, names)
+        lines.append(line)
+    return "".join(lines)
+
+
+def _rename_all(text: str, names: dict[str, str]) -> str:
+    return _NAME.sub(lambda m: names.get(m[0], m[0]), text)
 
 
 def _sane(name: str) -> str:
