@@ -1,0 +1,153 @@
+"""The whole accelerator: images in, every layer and result out, into arrays that the caller compares.
+
+The bench computes nothing: it drives pixels, takes results and writes down what the taps show. The caller made the
+arrays (`fivebyfive.sim.simulate`), watches them fill up while this runs, and knows what should be in them.
+"""
+
+import random
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, ValueChange, with_timeout
+
+from fivebyfive.hw.argmax import Result
+from fivebyfive.hw.conv_engine import ConvTap
+from fivebyfive.hw.counters import Cycles
+from fivebyfive.hw.fc_engine import FcTap
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import LeNetShape
+
+from . import parameters
+
+PERIOD_NS = 10
+RESET_CYCLES = 3
+
+
+def field(layout, name: str, word: int) -> int:
+    """Unsigned value of a field of a packed structure."""
+    part = layout[name]
+    return (word >> part.offset) & ((1 << part.width) - 1)
+
+
+class Recorder:
+    """Writes what comes out of the accelerator into the caller's arrays."""
+
+    def __init__(self, folder: Path, shape: LeNetShape, config: Config):
+        self.shape, self.config = shape, config
+        names = (*shape.layers, "classes", "cycles", "done")
+        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
+        self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
+        self.cells = [shape.pool1_out**2, shape.pool2_out**2]
+        self.conv_events = self.fc_events = 0
+        self.conv_layout, self.fc_layout = ConvTap(shape, config), FcTap(shape, config)
+        self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
+        self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
+        self.fc_per_image = sum(-(-width // config.fc_rows) for width in shape.fc)
+
+    def values(self, layout, name: str, word: int) -> np.ndarray:
+        """A field that is an array of codes."""
+        size = layout[name].width // 8
+        return np.frombuffer(field(layout, name, word).to_bytes(size, "little"), np.int8)
+
+    def conv(self, word: int) -> None:
+        """Pooled codes of a group of output channels at one cell."""
+        image = self.conv_events // self.conv_per_image
+        self.conv_events += 1
+        layer = field(self.conv_layout, "layer", word)
+        group = self.groups[layer][field(self.conv_layout, "group", word)]
+        row, column = divmod(field(self.conv_layout, "cell", word), int(self.cells[layer] ** 0.5))
+        values = self.values(self.conv_layout, "values", word)
+        self.arrays[f"conv{layer + 1}"][image, group.start : group.stop, row, column] = values[: len(group)]
+
+    def fc(self, word: int) -> None:
+        """A group of outputs of a fully-connected layer."""
+        image = self.fc_events // self.fc_per_image
+        self.fc_events += 1
+        layer = field(self.fc_layout, "layer", word)
+        first = field(self.fc_layout, "group", word) * self.config.fc_rows
+        values = self.values(self.fc_layout, "values", word)
+        array = self.arrays[f"fc{layer + 1}"][image]
+        array[first : first + len(values)] = values[: len(array) - first]
+
+    def result(self, image: int, word: int, cycles: int) -> None:
+        """The result's own logits are what the last layer's array keeps: the tap has been seen before."""
+        self.arrays[self.shape.layers[-1]][image] = self.values(self.result_layout, "logits", word)
+        self.arrays["classes"][image] = field(self.result_layout, "index", word)
+        names = ("conv", "fc", "latency", "interval")
+        self.arrays["cycles"][image] = [field(self.cycles_layout, name, cycles) for name in names]
+        self.arrays["done"][0] = image + 1
+
+
+async def reset(dut) -> None:
+    """Idle inputs, a clock, and a reset of a few cycles."""
+    for name in ("i__valid", "i__payload", "o__ready", "load__valid", "load__payload"):
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
+    for _ in range(RESET_CYCLES):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+
+
+async def feed(dut, images: np.ndarray, pause: float, rng: random.Random) -> None:
+    """Every pixel of every image, each offered with probability 1 - ``pause`` in a cycle."""
+    for image in images:
+        words = [int(pixel) for pixel in image.ravel()]
+        words[-1] |= 1 << 8  # the last mark
+        for word in words:
+            while pause and rng.random() < pause:
+                dut.i__valid.value = 0
+                await RisingEdge(dut.clk)
+            dut.i__valid.value = 1
+            dut.i__payload.value = word
+            await RisingEdge(dut.clk)
+            while not dut.i__ready.value:
+                await RisingEdge(dut.i__ready)
+                await RisingEdge(dut.clk)
+    dut.i__valid.value = 0
+
+
+async def watch(tap, record) -> None:
+    """Each word of a tap: its toggle makes every one a change."""
+    while True:
+        await ValueChange(tap)
+        record(int(tap.value))
+
+
+@cocotb.test()
+async def images(dut) -> None:
+    """All images, one behind the other, with the pauses the caller asks for."""
+    given = parameters()
+    shape = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"]))
+    folder = Path(given["folder"])
+    recorder = Recorder(folder, shape, Config(**given["config"]))
+    pixels = np.load(folder / "pixels.npy")
+    rng = random.Random(cocotb.RANDOM_SEED)
+    await reset(dut)
+    if given["layers"]:
+        cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
+        cocotb.start_soon(watch(dut.fc_tap, recorder.fc))
+    cocotb.start_soon(feed(dut, pixels, given["pause"], rng))
+    for image in range(len(pixels)):
+        try:
+            await with_timeout(take(dut, recorder, image, given["pause"], rng), given["limit_cycles"] * PERIOD_NS, "ns")
+        except SimTimeoutError:
+            raise AssertionError(f"image {image}: no result within {given['limit_cycles']} cycles") from None
+
+
+async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
+    """Wait for a result, let it wait a while in its turn, and take it."""
+    if not dut.o__valid.value:
+        await RisingEdge(dut.o__valid)
+    await FallingEdge(dut.clk)
+    word = int(dut.o__payload.value)
+    await RisingEdge(dut.clk)  # the counters of a result follow it by a cycle
+    while pause and rng.random() < pause:
+        await RisingEdge(dut.clk)
+    dut.o__ready.value = 1
+    await RisingEdge(dut.clk)
+    await FallingEdge(dut.clk)
+    dut.o__ready.value = 0
+    recorder.result(image, word, int(dut.cycles.value))

@@ -1,0 +1,59 @@
+"""Child processes that never outlive us and never print to our standard output, and what their logs say."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+__all__ = ["SimulationFailed", "call", "errors_in", "last_lines"]
+
+LAST_LINES = 12  # of a log, in the message of a failure
+
+
+class SimulationFailed(Exception):  # noqa: N818 (what happened, as cocotb's own names are)
+    """A simulation could not be built, failed its bench, ended early or took too long.
+
+    The message says which, with the lines of the log that matter; ``log`` is the path of the whole log.
+    """
+
+    def __init__(self, message: str, log: Path):
+        super().__init__(f"{message}\nThe whole log: {log}")
+        self.log = log
+
+
+def call(
+    command: list[str], folder: Path, environment: dict[str, str], output: IO[str], timeout_s: float
+) -> int | None:
+    """Run a command in a process group of its own; its exit code, None after a timeout.
+
+    The whole group is killed when it takes too long and when anything interrupts the wait.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def errors_in(log: Path) -> list[str]:
+    """Lines of a compiler's log that name an error."""
+    lines = log.read_text(errors="replace").splitlines()
+    found = [line for line in lines if "error" in line.lower() and not line.startswith("fivebyfive:")]
+    return found[:LAST_LINES]
+
+
+def last_lines(log: Path) -> list[str]:
+    return [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-LAST_LINES:]

@@ -1,0 +1,104 @@
+"""Running cocotb benches on compiled simulations: quietly, repeatably, and never for ever."""
+
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from . import commands
+from .builder import Build, build
+from .process import SimulationFailed, call, last_lines
+
+__all__ = ["Build", "Run", "SimulationFailed", "build", "run"]
+
+PARAMETERS_VARIABLE = "FIVEBYFIVE_PARAMETERS"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that passed: the seed it had, its log, the names of its tests, its duration in seconds."""
+
+    seed: int
+    log: Path
+    tests: tuple[str, ...]
+    seconds: float
+
+
+def run(
+    build: Build,
+    bench: str,
+    folder: Path,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    tests: Sequence[str] = (),
+    seed: int | None = None,
+    timeout_s: float = 600,
+    log: Path | None = None,
+) -> Run:
+    """Run cocotb module ``bench`` in ``folder``, which holds the .mem files; all output goes to ``log``.
+
+    ``parameters`` (JSON values) reach the bench through `fivebyfive.sim.benches.parameters`. ``tests``: names
+    of those to run, all if empty. ``seed`` seeds all random choices, a new one if None; it is in the log and in
+    the result. The simulator and its children are killed after ``timeout_s`` seconds of wall time, and when this
+    call is interrupted.
+
+    Raises SimulationFailed unless every test ran and passed.
+    """
+    folder = folder.resolve()
+    log = (log or folder / "simulation.log").resolve()
+    seed = random.SystemRandom().getrandbits(31) if seed is None else seed
+    results = folder / "results.xml"
+    results.unlink(missing_ok=True)
+    plan = commands.plan_run(build.simulator, build.folder, build.design.name, bench, folder, build.trace)
+    (command,) = plan.commands
+    (folder / "parameters.json").write_text(json.dumps(dict(parameters or {})))
+    environment = plan.environment | {
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_RESULTS_FILE": str(results),
+        "COCOTB_ANSI_OUTPUT": "0",
+        PARAMETERS_VARIABLE: str(folder / "parameters.json"),
+    }
+    if tests:
+        environment["COCOTB_TEST_FILTER"] = rf"\.({'|'.join(tests)})$"
+    start = time.monotonic()
+    with log.open("w") as file:
+        print(f"fivebyfive: {build.simulator.version}, {bench}, seed {seed}", file=file, flush=True)
+        code = call(command, folder, environment, file, timeout_s)
+    names = check_results(code, results, log, seed, timeout_s)
+    return Run(seed, log, names, time.monotonic() - start)
+
+
+def check_results(code: int | None, results: Path, log: Path, seed: int, timeout_s: float) -> tuple[str, ...]:
+    """Names of the tests that passed. Raises SimulationFailed unless all did, and there is one at least."""
+    said = log.read_text(errors="replace").splitlines()[1:]
+    own = [line for line in said if line.startswith("fivebyfive:")]
+    if code is None:
+        what = f"the simulation did not end within {timeout_s:g} s (seed {seed}):"
+        raise SimulationFailed("\n".join([what, *last_lines(log)]), log)
+    if own:  # the Verilog's own words, such as those of a missing .mem file
+        raise SimulationFailed("\n".join(own), log)
+    try:
+        cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        cases = []
+    failed = [said for case in cases if (said := complaint(case))]
+    if failed:
+        raise SimulationFailed("\n".join([f"failed with seed {seed}:", *failed]), log)
+    passed = tuple(case.get("name", "") for case in cases if case.find("skipped") is None)
+    if code != 0 or not passed:
+        why = f"exit code {code}" if code else "no test ran"
+        what = f"the simulation ended early, {why} (seed {seed}):"
+        raise SimulationFailed("\n".join([what, *last_lines(log)]), log)
+    return passed
+
+
+def complaint(case: ElementTree.Element) -> str | None:
+    """Name of a failed test and what it said, None for one that passed."""
+    for child in case:
+        if child.tag in ("failure", "error"):
+            said = child.get("message") or (child.text or "").strip() or "no reason given"
+            return f"{case.get('name')}: {said}"
+    return None
