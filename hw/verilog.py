@@ -121,27 +121,29 @@ def _initialize(text: str, memory: Memory) -> str:
 
 
 def _zeros(memory: Memory) -> str:
+    index = f"{memory.name}_index"
     return f"""\
   initial begin : {memory.name}_init
-    integer address;
-    for (address = 0; address < {memory.depth}; address = address + 1)
-      {memory.name}[address] = {memory.width}'h0;
+    integer {index};
+    for ({index} = 0; {index} < {memory.depth}; {index} = {index} + 1)
+      {memory.name}[{index}] = {memory.width}'h0;
   end
 """
 
 
 def _from_file(memory: Memory) -> str:
     # A simulator only warns of a file that is missing, and simulates X or zero.
+    handle = f"{memory.name}_file"
     return f"""\
   // synthesis translate_off
   initial begin : {memory.name}_check
-    integer file;
-    file = $fopen("{memory.file}", "r");
-    if (file == 0) begin
+    integer {handle};
+    {handle} = $fopen("{memory.file}", "r");
+    if ({handle} == 0) begin
       $display("fivebyfive: cannot open {memory.file}; run the simulation in the folder that holds it");
       $finish;
     end else
-      $fclose(file);
+      $fclose({handle});
   end
   // synthesis translate_on
   initial $readmemh("{memory.file}", {memory.name});

@@ -1,7 +1,7 @@
 """What cocotb's runners would run to build and to run a simulation, with our options; nothing is run here.
 
-The runners know each simulator's command line and cocotb's environment, but what they run cannot be stopped and
-prints to our standard output: `fivebyfive.sim.process` runs what they plan.
+The runners know each simulator's command line and cocotb's environment, but what they run cannot be
+stopped and prints to our standard output: `fivebyfive.sim.process` runs what they plan.
 """
 
 import contextlib
