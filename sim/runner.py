@@ -54,7 +54,9 @@ def run(
     results.unlink(missing_ok=True)
     plan = commands.plan_run(build.simulator, build.folder, build.design.name, bench, folder, build.trace)
     (command,) = plan.commands
-    (folder / "parameters.json").write_text(json.dumps(dict(parameters or {})))
+    inputs = [port.name for port in build.design.ports if port.direction == "input"]
+    given = {"parameters": dict(parameters or {}), "inputs": inputs}
+    (folder / "parameters.json").write_text(json.dumps(given))
     environment = plan.environment | {
         "COCOTB_RANDOM_SEED": str(seed),
         "COCOTB_RESULTS_FILE": str(results),

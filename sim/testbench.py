@@ -1,0 +1,69 @@
+"""What every bench needs: a clock, a reset, quiet inputs, waits that end."""
+
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
+from cocotb.utils import get_sim_time
+
+from .benches import inputs
+
+__all__ = ["PERIOD_NS", "cycle", "cycles", "limited", "random_source", "reset", "start", "until"]
+
+PERIOD_NS = 10
+RESET_CYCLES = 3
+
+
+def random_source() -> random.Random:
+    """Random numbers from the seed of the run, which is the first line of its log."""
+    return random.Random(cocotb.RANDOM_SEED)
+
+
+async def start(dut) -> None:
+    """Clock, inputs at zero, and a reset of three cycles."""
+    quiet(dut)
+    Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
+    await reset(dut)
+
+
+async def reset(dut, length: int = RESET_CYCLES) -> None:
+    """Reset for ``length`` cycles; inputs keep their values. Returns just after an edge, reset low."""
+    dut.rst.value = 1
+    await cycles(dut, length)
+    dut.rst.value = 0
+
+
+def quiet(dut) -> None:
+    """All inputs but the clock at zero."""
+    for name in inputs():
+        if name != "clk":
+            getattr(dut, name).value = 0
+
+
+async def cycles(dut, count: int) -> None:
+    """Wait for ``count`` rising edges."""
+    for _ in range(count):
+        await RisingEdge(dut.clk)
+
+
+def cycle() -> int:
+    """Number of the present clock cycle. Two edges that are n cycles apart differ by n."""
+    return round(get_sim_time("ns") / PERIOD_NS)
+
+
+async def limited(awaitable, limit_cycles: int, what: str):
+    """The result of ``awaitable``; AssertionError with ``what`` where it takes more than ``limit_cycles``."""
+    try:
+        return await with_timeout(awaitable, limit_cycles * PERIOD_NS, "ns")
+    except SimTimeoutError:
+        raise AssertionError(f"{what}: nothing for {limit_cycles} cycles") from None
+
+
+async def until(dut, signal, value: int, limit_cycles: int) -> int:
+    """Wait for the first edge at which ``signal`` has ``value``; the cycles before it."""
+    for waited in range(limit_cycles):
+        await RisingEdge(dut.clk)
+        if signal.value == value:
+            return waited
+    raise AssertionError(f"{signal._name} did not become {value} within {limit_cycles} cycles")
