@@ -47,7 +47,7 @@ class FcController(wiring.Component):
     ----------
     layers : `FcLayer` of each layer, in the order in which they lie in the weight memory.
     depth : words of the weight memory.
-    drain : cycles from a layer's last word to its last output being readable.
+    drain : cycles from the one after a layer's last word to the one in which its last output comes out.
 
     Members
     -------

@@ -87,8 +87,8 @@ class FcEngine(wiring.Component):
         inputs = m.submodules.inputs = ActivationMemory(
             self.shape.fc_inputs[0], self.config.outputs, self.counts
         )
-        # From a word's address: memory, products and sums, the accumulator, a write, a cycle until it can be read.
-        drain = weights.latency + FcRow.latency + 2
+        # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
+        drain = weights.latency + FcRow.latency - 1 + (rows - 1) // FC_WORD
         controller = m.submodules.controller = FcController(layers, weights.depth, drain)
         argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
         wiring.connect(m, wiring.flipped(self.i), inputs.i)
