@@ -1,5 +1,7 @@
 """Small data sets and networks, made once."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -12,6 +14,13 @@ settings.register_profile("unhurried", deadline=None)  # a busy machine is no fa
 settings.load_profile("unhurried")
 
 SMALL = LeNetShape(2, 3, (7, 10))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny networks gain nothing from two threads, and lose much where other tests run beside them."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

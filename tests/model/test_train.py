@@ -1,0 +1,196 @@
+"""A small but real training, and the pieces that it is made of."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fivebyfive.model import extras
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.golden import forward
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.train import TrainConfig, train
+
+torch = pytest.importorskip("torch")
+
+from fivebyfive.model import fit, lenet  # noqa: E402
+
+TINY = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=2, seed=3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def run(few_digits):
+    """Two epochs on 320 of 400 images, and what was told on the way."""
+    calls = []
+    result = train(TINY, few_digits, few_digits, lambda *args: calls.append(args))
+    return result, calls
+
+
+def test_the_report_says_what_the_golden_model_says(run, few_digits):
+    result, _ = run
+    seen = evaluate(result.checkpoint, few_digits)
+    assert result.report["test"] == {
+        "images": 400,
+        "errors": seen.errors,
+        "wraps": seen.wraps,
+        "peak": seen.peak,
+    }
+    assert result.report["held_out"]["images"] == 80
+    assert result.report["digest"] == result.checkpoint.digest
+    assert result.report["seed"] == 3
+    assert result.report["config"]["shape"] == "4-6-20-10"
+    assert result.report["versions"]["torch"] == torch.__version__
+    assert json.loads(json.dumps(result.report)) == result.report
+
+
+def test_it_learns(run):
+    losses = [record["loss"] for record in run[0].report["epochs"] if "loss" in record]
+    assert losses[-1] < losses[0]
+    assert run[0].report["test"]["errors"] < 350  # of 400; guessing would miss 360
+
+
+def test_progress_is_told_in_steps(run):
+    _, calls = run
+    steps = [call for call in calls if call[1] == 6]
+    assert [done for done, _, _ in steps] == [1, 2, 3, 4, 5, 6]  # 320 images: 3 batches an epoch
+    assert [text for _, _, text in steps][::3] == ["float, epoch 1 of 1", "quantized, epoch 1 of 1"]
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_the_same_seed_gives_the_same_network(run, few_digits):
+    result, _ = run
+    assert train(TINY, few_digits).checkpoint.digest == result.checkpoint.digest
+    assert train(replace(TINY, seed=4), few_digits).checkpoint.digest != result.checkpoint.digest
+
+
+def test_the_test_set_decides_nothing(run, few_digits):
+    wrong = Dataset("wrong", few_digits.images, (few_digits.labels + 1) % 10)
+    other = train(TINY, few_digits, wrong)
+    assert other.checkpoint.digest == run[0].checkpoint.digest
+    assert other.report["test"]["errors"] != run[0].report["test"]["errors"]
+
+
+@pytest.mark.parametrize("shape", ["3-2-10", "3-2-9-8-7-12"])
+def test_any_number_of_layers(few_digits, shape):
+    result = train(replace(TINY, shape=LeNetShape.parse(shape)), few_digits)
+    assert str(result.checkpoint.shape) == shape
+
+
+def test_data_that_do_not_fit(few_digits):
+    with pytest.raises(UserError, match="labels up to 9, but the network 4-6-5 has 5 classes"):
+        train(replace(TINY, shape=LeNetShape(4, 6, (5,))), few_digits)
+    few = Dataset("few", few_digits.images[:9], few_digits.labels[:9])
+    with pytest.raises(UserError, match="few has only 9 images"):
+        train(TINY, few)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"epochs": 1}, "epochs must be 2 to 10000"),
+        ({"seed": -1}, "the seed must be"),
+        ({"threads": 0}, "threads must be"),
+    ],
+)
+def test_numbers_out_of_range(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        TrainConfig(**wrong)
+
+
+def test_the_epochs_are_shared_out():
+    first, second = TrainConfig(epochs=25).stages
+    assert (first.epochs, second.epochs) == (12, 13)
+    assert not first.clean_epochs
+    assert second.clean_epochs
+    assert TrainConfig(epochs=2).stages[1].clean_epochs == 1
+
+
+def test_without_torch(monkeypatch, few_digits):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(UserError, match=r"need PyTorch; install it: pip install 'fivebyfive\[train\]'"):
+        extras.require_torch()
+    with pytest.raises(UserError, match="need PyTorch"):
+        train(TINY, few_digits)
+
+
+def small_net(scale: float = 1.0) -> lenet.LeNet:
+    net = lenet.LeNet(LeNetShape(3, 4, (9, 10)), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(scale)
+    return net
+
+
+def test_the_quantized_forward_is_the_golden_model_where_nothing_wraps(noise):
+    net = small_net(scale=0.8)
+    logits, _ = net(lenet.pixels_to_values(torch.from_numpy(noise)), quantized=True)
+    trace = forward(lenet.to_checkpoint(net), noise)
+    assert not any(trace.wraps.values())
+    assert (logits.detach() * 64).tolist() == trace.logits.tolist()
+
+
+def test_the_examination_counts_what_the_golden_model_counts(few_digits):
+    net = small_net(scale=3.0)
+    seen = fit.examine(net, fit.Images.of(few_digits), 1.0, quantized=True)
+    conv1 = forward(lenet.to_checkpoint(net), few_digits.images)
+    assert conv1.wraps["conv1"] > 0
+    assert seen.wraps["conv1"] == conv1.wraps["conv1"]  # later layers differ: clamped here, wrapped there
+    assert seen.peak["conv1"] == conv1.peaks["conv1"]
+
+
+def test_checkpoints_become_networks_and_back(small_checkpoint):
+    again = lenet.to_checkpoint(lenet.from_checkpoint(small_checkpoint))
+    assert again.digest == small_checkpoint.digest
+    assert isinstance(again, Checkpoint)
+
+
+def test_gradients_pass_straight_through():
+    v = torch.tensor([-2.5, -1.0, 0.3, 1.99, 3.0], requires_grad=True)
+    lenet.floor_activation(v).sum().backward()
+    assert v.grad.tolist() == [0, 1, 1, 1, 0]  # 1.99 floors to 127/64, just inside
+    w = torch.tensor([-3.0, 0.3, 5.0], requires_grad=True)
+    rounded = lenet.round_weight(w)
+    rounded.sum().backward()
+    assert w.grad.tolist() == [1, 1, 1]
+    assert (rounded.detach() * 64).tolist() == [-128, 19, 127]
+
+
+def test_rescaling_keeps_the_classes_and_fills_the_range(few_digits):
+    net, images = small_net(scale=2.0), fit.Images.of(few_digits)
+    before = net(lenet.pixels_to_values(images.pixels))[0]
+    temperature = fit.calibrated(net, images, 5.0)
+    after = net(lenet.pixels_to_values(images.pixels))[0]
+    assert torch.allclose(after * temperature, before * 5.0, rtol=1e-3, atol=1e-4)
+    assert all(abs(peak - fit.RANGE_TARGET) < 1e-3 for peak in fit.peaks(net, images).values())
+
+
+def test_the_penalty_starts_at_the_limit():
+    stage = TrainConfig().stages[1]
+    inside = {"conv1": torch.full((2, 3, 4, 4), -stage.limit), "fc1": torch.full((2, 5), stage.limit)}
+    assert float(fit.penalty(inside, stage)) == 0
+    outside = {"conv1": torch.zeros(2, 3, 4, 4), "fc1": torch.full((2, 5), -stage.limit - 0.5)}
+    assert float(fit.penalty(outside, stage)) == pytest.approx(stage.fc_penalty * 5 * 0.25)
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with fit.threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def test_the_best_clean_epoch_is_kept(few_digits):
+    """With a learning rate that ruins the network, an early epoch is the one that stays."""
+    images = fit.Images.of(few_digits)
+    net = small_net()
+    stage = replace(TINY.stages[1], epochs=4, clean_epochs=4, learning_rate=0.3)
+    records = fit.fit(net, stage, images, images, 8.0, torch.Generator().manual_seed(1), lambda *args: None)
+    ranks = [(any(r["wraps"].values()), r["errors"], r["loss"]) for r in records[:-1]]
+    assert records[-1]["kept_epoch"] == 1 + ranks.index(min(ranks))
+    seen = fit.examine(net, images, 8.0, quantized=True)
+    assert (seen.errors, seen.loss) == pytest.approx(min(ranks)[1:])
+    assert np.isfinite(seen.loss)
