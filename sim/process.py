@@ -3,12 +3,15 @@
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 __all__ = ["SimulationFailed", "call", "errors_in", "last_lines"]
 
+WATCH_S = 0.1  # between two looks at a running process
 LAST_LINES = 12  # of a log, in the message of a failure
 
 
@@ -24,11 +27,17 @@ class SimulationFailed(Exception):  # noqa: N818 (what happened, as cocotb's own
 
 
 def call(
-    command: list[str], folder: Path, environment: dict[str, str], output: IO[str], timeout_s: float
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    output: IO[str],
+    timeout_s: float,
+    watch: Callable[[], None] | None = None,
 ) -> int | None:
     """Run a command in a process group of its own; its exit code, None after a timeout.
 
-    The whole group is killed when it takes too long and when anything interrupts the wait.
+    ``watch`` is called ten times a second meanwhile. The whole group is killed when it takes too long and when
+    anything interrupts the wait, an exception of ``watch`` included.
     """
     with subprocess.Popen(
         command,
@@ -40,12 +49,21 @@ def call(
         start_new_session=True,
     ) as process:
         try:
-            return process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+            return wait(process, timeout_s, watch)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait(process: subprocess.Popen, timeout_s: float, watch: Callable[[], None] | None) -> int | None:
+    """Exit code of a process, None if it does not end in time."""
+    end = time.monotonic() + timeout_s
+    while (left := end - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(left, WATCH_S) if watch else left)
+        if watch:
+            watch()
+    return None
 
 
 def errors_in(log: Path) -> list[str]:

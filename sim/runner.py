@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -37,13 +37,14 @@ def run(
     seed: int | None = None,
     timeout_s: float = 600,
     log: Path | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Run:
     """Run cocotb module ``bench`` in ``folder``, which holds the .mem files; all output goes to ``log``.
 
     ``parameters`` (JSON values) reach the bench through `fivebyfive.sim.benches.parameters`. ``tests``: names
     of those to run, all if empty. ``seed`` seeds all random choices, a new one if None; it is in the log and
     in the result. The simulator and its children are killed after ``timeout_s`` seconds, and when
-    this call is interrupted.
+    this call is interrupted. ``watch`` is called ten times a second meanwhile; what it raises ends the run.
 
     Raises SimulationFailed unless every test ran and passed.
     """
@@ -68,7 +69,7 @@ def run(
     start = time.monotonic()
     with log.open("w") as file:
         print(f"fivebyfive: {build.simulator.version}, {bench}, seed {seed}", file=file, flush=True)
-        code = call(command, folder, environment, file, timeout_s)
+        code = call(command, folder, environment, file, timeout_s, watch)
     names = check_results(code, results, log, seed, timeout_s)
     return Run(seed, log, names, time.monotonic() - start)
 

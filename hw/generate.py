@@ -1,0 +1,88 @@
+"""From a checkpoint to a folder: Verilog, the contents of its memories, and a manifest that says what is what."""
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from amaranth.hdl import Shape
+from amaranth.lib import data, wiring
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.weights import memory_map, pack
+
+from .accelerator import Accelerator
+from .verilog import Design, to_verilog
+
+__all__ = ["MANIFEST", "TOP", "Generated", "generate"]
+
+TOP = "lenet"  # name of the top module
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An accelerator as Verilog, and its manifest (see `generate`)."""
+
+    design: Design
+    manifest: dict
+
+    def write(self, folder: Path) -> list[Path]:
+        """Replace ``folder`` by one with all files; their paths. Raises UserError where that cannot be written."""
+        folder = Path(folder)
+        with replacing_folder(folder) as new:
+            paths = self.design.write(new)
+            (new / MANIFEST).write_text(json.dumps(self.manifest, indent=2) + "\n")
+        return [folder / path.name for path in (*paths, Path(MANIFEST))]
+
+
+def generate(checkpoint: Checkpoint, config: Config | None = None, source: str | None = None) -> Generated:
+    """The accelerator of a checkpoint. The same checkpoint and size give the same bytes.
+
+    ``source``: name of the checkpoint for the manifest, which also tells: the sizes; SHA-256 of every file and of the
+    checkpoint's arrays; ports of the top module with the fields of each (bit offset and width); the memory map.
+    """
+    config = config or Config()
+    accelerator = Accelerator(checkpoint.shape, config, pack(checkpoint, config))
+    ports = layouts(accelerator)
+    design = to_verilog(accelerator, TOP)
+    files = {f"{design.name}.v": design.verilog} | design.memories
+    manifest = {
+        "generator": f"fivebyfive {importlib.metadata.version('fivebyfive')}",
+        "top": design.name,
+        "checkpoint": {"name": source, "network": str(checkpoint.shape), "sha256": checkpoint.digest},
+        "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
+        "config": asdict(config),
+        "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
+        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+        "ports": [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports],
+        "memory_map": [asdict(region) for region in memory_map(checkpoint.shape, config)],
+    }
+    return Generated(design, manifest)
+
+
+def layouts(component: wiring.Component) -> dict[str, dict]:
+    """Fields of each port that is a structure: name to {offset, width}, in bits."""
+    found = {}
+    for path, member, _ in component.signature.flatten(component):
+        fields = flatten_layout(member.shape)
+        if len(fields) > 1:
+            found["__".join(map(str, path))] = {
+                name: {"offset": offset, "width": width} for name, (offset, width) in fields.items()
+            }
+    return found
+
+
+def flatten_layout(shape, name: str = "", offset: int = 0) -> dict[str, tuple[int, int]]:
+    """Leaves of a layout: dotted name to (offset, width)."""
+    if not isinstance(shape, data.Layout):
+        return {name: (offset, Shape.cast(shape).width)}
+    leaves: dict[str, tuple[int, int]] = {}
+    for key, part in shape:
+        label = f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}".lstrip(".")
+        leaves |= flatten_layout(part.shape, label, offset + part.offset)
+    return leaves

@@ -1,0 +1,221 @@
+"""Images through the generated RTL, and its every value against the golden model's."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fivebyfive.hw.generate import Generated
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
+from fivebyfive.model.progress import Progress, silent
+
+from .builder import build
+from .runner import run
+
+__all__ = ["Cycles", "Difference", "Simulation", "simulate"]
+
+BENCH = "fivebyfive.sim.benches.network"
+SKIPPED = 10  # results in front of the interval's mean: the pipeline fills
+COUNTERS = ("conv", "fc", "latency", "interval")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that is not the golden model's. ``place``: its index in the layer's output for one image:
+    (channel, row, column) or (output,)."""
+
+    image: int
+    layer: str
+    place: tuple[int, ...]
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        names = ("channel", "row", "column") if len(self.place) == 3 else ("output",)
+        where = ", ".join(f"{name} {index}" for name, index in zip(names, self.place, strict=False))
+        return f"image {self.image}, layer {self.layer}, {where}: expected {self.expected}, got {self.got}"
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """The four clocks (hardware counters). ``conv``, ``fc``, ``latency``: of the first image, which has the machine to
+    itself; ``interval``: mean distance between results, without the first ten where there are more than twenty; None
+    for a single image."""
+
+    conv: int
+    fc: int
+    latency: int
+    interval: float | None
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What the RTL computed.
+
+    ``outputs``: layer to int8 (N, ...) as in `fivebyfive.model.golden.Trace`; only the last layer if layers were not
+    recorded. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc, latency, interval.
+    ``difference``: the first one, None if all is equal; nothing behind it was simulated. ``images``: how many results
+    there are. ``waves``: the waveform file, if one was asked for.
+    """
+
+    outputs: dict[str, np.ndarray]
+    classes: np.ndarray
+    counters: np.ndarray
+    difference: Difference | None
+    images: int
+    seed: int
+    seconds: float
+    waves: Path | None
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Codes of the last layer, int8 (N, classes)."""
+        return list(self.outputs.values())[-1]
+
+    @property
+    def cycles(self) -> Cycles:
+        conv, fc, latency, _ = map(int, self.counters[0])
+        rest = self.counters[min(SKIPPED, self.images // 2) if self.images > 2 else 1 : self.images, 3]
+        return Cycles(conv, fc, latency, float(rest.mean()) if len(rest) else None)
+
+
+class _Different(Exception):  # noqa: N818 (it ends a run, it is no error)
+    """The RTL and the golden model differ; there is no need to go on."""
+
+
+class _Watch:
+    """Compares each image as its result appears, and tells how far the run is."""
+
+    def __init__(self, checkpoint: Checkpoint, pixels: np.ndarray, arrays: dict[str, np.ndarray], layers: bool,
+                 progress: Progress):
+        self.checkpoint, self.pixels, self.arrays, self.layers = checkpoint, pixels, arrays, layers
+        self.progress = progress
+        self.compared = 0
+        self.difference: Difference | None = None
+
+    def __call__(self) -> None:
+        done = int(self.arrays["done"][0])
+        while self.compared < done:
+            batch = slice(self.compared, min(done, self.compared + BATCH))
+            self.difference = self.compare(batch)
+            if self.difference:
+                raise _Different
+            self.compared = batch.stop
+        self.progress(done, len(self.pixels), "simulating")
+
+    def compare(self, batch: slice) -> Difference | None:
+        """The first difference in a batch of images: by image, then by layer, then by place."""
+        trace = forward(self.checkpoint, self.pixels[batch])
+        names = self.checkpoint.shape.layers if self.layers else self.checkpoint.shape.layers[-1:]
+        expected = {name: trace.outputs[name] for name in names} | {"class": classify(trace.logits)}
+        found = [
+            (int(place[0]), order, name, tuple(map(int, place[1:])))
+            for order, name in enumerate(expected)
+            for place in np.argwhere(expected[name] != self.got(name)[batch])[:1]
+        ]
+        if not found:
+            return None
+        image, _, name, place = min(found)
+        index = (image, *place)
+        return Difference(
+            batch.start + image, name, place or (0,), int(expected[name][index]), int(self.got(name)[batch][index])
+        )
+
+    def got(self, name: str) -> np.ndarray:
+        return self.arrays["classes" if name == "class" else name]
+
+
+def simulate(
+    checkpoint: Checkpoint,
+    generated: Generated,
+    pixels: np.ndarray,
+    *,
+    simulator: str = "verilator",
+    layers: bool = True,
+    pause: float = 0.0,
+    seed: int | None = None,
+    folder: Path | None = None,
+    waves: bool = False,
+    progress: Progress = silent,
+) -> Simulation:
+    """Run images, uint8 (N, 28, 28), through the RTL and compare with the golden model until the first difference.
+
+    ``generated`` is the accelerator of ``checkpoint``. ``layers``: record and compare every layer, not only the logits.
+    ``pause``: probability of a pause of the pixel source and of the result's receiver in each cycle. ``seed``: of the
+    pauses, a new one if None. ``folder``: where the run's files stay, a temporary one if None; ``waves`` leaves
+    waves.fst (or .vcd) in it.
+
+    Raises UserError where the simulator is missing, ValueError for images of the wrong shape, SimulationFailed where
+    the RTL hangs or its run ends early.
+    """
+    check_pixels(pixels)
+    if not len(pixels):
+        raise ValueError("there must be at least one image to simulate")
+    progress(0, len(pixels), f"building with {simulator}")
+    built = build(generated.design, simulator, waves=waves)
+    with run_folder(folder) as place:
+        generated.design.write(place)
+        arrays = make_arrays(place, checkpoint, pixels)
+        watch = _Watch(checkpoint, pixels, arrays, layers, progress)
+        config = Config(**generated.manifest["config"])
+        try:
+            done = run(
+                built, BENCH, place, parameters=parameters(checkpoint, config, layers, pause), seed=seed,
+                timeout_s=limit_seconds(len(pixels), simulator), watch=watch,
+            )
+            watch()
+            seed_used, seconds = done.seed, done.seconds
+        except _Different:
+            seed_used, seconds = seed or 0, 0.0
+        names = checkpoint.shape.layers if layers else checkpoint.shape.layers[-1:]
+        copies = {name: np.array(array) for name, array in arrays.items()}
+    return Simulation(
+        {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
+        int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
+    )
+
+
+@contextmanager
+def run_folder(folder: Path | None) -> Iterator[Path]:
+    """The folder itself, made if need be, or a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
+    else:
+        with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
+            yield Path(temporary)
+
+
+def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Files that the bench fills while the caller watches them: one array a layer, classes, cycles, images done."""
+    np.save(folder / "pixels.npy", pixels)
+    count = len(pixels)
+    shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
+    shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
+    return {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: float) -> dict:
+    shape = checkpoint.shape
+    macs = sum(shape.macs.values())
+    return {
+        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "config": asdict(config),
+        "layers": layers, "pause": pause, "folder": ".",
+        # Even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by then.
+        "limit_cycles": int((macs + 100_000) / (1 - pause)),
+    }
+
+
+def limit_seconds(images: int, simulator: str) -> float:
+    """Far above what a run takes: a minute, and a second an image (a minute with Icarus)."""
+    slow = float(os.environ.get("FIVEBYFIVE_SLOWNESS", "1"))
+    return (120 + images * (120 if simulator == "icarus" else 5)) * slow
