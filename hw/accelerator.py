@@ -142,6 +142,7 @@ class Accelerator(wiring.Component):
         m.submodules.counters = counters = Counters()
         m.d.comb += [
             counters.accepted.eq(conv.accepted),
+            counters.released.eq(conv.released),
             counters.conv_busy.eq(conv.busy),
             counters.conv_done.eq(conv.done),
             counters.fc_started.eq(fc.started),

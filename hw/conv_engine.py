@@ -61,7 +61,7 @@ class ConvEngine(wiring.Component):
     grant : the receiver can take a whole image's codes; looked at before an image is begun.
     done : the image's last code has come out (one cycle).
     load : replaces weight words; only while not ``busy`` and no image is ``available``.
-    available, accepted, short, long : of the `ImageBuffer`.
+    available, accepted, released, short, long : of the `ImageBuffer`.
     busy : an image is being computed.
     state : of the controller.
     tap : `ConvTap`.
@@ -82,6 +82,7 @@ class ConvEngine(wiring.Component):
                 "load": In(WriteSignature(len(words), CONV_WORD)),
                 "available": Out(1),
                 "accepted": Out(1),
+                "released": Out(1),
                 "short": Out(1),
                 "long": Out(1),
                 "busy": Out(1),
@@ -143,6 +144,7 @@ class ConvEngine(wiring.Component):
             image.release.eq(controller.conv1_done),
             self.available.eq(image.available),
             self.accepted.eq(image.accepted),
+            self.released.eq(image.release),
             self.short.eq(image.short),
             self.long.eq(image.long),
             self.state.eq(controller.state),

@@ -26,6 +26,7 @@ class Counters(wiring.Component):
     Members
     -------
     accepted : an image's last pixel is taken in this cycle.
+    released : the oldest waiting image leaves the image buffer.
     conv_busy, conv_done : of the conv engine; done is high in the last busy cycle.
     fc_started, fc_busy : of the FC engine; started is high in the cycle before the first busy one.
     result : the result is valid.
@@ -37,6 +38,7 @@ class Counters(wiring.Component):
         super().__init__(
             {
                 "accepted": In(1),
+                "released": In(1),
                 "conv_busy": In(1),
                 "conv_done": In(1),
                 "fc_started": In(1),
@@ -64,27 +66,29 @@ class Counters(wiring.Component):
             m.d.sync += result.eq(count)
 
     def follow(self, m: Module, now: Signal):
-        """Time stamps: two images may wait for the conv engine, two for the FC engine, one result to be taken."""
-        waiting = [Signal(COUNTER_BITS, name=f"image_{n}") for n in range(2)]
-        pooled = [Signal(COUNTER_BITS, name=f"activations_{n}") for n in range(2)]
-        accepted, started, done, begun = (Signal(name=n) for n in ("accepted_set", "conv_set", "done_set", "fc_set"))
-        computing, seen, last = Signal(COUNTER_BITS), Signal(), Signal(COUNTER_BITS)
-        with m.If(self.accepted):
-            m.d.sync += [choose(waiting, accepted, now), accepted.eq(~accepted)]
-        with m.If(self.conv_done):
-            m.d.sync += [started.eq(~started), done.eq(~done)]
-            m.d.sync += choose(pooled, done, Mux(started, waiting[1], waiting[0]))
+        """Time stamps: two images in the image buffer, one in conv2, two in the activations, one in the FC engine."""
+        image = self.two_stamps(m, "image", self.accepted, now, self.released)
+        conv, fc, last, seen = Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal()
+        with m.If(self.released):
+            m.d.sync += conv.eq(image)
+        activations = self.two_stamps(m, "activations", self.conv_done, conv, self.fc_started)
         with m.If(self.fc_started):
-            m.d.sync += [computing.eq(Mux(begun, pooled[1], pooled[0])), begun.eq(~begun)]
+            m.d.sync += fc.eq(activations)
         with m.If(self.result & ~seen):
             m.d.sync += [
-                self.cycles.latency.eq(now - computing),
+                self.cycles.latency.eq(now - fc),
                 self.cycles.interval.eq(now - last),
                 last.eq(now),
             ]
         m.d.sync += seen.eq(self.result & ~self.taken)
 
-
-def choose(registers: list, index: Signal, value):
-    """Assign ``value`` to one of two registers."""
-    return [register.eq(Mux(index == n, value, register)) for n, register in enumerate(registers)]
+    def two_stamps(self, m: Module, name: str, put, value, get):
+        """Stamps of the two sets of a buffer, written and read in turn; returns the one to be read next."""
+        stamps = [Signal(COUNTER_BITS, name=f"{name}_{n}") for n in range(2)]
+        w_set, r_set = Signal(name=f"{name}_w_set"), Signal(name=f"{name}_r_set")
+        with m.If(put):
+            m.d.sync += w_set.eq(~w_set)
+            m.d.sync += [stamp.eq(Mux(w_set == n, value, stamp)) for n, stamp in enumerate(stamps)]
+        with m.If(get):
+            m.d.sync += r_set.eq(~r_set)
+        return Mux(r_set, stamps[1], stamps[0])

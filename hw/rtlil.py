@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from .keywords import KEYWORDS
+
 __all__ = ["Memory", "Module", "Port", "parse", "port_list", "prepare", "unparse"]
 
 FILE_WORDS = 64  # a memory with more words than this has its contents in a file
@@ -276,7 +278,8 @@ def _rename_all(text: str, names: dict[str, str]) -> str:
 
 def _sane(name: str) -> str:
     """A name, with its leading backslash, that Verilog needs no escape for."""
-    return "\\" + (re.sub(r"[^A-Za-z0-9_]+", "_", name[1:]).rstrip("_") or "_")
+    sane = re.sub(r"[^A-Za-z0-9_]+", "_", name[1:]).rstrip("_")
+    return f"\\{sane}_" if sane in KEYWORDS or not sane else f"\\{sane}"
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from .rtlil import Memory, Port, port_list, prepare, unparse
-from .yosys import run_yosys
+from .yosys import YosysError, run_yosys
 
 __all__ = ["Design", "Port", "to_verilog"]
 
@@ -71,10 +71,9 @@ def to_verilog(component: wiring.Component, name: str) -> Design:
         run_yosys(YOSYS, folder)
         body = (folder / "design.v").read_text(encoding="ascii")
     body = _tidy(body)
-    present = [memory for memory in memories if _declaration(memory).search(body)]
-    for memory in present:
+    for memory in memories:
         body = _initialize(body, memory)
-    files = {memory.file: memory.text for memory in present if memory.file}
+    files = {memory.file: memory.text for memory in memories if memory.file}
     return Design(name, _header(name, files) + body, files, tuple(port_list(modules[0])))
 
 
@@ -116,7 +115,10 @@ def _declaration(memory: Memory) -> re.Pattern[str]:
 
 def _initialize(text: str, memory: Memory) -> str:
     """``text`` with the initial contents of a memory after its declaration."""
-    end = _declaration(memory).search(text).end()
+    declaration = _declaration(memory).search(text)
+    if declaration is None:  # without its contents the design would be wrong in silence
+        raise YosysError(f"Yosys left memory {memory.name} out of module {memory.module}, or renamed it")
+    end = declaration.end()
     return text[:end] + (_from_file(memory) if memory.file else _zeros(memory)) + text[end:]
 
 

@@ -11,6 +11,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, ValueChange, with_timeout
+from cocotb.utils import get_sim_time
 
 from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.conv_engine import ConvTap
@@ -45,6 +46,8 @@ class Recorder:
         self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
         self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
         self.fc_per_image = sum(-(-width // config.fc_rows) for width in shape.fc)
+        self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
+        self.valid: list[int] = []  # first cycle in which each result was valid
 
     def values(self, layout, name: str, word: int) -> np.ndarray:
         """A field that is an array of codes."""
@@ -75,9 +78,23 @@ class Recorder:
         """The result's own logits are what the last layer's array keeps: the tap has been seen before."""
         self.arrays[self.shape.layers[-1]][image] = self.values(self.result_layout, "logits", word)
         self.arrays["classes"][image] = field(self.result_layout, "index", word)
-        names = ("conv", "fc", "latency", "interval")
-        self.arrays["cycles"][image] = [field(self.cycles_layout, name, cycles) for name in names]
+        counted = [field(self.cycles_layout, name, cycles) for name in ("conv", "fc", "latency", "interval")]
+        self.check_clocks(image, *counted[2:])
+        self.arrays["cycles"][image] = counted
         self.arrays["done"][0] = image + 1
+
+    def check_clocks(self, image: int, latency: int, interval: int) -> None:
+        """The hardware's latency and interval against what was seen from outside."""
+        seen = self.valid[image] - self.accepted[image]
+        assert latency == seen, f"image {image}: latency counter says {latency} cycles, the bench saw {seen}"
+        if image:
+            seen = self.valid[image] - self.valid[image - 1]
+            assert interval == seen, f"image {image}: interval counter says {interval} cycles, the bench saw {seen}"
+
+
+def now() -> int:
+    """The present clock cycle; at a rising edge, the one that begins."""
+    return round(get_sim_time("ns") / PERIOD_NS)
 
 
 async def reset(dut) -> None:
@@ -91,7 +108,7 @@ async def reset(dut) -> None:
     dut.rst.value = 0
 
 
-async def feed(dut, images: np.ndarray, pause: float, rng: random.Random) -> None:
+async def feed(dut, recorder: Recorder, images: np.ndarray, pause: float, rng: random.Random) -> None:
     """Every pixel of every image, each offered with probability 1 - ``pause`` in a cycle."""
     for image in images:
         words = [int(pixel) for pixel in image.ravel()]
@@ -106,6 +123,7 @@ async def feed(dut, images: np.ndarray, pause: float, rng: random.Random) -> Non
             while not dut.i__ready.value:
                 await RisingEdge(dut.i__ready)
                 await RisingEdge(dut.clk)
+        recorder.accepted.append(now() - 1)  # the cycle that this edge ended
     dut.i__valid.value = 0
 
 
@@ -129,7 +147,7 @@ async def images(dut) -> None:
     if given["layers"]:
         cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
         cocotb.start_soon(watch(dut.fc_tap, recorder.fc))
-    cocotb.start_soon(feed(dut, pixels, given["pause"], rng))
+    cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))
     for image in range(len(pixels)):
         try:
             await with_timeout(take(dut, recorder, image, given["pause"], rng), given["limit_cycles"] * PERIOD_NS, "ns")
@@ -141,6 +159,7 @@ async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Ra
     """Wait for a result, let it wait a while in its turn, and take it."""
     if not dut.o__valid.value:
         await RisingEdge(dut.o__valid)
+    recorder.valid.append(now())
     await FallingEdge(dut.clk)
     word = int(dut.o__payload.value)
     await RisingEdge(dut.clk)  # the counters of a result follow it by a cycle
