@@ -1,0 +1,55 @@
+"""Simulators that a test may lack, and small designs to try the tools on."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.model.errors import UserError
+from fivebyfive.sim.runner import Run, build, run
+from fivebyfive.sim.simulators import find
+
+SIMULATORS = ("verilator", "icarus")
+
+
+@pytest.fixture(params=SIMULATORS)
+def simulator(request) -> str:
+    """Each simulator; one that is not installed skips with the line a user would read."""
+    try:
+        find(request.param)
+    except UserError as error:
+        pytest.skip(str(error))
+    return request.param
+
+
+@pytest.fixture
+def bench(simulator: str, tmp_path: Path) -> Callable[..., Run]:
+    """Runs a bench of `fivebyfive.sim.benches` on a component with the present simulator."""
+
+    def run_bench(component, name: str, *, timeout_s: float = 300, **parameters) -> Run:
+        design = component if isinstance(component, Design) else to_verilog(component, name)
+        design.write(tmp_path)
+        built = build(design, simulator)
+        module = f"fivebyfive.sim.benches.{name}"
+        result = run(built, module, tmp_path, parameters=parameters, timeout_s=timeout_s)
+        print(f"{simulator}: seed {result.seed}, {len(result.tests)} tests in {result.seconds:.1f} s")
+        return result
+
+    return run_bench
+
+
+@pytest.fixture
+def no_programs(monkeypatch, tmp_path: Path) -> Callable[[str], None]:
+    """A PATH on which nothing is but the programs asked for."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def keep(program: str) -> None:
+        path = shutil.which(program, path="/usr/bin:/bin:/usr/local/bin")
+        assert path, program
+        (folder / program).symlink_to(path)
+
+    return keep
