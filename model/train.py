@@ -40,12 +40,12 @@ class TrainConfig:
     """
 
     shape: LeNetShape = LENET
-    epochs: int = 24
+    epochs: int = 44
     seed: int = 1
     threads: int | None = None
-    clean_epochs: int = 2
+    clean_epochs: int = 3
     float_learning_rate: float = 2e-3
-    quantized_learning_rate: float = 1.5e-3
+    quantized_learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         if not 2 <= self.epochs <= 10_000:
@@ -106,7 +106,7 @@ def train(
     return Result(checkpoint, report)
 
 
-def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0) -> Stage:
+def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.25) -> Stage:
     """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
     return Stage(
         "quantized",
