@@ -76,7 +76,7 @@ class ConvArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         position = self.capture(m)
-        flags = Cat(position.payload.first, position.payload.last, position.payload.end, position.valid)
+        flags = Cat(position.first, position.last, position.end, position.valid)
         first, last, end, valid = delay(m, flags, ConvPE.base_latency, name="flags")
         sums = self.read_sums(m, position)
         biases = self.keep_biases(m, valid & last & end)
@@ -86,7 +86,7 @@ class ConvArray(wiring.Component):
                 m.submodules[f"pe_{o}_{w}"] = pe = ConvPE()
                 m.d.comb += [
                     pe.i.valid.eq(position.valid),
-                    pe.i.payload.x.eq(self.window(position.payload.patch, w)),
+                    pe.i.payload.x.eq(self.window(position.patch, w)),
                     pe.i.payload.w.eq(self.stationary[o]),
                     pe.base.eq(Mux(first, biases[o], sums[o][w])),
                     self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
@@ -98,9 +98,11 @@ class ConvArray(wiring.Component):
 
     def capture(self, m: Module):
         """Registers in front of the multipliers: the position, and the kernels that stay for its sweep."""
-        position = stream.Signature(Sweep(self.rows, self.columns), always_ready=True).create(path=["position"])
+        patch = data.ArrayLayout(codes(self.columns), self.rows)
+        position = Signal(data.StructLayout({"patch": patch, "end": 1, "first": 1, "last": 1, "valid": 1}))
         self.stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
-        m.d.sync += [position.payload.eq(self.i.payload), position.valid.eq(self.i.valid)]
+        m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("patch", "end", "first", "last")]
+        m.d.sync += position.valid.eq(self.i.valid)
         with m.If(self.i.valid & self.i.payload.load):
             m.d.sync += self.stationary.eq(self.kernels)
         return position
@@ -120,7 +122,7 @@ class ConvArray(wiring.Component):
         self.write, read = sums.write_port(), sums.read_port()
         address = Signal(range(self.depth))
         with m.If(position.valid):
-            m.d.sync += address.eq(Mux(position.payload.end, 0, address + 1))
+            m.d.sync += address.eq(Mux(position.end, 0, address + 1))
         early = delay(m, address, ConvPE.base_latency - 1, name="address")
         m.d.comb += [read.addr.eq(early), self.write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data
