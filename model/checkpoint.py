@@ -44,8 +44,7 @@ class Checkpoint:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Checkpoint":
-        """The checkpoint of arrays in any order; the shape is read off them. Raises ValueError as
-        `Checkpoint`."""
+        """The checkpoint of arrays in any order, its shape read off them. Raises ValueError likewise."""
         shape = infer_shape({name: array.shape for name, array in arrays.items()})
         for name in arrays:
             if name not in shape.arrays:

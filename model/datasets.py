@@ -119,8 +119,7 @@ def _from_folder(folder: Path, name: str) -> np.ndarray:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """The file in ``folder``, with or without .gz, with the hyphen before idx or the dot that some tools
-    put there."""
+    """The file in ``folder``, with or without .gz; some tools write a dot before idx, not a hyphen."""
     for variant in (name, name.replace("-idx", ".idx")):
         for path in (folder / f"{variant}.gz", folder / variant):
             if path.is_file():

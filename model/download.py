@@ -15,7 +15,6 @@ import sys
 import tarfile
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -82,8 +81,7 @@ FAILURES = (OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, 
 
 
 def genuine(spec: str, name: str, data: bytes) -> bool:
-    """Whether ``data``, as it is or unpacked, is the published file ``name`` (without .gz) of the set
-    ``spec``."""
+    """Whether ``data``, as it is or unpacked, is the published file ``name`` (no .gz) of the set ``spec``."""
     hashes = SETS[spec][name]
     try:
         return sha256(data).hexdigest() in hashes or sha256(unpacked(data, name)).hexdigest() in hashes

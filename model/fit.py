@@ -1,5 +1,4 @@
-"""The training loop: one stage of training, the examination after each epoch, and the rescaling between
-stages."""
+"""The training loop: a stage of training, the examination after each epoch, rescaling between stages."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,8 +39,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Examination:
-    """How a network does on images it does not learn from. ``wraps`` and ``peak``: layer to a count, to
-    codes."""
+    """How a network does on images. ``wraps``: layer to a count; ``peak``: layer to a code (`Trace.peaks`)."""
 
     images: int
     errors: int
@@ -57,8 +55,7 @@ class Examination:
 
 @torch.no_grad()
 def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> Examination:
-    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps, on images as they
-    are."""
+    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps; on unwarped images."""
     errors, loss = 0, 0.0
     wraps, peak = dict.fromkeys(net.shape.layers, 0), dict.fromkeys(net.shape.layers, 0)
     for pixels, labels in zip(

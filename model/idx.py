@@ -33,8 +33,7 @@ def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """``data`` without its gzip wrapping, if it has one. Raises UserError where it is damaged or too
-    large."""
+    """``data`` without a gzip wrapping. Raises UserError where it is damaged or too large."""
     if data[:2] == GZIP_MAGIC:
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:

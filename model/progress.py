@@ -1,5 +1,4 @@
-"""How long work tells whoever watches how far it is. The command line draws a bar from it; the library
-draws nothing."""
+"""How long work tells whoever watches how far it is. A command line may draw a bar from it."""
 
 from typing import Protocol
 

@@ -66,8 +66,7 @@ class FixedPoint:
         return int(np.count_nonzero((code < self.min) | (code > self.max)))
 
     def peak(self, acc: np.ndarray) -> int:
-        """How far from zero accumulators get, as a code c or -1 - c: at most `max` where none wraps; 0 of
-        nothing."""
+        """How far from zero accumulators get, as a code c or -1 - c: at most `max` where none wraps."""
         code = np.asarray(acc, dtype=np.int64) >> self.frac_bits
         return max(int(code.max(initial=0)), -1 - int(code.min(initial=-1)))
 

@@ -118,8 +118,7 @@ def quantize(
 
 
 def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tuple[float, float]:
-    """Make conv1 take the hardware's input, pixel / 128; returns the mean and std that the float network
-    wanted."""
+    """Make conv1 take the hardware's input, pixel / 128; returns the float network's mean and std."""
     if config.mean is not None and config.std is not None:
         chosen = config.mean, config.std
     else:

@@ -34,8 +34,7 @@ def versions() -> dict[str, str]:
 def finished(
     checkpoint: Checkpoint, held_out: Dataset, test: Dataset | None, started: float, progress: Progress
 ) -> dict:
-    """The end of every report: what the golden model says, and what it took since ``started`` (monotonic
-    seconds)."""
+    """The end of every report: what the golden model says, and the time since ``started`` (monotonic)."""
     return {
         "shape": str(checkpoint.shape),
         "digest": checkpoint.digest,

