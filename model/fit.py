@@ -39,7 +39,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Examination:
-    """How a network does on images. ``wraps``: layer to a count; ``peak``: layer to a code (`Trace.peaks`)."""
+    """How a network does on images. ``wraps``: layer to a count; ``peak``: layer to a code (`Q2_6.peak`)."""
 
     images: int
     errors: int
