@@ -1,9 +1,10 @@
 """Payloads as Python values: Amaranth makes one port of a structure, field after field from bit 0."""
 
+import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pack_codes", "unpack", "unpack_codes"]
 
 
 def unpack(shape, word: int):
@@ -37,6 +38,17 @@ def pack(shape, value) -> int:
             raise ValueError(f"no field {key!r}; the fields are {', '.join(map(str, fields))}")
         word |= pack(fields[key].shape, part) << fields[key].offset
     return word
+
+
+def pack_codes(codes: np.ndarray) -> int:
+    """The bits of an array of codes, int8 of any shape, the first in the lowest byte."""
+    return int.from_bytes(np.ascontiguousarray(codes, np.int8).tobytes(), "little")
+
+
+def unpack_codes(word: int, *shape: int) -> np.ndarray:
+    """The codes, int8 of this shape, whose bits `pack_codes` gives."""
+    count = int(np.prod(shape))
+    return np.frombuffer((word & (1 << 8 * count) - 1).to_bytes(count, "little"), np.int8).reshape(shape)
 
 
 def _is_layout(shape) -> bool:

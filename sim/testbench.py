@@ -3,13 +3,25 @@
 import random
 
 import cocotb
+import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 
 from .benches import inputs
 
-__all__ = ["PERIOD_NS", "cycle", "cycles", "limited", "random_source", "reset", "start", "until"]
+__all__ = [
+    "PERIOD_NS",
+    "cycle",
+    "cycles",
+    "limited",
+    "random_arrays",
+    "random_source",
+    "reset",
+    "reset_sometime",
+    "start",
+    "until",
+]
 
 PERIOD_NS = 10
 RESET_CYCLES = 3
@@ -18,6 +30,11 @@ RESET_CYCLES = 3
 def random_source() -> random.Random:
     """Random numbers from the seed of the run, which is the first line of its log."""
     return random.Random(cocotb.RANDOM_SEED)
+
+
+def random_arrays() -> np.random.Generator:
+    """Random arrays from the seed of the run."""
+    return np.random.default_rng(cocotb.RANDOM_SEED)
 
 
 async def start(dut) -> None:
@@ -32,6 +49,19 @@ async def reset(dut, length: int = RESET_CYCLES) -> None:
     dut.rst.value = 1
     await cycles(dut, length)
     dut.rst.value = 0
+
+
+async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
+    """Reset at a random cycle, the 1st to the ``longest``-th, while the coroutines ``work`` are under way.
+
+    They are cancelled; inputs are at zero after the reset.
+    """
+    tasks = [cocotb.start_soon(coroutine) for coroutine in work]
+    await cycles(dut, rng.randint(1, longest))
+    for task in tasks:
+        task.cancel()
+    quiet(dut)
+    await reset(dut)
 
 
 def quiet(dut) -> None:

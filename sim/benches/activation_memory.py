@@ -1,0 +1,113 @@
+"""`ActivationMemory` against a flat array."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.activation_memory import ActivationMemory
+from fivebyfive.hw.types import FC_LANES
+from fivebyfive.sim.payload import pack, unpack_codes
+from fivebyfive.sim.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+from . import parameters
+
+
+def component() -> ActivationMemory:
+    given = parameters()
+    return ActivationMemory(given["inputs"], given["writers"], tuple(given["counts"]))
+
+
+def transfers(memory: ActivationMemory, rng, arrays) -> tuple[list[int], np.ndarray]:
+    """Random transfers that fill a set (with the counts that the memory was built for), and the set."""
+    shape = memory.i.payload.shape()
+    words, codes = [], np.empty(0, np.int8)
+    while len(codes) < memory.inputs:
+        fitting = [count for count in memory.counts if count <= memory.inputs - len(codes)]
+        if not fitting:
+            break
+        count = rng.choice(fitting)
+        values = arrays.integers(-128, 128, memory.writers, np.int8)
+        words.append(pack(shape, {"values": values.tolist(), "count": count}))
+        codes = np.append(codes, values[:count])
+    return words, codes
+
+
+async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
+    """Fill set ``which`` from its first word on."""
+    dut.w_set.value = which
+    dut.rewind.value = 1
+    await RisingEdge(dut.clk)
+    dut.rewind.value = 0
+    await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
+    await cycles(dut, -(-component().writers // FC_LANES))  # a long transfer takes several cycles
+
+
+async def read(dut, which: int, expected: np.ndarray) -> None:
+    """Every word of set ``which``, one a cycle, each after `latency`."""
+    dut.r_set.value = which
+    words = -(-len(expected) // FC_LANES)
+    got = []
+    for step in range(words + ActivationMemory.latency):
+        dut.address.value = min(step, words - 1)
+        await RisingEdge(dut.clk)
+        if step >= ActivationMemory.latency:
+            got.append(lanes(dut.data, len(expected) - len(got) * FC_LANES))
+    np.testing.assert_array_equal(np.concatenate(got), expected)
+
+
+def lanes(data, count: int) -> np.ndarray:
+    """The first ``count`` codes of the data port; those beyond may be undefined."""
+    count = min(count, FC_LANES)
+    return unpack_codes(int(data.value[8 * count - 1 : 0]), count)
+
+
+async def fill_and_read(dut, sets: int, pause: float, rng, arrays) -> None:
+    """One set after the other; while one is written, the one before is read."""
+    memory = component()
+    before = None
+    for turn in range(sets):
+        words, codes = transfers(memory, rng, arrays)
+        writing = cocotb.start_soon(write(dut, turn % 2, words, pause, rng))
+        if before is not None:
+            await read(dut, 1 - turn % 2, before)
+        await writing
+        await read(dut, turn % 2, codes)
+        before = codes
+
+
+@cocotb.test()
+async def sets_in_turn(dut) -> None:
+    await start(dut)
+    await fill_and_read(dut, 4, 0, random_source(), random_arrays())
+
+
+@cocotb.test()
+async def sets_in_turn_with_gaps(dut) -> None:
+    await start(dut)
+    await fill_and_read(dut, 4, 0.5, random_source(), random_arrays())
+
+
+@cocotb.test()
+async def transfers_take_what_they_say(dut) -> None:
+    """A transfer is taken every ceil(writers / 20) cycles."""
+    await start(dut)
+    memory, rng = component(), random_source()
+    monitor = StreamMonitor(dut, "i").start()
+    words, codes = transfers(memory, rng, random_arrays())
+    await write(dut, 0, words, 0, rng)
+    assert monitor.words == words
+    if set(memory.counts) == {memory.writers}:
+        step = -(-memory.writers // FC_LANES)
+        assert set(np.diff(monitor.cycles)) <= {step}
+    await read(dut, 0, codes)
+
+
+@cocotb.test()
+async def reset_in_flight(dut) -> None:
+    await start(dut)
+    rng, arrays = random_source(), random_arrays()
+    for _ in range(4):
+        words, _ = transfers(component(), rng, arrays)
+        await reset_sometime(dut, [write(dut, 0, words, 0.2, rng)], len(words) + 2, rng)
+        await fill_and_read(dut, 2, 0.1, rng, arrays)

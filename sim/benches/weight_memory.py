@@ -1,0 +1,67 @@
+"""`WeightMemory` against a list of words."""
+
+from pathlib import Path
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.weight_memory import WeightMemory
+from fivebyfive.sim.testbench import cycles, random_source, reset, start
+
+from . import parameters
+
+READS = 500
+
+
+def contents() -> list[int]:
+    """What the memory holds at the start: what its .mem file says, if it has one."""
+    given = parameters()
+    if given["file"]:
+        return [int(line, 16) for line in Path(given["file"]).read_text().split()]
+    return [int(word, 16) for word in given["words"]]
+
+
+async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
+    """A random read a cycle, and with probability ``load`` a random write: old word in the same cycle."""
+    rng = random_source()
+    latency = WeightMemory.latency
+    expected: list[int] = []
+    for step in range(count):
+        address = rng.randrange(len(words))
+        dut.address.value = address
+        target = rng.choice([address, rng.randrange(len(words))])  # often the word that is being read
+        word = rng.getrandbits(8 * parameters()["width"])
+        writes = rng.random() < load
+        dut.load__en.value, dut.load__address.value, dut.load__data.value = writes, target, word
+        await RisingEdge(dut.clk)
+        # The edge took in `address` and the write; what it brings out was asked for `latency` edges ago.
+        if step >= latency:
+            assert int(dut.data.value) == expected[step - latency], f"read {step - latency}"
+        expected.append(words[address])
+        if writes:
+            words[target] = word
+    dut.load__en.value = 0
+
+
+@cocotb.test()
+async def initial_contents(dut) -> None:
+    """Every word, in order."""
+    await start(dut)
+    words = contents()
+    assert words == [int(word, 16) for word in parameters()["words"]]
+    for address in range(len(words) + WeightMemory.latency):
+        dut.address.value = min(address, len(words) - 1)
+        await RisingEdge(dut.clk)
+        if address >= WeightMemory.latency:
+            assert int(dut.data.value) == words[address - WeightMemory.latency]
+
+
+@cocotb.test()
+async def loads_and_resets(dut) -> None:
+    """Words that were loaded are read; a reset loses none of them."""
+    await start(dut)
+    words = contents()
+    await read_and_load(dut, words, READS, load=0.5)
+    await reset(dut, 2)
+    await read_and_load(dut, words, READS, load=0)
+    await cycles(dut, 1)
