@@ -6,10 +6,37 @@
     >>> accelerator = network.accelerator()
     >>> accelerator.write_verilog("build/lenet")        # Verilog, .mem files, manifest
     >>> accelerator.predict(images)                     # the same logits, from the RTL
+
+The command line (`fivebyfive.cli`) says the same. Below this face are three rooms, each with a map of its
+own: `fivebyfive.model` (network, golden arithmetic), `fivebyfive.hw` (Amaranth), `fivebyfive.sim` (cocotb).
 """
 
-from .api import Accelerator, Network, load
-from .model.config import Config
-from .model.errors import UserError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .api import Accelerator, Network, load
+    from .model.config import Config
+    from .model.errors import UserError
 
 __all__ = ["Accelerator", "Config", "Network", "UserError", "load"]
+
+# Looked up at first use: neither --help nor reading a checkpoint should wait for Amaranth and cocotb.
+HOMES = {
+    "Accelerator": "fivebyfive.api",
+    "Config": "fivebyfive.model.config",
+    "Network": "fivebyfive.api",
+    "UserError": "fivebyfive.model.errors",
+    "load": "fivebyfive.api",
+}
+
+
+def __getattr__(name: str):
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOMES})

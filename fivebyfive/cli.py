@@ -1,0 +1,281 @@
+"""The command line: train, evaluate, generate, simulate, quantize, demo.
+
+Each command reads what it is given, calls the function of the same name in a lower room, and reports
+(`fivebyfive.report`). Heavy modules are imported by the command that needs them.
+"""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from fivebyfive.model.checkpoint import SHIPPED
+from fivebyfive.model.errors import UserError
+
+from .terminal import Commands, Stage
+
+__all__ = ["main"]
+
+FILE = click.Path(path_type=Path)
+BUILD = Path("build")
+
+checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE, default=SHIPPED)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+data_option = click.option(
+    "--data", default="mnist", show_default=True, metavar="SET",
+    help="mnist, fashion-mnist or a folder of idx files.",
+)  # fmt: skip
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fivebyfive", message="%(prog)s %(version)s")
+def main() -> None:
+    """A trained LeNet becomes Verilog that agrees with its golden model bit for bit.
+
+    F.npz is an integer checkpoint; without one, commands take the trained LeNet that ships with fivebyfive.
+    """
+
+
+@contextmanager
+def user_values():
+    """What an option's value is refused with in a lower room, as the user's mistake that it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def size_options(command):
+    """Options that say how large the machine is."""
+    for name, help_text in (
+        ("--fc-rows", "Outputs of a fully-connected layer computed at once (20 multipliers each)."),
+        ("--outputs", "Output channels of a convolution computed at once."),
+        ("--windows", "Windows of a 2x2 pool cell computed at once: 1, 2 or 4."),
+    ):
+        command = click.option(name, type=int, default=1, show_default=True, help=help_text)(command)
+    return command
+
+
+def training_options(epochs: int):
+    """Options that train and quantize have in common."""
+
+    def add(command):
+        for option in (
+            json_option,
+            click.option("--threads", type=int, help="Of PyTorch; its own choice by default."),
+            data_option,
+            click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random."),
+            click.option("--epochs", type=int, default=epochs, show_default=True, help="Over all images."),
+            click.option(
+                "--out", type=FILE, default=BUILD / "lenet.npz", show_default=True,
+                help="The integer checkpoint; its report goes beside it, as .json.",
+            ),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return add
+
+
+@main.command()
+@training_options(epochs=24)
+@click.option(
+    "--shape", default="20-50-500-10", show_default=True, help="Widths: conv1-conv2-fc1-...-classes."
+)
+def train(shape, out, epochs, seed, data, threads, as_json) -> None:
+    """Train a LeNet and write it as an integer checkpoint.
+
+    Takes some minutes on two cores. Needs PyTorch: pip install 'fivebyfive[train]'.
+    """
+    from fivebyfive.model.extras import require_torch
+    from fivebyfive.model.shape import LeNetShape
+    from fivebyfive.model.train import TrainConfig
+    from fivebyfive.model.train import train as run
+
+    require_torch()
+    with user_values():
+        config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
+    check_writable(out)
+    with Stage("reading the data") as stage:
+        result = run(config, *training_sets(data, stage), stage)
+    deliver(result, out, as_json)
+
+
+@main.command()
+@click.argument("model", metavar="MODEL.pt|MODEL.safetensors", type=FILE)
+@training_options(epochs=8)
+@click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
+@click.option("--std", type=float, help="without both, the usual ones are tried.")
+@click.option(
+    "--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none."
+)
+def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) -> None:
+    """Make an integer checkpoint of your own float LeNet, a state_dict.
+
+    Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
+    'fivebyfive[train]'. Only tensors are read from the file; nothing in it is ever run.
+    """
+    from fivebyfive.model.extras import require_torch
+    from fivebyfive.model.quantize import QuantizeConfig
+    from fivebyfive.model.quantize import quantize as run
+
+    require_torch()
+    with user_values():
+        config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
+    check_writable(out)
+    with Stage("reading the data") as stage:
+        result = run(model, config, *training_sets(data, stage), stage)
+    deliver(result, out, as_json)
+
+
+def training_sets(data: str, stage: Stage):
+    """The training and the test set of that name."""
+    from fivebyfive.model.datasets import load_dataset
+
+    return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
+
+
+def check_writable(path: Path) -> None:
+    """Raise UserError now, not after an hour of training, where ``path`` could not be written."""
+    import os
+    import tempfile
+
+    from fivebyfive.model.files import cannot_write
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        tempfile.TemporaryFile(dir=path.parent).close()
+        os.stat(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def deliver(result, out: Path, as_json: bool) -> None:
+    """Write what train or quantize made, and tell of it."""
+    from fivebyfive.model.checkpoint import save_checkpoint
+    from fivebyfive.model.files import replacing
+
+    from .report import show_training
+
+    save_checkpoint(out, result.checkpoint)
+    report = result.report | {"out": str(out)}
+    with replacing(out.with_suffix(".json"), "w") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        show_training(report)
+
+
+@main.command()
+@checkpoint_argument
+@data_option
+@json_option
+def evaluate(checkpoint, data, as_json) -> None:
+    """Count errors and wraps of the golden model on all test images."""
+    from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.evaluate import evaluate as run
+
+    from .report import show_evaluation
+
+    network = load_checkpoint(checkpoint)
+    with Stage("reading the data") as stage:
+        result = run(network, load_dataset(data, "test", stage), stage)
+    about = {"checkpoint": checkpoint.name, "network": str(network.shape), "sha256": network.digest}
+    if as_json:
+        click.echo(json.dumps(about | {"data": data} | result.as_dict()))
+    else:
+        show_evaluation(about, data, result)
+
+
+@main.command()
+@checkpoint_argument
+@click.option(
+    "--out", type=FILE, default=BUILD / "lenet", show_default=True, help="Folder to make or replace."
+)
+@size_options
+@json_option
+def generate(checkpoint, out, windows, outputs, fc_rows, as_json) -> None:
+    """Write Verilog, the contents of its memories and a manifest into a folder."""
+    from .report import show_generated
+
+    accelerator = make_accelerator(checkpoint, windows, outputs, fc_rows)
+    check_replaceable(out)
+    with Stage("generating Verilog"):
+        manifest = accelerator.generated.manifest
+    paths = accelerator.write_verilog(out)
+    if as_json:
+        click.echo(
+            json.dumps({"out": str(out), "files": [path.name for path in paths], "manifest": manifest})
+        )
+    else:
+        show_generated(out, paths, manifest)
+
+
+def make_accelerator(checkpoint: Path, windows: int, outputs: int, fc_rows: int):
+    from fivebyfive.api import load
+    from fivebyfive.model.config import Config
+
+    with user_values():
+        config = Config(windows, outputs, fc_rows)
+    return load(checkpoint).accelerator(config)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise UserError where ``folder`` holds anything but what generate wrote: it would be lost."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file():
+        raise UserError(f"{folder} has other files in it, which would be lost; name a new folder with --out")
+
+
+@main.command()
+@checkpoint_argument
+@click.option(
+    "--images", default="10", show_default=True, metavar="N|FILE.npy|FOLDER",
+    help="The first N MNIST test images; uint8 (N,28,28); or a folder of 28x28 PNGs.",
+)  # fmt: skip
+@click.option(
+    "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
+)
+@click.option(
+    "--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since."
+)
+@click.option("--out", type=FILE, metavar="LOGITS.npy", help="Write the RTL's logits, int8 (N,classes).")
+@click.option("--waves", is_flag=True, help="Leave a waveform and a save file for GTKWave in build/waves.")
+@click.option(
+    "--folder", type=FILE, metavar="DIR", help="Keep the run's files here, waveform and log included."
+)
+@click.option(
+    "--pause", type=float, default=0.0, help="Probability of a pause of source and receiver in each cycle."
+)
+@click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
+@size_options
+@json_option
+def simulate(checkpoint, images, simulator, verilog, out, waves, folder, as_json, **options) -> None:
+    """Run images through the RTL and compare every value of every layer with the golden model.
+
+    Ends at the first difference, with exit code 1, and says where it is.
+    """
+    from .simulation import Request, simulate_request
+
+    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, **options)
+    click.get_current_context().exit(simulate_request(request, as_json))
+
+
+@main.command()
+@click.option(
+    "--out", type=FILE, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."
+)
+@click.option(
+    "--images", type=click.IntRange(1, 200), default=12, show_default=True, help="Digits to simulate."
+)
+@json_option
+def demo(out, images, as_json) -> None:
+    """Generate the shipped LeNet, simulate real digits on it, and draw what it computed."""
+    from .demo import run_demo
+
+    click.get_current_context().exit(run_demo(out, images, as_json))

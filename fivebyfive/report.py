@@ -1,0 +1,163 @@
+"""What a person reads at the end of a command. Machines take --json."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fivebyfive.model.evaluate import Evaluation
+from fivebyfive.model.images import Images
+
+__all__ = ["show_evaluation", "show_generated", "show_simulation", "show_training"]
+
+MANY_IMAGES = 20  # more than these are summed up, not listed
+MANY_CLASSES = 16
+
+
+def console() -> Console:
+    """Standard output; colours only on a terminal, never a line broken inside a path."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table with right-aligned columns; a name that begins with a "<" is left-aligned."""
+    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip("<"), justify="left" if column.startswith("<") else "right")
+    return made
+
+
+def equal_text(equal: bool) -> Text:
+    return Text("equal", "green") if equal else Text("DIFFERENT", "bold red")
+
+
+def show_training(report: dict) -> None:
+    """Errors and wraps at each stage of train or quantize, and where the checkpoint is."""
+    out = console()
+    rows = table("<checkpoint", "<images", "errors", "wraps", "largest code")
+    names = {"float": "float network", "rounded": "naively rounded", "rescaled": "rescaled, rounded"}
+    stages = [(text, report[key]) for key, text in names.items() if key in report]
+    stages.append(("result", {key: report[key] for key in ("held_out", "test")}))
+    for text, figures in stages:
+        for key, seen in figures.items():
+            if seen:
+                wraps = str(sum(seen["wraps"].values())) if "wraps" in seen else "-"
+                peak = str(max(seen["peak"].values())) if "peak" in seen else "-"
+                images = f"{seen['images']} {key.replace('_', ' ')}"
+                rows.add_row(text, images, str(seen["errors"]), wraps, peak)
+    out.print(rows)
+    out.print(
+        f"\n{report['shape']} in {report['out']}, after {report['seconds']:.0f} s with seed {report['seed']}."
+    )
+    out.print(f"Next: fivebyfive evaluate {report['out']}; fivebyfive simulate {report['out']}")
+
+
+def show_evaluation(about: dict, data: str, result: Evaluation) -> None:
+    """Errors, confusion and wraps of the golden model."""
+    out = console()
+    rate = 100 * result.errors / result.images
+    out.print(f"{about['checkpoint']} ({about['network']}) on {data}: {result.images} test images")
+    out.print(f"errors: {result.errors} ({rate:.2f} %)\n")
+    layers = table("<layer", "wraps", "largest code")
+    for layer, wraps in result.wraps.items():
+        layers.add_row(layer, str(wraps), str(result.peak[layer]))
+    out.print(layers)
+    classes = len(result.confusion)
+    if classes <= MANY_CLASSES:
+        out.print()
+        rows = table("<label \\ class", *map(str, range(classes)))
+        for label, counts in enumerate(result.confusion):
+            rows.add_row(str(label), *(confusion_cell(label, n, int(c)) for n, c in enumerate(counts)))
+        out.print(rows)
+
+
+def confusion_cell(label: int, answer: int, count: int) -> Text:
+    if not count:
+        return Text(".", "dim")
+    return Text(str(count), "green" if label == answer else "red")
+
+
+def show_generated(folder: Path, paths: list[Path], manifest: dict) -> None:
+    """What was written, and what to do with it."""
+    out = console()
+    rows = table("<file", "bytes", "<what it is")
+    kinds = {".v": "Verilog, all modules", ".mem": "contents of a memory, for $readmemh"}
+    for path in paths:
+        what = kinds.get(path.suffix, "ports, memory map, hashes")
+        rows.add_row(str(path), f"{path.stat().st_size:,}", what)
+    out.print(rows)
+    size = manifest["multipliers"]
+    network = manifest["checkpoint"]["network"]
+    out.print(f"\nTop module {manifest['top']}: {network}, {size['conv']} + {size['fc']} multipliers.")
+    out.print(
+        f"Next: fivebyfive simulate --verilog {folder}, or add the files to a synthesis project (README.md)."
+    )
+
+
+def show_simulation(told: dict, images: Images, result, request) -> None:
+    """Cycles of each phase, a line for each image if they are few, and where the first difference is."""
+    out = console()
+    what = f"{told['network']} of {told['checkpoint']}, {images.source}, seed {told['seed']}"
+    out.print(f"{told['simulator_version']}: {what}")
+    if result.images and result.images <= MANY_IMAGES:
+        out.print(image_table(images, result))
+    if result.images:
+        out.print(cycle_table(told))
+    verdict = f"{told['images']} images, every value of {', '.join(told['layers_compared'])}: "
+    out.print(Text(f"\n{verdict}").append(equal_text(told["equal"])))
+    if told["errors"] is not None:
+        out.print(f"{told['errors']} of {told['images']} in another class than their label")
+    for line in footnotes(told, result, request):
+        out.print(line)
+
+
+def image_table(images: Images, result) -> Table:
+    """A row an image: name, label, class, equal or not, cycles."""
+    columns = ("<image", "label", "class", "<RTL and golden model", "conv", "fc", "since the result before")
+    rows = table(*columns, title="\nimages and their cycles")
+    for index in range(result.images):
+        differs = result.difference is not None and result.difference.image == index
+        label = "-" if images.labels is None else str(images.labels[index])
+        conv, fc, _, interval = (f"{value:,}" for value in result.counters[index])
+        counters = conv, fc, interval if index else "-"
+        rows.add_row(
+            images.names[index], label, str(result.classes[index]), equal_text(not differs), *counters
+        )
+        if differs:
+            break
+    return rows
+
+
+def cycle_table(told: dict) -> Table:
+    """The four clocks beside the arithmetic's limit."""
+    rows = table("<clock", "cycles", "limit", "<what it counts", title="\nclocks (hardware counters)")
+    interval = told["interval_cycles"]
+    rows.add_row(
+        "conv", f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}", "first to last busy cycle"
+    )
+    rows.add_row("fc", f"{told['fc_cycles']:,}", f"{told['fc_limit_cycles']:,}", "first to last busy cycle")
+    rows.add_row(
+        "latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"
+    )
+    if interval is not None:
+        used = (
+            f"between results; {100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
+        )
+        rows.add_row("interval", f"{interval:,.0f}", "", used)
+    return rows
+
+
+def footnotes(told: dict, result, request) -> list[str]:
+    """What lies where, and what to do about a difference."""
+    lines = []
+    if told["out"]:
+        lines.append(f"logits in {told['out']}")
+    if result.difference:
+        lines.append(f"first difference: {result.difference}")
+        if not request.waves:
+            lines.append("To see it in a waveform, run the same command with --waves.")
+    if told["waves"]:
+        folder = Path(told["waves"]).parent
+        lines.append(f"waveform in {told['waves']}; open it with: cd {folder} && gtkwave waves.gtkw")
+    return lines

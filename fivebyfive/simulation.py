@@ -1,0 +1,214 @@
+"""The command simulate: images through the RTL, compared; and what is left behind for a person to look at."""
+
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from fivebyfive.hw.generate import Generated
+from fivebyfive.model.config import Config
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.files import cannot_write, replacing
+from fivebyfive.model.images import Images, load_images
+from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.simulate import Difference, Simulation
+from fivebyfive.sim.simulators import find
+
+from .api import Accelerator, Network, load
+from .figures import limits, utilization
+from .folder import read_folder
+from .terminal import Stage, say
+
+__all__ = ["Request", "facts", "simulate_request"]
+
+WAVES = Path("build") / "waves"
+MANY_WAVES = 10  # images; a waveform file takes some megabytes for each
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for; fields are the command's options."""
+
+    checkpoint: Path
+    images: str = "10"
+    simulator: str = "verilator"
+    verilog: Path | None = None
+    out: Path | None = None
+    waves: bool = False
+    folder: Path | None = None
+    pause: float = 0.0
+    seed: int | None = None
+    windows: int = 1
+    outputs: int = 1
+    fc_rows: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pause < 1:
+            raise UserError(f"--pause is a probability from 0 to below 1, not {self.pause:g}")
+        if self.seed is not None and not 0 <= self.seed < 2**31:
+            raise UserError(f"--seed is 0 to {2**31 - 1}, not {self.seed}")
+
+    @property
+    def config(self) -> Config:
+        try:
+            return Config(self.windows, self.outputs, self.fc_rows)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
+def simulate_request(request: Request, as_json: bool) -> int:
+    """Carry a request out and report on it; the exit code. Raises UserError and SimulationFailed."""
+    from .report import show_simulation
+
+    network = load(request.checkpoint)
+    images = load_images(request.images)
+    simulator = find(request.simulator)
+    if request.out:
+        check_file(request.out)
+    accelerator = make_accelerator(network, request)
+    if request.waves and len(images) > MANY_WAVES:
+        say(f"warning: waveforms of {len(images)} images fill much disk; --images 1 shows as much")
+    result = run(accelerator, images, request)
+    if request.out and not result.difference:
+        with replacing(request.out) as file:
+            np.save(file, result.logits)
+    told = facts(accelerator, images, result)
+    told |= {"simulator": simulator.name, "simulator_version": simulator.version}
+    told |= {"out": str(request.out) if request.out and not result.difference else None}
+    told |= {"waves": str(result.waves) if result.waves else None}
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        show_simulation(told, images, result, request)
+    return 1 if result.difference else 0
+
+
+def make_accelerator(network: Network, request: Request) -> Accelerator:
+    """The accelerator that the user means: of the options, or what lies in a folder."""
+    if request.verilog:
+        accelerator = Accelerator(network, request.config)
+        accelerator.generated = folder_of(request.verilog, network)
+        accelerator.config = Config(**accelerator.generated.manifest["config"])
+        return accelerator
+    accelerator = network.accelerator(request.config)
+    with Stage("generating Verilog"):
+        accelerator.generated  # noqa: B018 (it takes seconds, under its own name)
+    return accelerator
+
+
+def folder_of(folder: Path, network: Network) -> Generated:
+    """What lies in ``folder``, if it can be compared with the network at all."""
+    generated = read_folder(folder)
+    of = generated.manifest["checkpoint"]
+    if of["network"] != str(network.shape):
+        raise UserError(
+            f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of"
+        )
+    if of["sha256"] != network.checkpoint.digest:
+        say(f"warning: {folder} was generated from another checkpoint; differences are to be expected")
+    return generated
+
+
+def run(accelerator: Accelerator, images: Images, request: Request) -> Simulation:
+    """The simulation, and a save file beside its waveform."""
+    seed = random.SystemRandom().getrandbits(31) if request.seed is None else request.seed
+    with run_folder(request) as folder, Stage("simulating") as stage:
+        result = accelerator.simulate(
+            images.pixels, simulator=request.simulator, pause=request.pause, seed=seed, folder=folder,
+            waves=request.waves, progress=stage,
+        )  # fmt: skip
+        if result.waves:
+            from .viewer import save_view
+
+            save_view(accelerator, request.simulator, folder)
+    return result
+
+
+@contextmanager
+def run_folder(request: Request) -> Iterator[Path]:
+    """Where the run's files go: the user's folder, or a temporary one that only a failed run leaves."""
+    folder = request.folder or (WAVES if request.waves else None)
+    if folder:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {folder}: {error.strerror}; name another folder with --folder"
+            ) from error
+        yield folder
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="fivebyfive-"))
+    try:
+        yield temporary
+    except SimulationFailed:
+        raise  # its message names the log in there
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError now, not after the simulation, where a file could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
+    """What a run showed, as plain values; the four clocks are hardware counters (docs/architecture.md)."""
+    network, config = accelerator.network, accelerator.config
+    cycles = result.cycles if result.images else None
+    macs = sum(network.shape.macs.values())
+    limit = limits(network.shape, config)
+    interval = cycles.interval if cycles else None
+    return {
+        "checkpoint": network.name,
+        "network": str(network.shape),
+        "sha256": network.checkpoint.digest,
+        "images": result.images,
+        "equal": result.difference is None,
+        "difference": difference_facts(result.difference) if result.difference else None,
+        "errors": count_errors(images, result),
+        "conv_cycles": cycles.conv if cycles else None,
+        "conv_limit_cycles": limit["conv"],
+        "fc_cycles": cycles.fc if cycles else None,
+        "fc_limit_cycles": limit["fc"],
+        "latency_cycles": cycles.latency if cycles else None,
+        "interval_cycles": interval,
+        "multipliers": config.multipliers,
+        "macs": macs,
+        "utilization": utilization(network.shape, config, interval),
+        "config": asdict(config),
+        "layers_compared": list(network.shape.layers),
+        "seed": result.seed,
+        "seconds": round(result.seconds, 2),
+    }
+
+
+def difference_facts(difference: Difference) -> dict:
+    """Where it is: {image, layer, channel, row, column, expected, got}; behind the convolutions, output for the
+    middle three."""
+    names = ("channel", "row", "column") if len(difference.place) == 3 else ("output",)
+    place = dict(zip(names, difference.place, strict=True))
+    about = {"image": difference.image, "layer": difference.layer}
+    return about | place | {"expected": difference.expected, "got": difference.got}
+
+
+def count_errors(images: Images, result: Simulation) -> int | None:
+    """Images that the RTL puts into another class than their label; None where there are no labels."""
+    if images.labels is None:
+        return None
+    return int((result.classes[: result.images] != images.labels[: result.images]).sum())

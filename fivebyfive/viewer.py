@@ -1,0 +1,56 @@
+"""Which signals a person wants to see first in a waveform of the whole accelerator."""
+
+from pathlib import Path
+
+from fivebyfive.sim.builder import build
+from fivebyfive.sim.waves import Trace, find_signal, write_save_file
+
+from .api import Accelerator
+
+__all__ = ["GROUPS", "save_view"]
+
+GROUPS: dict[str, list[Trace]] = {
+    "pixels in": [
+        Trace("clk", "bin"),
+        Trace("i__valid", "bin"),
+        Trace("i__ready", "bin"),
+        Trace("i__payload"),
+    ],
+    "convolutions": [
+        Trace("conv.controller.state"),
+        Trace("conv.controller.layer", "bin"),
+        Trace("conv.controller.group", "dec", "output channel group"),
+        Trace("conv.controller.channel", "dec", "input channel"),
+        Trace("conv.controller.go", "bin", "position taken"),
+        Trace("conv_tap", "hex", "conv_tap {values, cell, group, layer, toggle}"),
+    ],
+    "fully-connected": [
+        Trace("fc.busy", "bin"),
+        Trace("fc.controller.layer", "dec"),
+        Trace("fc.controller.address", "dec", "weight word"),
+        Trace("fc_tap", "hex", "fc_tap {values, group, layer, toggle}"),
+    ],
+    "result out": [Trace("o__valid", "bin"), Trace("o__ready", "bin"), Trace("o__payload"), Trace("cycles")],
+}
+
+
+def save_view(accelerator: Accelerator, simulator: str, folder: Path) -> Path:
+    """Write the viewer's save file beside the waveform in ``folder``; its path.
+
+    A signal that this design does not have (a layer number where there is one layer) is left out.
+    """
+    design = accelerator.generated.design
+    built = build(design, simulator, waves=True)  # compiled already: only looked up
+    groups = {
+        title: [trace for trace in traces if has(design.verilog, design.name, trace.signal)]
+        for title, traces in GROUPS.items()
+    }
+    return write_save_file(folder, built, groups)
+
+
+def has(verilog: str, top: str, signal: str) -> bool:
+    try:
+        find_signal(verilog, top, signal)
+    except ValueError:
+        return False
+    return True
