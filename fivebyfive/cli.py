@@ -271,7 +271,7 @@ def simulate(checkpoint, images, simulator, verilog, out, waves, folder, as_json
     "--out", type=FILE, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."
 )
 @click.option(
-    "--images", type=click.IntRange(1, 200), default=12, show_default=True, help="Digits to simulate."
+    "--images", type=click.IntRange(1, 200), default=10, show_default=True, help="Digits to simulate."
 )
 @json_option
 def demo(out, images, as_json) -> None:

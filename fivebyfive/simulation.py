@@ -199,8 +199,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
 
 
 def difference_facts(difference: Difference) -> dict:
-    """Where it is: {image, layer, channel, row, column, expected, got}; behind the convolutions, output for the
-    middle three."""
+    """Where it is: {image, layer, channel, row, column, expected, got}; {..., output, ...} after conv2."""
     names = ("channel", "row", "column") if len(difference.place) == 3 else ("output",)
     place = dict(zip(names, difference.place, strict=True))
     about = {"image": difference.image, "layer": difference.layer}

@@ -1,0 +1,107 @@
+"""The whole path at once: Verilog from the shipped LeNet, digits through it, a table and a picture."""
+
+import json
+import shutil
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.text import Text
+
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.images import Images
+from fivebyfive.sim.simulate import Simulation
+from fivebyfive.sim.simulators import find
+
+from .api import Network, load
+from .picture import Digit, draw_digits
+from .report import console, cycle_table, image_table
+from .simulation import facts
+from .terminal import Stage
+
+__all__ = ["choose_digits", "run_demo"]
+
+PICTURE = "demo.png"
+VERILOG = "lenet"
+
+
+def run_demo(out: Path, count: int, as_json: bool) -> int:
+    """Generate ``out``/lenet, simulate ``count`` digits, draw ``out``/demo.png, tell of it; the exit code."""
+    simulator = find("verilator")
+    network = load()
+    accelerator = network.accelerator()
+    images = choose_digits(count)
+    with Stage("generating Verilog"):
+        paths = accelerator.write_verilog(out / VERILOG)
+    with Stage("simulating") as stage:
+        result = accelerator.simulate(images.pixels, seed=1, progress=stage)
+    told = facts(accelerator, images, result) | {"simulator": simulator.name}
+    told |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
+    draw(out / PICTURE, told, images, result)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        show(told, network, images, result, out)
+    return 0 if told["equal"] else 1
+
+
+def choose_digits(count: int) -> Images:
+    """MNIST test images, each digit as often as the others: the first 0 to 9, the second 0 to 9, ..."""
+    digits = load_dataset("mnist", "test")
+    occurrence = np.zeros(len(digits), int)
+    for label in range(digits.classes):
+        mine = digits.labels == label
+        occurrence[mine] = np.arange(mine.sum())
+    chosen = np.lexsort((digits.labels, occurrence))[:count]
+    names = tuple(f"#{index}" for index in chosen)
+    return Images(digits.images[chosen], names, digits.labels[chosen], f"{count} MNIST test images")
+
+
+def draw(path: Path, told: dict, images: Images, result: Simulation) -> None:
+    """The picture of all digits that were simulated."""
+    verdict = "every value equals the golden model's" if told["equal"] else "NOT equal to the golden model"
+    title = f"LeNet {told['network']} on MNIST: what the Verilog computed"
+    subtitle = f"{images.source} in {told['simulator_version']}; {verdict}; " + cycles_text(told)
+    draw_digits(path, title, subtitle, [digit(images, result, index) for index in range(result.images)])
+
+
+def cycles_text(told: dict) -> str:
+    return (
+        f"{told['conv_cycles']:,} conv and {told['fc_cycles']:,} fc cycles, {told['multipliers']} multipliers"
+    )
+
+
+def digit(images: Images, result: Simulation, index: int) -> Digit:
+    label, answer = int(images.labels[index]), int(result.classes[index])
+    note = f"test image {images.names[index]}\nlabel {label}"
+    outputs = {name: codes[index] for name, codes in result.outputs.items()}
+    return Digit(f"class {answer}", note, images.pixels[index], outputs)
+
+
+def show(told: dict, network: Network, images: Images, result: Simulation, out: Path) -> None:
+    """The table, and what to do next."""
+    print_ = console().print
+    print_(f"{told['simulator_version']}: LeNet {network.shape}, {images.source}, all layers compared")
+    print_(image_table(images, result))
+    print_(cycle_table(told))
+    if told["equal"]:
+        values = sum(codes[0].size for codes in result.outputs.values()) * result.images
+        print_(Text(f"\nRTL and golden model are equal in all {values:,} values.", "bold green"))
+    else:
+        print_(Text(f"\nRTL and golden model DIFFER: {result.difference}", "bold red"))
+    for what, where in (("Verilog", out / VERILOG), ("picture", out / PICTURE)):
+        print_(f"{what:8} {where}")
+    print_("\nNext:")
+    for command, what in next_steps(out):
+        print_(f"  {command:58} {what}")
+
+
+def next_steps(out: Path) -> list[tuple[str, str]]:
+    run = "fivebyfive" if shutil.which("fivebyfive") else ".venv/bin/fivebyfive"
+    return [
+        (f"{run} simulate --images 100", "more digits, all layers compared"),
+        (f"{run} simulate --images 1 --waves", "a waveform, and a view of it for GTKWave"),
+        (f"{run} evaluate", "the golden model on all 10,000 test images"),
+        (f"{run} quantize MODEL.pt --out F.npz", "your own float LeNet"),
+        (f"less {out / VERILOG / 'lenet.v'}", "README.md says how to take it to Vivado"),
+    ]

@@ -1,0 +1,212 @@
+"""One picture of digits and of everything that the RTL computed from them, drawn with Pillow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fivebyfive.model.files import replacing
+
+__all__ = ["Digit", "draw_digits"]
+
+SCALE = 2  # pixels of the picture for one unit below: sharp on dense screens
+MARGIN, GAP, ROW = 36, 34, 112  # around everything; between columns; height of what a digit shows
+ROW_GAP, TITLE, HEADER = 26, 58, 46
+BACKGROUND, PANEL, INK, FAINT = (16, 18, 24), (26, 29, 38), (232, 234, 240), (140, 146, 160)
+BAR, BEST = (92, 104, 138), (255, 190, 92)
+# From code 0, lighter than the background so that every map has its frame, to a layer's largest code.
+STOPS = (
+    (30, 33, 46),
+    (74, 34, 118),
+    (150, 42, 128),
+    (218, 72, 98),
+    (250, 138, 76),
+    (254, 210, 130),
+    (255, 252, 236),
+)
+GAMMA = 0.65  # small codes are many; this lifts them out of the dark
+
+
+@dataclass(frozen=True)
+class Digit:
+    """``pixels`` uint8 (28, 28); ``outputs``: layer to int8 codes of one image; words to stand beside it."""
+
+    title: str
+    note: str
+    pixels: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+
+def draw_digits(path: Path, title: str, subtitle: str, digits: Sequence[Digit]) -> None:
+    """Write a PNG with a row for each digit: its pixels, each layer's maps, its logits as bars.
+
+    Brightness goes from code 0 to the largest code of the layer in the whole picture, bars likewise. Raises
+    UserError where ``path`` cannot be written.
+    """
+    peaks = {
+        name: max(1, *(int(abs(digit.outputs[name].astype(int)).max()) for digit in digits))
+        for name in digits[0].outputs
+    }
+    columns = make_columns(digits[0], peaks)
+    width = 2 * MARGIN + sum(column.width for column in columns) + GAP * (len(columns) - 1)
+    height = 2 * MARGIN + TITLE + HEADER + len(digits) * (ROW + ROW_GAP) - ROW_GAP
+    sheet = Sheet(width, height)
+    sheet.text(MARGIN, MARGIN, title, 22)
+    sheet.text(MARGIN, MARGIN + 31, subtitle, 13, FAINT)
+    x = MARGIN
+    for column in columns:
+        column.draw(sheet, x, MARGIN + TITLE, digits)
+        x += column.width + GAP
+    with replacing(path) as file:
+        sheet.image.quantize(256, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
+
+
+def make_columns(digit: Digit, peaks: dict[str, int]) -> list["Column"]:
+    """A column for the labels, the pixels, each layer but the last, and the logits."""
+    layers = list(digit.outputs)
+    columns: list[Column] = [Labels(), Pixels()]
+    for name in layers[:-1]:
+        codes = digit.outputs[name]
+        columns.append(
+            Maps(name, peaks[name], codes) if codes.ndim == 3 else Values(name, peaks[name], codes)
+        )
+    return [*columns, Bars(layers[-1], peaks[layers[-1]], len(digit.outputs[layers[-1]]))]
+
+
+class Sheet:
+    """The picture while it is drawn, in units of ``SCALE`` pixels."""
+
+    def __init__(self, width: int, height: int):
+        self.image = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), BACKGROUND)
+        self.pen = ImageDraw.Draw(self.image)
+
+    def text(self, x: float, y: float, words: str, size: float, colour=INK, anchor: str = "la") -> None:
+        font = ImageFont.load_default(size * SCALE)
+        self.pen.text((x * SCALE, y * SCALE), words, colour, font, anchor=anchor)
+
+    def box(self, x: float, y: float, width: float, height: float, colour) -> None:
+        corner = ((x + width) * SCALE - 1, (y + height) * SCALE - 1)
+        self.pen.rectangle((x * SCALE, y * SCALE, *corner), colour)
+
+    def tile(self, x: float, y: float, codes: np.ndarray, peak: int, size: float) -> None:
+        """Codes (H, W) as a block of squares, ``size`` units each."""
+        side = round(size * SCALE)
+        colours = PALETTE[np.clip(codes.astype(int), 0, peak) * 255 // peak]
+        block = np.repeat(np.repeat(colours, side, axis=0), side, axis=1)
+        self.image.paste(Image.fromarray(block), (round(x * SCALE), round(y * SCALE)))
+
+
+def make_palette() -> np.ndarray:
+    """256 colours, uint8 (256, 3), along the stops."""
+    places = np.linspace(0, 1, len(STOPS))
+    level = (np.arange(256) / 255) ** GAMMA
+    channels = [np.interp(level, places, channel) for channel in zip(*STOPS, strict=True)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+PALETTE = make_palette()
+
+
+class Column:
+    """One thing of every digit, below one another. ``width`` in units."""
+
+    width: float
+    heading: tuple[str, str] = ("", "")
+
+    def draw(self, sheet: Sheet, x: float, y: float, digits: Sequence[Digit]) -> None:
+        sheet.text(x, y, self.heading[0], 15)
+        sheet.text(x, y + 19, self.heading[1], 11.5, FAINT)
+        for index, digit in enumerate(digits):
+            self.cell(sheet, x, y + HEADER + index * (ROW + ROW_GAP), digit)
+
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
+        raise NotImplementedError
+
+
+class Labels(Column):
+    """Which digit it is, and what the RTL says of it."""
+
+    width = 96
+
+    def cell(self, sheet, x, y, digit):
+        sheet.text(x, y + 30, digit.title, 20)
+        for line, words in enumerate(digit.note.splitlines()):
+            sheet.text(x, y + 58 + 15 * line, words, 11, FAINT)
+
+
+class Pixels(Column):
+    """The image itself."""
+
+    width = ROW
+    heading = ("input", "28x28 pixels")
+
+    def cell(self, sheet, x, y, digit):
+        grey = np.repeat(digit.pixels[:, :, np.newaxis], 3, axis=2)
+        side = ROW * SCALE // len(grey)
+        block = Image.fromarray(np.repeat(np.repeat(grey, side, axis=0), side, axis=1))
+        sheet.image.paste(block, (round(x * SCALE), round(y * SCALE)))
+
+
+class Maps(Column):
+    """The feature maps of a convolution after pooling and ReLU."""
+
+    def __init__(self, name: str, peak: int, codes: np.ndarray):
+        self.name, self.peak = name, peak
+        channels, height, width = codes.shape
+        self.heading = (name, f"{channels} maps of {width}x{height}, codes 0 to {peak}")
+        most = next(rows for rows in range(1, channels + 1) if rows * (height + 1) * 4 >= ROW - height)
+        self.down = next((rows for rows in (most, most - 1) if rows and channels % rows == 0), most)
+        self.across = -(-channels // self.down)
+        self.pitch = (ROW + 3) // self.down
+        self.size = (self.pitch - 3) * SCALE // height / SCALE
+        self.width = max(self.across * self.pitch - 3, 210)
+
+    def cell(self, sheet, x, y, digit):
+        for channel, codes in enumerate(digit.outputs[self.name]):
+            row, column = divmod(channel, self.across)
+            sheet.tile(x + column * self.pitch, y + row * self.pitch, codes, self.peak, self.size)
+
+
+class Values(Column):
+    """The outputs of a fully-connected layer, in reading order."""
+
+    def __init__(self, name: str, peak: int, codes: np.ndarray):
+        self.name, self.peak = name, peak
+        self.across = max(1, int((len(codes) * 1.3) ** 0.5 + 0.999))
+        rows = -(-len(codes) // self.across)
+        self.size = min(8 * SCALE, ROW * SCALE // rows) / SCALE
+        self.heading = (name, f"{len(codes)} codes 0 to {peak}")
+        self.width = max(self.across * self.size, 130)
+
+    def cell(self, sheet, x, y, digit):
+        codes = digit.outputs[self.name]
+        padded = np.zeros(-(-len(codes) // self.across) * self.across, np.int8)
+        padded[: len(codes)] = codes
+        sheet.tile(x, y, padded.reshape(-1, self.across), self.peak, self.size)
+
+
+class Bars(Column):
+    """The logits as bars to both sides of zero, the largest one lit."""
+
+    def __init__(self, name: str, peak: int, classes: int):
+        self.name, self.peak = name, peak
+        self.pitch = max(4, min(22, 300 / classes))
+        self.heading = ("logits", f"{name}, codes -{peak} to {peak}")
+        self.width = max(classes * self.pitch, 170)
+        self.numbered = classes <= 16
+
+    def cell(self, sheet, x, y, digit):
+        codes = digit.outputs[self.name].astype(int)
+        best = int(codes.argmax())
+        half = (ROW - 14) / 2
+        sheet.box(x, y, len(codes) * self.pitch, ROW - 14, PANEL)
+        for index, code in enumerate(codes):
+            left, length = x + index * self.pitch + 2, max(1.0, abs(code) / self.peak * half)
+            top = y + half - length if code >= 0 else y + half
+            sheet.box(left, top, self.pitch - 4, length, BEST if index == best else BAR)
+            if self.numbered:
+                middle = left + self.pitch / 2 - 2
+                sheet.text(middle, y + ROW - 11, str(index), 11, BEST if index == best else FAINT, "ma")
+        sheet.box(x, y + half, len(codes) * self.pitch, 0.5, FAINT)
