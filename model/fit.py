@@ -151,9 +151,9 @@ def rescale(net: LeNet, factors: dict[str, float]) -> None:
     (Nagel et al. 2019, arXiv:1906.04721, use the same freedom).
     """
     previous = 1.0
-    for name, layer in net.layers.items():
-        layer.weight.mul_(factors[name] / previous)
-        layer.bias.mul_(factors[name])
+    for name, (weight, bias) in net.layers.items():
+        weight.mul_(factors[name] / previous)
+        bias.mul_(factors[name])
         previous = factors[name]
 
 

@@ -52,15 +52,19 @@ class LeNet(torch.nn.Module):
         for i, (inputs, outputs) in enumerate(zip(shape.fc_inputs, shape.fc, strict=True), 1):
             self.add_module(f"fc{i}", torch.nn.Linear(inputs, outputs))
         with torch.no_grad():
-            for layer in self.layers.values():
-                bound = layer.weight[0].numel() ** -0.5
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.uniform_(-bound, bound, generator=generator)
+            for weight, bias in self.layers.values():
+                bound = weight[0].numel() ** -0.5
+                weight.uniform_(-bound, bound, generator=generator)
+                bias.uniform_(-bound, bound, generator=generator)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions: a third faster
 
     @property
-    def layers(self) -> dict[str, torch.nn.Module]:
-        """Layer name to the module with its weight and bias, in order."""
-        return {name: getattr(self, name) for name in self.shape.layers}
+    def layers(self) -> dict[str, tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+        """Layer name to its weight and bias, in order."""
+        return {
+            name: (self.get_parameter(f"{name}.weight"), self.get_parameter(f"{name}.bias"))
+            for name in self.shape.layers
+        }
 
     def forward(
         self, x: torch.Tensor, quantized: bool = False
@@ -70,10 +74,8 @@ class LeNet(torch.nn.Module):
         ``x`` comes from `pixels_to_values`, (N, 1, 28, 28).
         """
         before: dict[str, torch.Tensor] = {}
-        for name, layer in self.layers.items():
-            weight, bias = layer.weight, layer.bias
-            if quantized:
-                weight, bias = round_weight(weight), round_weight(bias)
+        for name, (w, b) in self.layers.items():
+            weight, bias = (round_weight(w), round_weight(b)) if quantized else (w, b)
             if name.startswith("conv"):
                 before[name] = F.conv2d(x, weight, bias)  # (N, O, 24, 24), (N, P, 8, 8)
                 x = F.max_pool2d(

@@ -96,7 +96,7 @@ def quantize(
     shape, state = read_state(Path(path))
     learning, held_out = divide(shape, training, test)
     tick = counter(progress, [config.stage.steps(len(learning))])
-    net = LeNet(shape).to(memory_format=torch.channels_last)
+    net = LeNet(shape)
     net.load_state_dict(state)
     sets = {"held_out": held_out, "test": test}
     with threads(config.threads):
@@ -141,9 +141,9 @@ def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> i
 def fold(net: "LeNet", scale: tuple[float, float]) -> None:
     """conv1 of (p / 255 - mean) / std, as conv1 of p / 128; exact, as no pixel is padded."""
     mean, std = scale
-    weight, bias = net.conv1.weight.data, net.conv1.bias.data
-    bias -= mean / std * weight.sum(dim=(1, 2, 3))
-    weight *= 128 / 255 / std
+    weight, bias = net.layers["conv1"]
+    bias.data -= mean / std * weight.data.sum(dim=(1, 2, 3))
+    weight.data *= 128 / 255 / std
 
 
 def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:

@@ -94,7 +94,7 @@ def train(
     tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
-        net = LeNet(config.shape, generator).to(memory_format=torch.channels_last)
+        net = LeNet(config.shape, generator)
         data = Images.of(learning), Images.of(held_out)
         float_stage, quantized_stage = config.stages
         epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick)

@@ -35,7 +35,8 @@ def trained(few_digits):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return net.state_dict(), int((net(x)[0].argmax(1) != y).sum())
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    return tensors, int((net(x)[0].argmax(1) != y).sum())
 
 
 @pytest.fixture
