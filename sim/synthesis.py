@@ -1,0 +1,102 @@
+"""Synthesis with Yosys: what generated Verilog becomes on a device family."""
+
+import json
+import re
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.yosys import run_yosys
+
+__all__ = ["FAMILIES", "Area", "synthesize"]
+
+TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True)
+class Family:
+    """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
+
+    ``lut``: logic, carry chains left out. ``lutram``: LUTs used as distributed RAM. ``bram``: in units of ``bram_name``.
+    """
+
+    command: str
+    lut: dict[str, float]
+    ff: str
+    lutram: dict[str, float]
+    dsp: str
+    bram: dict[str, float]
+    bram_name: str
+
+
+FAMILIES = {
+    # With I/O pads abc9 of pyosys 0.70 stops with an assertion; a core inside a design has none anyway.
+    "xc7": Family(
+        command="synth_xilinx -family xc7 -noiopad -flatten",
+        lut={r"LUT[1-6]": 1, r"INV": 1, r"SRL\w+": 1},
+        ff=r"FD[RCSP]E(_1)?",
+        lutram={r"RAM32X1D": 2, r"RAM64X1D": 2, r"RAM128X1D": 4, r"RAM32M": 4, r"RAM64M": 4, r"RAM256X1D": 8,
+                r"RAM16X1D": 2},
+        dsp=r"DSP48E1",
+        bram={r"RAMB36E1": 1, r"RAMB18E1": 0.5},
+        bram_name="RAMB36E1",
+    ),
+    "ecp5": Family(
+        command="synth_ecp5 -noiopad",
+        lut={r"LUT4": 1},
+        ff=r"TRELLIS_FF",
+        lutram={r"TRELLIS_DPR16X4": 2},
+        dsp=r"MULT18X18D",
+        bram={r"DP16KD": 1, r"PDPW16KD": 1},
+        bram_name="DP16KD",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a design takes on a device family. ``cells``: every cell type and how many there are."""
+
+    family: str
+    lut: int
+    ff: int
+    lutram: int
+    dsp: int
+    bram: float
+    cells: dict[str, int]
+
+
+def synthesize(design: Design, family: str, *, netlist: Path | None = None) -> Area:
+    """Synthesize for ``family``, a key of `FAMILIES`; about two CPU minutes for the shipped network.
+
+    ``netlist``: where to write Yosys's JSON netlist, for place and route. Raises YosysError where Yosys fails.
+    """
+    about = FAMILIES[family]
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
+        place = Path(folder)
+        design.write(place)
+        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
+                  "tee -o cells.json stat -json", *(["write_json netlist.json"] if netlist else [])]
+        run_yosys(script, place, TIMEOUT_S)
+        cells = count_cells((place / "cells.json").read_text(), design.name)
+        if netlist:
+            netlist.write_bytes((place / "netlist.json").read_bytes())
+    return Area(
+        family, round(weigh(cells, about.lut)), round(weigh(cells, {about.ff: 1})), round(weigh(cells, about.lutram)),
+        round(weigh(cells, {about.dsp: 1})), weigh(cells, about.bram), dict(sorted(cells.items())),
+    )
+
+
+def count_cells(text: str, top: str) -> Counter:
+    """Cells of the flattened top module."""
+    return Counter(json.loads(text)["modules"][f"\\{top}"]["num_cells_by_type"])
+
+
+def weigh(cells: Counter, weights: dict[str, float]) -> float:
+    """Sum of the cells whose type matches, each with its weight."""
+    return sum(
+        count * weight for kind, count in cells.items() for pattern, weight in weights.items()
+        if re.fullmatch(pattern, kind)
+    )

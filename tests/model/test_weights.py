@@ -1,0 +1,95 @@
+"""The weight image: every byte at its place, both ways, at every size."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import memory_map, pack, unpack
+
+CAFFE = LeNetShape(20, 50, (500, 10))
+
+shapes = st.builds(
+    LeNetShape,
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple),
+)
+configs = st.one_of(
+    *(st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 25)) for w in (1, 2, 4))
+)
+
+
+@given(shapes, configs, st.integers(0, 1000))
+@settings(deadline=None, max_examples=60)
+def test_round_trip(shape, config, seed):
+    checkpoint = Checkpoint.random(shape, seed)
+    assert unpack(pack(checkpoint, config), shape, config).digest == checkpoint.digest
+
+
+def test_memory_map_of_the_caffe_lenet():
+    """The words that the design counts: 1,023 of 25 bytes and 20,276 of 20 bytes."""
+    regions = [(r.memory, r.name, r.address, r.words) for r in memory_map(CAFFE, Config())]
+    assert regions == [
+        ("conv", "conv1.bias", 0, 1),
+        ("conv", "conv1.weight", 1, 20),
+        ("conv", "conv2.bias", 21, 2),
+        ("conv", "conv2.weight", 23, 1000),
+        ("fc", "fc1.bias", 0, 25),
+        ("fc", "fc1.weight", 25, 20000),
+        ("fc", "fc2.bias", 20025, 1),
+        ("fc", "fc2.weight", 20026, 250),
+    ]
+
+
+def test_plain_layout():
+    """One PE and one row: kernels and rows lie as PyTorch's arrays do."""
+    checkpoint = Checkpoint.random(CAFFE, 1)
+    image = pack(checkpoint, Config())
+    arrays = checkpoint.arrays
+    assert np.array_equal(image.conv[0, :20], arrays["conv1.bias"])
+    assert not image.conv[0, 20:].any()
+    assert np.array_equal(image.conv[1:21], arrays["conv1.weight"].reshape(20, 25))
+    assert np.array_equal(image.conv[23 + 7 * 20 + 3], arrays["conv2.weight"][7, 3].ravel())
+    assert np.array_equal(image.fc[25 + 9 * 40 + 2], arrays["fc1.weight"][9, 40:60])
+    assert np.array_equal(image.fc[20025, :10], arrays["fc2.bias"])
+
+
+def test_groups_of_outputs():
+    """Kernels of channels that compute together follow each other; fc1's inputs come in the order they finish."""
+    shape, config = LeNetShape(3, 5, (4,)), Config(2, 2, 3)
+    checkpoint = Checkpoint.random(shape, 2)
+    image = pack(checkpoint, config)
+    conv2 = next(r for r in memory_map(shape, config) if r.name == "conv2.weight")
+    order = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (3, 0), (2, 1), (3, 1), (2, 2), (3, 2),
+             (4, 0), (4, 1), (4, 2)]
+    for word, (output, channel) in zip(image.conv[conv2.address :], order, strict=True):
+        assert np.array_equal(word, checkpoint.arrays["conv2.weight"][output, channel].ravel())
+    assert config.fc1_order(shape)[:6] == [0, 16, 1, 17, 2, 18]
+    assert config.fc1_order(shape)[-2:] == [78, 79]
+    fc1 = next(r for r in memory_map(shape, config) if r.name == "fc1.weight")
+    weights = checkpoint.arrays["fc1.weight"]
+    first = image.fc[fc1.address]
+    assert first[[0, 1, 20, 41]].tolist() == [weights[0, 0], weights[0, 16], weights[1, 0], weights[2, 16]]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((3, 1, 1), "windows must be 1, 2 or 4 (of a 2x2 pool cell), not 3"),
+        ((4, 13, 1), "outputs must be 1 to 12 with 4 windows, not 13"),
+        ((1, 0, 1), "outputs must be 1 to 60 with 1 windows, not 0"),
+        ((1, 1, 26), "fc_rows must be 1 to 25, not 26"),
+    ],
+)
+def test_sizes_out_of_range(sizes, message):
+    with pytest.raises(ValueError, match="must be") as caught:
+        Config(*sizes)
+    assert str(caught.value) == message
+
+
+def test_multipliers():
+    assert Config(4, 5, 6).multipliers == 500 + 120

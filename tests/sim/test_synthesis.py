@@ -1,0 +1,24 @@
+"""Yosys takes the shipped network for both families: weights in block RAM, every product in a DSP block."""
+
+import pytest
+
+from fivebyfive.hw.generate import generate
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.sim.synthesis import synthesize
+
+PRODUCTS = 25 + 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "weights_bram", "part_bram"),
+    [("xc7", 95, 140), ("ecp5", 190, 208)],  # RAMB36E1 of a 7Z020, DP16KD of an LFE5U-85F
+)
+def test_shipped_network(family, weights_bram, part_bram):
+    """Exact counts of what matters; the weights alone take 95 RAMB36E1 or 190 DP16KD."""
+    area = synthesize(generate(load_checkpoint()).design, family)
+    assert area.dsp == PRODUCTS
+    assert weights_bram <= area.bram <= part_bram
+    # 20,276 x 160 and 1,023 x 200 bits of weights in LUTs would take over 50,000 of them.
+    assert area.lutram < 1_500
+    assert area.lut < 12_000
