@@ -9,9 +9,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, ValueChange, with_timeout
-from cocotb.utils import get_sim_time
+from cocotb.triggers import FallingEdge, RisingEdge, ValueChange
 
 from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.conv_engine import ConvTap
@@ -19,11 +17,12 @@ from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc_engine import FcTap
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.streams import StreamSource
+from fivebyfive.sim.testbench import cycle, limited, random_source, start
 
 from . import parameters
 
-PERIOD_NS = 10
-RESET_CYCLES = 3
+LAST = 1 << 8  # mark of an image's last pixel
 
 
 def field(layout, name: str, word: int) -> int:
@@ -35,8 +34,11 @@ def field(layout, name: str, word: int) -> int:
 class Recorder:
     """Writes what comes out of the accelerator into the caller's arrays."""
 
-    def __init__(self, folder: Path, shape: LeNetShape, config: Config):
-        self.shape, self.config = shape, config
+    def __init__(self, given: dict):
+        self.shape = shape = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"]))
+        self.config = config = Config(**given["config"])
+        self.folder = folder = Path(given["folder"])
+        self.limit_cycles = given["limit_cycles"]  # of any wait
         names = (*shape.layers, "classes", "cycles", "done")
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
@@ -92,39 +94,19 @@ class Recorder:
             assert interval == seen, f"image {image}: interval counter says {interval} cycles, the bench saw {seen}"
 
 
-def now() -> int:
-    """The present clock cycle; at a rising edge, the one that begins."""
-    return round(get_sim_time("ns") / PERIOD_NS)
-
-
-async def reset(dut) -> None:
-    """Idle inputs, a clock, and a reset of a few cycles."""
-    for name in ("i__valid", "i__payload", "o__ready", "load__valid", "load__payload"):
-        getattr(dut, name).value = 0
-    dut.rst.value = 1
-    Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
-    for _ in range(RESET_CYCLES):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
+def words_of(image: np.ndarray) -> list[int]:
+    """The pixels of an image as words of the input stream, the last one marked."""
+    words = [int(pixel) for pixel in image.ravel()]
+    words[-1] |= LAST
+    return words
 
 
 async def feed(dut, recorder: Recorder, images: np.ndarray, pause: float, rng: random.Random) -> None:
-    """Every pixel of every image, each offered with probability 1 - ``pause`` in a cycle."""
+    """Every pixel of every image, with pauses of probability ``pause``."""
+    source = StreamSource(dut, "i", pause=pause, rng=rng, limit_cycles=recorder.limit_cycles)
     for image in images:
-        words = [int(pixel) for pixel in image.ravel()]
-        words[-1] |= 1 << 8  # the last mark
-        for word in words:
-            while pause and rng.random() < pause:
-                dut.i__valid.value = 0
-                await RisingEdge(dut.clk)
-            dut.i__valid.value = 1
-            dut.i__payload.value = word
-            await RisingEdge(dut.clk)
-            while not dut.i__ready.value:
-                await RisingEdge(dut.i__ready)
-                await RisingEdge(dut.clk)
-        recorder.accepted.append(now() - 1)  # the cycle that this edge ended
-    dut.i__valid.value = 0
+        await source.send(words_of(image))
+        recorder.accepted.append(cycle() - 1)  # the cycle that this edge ended
 
 
 async def watch(tap, record) -> None:
@@ -138,28 +120,25 @@ async def watch(tap, record) -> None:
 async def images(dut) -> None:
     """All images, one behind the other, with the pauses the caller asks for."""
     given = parameters()
-    shape = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"]))
-    folder = Path(given["folder"])
-    recorder = Recorder(folder, shape, Config(**given["config"]))
-    pixels = np.load(folder / "pixels.npy")
-    rng = random.Random(cocotb.RANDOM_SEED)
-    await reset(dut)
+    recorder = Recorder(given)
+    rng = random_source()
+    await start(dut)
     if given["layers"]:
         cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
         cocotb.start_soon(watch(dut.fc_tap, recorder.fc))
-    cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))
+    pixels = np.load(recorder.folder / "pixels.npy")
+    feeder = cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))
     for image in range(len(pixels)):
-        try:
-            await with_timeout(take(dut, recorder, image, given["pause"], rng), given["limit_cycles"] * PERIOD_NS, "ns")
-        except SimTimeoutError:
-            raise AssertionError(f"image {image}: no result within {given['limit_cycles']} cycles") from None
+        taken = take(dut, recorder, image, given["pause"], rng)
+        await limited(taken, recorder.limit_cycles, f"the result of image {image}")
+    await feeder
 
 
 async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
     """Wait for a result, let it wait a while in its turn, and take it."""
     if not dut.o__valid.value:
         await RisingEdge(dut.o__valid)
-    recorder.valid.append(now())
+    recorder.valid.append(cycle())
     await FallingEdge(dut.clk)
     word = int(dut.o__payload.value)
     await RisingEdge(dut.clk)  # the counters of a result follow it by a cycle

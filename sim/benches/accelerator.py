@@ -1,0 +1,159 @@
+"""`Accelerator` when things go wrong or change: resets, frames of the wrong length, slow receivers, other weights."""
+
+import random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.accelerator import Accelerator, Load, Status, Target
+from fivebyfive.hw.argmax import Result
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import pack as pack_weights
+from fivebyfive.sim.payload import pack, unpack
+from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+from . import parameters
+from .network import words_of
+
+IMAGES = 3
+PIXELS = 28 * 28
+
+
+def checkpoint(offset: int = 0) -> Checkpoint:
+    """The checkpoint that the accelerator was generated from, or another one of the same shape."""
+    given = parameters()
+    return Checkpoint.random(LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given["seed"] + offset)
+
+
+def draw_images(count: int = IMAGES) -> np.ndarray:
+    return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
+
+
+async def check(dut, images: np.ndarray, network: Checkpoint, pause: float, rng: random.Random) -> None:
+    """Every image's result, in order, with pauses on both sides."""
+    source = StreamSource(dut, "i", pause=pause, rng=rng)
+    sink = StreamSink(dut, "o", pause=pause, rng=rng)
+    sender = cocotb.start_soon(source.send([word for image in images for word in words_of(image)]))
+    results = [unpack(Result(network.shape.classes), word) for word in await sink.receive(len(images))]
+    await sender
+    logits = predict(network, images)
+    assert [result["logits"] for result in results] == logits.tolist()
+    assert [result["index"] for result in results] == classify(logits).tolist()
+
+
+def watch(dut) -> None:
+    """Stream rules at every edge."""
+    for name in ("i", "o", "load"):
+        StreamMonitor(dut, name).start()
+
+
+def status(dut) -> dict:
+    return unpack(Status(), int(dut.status.value))
+
+
+@cocotb.test()
+async def pauses(dut) -> None:
+    await start(dut)
+    watch(dut)
+    await check(dut, draw_images(), checkpoint(), 0.3, random_source())
+
+
+@cocotb.test()
+async def receiver_asleep(dut) -> None:
+    """Nobody takes a result: pixels are taken until every buffer is full, then none, and nothing is lost."""
+    await start(dut)
+    watch(dut)
+    pixels = StreamMonitor(dut, "i").start()
+    images = draw_images(8)
+    sender = cocotb.start_soon(StreamSource(dut, "i").send([w for image in images for w in words_of(image)]))
+    await cycles(dut, parameters()["image_cycles"] * 8)
+    assert not sender.done()
+    assert len(pixels.words) % PIXELS == 0, "the accelerator stopped in the middle of an image"
+    results = await StreamSink(dut, "o").receive(len(images))
+    layout = Result(checkpoint().shape.classes)
+    assert [unpack(layout, word)["logits"] for word in results] == predict(checkpoint(), images).tolist()
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    """A reset at any cycle returns to a working idle: one while pixels come in, and in every phase of an image."""
+    await start(dut)
+    watch(dut)
+    rng = random_source()
+    for _ in range(parameters()["resets"]):
+        images = draw_images()
+        work = StreamSource(dut, "i", pause=0.1, rng=rng).send([w for image in images for w in words_of(image)])
+        sink = StreamSink(dut, "o", pause=0.5, rng=rng).receive(IMAGES)
+        await reset_sometime(dut, [work, sink], parameters()["image_cycles"] * 2 + PIXELS, rng)
+        assert status(dut) == {"busy": 0, "short_frame": 0, "long_frame": 0, "state": 0}
+        await check(dut, images[:2], checkpoint(), 0.0, rng)
+
+
+@cocotb.test()
+async def frames_of_wrong_length(dut) -> None:
+    """A frame that is too short or too long is dropped and flagged; the next good one is right."""
+    await start(dut)
+    watch(dut)
+    rng = random_source()
+    images = draw_images(4)
+    source = StreamSource(dut, "i", pause=0.1, rng=rng)
+    assert not status(dut)["short_frame"]
+    for length in (1, 28, rng.randint(2, PIXELS - 2), PIXELS - 1):
+        words = words_of(images[0])
+        await source.send([*words[: length - 1], words[-1]])
+        await cycles(dut, 2)
+        assert status(dut)["short_frame"]
+        assert not status(dut)["busy"]
+    await check(dut, images[1:2], checkpoint(), 0.1, rng)
+    assert not status(dut)["long_frame"]
+    for length in (PIXELS + 1, PIXELS + rng.randint(2, 2000), 2 * PIXELS):
+        words = words_of(images[0])
+        await source.send([words[n % (PIXELS - 1)] for n in range(length - 1)] + [words[-1]])
+        await cycles(dut, 2)
+        assert status(dut)["long_frame"]
+        assert not status(dut)["busy"]
+    await check(dut, images[2:], checkpoint(), 0.1, rng)
+
+
+@cocotb.test()
+async def other_weights(dut) -> None:
+    """Weights loaded through the port take the place of those in the .mem files; not while an image is inside."""
+    await start(dut)
+    watch(dut)
+    rng = random_source()
+    images = draw_images()
+    await check(dut, images, checkpoint(), 0.0, rng)
+    other = checkpoint(1)
+    source = StreamSource(dut, "load", pause=0.1, rng=rng)
+    await source.send(load_words(other))
+    await check(dut, images, other, 0.0, rng)
+    await StreamSource(dut, "i").send(words_of(images[0]))
+    await cycles(dut, 2)
+    sender = cocotb.start_soon(source.send(load_words(checkpoint())))
+    for _ in range(200):
+        await RisingEdge(dut.clk)
+        assert not dut.load__ready.value, "weights were taken while an image was inside"
+    (word,) = await StreamSink(dut, "o").receive(1)
+    assert unpack(Result(other.shape.classes), word)["logits"] == predict(other, images[:1])[0].tolist()
+    await sender
+    await check(dut, images, checkpoint(), 0.0, rng)
+
+
+def load_words(network: Checkpoint) -> list[int]:
+    """Both weight memories as words of the load stream, in random order."""
+    config = Config(**parameters()["config"])
+    machine = Accelerator(network.shape, config)
+    image = pack_weights(network, config)
+    layout = Load(max(machine.depths.values()), max(image.conv.shape[1], image.fc.shape[1]))
+    words = [
+        pack(layout, {"target": target.value, "address": address, "data": dict(enumerate(map(int, word)))})
+        for target, memory in ((Target.CONV, image.conv), (Target.FC, image.fc))
+        for address, word in enumerate(memory)
+    ]
+    random_source().shuffle(words)
+    return words

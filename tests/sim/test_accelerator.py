@@ -1,0 +1,122 @@
+"""The whole accelerator on both simulators: every layer equals the golden model, and nothing upsets it."""
+
+import numpy as np
+import pytest
+
+from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.generate import generate
+from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.golden import forward
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import pack
+from fivebyfive.sim.simulate import simulate
+
+SEED = 5
+ICARUS_LIMIT = 700  # multipliers
+SMALL = LeNetShape(3, 4, (30, 10))
+LENET5 = LeNetShape(6, 16, (120, 84, 10))
+NARROW = LeNetShape(5, 14, (80, 10))
+CAFFE = LeNetShape(20, 50, (500, 10))
+
+# Shape and size: whole and short last groups, one to four FC layers, one class and sixty-four, more than 25 channels,
+# more outputs than lanes, activations that straddle words.
+SIZES = [
+    (LENET5, Config()),
+    (NARROW, Config()),
+    (LeNetShape(3, 2, (1,)), Config(1, 4, 2)),
+    (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7)),
+    (LENET5, Config(4, 5, 6)),
+    (NARROW, Config(4, 2)),
+    (LeNetShape(26, 51, (20,)), Config(2, 25, 20)),
+]
+
+
+def fill(shape: LeNetShape, code: int) -> Checkpoint:
+    return Checkpoint(shape, {name: np.full(dims, code, np.int8) for name, dims in shape.arrays.items()})
+
+
+def noise(count: int) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, 256, (count, 28, 28), np.uint8)
+
+
+def check(checkpoint: Checkpoint, pixels: np.ndarray, simulator: str, config: Config | None = None, **options):
+    """Simulate and insist that every layer of every image is right."""
+    result = simulate(checkpoint, generate(checkpoint, config), pixels, simulator=simulator, seed=SEED, **options)
+    assert result.difference is None, str(result.difference)
+    assert result.images == len(pixels)
+    expected = forward(checkpoint, pixels).outputs
+    assert list(result.outputs) == list(expected)
+    assert all(np.array_equal(result.outputs[name], expected[name]) for name in expected)
+    return result
+
+
+@pytest.mark.parametrize(("shape", "config"), SIZES, ids=lambda value: str(value).replace("Config", ""))
+def test_sizes(simulator, shape, config):
+    """Random weights over the whole range, where nearly every sum wraps."""
+    if simulator == "icarus" and config.multipliers > ICARUS_LIMIT:
+        pytest.skip(f"Icarus takes minutes for {config.multipliers} multipliers; Verilator checks this size")
+    images = noise(3 if simulator == "verilator" else 1)
+    check(Checkpoint.random(shape, SEED), images, simulator, config)
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.6])
+def test_pauses(simulator, pause):
+    check(Checkpoint.random(SMALL, SEED), noise(4), simulator, Config(4, 2, 3), pause=pause)
+
+
+def test_extremes(simulator):
+    """All-minimum weights with all-maximum and all-zero pixels; all-zero weights."""
+    images = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
+    for code in (-128, 0, 127):
+        check(fill(NARROW, code), images, simulator)
+
+
+def test_shipped_network(simulator):
+    """Real digits, and the cycles of one PE and 20 lanes: limits 75,520 and 20,250."""
+    images = load_dataset("mnist", "test").images[: 12 if simulator == "verilator" else 2]
+    result = check(load_checkpoint(), images, simulator)
+    assert result.cycles.conv <= 76_300
+    assert result.cycles.fc <= 20_460
+    # Every difference from the limit is a known wait; a change of these is a change of the schedule.
+    assert (result.cycles.conv, result.cycles.fc) == (75_568, 20_296)
+    assert result.cycles.latency == 75_568 + 20_296 + LATENCY_EXTRA
+    assert result.cycles.interval == 75_569
+    assert result.counters[:, :2].tolist() == [[75_568, 20_296]] * len(images)
+
+
+LATENCY_EXTRA = 6
+
+
+def test_whole_range_caffe():
+    """The shipped shape with random weights, extreme pixels included."""
+    images = np.concatenate([noise(2), np.full((1, 28, 28), 255, np.uint8)])
+    check(Checkpoint.random(CAFFE, SEED), images, "verilator")
+
+
+@pytest.mark.parametrize("config", [Config(), Config(4, 2, 3)], ids=str)
+def test_upsets(bench, config):
+    """Resets, wrong frames, sleeping receivers, other weights."""
+    network = Checkpoint.random(SMALL, SEED)
+    design = to_verilog(Accelerator(SMALL, config, pack(network, config)), "lenet")
+    groups = -(-SMALL.conv1 // config.outputs) * 576 + -(-SMALL.conv2 // config.outputs) * SMALL.conv1 * 64
+    bench(
+        design, "accelerator", conv1=SMALL.conv1, conv2=SMALL.conv2, fc=SMALL.fc, seed=SEED, resets=6,
+        config={"windows": config.windows, "outputs": config.outputs, "fc_rows": config.fc_rows},
+        image_cycles=groups // config.windows + 400, timeout_s=900,
+    )
+
+
+def test_a_wrong_weight_is_noticed(simulator):
+    """One bit of one weight: the first value that differs is named by its place."""
+    network = Checkpoint.random(SMALL, SEED)
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    arrays["conv2.weight"][2, 1, 3, 4] ^= 1
+    result = simulate(Checkpoint.from_arrays(arrays), generate(network), noise(3), simulator=simulator)
+    assert result.difference is not None
+    assert result.difference.layer == "conv2"
+    assert result.difference.place[0] == 2
+    assert "image" in str(result.difference)
+    assert "layer conv2, channel 2, row" in str(result.difference)
