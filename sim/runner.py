@@ -55,8 +55,8 @@ def run(
     results.unlink(missing_ok=True)
     plan = commands.plan_run(build.simulator, build.folder, build.design.name, bench, folder, build.trace)
     (command,) = plan.commands
-    inputs = [port.name for port in build.design.ports if port.direction == "input"]
-    given = {"parameters": dict(parameters or {}), "inputs": inputs}
+    ports = {port.name: port.direction for port in build.design.ports}
+    given = {"parameters": dict(parameters or {}), "ports": ports}
     (folder / "parameters.json").write_text(json.dumps(given))
     environment = plan.environment | {
         "COCOTB_RANDOM_SEED": str(seed),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from .benches import ports
 from .testbench import cycle, limited
 
 __all__ = ["StreamMonitor", "StreamSink", "StreamSource"]
@@ -25,9 +26,13 @@ class _Stream:
     def __init__(self, dut, name: str):
         self.dut, self.name = dut, name
         self.edge = RisingEdge(dut.clk)
-        self.valid = getattr(dut, f"{name}__valid", None)  # None: always valid
-        self.ready = getattr(dut, f"{name}__ready", None)  # None: always ready
-        self.payload = getattr(dut, f"{name}__payload", None)  # None: it has no bits
+        self.valid = self._port("valid")  # None: always valid
+        self.ready = self._port("ready")  # None: always ready
+        self.payload = self._port("payload")  # None: it has no bits
+
+    def _port(self, member: str):
+        port = f"{self.name}__{member}"
+        return getattr(self.dut, port) if port in ports() else None
 
 
 class StreamSource(_Stream):

@@ -1,14 +1,16 @@
 """What every bench needs: a clock, a reset, quiet inputs, waits that end."""
 
 import random
+import warnings
 
 import cocotb
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 
-from .benches import inputs
+from .benches import ports
 
 __all__ = [
     "PERIOD_NS",
@@ -25,6 +27,9 @@ __all__ = [
 
 PERIOD_NS = 10
 RESET_CYCLES = 3
+
+# Benches make components only to ask them for sizes and latencies.
+warnings.simplefilter("ignore", UnusedElaboratable)
 
 
 def random_source() -> random.Random:
@@ -66,8 +71,8 @@ async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
 
 def quiet(dut) -> None:
     """All inputs but the clock at zero."""
-    for name in inputs():
-        if name != "clk":
+    for name, direction in ports().items():
+        if direction == "input" and name != "clk":
             getattr(dut, name).value = 0
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from functools import cache
 
-__all__ = ["inputs", "parameters"]
+__all__ = ["parameters", "ports"]
 
 
 def parameters() -> dict:
@@ -12,9 +12,12 @@ def parameters() -> dict:
     return _read()["parameters"]
 
 
-def inputs() -> list[str]:
-    """Names of the input ports of the design."""
-    return _read()["inputs"]
+def ports() -> dict[str, str]:
+    """Names of the design's ports, and their direction: "input" or "output".
+
+    Icarus shows all signals of the top module, so that to have a name is not enough to be a port.
+    """
+    return _read()["ports"]
 
 
 @cache

@@ -5,10 +5,16 @@ import random
 import pytest
 
 from fivebyfive.hw.activation_memory import ActivationMemory
+from fivebyfive.hw.conv_array import ConvArray
+from fivebyfive.hw.conv_engine import ConvEngine
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.weight_memory import WeightMemory
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import memory_map, pack
 
 
 @pytest.mark.parametrize("terms", [1, 2, 20, 25])
@@ -49,3 +55,33 @@ def test_weight_memory(bench, width, depth):
 def test_activation_memory(bench, inputs, writers, counts):
     memory = ActivationMemory(inputs, writers, counts)
     bench(memory, "activation_memory", inputs=inputs, writers=writers, counts=counts)
+
+
+@pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), (1, 3, 1), (2, 2, 1), (4, 5, 2)])
+def test_conv_array(bench, windows, outputs, bias_words):
+    rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
+    array = ConvArray(windows, outputs, rows, columns, 64 // windows, bias_words)
+    bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
+
+
+@pytest.mark.parametrize(
+    ("conv1", "conv2", "config"),
+    [
+        (3, 2, {}),
+        (2, 27, {}),  # more than one bias word
+        (4, 5, {"windows": 1, "outputs": 3}),
+        (3, 4, {"windows": 2, "outputs": 2}),
+        (3, 7, {"windows": 4, "outputs": 5}),
+    ],
+)
+def test_conv_engine(bench, conv1, conv2, config):
+    shape, size, seed = LeNetShape(conv1, conv2, (1,)), Config(**config), 5
+    words = words_of(pack(Checkpoint.random(shape, seed), size).conv)
+    regions = {region.name: region.address for region in memory_map(shape, size)}
+    engine = ConvEngine(shape, size, words, (regions["conv1.bias"], regions["conv2.bias"]))
+    bench(engine, "conv_engine", conv1=conv1, conv2=conv2, config=config, seed=seed)
+
+
+def words_of(image) -> list[int]:
+    """Words of a weight memory as integers."""
+    return [int.from_bytes(word.tobytes(), "little") for word in image]

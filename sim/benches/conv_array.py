@@ -1,0 +1,143 @@
+"""`ConvArray` against the golden model's convolution: the conv bench."""
+
+import random
+
+import cocotb
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from fivebyfive.hw.conv_array import ConvArray
+from fivebyfive.hw.line_buffer import LineBuffer
+from fivebyfive.model.golden import convolve
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.shape import CONV_WORD, KERNEL
+from fivebyfive.sim.payload import pack, pack_codes
+from fivebyfive.sim.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+from . import parameters
+
+OUT = 8  # rows and columns of an output map
+
+
+def component() -> ConvArray:
+    given = parameters()
+    lines = LineBuffer(given["windows"], (OUT + KERNEL - 1,))
+    return ConvArray(
+        given["windows"],
+        given["outputs"],
+        lines.rows,
+        lines.columns,
+        OUT * OUT // given["windows"],
+        given["bias_words"],
+    )
+
+
+def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Generator, low=-128) -> tuple:
+    """Maps (inputs, 12, 12), kernels (groups * O, inputs, 5, 5), biases (groups * O,); codes >= ``low``."""
+    channels = groups * array.outputs
+    shapes = ((inputs, OUT + 4, OUT + 4), (channels, inputs, KERNEL, KERNEL), (channels,))
+    return tuple(arrays.integers(low, 128, shape, np.int8) for shape in shapes)
+
+
+def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:
+    """Patches of a map in row-major order, int8 (positions, rows, columns)."""
+    patches = sliding_window_view(image, (array.rows, array.columns))
+    steps = array.rows - KERNEL + 1, array.columns - KERNEL + 1
+    return patches[:: steps[0], :: steps[1]].reshape(-1, array.rows, array.columns)
+
+
+async def load_biases(dut, biases: np.ndarray) -> None:
+    """Bias words of 25, the last one filled up with what nobody may use."""
+    for index, first in enumerate(range(0, len(biases), CONV_WORD)):
+        word = np.full(CONV_WORD, 85, np.int8)
+        part = biases[first : first + CONV_WORD]
+        word[: len(part)] = part
+        dut.bias__en.value, dut.bias__index.value, dut.bias__data.value = 1, index, pack_codes(word)
+        await cycles(dut, 1)
+    dut.bias__en.value = 0
+
+
+async def sweep(dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: random.Random) -> None:
+    """All groups of output channels: for each input channel every position, with the first the kernels."""
+    array = component()
+    layout = array.i.payload.shape()
+    source = StreamSource(dut, "i", pause=pause, rng=rng)
+    inputs = len(maps)
+    for group in range(0, len(kernels), array.outputs):
+        for channel in range(inputs):
+            flags = {"first": channel == 0, "last": channel == inputs - 1}
+            patches = positions(array, maps[channel])
+            for index, patch in enumerate(patches):
+                load, end = index == 0, index == len(patches) - 1
+                word = pack(layout, {"patch": patch.tolist(), "load": load, "end": end, **flags})
+                chosen = kernels[group : group + array.outputs, channel]
+                dut.kernels.value = pack_codes(chosen) if load else rng.getrandbits(len(dut.kernels))
+                await source.send([word])
+
+
+def golden(array: ConvArray, maps, kernels, biases) -> list[int]:
+    """Words of O x W codes in the order of positions, group after group."""
+    codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases))[0]  # (channels, 8, 8)
+    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[array.windows]
+    blocks = codes.reshape(-1, array.outputs, OUT // tall, tall, OUT // wide, wide)
+    blocks = blocks.transpose(0, 2, 4, 1, 3, 5)  # (group, row, column, O, tall, wide)
+    return [pack_codes(block) for group in blocks for row in group for block in row]
+
+
+async def check(dut, inputs: int, groups: int, pause: float, rng, arrays, low: int = -128) -> None:
+    """One layer: right codes, each `latency` cycles after its position."""
+    array = component()
+    maps, kernels, biases = anything(array, inputs, groups, arrays, low)
+    i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
+    await load_biases(dut, biases)
+    await sweep(dut, maps, kernels, pause, rng)
+    await cycles(dut, array.latency + 2)
+    assert o.words == golden(array, maps, kernels, biases)
+    marks = [at for at, word in zip(i.cycles, i.words, strict=True) if word >> len(dut.i__payload) - 1]
+    assert [b - a for a, b in zip(marks, o.cycles, strict=True)] == [array.latency] * len(marks)
+
+
+def groups_that_fit() -> int:
+    """Groups of output channels whose biases fit the array, at most three."""
+    array = component()
+    return min(3, CONV_WORD * array.bias_words // array.outputs)
+
+
+@cocotb.test()
+async def one_input_channel(dut) -> None:
+    await start(dut)
+    await check(dut, 1, groups_that_fit(), 0, random_source(), random_arrays())
+
+
+@cocotb.test()
+async def partial_sums(dut) -> None:
+    """Several input channels without a gap: sums go through the memory and wrap."""
+    await start(dut)
+    await check(dut, 4, groups_that_fit(), 0, random_source(), random_arrays())
+
+
+@cocotb.test()
+async def partial_sums_with_gaps(dut) -> None:
+    await start(dut)
+    await check(dut, 3, 1, 0.4, random_source(), random_arrays())
+    await check(dut, 2, groups_that_fit(), 0.1, random_source(), random_arrays())
+
+
+@cocotb.test()
+async def extremes(dut) -> None:
+    """Codes of 120 to 127 only: every sum wraps many times."""
+    await start(dut)
+    await check(dut, 3, 1, 0, random_source(), random_arrays(), low=120)
+
+
+@cocotb.test()
+async def reset_in_flight(dut) -> None:
+    await start(dut)
+    rng, arrays = random_source(), random_arrays()
+    array = component()
+    maps, kernels, biases = anything(array, 3, 1, arrays)
+    for _ in range(3):
+        await load_biases(dut, biases)
+        await reset_sometime(dut, [sweep(dut, maps, kernels, 0.1, rng)], 3 * array.depth, rng)
+        await check(dut, 2, 1, 0.1, rng, arrays)

@@ -1,0 +1,193 @@
+"""`ConvEngine` against the golden model's conv1 and conv2: pixels in, pooled codes out, layers on the tap."""
+
+import random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from fivebyfive.hw.conv_engine import ConvTap
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.golden import forward
+from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.sim.payload import unpack
+from fivebyfive.sim.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.testbench import (
+    cycles,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+    until,
+)
+
+from . import parameters
+
+START_CYCLES = 400  # of an image, beyond its sweeps: biases, first windows, drains
+
+
+class Setting:
+    """Network, size and a limit of cycles for an image."""
+
+    def __init__(self):
+        given = parameters()
+        self.shape = LeNetShape(given["conv1"], given["conv2"], (1,))
+        self.config = Config(**given["config"])
+        self.checkpoint = Checkpoint.random(self.shape, given["seed"])
+        self.groups = [self.config.groups(self.shape.conv1), self.config.groups(self.shape.conv2)]
+        sweeps = 576 * len(self.groups[0]) + 64 * self.shape.conv1 * len(self.groups[1])
+        self.sweep_cycles = sweeps // self.config.windows
+
+    @property
+    def limit(self) -> int:
+        return self.sweep_cycles + START_CYCLES
+
+
+def pixel_words(image: np.ndarray) -> list[int]:
+    """Words of the pixel stream: the last one has the mark."""
+    words = [int(pixel) for pixel in image.ravel()]
+    return [*words[:-1], words[-1] | 256]
+
+
+def golden(setting: Setting, image: np.ndarray) -> tuple[list, list]:
+    """What the taps show, (layer, group, cell, codes), and what comes out, codes of a group at a cell."""
+    outputs = forward(setting.checkpoint, image[np.newaxis]).outputs
+    taps, out = [], []
+    for layer, groups in enumerate(setting.groups):
+        codes = outputs[f"conv{layer + 1}"][0]
+        flat = codes.reshape(len(codes), -1)  # (channels, cells)
+        for number, group in enumerate(groups):
+            for cell in range(flat.shape[1]):
+                values = flat[group.start : group.stop, cell].tolist()
+                taps.append((layer, number, cell, values))
+                if layer == 1:
+                    out.append(values)
+    return taps, out
+
+
+class Watch:
+    """Everything that comes out of the engine."""
+
+    def __init__(self, dut, setting: Setting):
+        self.dut, self.setting = dut, setting
+        self.layout = ConvTap(setting.shape, setting.config)
+        self.out = StreamMonitor(dut, "o").start()
+        self.taps: list[tuple] = []
+        self.done = 0
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self) -> None:
+        toggle = 0
+        while True:
+            await RisingEdge(self.dut.clk)
+            if self.dut.rst.value:
+                toggle = 0
+                continue
+            self.done += int(self.dut.done.value)
+            tap = self.dut.tap.value
+            if int(tap[0]) != toggle:
+                toggle ^= 1
+                self.taps.append(self._shown(unpack(self.layout, int(tap))))
+
+    def _shown(self, tap: dict) -> tuple:
+        count = len(self.setting.groups[tap["layer"]][tap["group"]])
+        return tap["layer"], tap["group"], tap["cell"], tap["values"][:count]
+
+    def values_out(self) -> list:
+        layout_bits = 8 * self.setting.config.outputs
+        values = []
+        for word in self.out.words:
+            count = word >> layout_bits
+            codes = word.to_bytes(-(-len(self.dut.o__payload) // 8), "little")[:count]
+            values.append(np.frombuffer(codes, np.int8).tolist())
+        return values
+
+    def clear(self) -> None:
+        self.out.clear()
+        self.taps.clear()
+        self.done = 0
+
+
+async def check(dut, watch: Watch, images: np.ndarray, pause: float, rng: random.Random) -> None:
+    """Images one behind the other."""
+    setting = watch.setting
+    watch.clear()
+    dut.grant.value = 1
+    words = [word for image in images for word in pixel_words(image)]
+    source = StreamSource(dut, "i", pause=pause, rng=rng, limit_cycles=3 * setting.limit)
+    sender = cocotb.start_soon(source.send(words))
+    pixel_cycles = IMAGE * IMAGE * (4 if pause else 1)
+    await limited(finished(dut, watch, len(images)), len(images) * (setting.limit + pixel_cycles), "images")
+    await sender
+    await cycles(dut, 2)
+    expected = [golden(setting, image) for image in images]
+    assert watch.taps == [tap for taps, _ in expected for tap in taps]
+    assert watch.values_out() == [values for _, out in expected for values in out]
+    assert watch.done == len(images)
+    assert not dut.busy.value
+
+
+async def finished(dut, watch: Watch, count: int) -> None:
+    while watch.done < count:
+        await RisingEdge(dut.clk)
+
+
+def draw(count: int) -> np.ndarray:
+    return random_arrays().integers(0, 256, (count, IMAGE, IMAGE), np.uint8)
+
+
+@cocotb.test()
+async def image_behind_image(dut) -> None:
+    await start(dut)
+    await check(dut, Watch(dut, Setting()), draw(3), 0, random_source())
+
+
+@cocotb.test()
+async def slow_pixels(dut) -> None:
+    await start(dut)
+    await check(dut, Watch(dut, Setting()), draw(2), 0.5, random_source())
+
+
+@cocotb.test()
+async def busy_cycles(dut) -> None:
+    """An image takes its sweeps and at most START_CYCLES more."""
+    await start(dut)
+    setting = Setting()
+    dut.grant.value = 1
+    await StreamSource(dut, "i").send(pixel_words(draw(1)[0]))
+    await until(dut, dut.busy, 1, 20)
+    busy = 1 + await until(dut, dut.busy, 0, setting.limit)
+    assert setting.sweep_cycles < busy <= setting.limit, busy
+    dut._log.info(f"{busy} cycles busy, {busy - setting.sweep_cycles} beyond the sweeps")
+
+
+@cocotb.test()
+async def waits_for_its_grant(dut) -> None:
+    """No image is begun while the receiver has no room, and nothing is lost meanwhile."""
+    await start(dut)
+    watch = Watch(dut, Setting())
+    image = draw(1)
+    await StreamSource(dut, "i").send(pixel_words(image[0]))
+    await cycles(dut, 50)
+    assert dut.available.value
+    assert not dut.busy.value
+    dut.grant.value = 1
+    await limited(finished(dut, watch, 1), watch.setting.limit, "the image")
+    assert watch.values_out() == golden(watch.setting, image[0])[1]
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    await start(dut)
+    watch, rng = Watch(dut, Setting()), random_source()
+    images = draw(3)
+    for _ in range(4):
+        dut.grant.value = 1
+        words = [word for image in images for word in pixel_words(image)]
+        longest = 2 * watch.setting.limit + IMAGE * IMAGE
+        await reset_sometime(dut, [StreamSource(dut, "i", limit_cycles=10**6).send(words)], longest, rng)
+        await FallingEdge(dut.clk)
+        assert not dut.busy.value
+        await check(dut, watch, images[:1], 0, rng)
