@@ -1,7 +1,9 @@
 """Images through the generated RTL, and its every value against the golden model's."""
 
 import os
+import random
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -60,8 +62,8 @@ class Simulation:
 
     ``outputs``: layer to int8 (N, ...) as in `fivebyfive.model.golden.Trace`; only the last layer if layers were not
     recorded. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc, latency, interval.
-    ``difference``: the first one, None if all is equal; nothing behind it was simulated. ``images``: how many results
-    there are. ``waves``: the waveform file, if one was asked for.
+    ``difference``: the first one, None if all is equal; what lies behind it was not compared. ``images``: how many
+    results there are. ``waves``: the waveform file, if one was asked for.
     """
 
     outputs: dict[str, np.ndarray]
@@ -90,21 +92,25 @@ class _Different(Exception):  # noqa: N818 (it ends a run, it is no error)
 
 
 class _Watch:
-    """Compares each image as its result appears, and tells how far the run is."""
+    """Compares each image as its result appears, and tells how far the run is.
+
+    A difference ends the run, but not one with ``waves``: a simulator that is killed leaves half a waveform file.
+    """
 
     def __init__(self, checkpoint: Checkpoint, pixels: np.ndarray, arrays: dict[str, np.ndarray], layers: bool,
-                 progress: Progress):
+                 waves: bool, progress: Progress):
         self.checkpoint, self.pixels, self.arrays, self.layers = checkpoint, pixels, arrays, layers
+        self.waves = waves
         self.progress = progress
         self.compared = 0
         self.difference: Difference | None = None
 
     def __call__(self) -> None:
         done = int(self.arrays["done"][0])
-        while self.compared < done:
+        while self.compared < done and not self.difference:
             batch = slice(self.compared, min(done, self.compared + BATCH))
             self.difference = self.compare(batch)
-            if self.difference:
+            if self.difference and not self.waves:
                 raise _Different
             self.compared = batch.stop
         self.progress(done, len(self.pixels), "simulating")
@@ -157,12 +163,14 @@ def simulate(
     check_pixels(pixels)
     if not len(pixels):
         raise ValueError("there must be at least one image to simulate")
+    seed = random.SystemRandom().getrandbits(31) if seed is None else seed
+    started = time.monotonic()
     progress(0, len(pixels), f"building with {simulator}")
     built = build(generated.design, simulator, waves=waves)
     with run_folder(folder) as place:
         generated.design.write(place)
         arrays = make_arrays(place, checkpoint, pixels)
-        watch = _Watch(checkpoint, pixels, arrays, layers, progress)
+        watch = _Watch(checkpoint, pixels, arrays, layers, waves, progress)
         config = Config(**generated.manifest["config"])
         try:
             done = run(
@@ -172,7 +180,7 @@ def simulate(
             watch()
             seed_used, seconds = done.seed, done.seconds
         except _Different:
-            seed_used, seconds = seed or 0, 0.0
+            seed_used, seconds = seed, time.monotonic() - started
         names = checkpoint.shape.layers if layers else checkpoint.shape.layers[-1:]
         copies = {name: np.array(array) for name, array in arrays.items()}
     return Simulation(
