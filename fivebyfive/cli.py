@@ -235,8 +235,9 @@ def check_replaceable(folder: Path) -> None:
 @main.command()
 @checkpoint_argument
 @click.option(
-    "--images", default="10", show_default=True, metavar="N|FILE.npy|FOLDER",
-    help="The first N MNIST test images; uint8 (N,28,28); or a folder of 28x28 PNGs.",
+    "--images", metavar="N|FILE.npy|FOLDER",
+    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), or a "
+    "folder of 28x28 PNGs.",
 )  # fmt: skip
 @click.option(
     "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."

