@@ -59,7 +59,10 @@ class WeightMemory(wiring.Component):
         m = Module()
         shape = data.Layout.cast(codes(self.width)).size
         m.submodules.words = words = memory.Memory(
-            shape=shape, depth=self.depth, init=self.init, attrs={"ram_style": "block"}
+            shape=shape,
+            depth=self.depth,
+            init=self.init,
+            attrs={"ram_style": "block", "init_file": 1},  # however few: other weights never change the Verilog
         )
         write, read = words.write_port(), words.read_port()
         m.d.comb += [

@@ -71,7 +71,7 @@ def test_memory_files_hold_the_weight_image(shipped):
         assert [bytes.fromhex(line)[::-1] for line in lines] == [word.tobytes() for word in words]
 
 
-@pytest.mark.parametrize("config", [None, Config(4, 5, 6), Config(2, 3, 2)], ids=str)
+@pytest.mark.parametrize("config", [None, Config(4, 3, 6), Config(2, 3, 2)], ids=str)
 def test_lint(shipped, config):
     """Nothing for ``verilator --lint-only -Wall`` to warn of but what the waivers name."""
     generated = generate(Checkpoint.random(SHAPE, 1), config) if config else shipped
