@@ -6,8 +6,10 @@ import pytest
 
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.conv_array import ConvArray
+from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
 from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.fc_engine import FcEngine
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.weight_memory import WeightMemory
@@ -80,6 +82,39 @@ def test_conv_engine(bench, conv1, conv2, config):
     regions = {region.name: region.address for region in memory_map(shape, size)}
     engine = ConvEngine(shape, size, words, (regions["conv1.bias"], regions["conv2.bias"]))
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, config=config, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("layers", "parallel"),
+    [
+        (((20, 1, 0), (50, 20, 21)), 1),  # 1 and 2 bias words, the shipped network
+        (((3, 1, 0), (4, 3, 4)), 1),  # BIAS1 is empty
+        (((30, 1, 0), (80, 6, 32)), 1),  # more bias words than the brief has states
+        (((6, 1, 0), (16, 6, 7)), 5),
+    ],
+)
+def test_conv_controller(bench, layers, parallel):
+    sizes = {"depth": 1100, "memory_latency": 2, "drain": 9}
+    parts = [ConvLayer(outputs, inputs, parallel, address) for outputs, inputs, address in layers]
+    bench(ConvController(parts, **sizes), "conv_controller", layers=layers, parallel=parallel, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("conv2", "fc", "config"),
+    [
+        (3, (7, 10), {}),
+        (5, (10,), {}),
+        (4, (45, 20, 30, 3), {}),  # four layers, more than one bias word
+        (6, (32, 1), {"outputs": 4}),
+        (5, (25, 12), {"fc_rows": 6, "outputs": 5}),
+        (4, (61, 26), {"fc_rows": 25, "outputs": 3}),
+        (30, (22, 64), {"fc_rows": 3, "outputs": 25}),
+    ],
+)
+def test_fc_engine(bench, conv2, fc, config):
+    shape, size, seed = LeNetShape(1, conv2, fc), Config(**config), 6
+    engine = FcEngine(shape, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
+    bench(engine, "fc_engine", conv2=conv2, fc=fc, config=config, seed=seed)
 
 
 def words_of(image) -> list[int]:

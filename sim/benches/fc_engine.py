@@ -1,0 +1,202 @@
+"""`FcEngine` against the golden model's fully-connected layers: activations in, logits and class out."""
+
+import random
+
+import cocotb
+import numpy as np
+from amaranth.lib import data
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.argmax import Result
+from fivebyfive.hw.fc_engine import FcTap
+from fivebyfive.hw.types import codes
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.golden import accumulate
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.sim.payload import pack, unpack
+from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.testbench import (
+    cycles,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+    until,
+)
+
+from . import parameters
+
+WAITING = 4  # images inside at most: a result, one in front of the last layer, two sets of inputs
+LAYER_CYCLES = 40  # of a layer, beyond its words: preparing, pipeline, drain
+
+
+class Setting:
+    """Network, size, and how many cycles an image takes at least and at most."""
+
+    def __init__(self):
+        given = parameters()
+        self.shape = LeNetShape(1, given["conv2"], tuple(given["fc"]))
+        self.config = Config(**given["config"])
+        self.checkpoint = Checkpoint.random(self.shape, given["seed"])
+        rows = self.config.fc_rows
+        layers = list(zip(self.shape.fc, self.shape.fc_inputs, strict=True))
+        self.word_cycles = sum(-(-m // rows) * -(-n // FC_WORD) for m, n in layers)
+        biases = sum(-(-m // (FC_WORD * rows)) for m, _ in layers)
+        self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
+
+    def draw(self, count: int, arrays: np.random.Generator) -> np.ndarray:
+        """Activations after ReLU, int8 (count, 16 * conv2), in PyTorch's order."""
+        return arrays.integers(0, 128, (count, self.shape.fc_inputs[0]), np.int8)
+
+    def layers(self, activations: np.ndarray) -> list[list[int]]:
+        """Every layer's codes for activations (inputs,)."""
+        x, result = activations, []
+        for number in range(1, len(self.shape.fc) + 1):
+            weight, bias = (self.checkpoint.arrays[f"fc{number}.{kind}"] for kind in ("weight", "bias"))
+            x = Q2_6.requantize(accumulate(x[np.newaxis], weight, bias))[0]
+            if number < len(self.shape.fc):
+                x = np.maximum(x, 0)
+            result.append(x.tolist())
+        return result
+
+    def transfers(self, dut_shape, activations: np.ndarray, rng: random.Random) -> list[int]:
+        """Words of one image's activations, as the conv engine gives them: a group's channels at one cell."""
+        ordered = activations[self.config.fc1_order(self.shape)]
+        words, at = [], 0
+        for group in self.config.groups(self.shape.conv2):
+            for _ in range(self.shape.pool2_out**2):
+                values = ordered[at : at + len(group)].tolist()
+                at += len(group)
+                junk = [rng.randint(-128, 127) for _ in range(self.config.outputs - len(group))]
+                words.append(pack(dut_shape, {"values": values + junk, "count": len(group)}))
+        return words
+
+
+def payload_shape(setting: Setting):
+    """Of the stream of activations."""
+    outputs = setting.config.outputs
+    return data.StructLayout({"values": codes(outputs), "count": range(outputs + 1)})
+
+
+async def send(dut, setting: Setting, images: np.ndarray, pause: float, rng: random.Random) -> None:
+    """Each image's activations when there is room, then a commit."""
+    source = StreamSource(dut, "i", pause=pause, rng=rng)
+    for activations in images:
+        while not dut.grant.value:
+            await RisingEdge(dut.clk)
+        await source.send(setting.transfers(payload_shape(setting), activations, rng))
+        await cycles(dut, 1 + (setting.config.outputs - 1) // FC_WORD + rng.randint(0, 2 if pause else 0))
+        dut.commit.value = 1
+        await cycles(dut, 1)
+        dut.commit.value = 0
+        await cycles(dut, 1)  # until grant knows
+
+
+class Taps:
+    """What the tap shows: (layer, group, values)."""
+
+    def __init__(self, dut, setting: Setting):
+        self.dut, self.setting = dut, setting
+        self.layout = FcTap(setting.shape, setting.config)
+        self.seen: list[tuple] = []
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self) -> None:
+        toggle = 0
+        while True:
+            await RisingEdge(self.dut.clk)
+            if self.dut.rst.value:
+                toggle = 0
+            elif int(self.dut.tap.value[0]) != toggle:
+                toggle ^= 1
+                tap = unpack(self.layout, int(self.dut.tap.value))
+                rows = self.setting.config.fc_rows
+                count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
+                self.seen.append((tap["layer"], tap["group"], tap["values"][:count]))
+
+    def expected(self, layers: list[list[int]]) -> list[tuple]:
+        rows = self.setting.config.fc_rows
+        return [
+            (layer, at // rows, values[at : at + rows])
+            for layer, values in enumerate(layers)
+            for at in range(0, len(values), rows)
+        ]
+
+
+async def check(
+    dut, setting: Setting, taps: Taps, count: int, pauses: tuple[float, float], rng, arrays
+) -> None:
+    """Images one behind the other: every layer, the logits, the class."""
+    taps.seen.clear()
+    images = setting.draw(count, arrays)
+    sender = cocotb.start_soon(send(dut, setting, images, pauses[0], rng))
+    sink = StreamSink(dut, "o", pause=pauses[1], rng=rng, limit_cycles=10 * setting.limit + 100_000)
+    results = [unpack(Result(setting.shape.classes), word) for word in await sink.receive(count)]
+    await sender
+    await cycles(dut, 2)
+    layers = [setting.layers(activations) for activations in images]
+    assert [result["logits"] for result in results] == [layer[-1] for layer in layers]
+    assert [result["index"] for result in results] == [int(np.argmax(layer[-1])) for layer in layers]
+    assert taps.seen == [tap for layer in layers for tap in taps.expected(layer)]
+
+
+async def begin(dut) -> tuple[Setting, Taps]:
+    await start(dut)
+    for name in ("i", "o"):
+        StreamMonitor(dut, name).start()
+    setting = Setting()
+    return setting, Taps(dut, setting)
+
+
+@cocotb.test()
+async def image_behind_image(dut) -> None:
+    setting, taps = await begin(dut)
+    await check(dut, setting, taps, 4, (0, 0), random_source(), random_arrays())
+
+
+@cocotb.test()
+async def gaps_and_back_pressure(dut) -> None:
+    setting, taps = await begin(dut)
+    await check(dut, setting, taps, 3, (0.6, 0.9), random_source(), random_arrays())
+    await check(dut, setting, taps, 3, (0.1, 0.999), random_source(), random_arrays())
+
+
+@cocotb.test()
+async def busy_cycles(dut) -> None:
+    """An image takes a cycle for each word and at most LAYER_CYCLES for each layer."""
+    setting, _ = await begin(dut)
+    rng, arrays = random_source(), random_arrays()
+    cocotb.start_soon(send(dut, setting, setting.draw(1, arrays), 0, rng))
+    await until(dut, dut.busy, 1, 5000)
+    busy = 1 + await until(dut, dut.busy, 0, setting.limit)
+    dut._log.info(f"{busy} cycles busy, {busy - setting.word_cycles} beyond the weight words")
+    assert setting.word_cycles < busy <= setting.limit
+
+
+@cocotb.test()
+async def result_waits(dut) -> None:
+    """Nobody takes the first result: the engine stops before it would overwrite it, and nothing is lost."""
+    setting, _ = await begin(dut)
+    rng, arrays = random_source(), random_arrays()
+    images = setting.draw(WAITING + 1, arrays)
+    sender = cocotb.start_soon(send(dut, setting, images, 0, rng))
+    await cycles(dut, (WAITING + 2) * setting.limit + 2000)
+    assert not sender.done(), f"room for {WAITING + 1} images, though no result was taken"
+    sink = StreamSink(dut, "o", limit_cycles=10 * setting.limit)
+    results = [unpack(Result(setting.shape.classes), word) for word in await sink.receive(len(images))]
+    assert [r["logits"] for r in results] == [setting.layers(activations)[-1] for activations in images]
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    setting, taps = await begin(dut)
+    rng, arrays = random_source(), random_arrays()
+    for _ in range(5):
+        work = [send(dut, setting, setting.draw(3, arrays), 0.1, rng), StreamSink(dut, "o").receive(3)]
+        await reset_sometime(dut, work, 3 * setting.limit, rng)
+        assert not dut.busy.value
+        again = check(dut, setting, taps, 2, (0, 0.2), rng, arrays)
+        await limited(again, 20 * setting.limit + 10_000, "images after a reset")
