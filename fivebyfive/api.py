@@ -1,4 +1,4 @@
-"""What a user imports: a network whose `predict` is the golden model, an accelerator whose `predict` is the RTL."""
+"""What a user imports: a network predicts by the golden model, an accelerator by simulation of its RTL."""
 
 from functools import cached_property
 from pathlib import Path
@@ -69,11 +69,14 @@ class Accelerator:
         return self.generated.write(Path(folder))
 
     def simulate(self, images: np.ndarray, **options) -> Simulation:
-        """Run images through the RTL and compare every layer; options of `fivebyfive.sim.simulate.simulate`."""
+        """Run images through the RTL and compare every layer; options as `fivebyfive.sim.simulate`."""
         return simulate(self.network.checkpoint, self.generated, images, **options)
 
     def predict(self, images: np.ndarray, simulator: str = "verilator") -> np.ndarray:
-        """Logits, int8 (N, classes), by simulation of the RTL. Raises AssertionError where the golden model differs."""
+        """Logits, int8 (N, classes), by simulation of the RTL.
+
+        Raises AssertionError where the golden model differs.
+        """
         result = self.simulate(images, simulator=simulator, layers=False)
         if result.difference:
             raise AssertionError(f"RTL and golden model differ: {result.difference}")

@@ -69,7 +69,7 @@ def npy_images(path: Path) -> Images:
     except OSError as error:
         raise UserError(f"cannot read images {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, OverflowError, EOFError, SyntaxError) as error:
-        if "object" in str(error).lower():
+        if "python objects" in str(error).lower():
             raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}") from error
         raise UserError(f"{path} is damaged or truncated; {wanted}") from error
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (IMAGE, IMAGE):

@@ -1,0 +1,106 @@
+"""What each command does and says."""
+
+import hashlib
+import json
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fivebyfive.api import load
+from fivebyfive.figures import limits
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import LeNetShape
+
+
+def test_help_names_every_command(cli) -> None:
+    said = cli("--help").stdout
+    for command in ("train", "evaluate", "generate", "simulate", "quantize", "demo"):
+        assert re.search(rf"^  {command} +\w", said, re.M)
+        assert "--json" in cli(command, "--help").stdout
+
+
+def test_version(cli) -> None:
+    assert cli("--version").stdout == f"fivebyfive {version('fivebyfive')}\n"
+
+
+def test_evaluate_counts_on_a_folder_of_images(answer, cli, small: Path, few_digits: Path) -> None:
+    told = answer("evaluate", small, "--data", few_digits)
+    assert told["images"] == 20
+    assert told["network"] == "2-3-7-10"
+    assert list(told["wraps"]) == ["conv1", "conv2", "fc1", "fc2"]
+    assert min(told["wraps"].values()) > 0  # random codes
+    confusion = np.array(told["confusion"])
+    assert confusion.sum() == 20
+    assert told["errors"] == 20 - confusion.trace()
+    said = cli("evaluate", small, "--data", few_digits).stdout
+    assert f"errors: {told['errors']} ({5 * told['errors']:.2f} %)" in said
+    assert re.search(rf"^fc2 +{told['wraps']['fc2']} ", said, re.M)
+
+
+def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
+    told = answer("generate", small, "--out", "v")
+    manifest = json.loads(Path("v/manifest.json").read_text())
+    assert told["manifest"] == manifest
+    assert sorted(told["files"]) == sorted(path.name for path in Path("v").iterdir())
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256(Path("v", name).read_bytes()).hexdigest() == digest
+    assert manifest["checkpoint"]["name"] == "small.npz"
+    said = cli("generate", small).stdout
+    assert re.search(rf"^build/lenet/lenet.v +{Path('v/lenet.v').stat().st_size:,} ", said, re.M)
+    assert "25 + 20 multipliers" in said
+
+
+def test_limits_are_those_of_the_design() -> None:
+    lenet = LeNetShape(20, 50, (500, 10))
+    assert limits(lenet, Config()) == {"conv": 75_520, "fc": 20_250}
+    assert limits(lenet, Config(4, 1, 6)) == {"conv": 18_880, "fc": 3_410}
+    assert limits(lenet, Config(4, 5, 13)) == {"conv": 3_776, "fc": 1_585}
+    assert limits(lenet, Config(2, 25))["conv"] == 1_568
+
+
+def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path) -> None:
+    pytest.importorskip("torch")
+    words = ("train", "--data", few_digits, "--shape", "1-1-10", "--epochs", 2, "--seed", 3, "--threads", 1)
+    told = answer(*words, "--out", "new/f.npz")
+    assert told == json.loads(Path("new/f.json").read_text())
+    assert str(load("new/f.npz").shape) == told["shape"] == "1-1-10"
+    assert (told["seed"], told["config"]["epochs"], told["out"]) == (3, 2, "new/f.npz")
+    assert answer("evaluate", "new/f.npz", "--data", few_digits)["errors"] == told["test"]["errors"]
+    assert "fivebyfive evaluate build/lenet.npz" in cli(*words).stdout
+
+
+def test_quantize_makes_a_checkpoint_of_a_state_dict(answer, cli, few_digits: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    shapes = LeNetShape(1, 2, (10,)).arrays
+    torch.save({name: torch.randn(shape) for name, shape in shapes.items()}, "model.pt")
+    words = ("quantize", "model.pt", "--data", few_digits, "--epochs", 1, "--threads", 1)
+    told = answer(*words, "--out", "q.npz", "--mean", 0.5, "--std", 0.25)
+    assert told["input"] == {"mean": 0.5, "std": 0.25}
+    assert {"float", "rounded", "rescaled", "held_out", "test"} <= set(told)
+    assert str(load("q.npz").shape) == "1-2-10"
+    said = cli(*words, "--out", "q.npz").stdout
+    assert re.search(rf"^naively rounded +20 test +{told['rounded']['test']['errors'] and ''}\d+", said, re.M)
+
+
+def test_demo_draws_what_it_simulated(answer) -> None:
+    told = answer("demo", "--images", 2)
+    assert told["equal"]
+    assert (told["images"], told["errors"]) == (2, 0)
+    assert Path(told["verilog"]).read_text().startswith("// lenet")
+    with Image.open("build/demo.png") as picture:
+        assert picture.width > 2000
+        assert picture.height > 500
+
+
+def test_demo_shows_a_row_for_each_digit(cli) -> None:
+    said = cli("demo", "--images", 2).stdout
+    assert re.search(r"^#3 +0 +0 +equal +75,568 +20,296 ", said, re.M)
+    assert re.search(r"^#2 +1 +1 +equal ", said, re.M)
+    assert "equal in all 8,380 values" in said
+    for place in ("build/lenet", "build/demo.png"):
+        assert place in said

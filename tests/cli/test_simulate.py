@@ -1,0 +1,201 @@
+"""simulate: images through the RTL, and where it differs."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fivebyfive.api import load
+from fivebyfive.model.config import Config
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.weights import memory_map
+from fivebyfive.sim.simulators import find
+
+from .conftest import SMALL
+
+
+def test_every_image_is_equal_and_its_cycles_are_told(answer, small: Path) -> None:
+    told = answer("simulate", small, "--images", 12, "--seed", 9, "--out", "new/logits.npy")
+    assert told["equal"]
+    assert told["difference"] is None
+    assert (told["images"], told["multipliers"], told["simulator"], told["seed"]) == (12, 45, "verilator", 9)
+    for clock in ("conv", "fc"):
+        assert told[f"{clock}_limit_cycles"] < told[f"{clock}_cycles"] < told[f"{clock}_limit_cycles"] + 200
+    assert told["latency_cycles"] > told["conv_cycles"]
+    assert told["interval_cycles"] >= told["conv_cycles"]
+    assert told["utilization"] == told["macs"] / told["interval_cycles"] / 45
+    digits = load_dataset()
+    logits = np.load("new/logits.npy", allow_pickle=False)
+    assert (logits.dtype, logits.shape) == (np.int8, (12, 10))
+    np.testing.assert_array_equal(logits, load(small).predict(digits.images[:12]))
+    assert told["errors"] == (logits.argmax(1) != digits.labels[:12]).sum()
+
+
+def test_the_shipped_lenet_within_its_budget(answer) -> None:
+    told = answer("simulate", "--images", 3)
+    assert told["equal"]
+    assert told["errors"] == 0
+    assert told["conv_cycles"] <= 76_300
+    assert told["fc_cycles"] <= 20_460
+
+
+def test_images_come_from_npy_and_pngs_alike(answer, small: Path) -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    np.save("images.npy", pixels)
+    Path("pngs").mkdir()
+    for name, image in zip(("b", "a"), pixels, strict=True):
+        Image.fromarray(image).save(f"pngs/{name}.png")
+    for spec, out in (("images.npy", "1.npy"), ("pngs", "2.npy")):
+        told = answer("simulate", small, "--images", spec, "--out", out)
+        assert told["equal"]
+        assert told["errors"] is None
+    np.testing.assert_array_equal(np.load("1.npy"), load(small).predict(pixels))
+    np.testing.assert_array_equal(np.load("2.npy"), np.load("1.npy")[::-1])  # sorted by name
+
+
+def test_icarus(answer, small: Path) -> None:
+    try:
+        find("icarus")
+    except UserError as error:
+        pytest.skip(str(error))
+    told = answer("simulate", small, "--images", 2, "--simulator", "icarus")
+    assert told["equal"]
+    assert told["simulator_version"].startswith("Icarus Verilog")
+
+
+def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
+    told = answer("simulate", small, "--images", 2, "--windows", 2, "--outputs", 2, "--fc-rows", 2)
+    assert told["equal"]
+    assert told["multipliers"] == 140
+    assert told["config"] == {"windows": 2, "outputs": 2, "fc_rows": 2}
+    assert told["conv_limit_cycles"] == (576 + 64 * 2 * 2) // 2
+
+
+def test_a_table_for_people(cli, small: Path) -> None:
+    said = cli("simulate", small, "--images", 2).stdout
+    assert "2 images, every value of conv1, conv2, fc1, fc2: equal" in said
+    assert "last pixel accepted to result valid" in said
+    assert said.count(" equal ") == 2
+
+
+def break_weight(folder: Path, memory: str, word: int, byte: int) -> None:
+    """Flip the sign of one byte in a .mem file."""
+    (path,) = folder.glob(f"*_{memory}_weights_words.mem")
+    lines = path.read_text().split("\n")
+    place = len(lines[word]) - 2 * byte - 2
+    code = int(lines[word][place : place + 2], 16) ^ 0x80
+    lines[word] = f"{lines[word][:place]}{code:02x}{lines[word][place + 2 :]}"
+    path.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize(("memory", "layer"), [("conv", "conv1"), ("fc", "fc2")])
+def test_the_first_difference_is_found(answer, cli, small: Path, memory: str, layer: str) -> None:
+    """One bias broken by hand: the first value that it changes is named."""
+    name = f"{layer}.bias"
+    cli("generate", small, "--out", "v")
+    (region,) = (region for region in memory_map(SMALL, Config()) if region.name == name)
+    break_weight(Path("v"), memory, region.address, byte=1)
+    told = answer("simulate", small, "--verilog", "v", "--images", 3, "--out", "logits.npy", code=1)
+    checkpoint = load(small).checkpoint
+    broken = dict(checkpoint.arrays)
+    broken[name] = broken[name].copy()
+    broken[name][1] ^= -128
+    changed = load(small)
+    object.__setattr__(changed.checkpoint, "arrays", broken)
+    pixels = load_dataset().images[:3]
+    got, expected = changed.trace(pixels).outputs[layer], load(small).trace(pixels).outputs[layer]
+    first = tuple(np.argwhere(got[0] != expected[0])[0])
+    found = told["difference"]
+    assert not told["equal"]
+    assert (found["image"], found["layer"]) == (0, layer)
+    assert tuple(found[key] for key in ("channel", "row", "column", "output") if key in found) == first
+    assert (found["expected"], found["got"]) == (expected[0][first], got[0][first])
+    assert not Path("logits.npy").exists()
+    said = cli("simulate", small, "--verilog", "v", code=1).stdout
+    assert f"first difference: image 0, layer {layer}" in said
+    assert "--waves" in said
+
+
+def test_verilog_of_other_weights_is_simulated_with_a_warning(cli, small: Path, tmp_path: Path) -> None:
+    from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
+
+    save_checkpoint("other.npz", Checkpoint.random(SMALL, seed=6))
+    cli("generate", "other.npz", "--out", "v")
+    result = cli("simulate", small, "--verilog", "v", code=1)
+    assert "generated from another checkpoint" in result.stderr
+    cli("simulate", "other.npz", "--verilog", "v")
+
+
+def test_waves_and_a_view_of_them(cli, small: Path) -> None:
+    said = cli("simulate", small, "--waves", "--seed", 1).stdout
+    (waves,) = Path("build/waves").glob("waves.[fv][sc][td]")
+    assert waves.stat().st_size > 100_000
+    view = Path("build/waves/waves.gtkw").read_text()
+    for signal_name in ("lenet.i__valid", "lenet.conv.controller.state", "lenet.fc_tap", "lenet.o__payload"):
+        assert signal_name in view
+    assert f'"{waves.name}"' in view
+    assert "gtkwave waves.gtkw" in said
+    assert "1 image," in said
+
+
+def test_waves_of_many_images_are_warned_of(cli, small: Path) -> None:
+    result = cli("simulate", small, "--waves", "--images", 4, "--folder", "w")
+    assert result.stderr.startswith("warning: 4 images make a waveform of gigabytes")
+    assert Path("w/waves.gtkw").is_file()
+
+
+def test_a_machine_that_hangs_is_a_failure_with_a_log(cli, small: Path) -> None:
+    cli("generate", small, "--out", "v")
+    verilog = Path("v/lenet.v").read_text()
+    stuck = verilog.replace("  assign o__valid = ", "  assign o__valid = 1'b0 & ", 1)
+    assert stuck != verilog
+    Path("v/lenet.v").write_text(stuck)
+    result = cli("simulate", small, "--verilog", "v", "--images", 1, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "image 0" in result.stderr
+    assert "Traceback" not in result.stderr
+    log = Path(result.stderr.rsplit("The whole log: ", 1)[1].strip())
+    assert log.is_file()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing_running(
+    small: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    folder = tmp_path / "run"
+    words = ["simulate", str(small), "--images", "10000", "--folder", str(folder), "--json"]
+    command = [sys.executable, "-m", "fivebyfive", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: (folder / "done.npy").exists() and int(np.load(folder / "done.npy")[0]) > 0)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert out == ""
+    assert "Traceback" not in err
+    if number == signal.SIGINT:
+        assert err.splitlines()[-1] == "error: interrupted"
+    done = int(np.load(folder / "done.npy")[0])
+    time.sleep(0.5)
+    assert int(np.load(folder / "done.npy")[0]) == done < 10_000
+
+
+def until(condition, limit_s: float = 300) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_json_is_one_line_alone(small: Path) -> None:
+    command = [sys.executable, "-m", "fivebyfive", "simulate", str(small), "--images", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["equal"]

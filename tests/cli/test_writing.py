@@ -1,0 +1,102 @@
+"""Places that cannot be written and disks that fill: one line, and no half of anything."""
+
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import one_line, python_m, snapshot
+
+
+def test_a_file_in_the_way(refused, small: Path, few_digits: Path) -> None:
+    Path("file").write_text("mine")
+    assert "cannot write file" in refused("generate", small, "--out", "file").replace(f"{Path.cwd()}/", "")
+    assert "Not a directory" in refused("generate", small, "--out", "file/below")
+    assert "cannot write" in refused("simulate", small, "--out", "file/logits.npy")
+    assert "cannot write" in refused("simulate", small, "--folder", "file")
+    assert "cannot write" in refused("train", "--data", few_digits, "--out", "file/f.npz")
+    assert Path("file").read_text() == "mine"
+
+
+def test_a_place_where_nothing_can_be_made(refused, small: Path) -> None:
+    for words in (("generate", small, "--out", "/proc/v"), ("simulate", small, "--out", "/proc/x.npy")):
+        assert "cannot write /proc/" in refused(*words)
+
+
+def test_generate_does_not_replace_a_folder_of_something_else(refused, small: Path) -> None:
+    Path("thesis").mkdir()
+    Path("thesis/chapter1.tex").write_text("mine")
+    assert "would be lost" in refused("generate", small, "--out", "thesis")
+
+
+def test_generate_replaces_its_own_folder(cli, small: Path) -> None:
+    cli("generate", small, "--out", "v")
+    Path("v/lenet.v").write_text("edited")
+    Path("v/left.over").touch()
+    cli("generate", small, "--out", "v")
+    assert "edited" not in Path("v/lenet.v").read_text()
+    assert sorted(path.name for path in Path().iterdir()) == ["v"]
+    assert "left.over" not in os.listdir("v")
+
+
+def limit_files(size: int):
+    """For a child process: a file cannot grow beyond that size, as on a disk that is full."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_fills_while_verilog_is_written() -> None:
+    before = python_m("generate")
+    assert before.returncode == 0, before.stderr
+    old = snapshot(Path("build"))
+    done = python_m("generate", preexec_fn=limit_files(700_000))  # the FC weights take 831 kB
+    assert done.returncode == 2
+    assert "File too large; nothing was left behind" in one_line(done.stderr)
+    assert snapshot(Path("build")) == old
+    assert [path.name for path in Path("build").iterdir()] == ["lenet"]
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path):
+    """A file system of 64 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, text=True
+    )
+    if mount.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk(refused, full_disk: Path, small: Path) -> None:
+    said = refused("generate", small, "--out", full_disk / "v")
+    assert "No space left on device; nothing was left behind" in said
+    assert list(full_disk.iterdir()) == []
+
+
+def test_logits_that_cannot_be_written_are_removed(monkeypatch, cli, small: Path) -> None:
+    np.save("old.npy", 1)
+
+    def full(file, array) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fivebyfive.simulation.np.save", full)
+    result = cli("simulate", small, "--images", 1, "--out", "old.npy", code=2)
+    assert "cannot write old.npy: No space left on device" in result.stderr
+    monkeypatch.undo()
+    assert os.listdir(".") == [] or np.load("old.npy") == 1
+
+
+def test_standard_output_that_is_full(small: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = ["generate", str(small), "--json"]
+        done = subprocess.run(
+            [os.sys.executable, "-m", "fivebyfive", *command], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert one_line(done.stderr) == "error: No space left on device"
