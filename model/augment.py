@@ -37,8 +37,7 @@ def augment(
 ) -> torch.Tensor:
     """A warped copy of images, uint8 (N, 28, 28); what comes in from outside is background (0).
 
-    Each image draws a strength of its own, evenly from 0 to ``strength``, which multiplies every amount of
-    ``warp``: some images stay nearly as they are, so that the network keeps knowing those too. With 0 all do.
+    ``strength`` multiplies every amount of ``warp``; with 0 the images come back as they are.
     """
     if strength == 0:
         return images
@@ -47,22 +46,21 @@ def augment(
 
 def _warped(images: torch.Tensor, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
     n = len(images)
-    each = strength * torch.rand(n, generator=generator)  # (N,)
-    matrices = _affine(each, generator, warp)
+    matrices = _affine(n, generator, strength, warp)
     grid = F.affine_grid(matrices, [n, 1, IMAGE, IMAGE], align_corners=False)  # (N, 28, 28, 2)
-    grid = grid + each[:, None, None, None] * _elastic(n, generator, warp)
+    grid = grid + strength * _elastic(n, generator, warp)
     pixels = images.unsqueeze(1).to(torch.float32)  # (N, 1, 28, 28)
     warped = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return warped.squeeze(1).round().clamp(0, 255).to(torch.uint8)
 
 
-def _affine(strength: torch.Tensor, generator: torch.Generator, warp: Warp) -> torch.Tensor:
-    """Matrices from target to source coordinates, which run from -1 to 1; (N, 2, 3) of strengths (N,)."""
-    draw = strength * (torch.rand(6, len(strength), generator=generator) * 2 - 1)  # (6, N)
+def _affine(n: int, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
+    """Matrices from target to source coordinates, which run from -1 to 1; (N, 2, 3)."""
+    draw = strength * (torch.rand(6, n, generator=generator) * 2 - 1)  # (6, N)
     angle = draw[0] * torch.pi * warp.rotation_degrees / 180
     scale_x, scale_y = 1 + draw[1] * warp.scale, 1 + draw[2] * warp.scale
     shear = draw[3] * warp.shear
-    shift_x, shift_y = draw[4:] * (warp.shift_pixels * 2 / IMAGE)
+    shift_x, shift_y = draw[4:] * warp.shift_pixels * 2 / IMAGE
     cos, sin = torch.cos(angle), torch.sin(angle)
     row_x = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, shift_x], dim=1)
     row_y = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, shift_y], dim=1)

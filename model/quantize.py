@@ -42,7 +42,7 @@ class QuantizeConfig:
     """How to quantize.
 
     ``epochs`` of fake-quantized fine-tuning, the last ``clean_epochs`` on unwarped images; 0 only rescales
-    and rounds. ``warp``: strength of the augmentation, 0 none, 1.25 as in training. ``mean`` and
+    and rounds. ``warp``: strength of the augmentation, 0 none, 1 as in training. ``mean`` and
     ``std``: the float network saw (pixel / 255 - mean) / std; None: the usual ones are tried on held-out
     images. ``threads`` of PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of
     range.
@@ -55,7 +55,7 @@ class QuantizeConfig:
     threads: int | None = None
     clean_epochs: int = 2
     learning_rate: float = 1e-3
-    warp: float = 1.25
+    warp: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.epochs <= 10_000:

@@ -71,12 +71,3 @@ def test_a_shift_is_in_pixels():
 def test_chunks_do_not_show(images, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 7)
     assert augment(images, seeded()).shape == images.shape
-
-
-def test_some_images_stay_nearly_as_they_are():
-    """Each image draws its own strength: among many, some hardly move and some move far."""
-    dot = torch.zeros(500, 28, 28, dtype=torch.uint8)
-    dot[:, 14, 14] = 200
-    moved = (centre(augment(dot, seeded(), warp=Warp(0, 0, 4.0, 0, 0))) - 14).norm(dim=1)
-    assert float(moved.quantile(0.1)) < 0.5
-    assert float(moved.quantile(0.9)) > 2.0

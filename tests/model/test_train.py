@@ -57,7 +57,11 @@ def test_progress_is_told_in_steps(run):
     _, calls = run
     steps = [call for call in calls if call[1] == 48]
     assert [done for done, _, _ in steps] == list(range(1, 49))  # 320 images: 3 batches an epoch
-    texts = [f"{stage}, epoch {epoch} of 8" for stage in ("float", "quantized") for epoch in range(1, 9)]
+    texts = [
+        f"{stage}, epoch {n} of {of}"
+        for stage, of in (("float", 6), ("quantized", 10))
+        for n in range(1, of + 1)
+    ]
     assert [text for _, _, text in steps][::3] == texts
     assert calls[-1][0] == calls[-1][1]
 
@@ -104,9 +108,10 @@ def test_numbers_out_of_range(wrong, words):
 
 def test_the_epochs_are_shared_out():
     first, second = TrainConfig(epochs=25).stages
-    assert (first.epochs, second.epochs) == (12, 13)
+    assert (first.epochs, second.epochs) == (9, 16)
     assert not first.clean_epochs
     assert second.clean_epochs
+    assert [stage.epochs for stage in TrainConfig(epochs=2).stages] == [1, 1]
     assert TrainConfig(epochs=2).stages[1].clean_epochs == 1
 
 
