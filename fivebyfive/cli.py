@@ -13,6 +13,7 @@ import click
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.errors import UserError
 
+from .places import check_file, check_folder
 from .terminal import Commands, Stage
 
 __all__ = ["main"]
@@ -28,7 +29,11 @@ data_option = click.option(
 )  # fmt: skip
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    name="fivebyfive",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="fivebyfive", message="%(prog)s %(version)s")
 def main() -> None:
     """A trained LeNet becomes Verilog that agrees with its golden model bit for bit.
@@ -96,7 +101,7 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     require_torch()
     with user_values():
         config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
-    check_writable(out)
+    check_file(out)
     with Stage("reading the data") as stage:
         result = run(config, *training_sets(data, stage), stage)
     deliver(result, out, as_json)
@@ -123,7 +128,7 @@ def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) 
     require_torch()
     with user_values():
         config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
-    check_writable(out)
+    check_file(out)
     with Stage("reading the data") as stage:
         result = run(model, config, *training_sets(data, stage), stage)
     deliver(result, out, as_json)
@@ -134,23 +139,6 @@ def training_sets(data: str, stage: Stage):
     from fivebyfive.model.datasets import load_dataset
 
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
-
-
-def check_writable(path: Path) -> None:
-    """Raise UserError now, not after an hour of training, where ``path`` could not be written."""
-    import os
-    import tempfile
-
-    from fivebyfive.model.files import cannot_write
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        tempfile.TemporaryFile(dir=path.parent).close()
-        os.stat(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def deliver(result, out: Path, as_json: bool) -> None:
@@ -205,7 +193,7 @@ def generate(checkpoint, out, windows, outputs, fc_rows, as_json) -> None:
     from .report import show_generated
 
     accelerator = make_accelerator(checkpoint, windows, outputs, fc_rows)
-    check_replaceable(out)
+    check_folder(out)
     with Stage("generating Verilog"):
         manifest = accelerator.generated.manifest
     paths = accelerator.write_verilog(out)
@@ -224,12 +212,6 @@ def make_accelerator(checkpoint: Path, windows: int, outputs: int, fc_rows: int)
     with user_values():
         config = Config(windows, outputs, fc_rows)
     return load(checkpoint).accelerator(config)
-
-
-def check_replaceable(folder: Path) -> None:
-    """Raise UserError where ``folder`` holds anything but what generate wrote: it would be lost."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file():
-        raise UserError(f"{folder} has other files in it, which would be lost; name a new folder with --out")
 
 
 @main.command()

@@ -15,6 +15,7 @@ from fivebyfive.sim.simulators import find
 
 from .api import Network, load
 from .picture import Digit, draw_digits
+from .places import check_file, check_folder
 from .report import console, cycle_table, image_table
 from .simulation import facts
 from .terminal import Stage
@@ -31,6 +32,8 @@ def run_demo(out: Path, count: int, as_json: bool) -> int:
     network = load()
     accelerator = network.accelerator()
     images = choose_digits(count)
+    check_folder(out / VERILOG)
+    check_file(out / PICTURE)
     with Stage("generating Verilog"):
         paths = accelerator.write_verilog(out / VERILOG)
     with Stage("simulating") as stage:

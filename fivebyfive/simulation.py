@@ -15,7 +15,7 @@ import numpy as np
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import cannot_write, replacing
+from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
@@ -24,6 +24,7 @@ from fivebyfive.sim.simulators import find
 from .api import Accelerator, Network, load
 from .figures import limits, utilization
 from .folder import read_folder
+from .places import check_file, make_folder
 from .terminal import Stage, say
 
 __all__ = ["Request", "facts", "simulate_request"]
@@ -137,13 +138,7 @@ def run_folder(request: Request) -> Iterator[Path]:
     """Where the run's files go: the user's folder, or a temporary one that only a failed run leaves."""
     folder = request.folder or (WAVES if request.waves else None)
     if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise UserError(
-                f"cannot write {folder}: {error.strerror}; name another folder with --folder"
-            ) from error
+        make_folder(folder)
         yield folder
         return
     temporary = Path(tempfile.mkdtemp(prefix="fivebyfive-"))
@@ -155,17 +150,6 @@ def run_folder(request: Request) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_file(path: Path) -> None:
-    """Raise UserError now, not after the simulation, where a file could not be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:

@@ -154,7 +154,7 @@ def test_waves_of_many_images_are_warned_of(cli, small: Path) -> None:
 def test_a_machine_that_hangs_is_a_failure_with_a_log(cli, small: Path) -> None:
     cli("generate", small, "--out", "v")
     verilog = Path("v/lenet.v").read_text()
-    stuck = verilog.replace("  assign o__valid = ", "  assign o__valid = 1'b0 & ", 1)
+    stuck = verilog.replace("    .o__valid(o__valid),\n", "    .o__valid(),\n", 1)  # no result ever comes
     assert stuck != verilog
     Path("v/lenet.v").write_text(stuck)
     result = cli("simulate", small, "--verilog", "v", "--images", 1, code=1)
