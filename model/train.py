@@ -41,7 +41,7 @@ class TrainConfig:
 
     shape: LeNetShape = LENET
     epochs: int = 32
-    seed: int = 1
+    seed: int = 2  # of the checkpoint that ships
     threads: int | None = None
     clean_epochs: int = 3
     float_learning_rate: float = 2e-3
