@@ -14,6 +14,7 @@ import numpy as np
 
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
@@ -22,7 +23,6 @@ from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
 
 from .api import Accelerator, Network, load
-from .figures import limits, utilization
 from .folder import read_folder
 from .places import check_file, make_folder
 from .terminal import Stage, say
@@ -157,7 +157,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
     network, config = accelerator.network, accelerator.config
     cycles = result.cycles if result.images else None
     macs = sum(network.shape.macs.values())
-    limit = limits(network.shape, config)
+    planned = plan(network.shape, config)
     interval = cycles.interval if cycles else None
     return {
         "checkpoint": network.name,
@@ -168,14 +168,14 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
         "difference": difference_facts(result.difference) if result.difference else None,
         "errors": count_errors(images, result),
         "conv_cycles": cycles.conv if cycles else None,
-        "conv_limit_cycles": limit["conv"],
+        "conv_limit_cycles": planned.limit_conv,
         "fc_cycles": cycles.fc if cycles else None,
-        "fc_limit_cycles": limit["fc"],
+        "fc_limit_cycles": planned.limit_fc,
         "latency_cycles": cycles.latency if cycles else None,
         "interval_cycles": interval,
         "multipliers": config.multipliers,
         "macs": macs,
-        "utilization": utilization(network.shape, config, interval),
+        "utilization": macs / (interval * config.multipliers) if interval else None,
         "config": asdict(config),
         "layers_compared": list(network.shape.layers),
         "seed": result.seed,

@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
-from fivebyfive.figures import limits
-from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
 
 
@@ -52,14 +50,6 @@ def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
     said = cli("generate", small).stdout
     assert re.search(rf"^build/lenet/lenet.v +{Path('v/lenet.v').stat().st_size:,} ", said, re.M)
     assert "25 + 20 multipliers" in said
-
-
-def test_limits_are_those_of_the_design() -> None:
-    lenet = LeNetShape(20, 50, (500, 10))
-    assert limits(lenet, Config()) == {"conv": 75_520, "fc": 20_250}
-    assert limits(lenet, Config(4, 1, 6)) == {"conv": 18_880, "fc": 3_410}
-    assert limits(lenet, Config(4, 5, 13)) == {"conv": 3_776, "fc": 1_585}
-    assert limits(lenet, Config(2, 25))["conv"] == 1_568
 
 
 def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path) -> None:
