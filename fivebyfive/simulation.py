@@ -129,7 +129,8 @@ def run(accelerator: Accelerator, images: Images, request: Request) -> Simulatio
         if result.waves:
             from .viewer import save_view
 
-            save_view(accelerator, request.simulator, folder)
+            marker = result.difference.cycle if result.difference else None
+            save_view(accelerator, request.simulator, folder, marker)
     return result
 
 
@@ -184,11 +185,12 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
 
 
 def difference_facts(difference: Difference) -> dict:
-    """Where it is: {image, layer, channel, row, column, expected, got}; {..., output, ...} after conv2."""
+    """Where it is: {image, layer, channel, row, column, expected, got, cycle}; output, not
+    channel, row and column, behind the convolutions; cycle is known with waves."""
     names = ("channel", "row", "column") if len(difference.place) == 3 else ("output",)
     place = dict(zip(names, difference.place, strict=True))
     about = {"image": difference.image, "layer": difference.layer}
-    return about | place | {"expected": difference.expected, "got": difference.got}
+    return about | place | {"expected": difference.expected, "got": difference.got, "cycle": difference.cycle}
 
 
 def count_errors(images: Images, result: Simulation) -> int | None:

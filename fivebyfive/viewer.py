@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from fivebyfive.sim.builder import build
+from fivebyfive.sim.testbench import PERIOD_NS
 from fivebyfive.sim.waves import Trace, find_signal, write_save_file
 
 from .api import Accelerator
 
 __all__ = ["GROUPS", "save_view"]
+
+BEFORE = 100  # cycles in view before the marker
 
 GROUPS: dict[str, list[Trace]] = {
     "pixels in": [
@@ -34,10 +37,11 @@ GROUPS: dict[str, list[Trace]] = {
 }
 
 
-def save_view(accelerator: Accelerator, simulator: str, folder: Path) -> Path:
+def save_view(accelerator: Accelerator, simulator: str, folder: Path, cycle: int | None = None) -> Path:
     """Write the viewer's save file beside the waveform in ``folder``; its path.
 
-    A signal that this design does not have (a layer number where there is one layer) is left out.
+    ``cycle``: where a marker stands, the view beginning shortly before it; None: no marker. A signal that this
+    design does not have (a layer number where there is one layer) is left out.
     """
     design = accelerator.generated.design
     built = build(design, simulator, waves=True)  # compiled already: only looked up
@@ -45,7 +49,10 @@ def save_view(accelerator: Accelerator, simulator: str, folder: Path) -> Path:
         title: [trace for trace in traces if has(design.verilog, design.name, trace.signal)]
         for title, traces in GROUPS.items()
     }
-    return write_save_file(folder, built, groups)
+    if cycle is None:
+        return write_save_file(folder, built, groups)
+    start = max(0, cycle - BEFORE) * PERIOD_NS
+    return write_save_file(folder, built, groups, start_ns=start, marker_ns=cycle * PERIOD_NS)
 
 
 def has(verilog: str, top: str, signal: str) -> bool:

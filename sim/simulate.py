@@ -30,18 +30,20 @@ COUNTERS = ("conv", "fc", "latency", "interval")
 @dataclass(frozen=True)
 class Difference:
     """The first value that is not the golden model's. ``place``: its index in the layer's output for one image:
-    (channel, row, column) or (output,)."""
+    (channel, row, column) or (output,). ``cycle``: when the layer's tap showed it; known in a run with waves."""
 
     image: int
     layer: str
     place: tuple[int, ...]
     expected: int
     got: int
+    cycle: int | None = None
 
     def __str__(self) -> str:
         names = ("channel", "row", "column") if len(self.place) == 3 else ("output",)
         where = ", ".join(f"{name} {index}" for name, index in zip(names, self.place, strict=False))
-        return f"image {self.image}, layer {self.layer}, {where}: expected {self.expected}, got {self.got}"
+        when = "" if self.cycle is None else f", in cycle {self.cycle}"
+        return f"image {self.image}, layer {self.layer}, {where}: expected {self.expected}, got {self.got}{when}"
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,10 @@ class _Watch:
             return None
         image, _, name, place = min(found)
         index = (image, *place)
+        times = self.arrays.get(f"{name}.cycle")
         return Difference(
-            batch.start + image, name, place or (0,), int(expected[name][index]), int(self.got(name)[batch][index])
+            batch.start + image, name, place or (0,), int(expected[name][index]), int(self.got(name)[batch][index]),
+            None if times is None else int(times[batch][index]),
         )
 
     def got(self, name: str) -> np.ndarray:
@@ -169,12 +173,12 @@ def simulate(
     built = build(generated.design, simulator, waves=waves)
     with run_folder(folder) as place:
         generated.design.write(place)
-        arrays = make_arrays(place, checkpoint, pixels)
+        arrays = make_arrays(place, checkpoint, pixels, waves)
         watch = _Watch(checkpoint, pixels, arrays, layers, waves, progress)
         config = Config(**generated.manifest["config"])
         try:
             done = run(
-                built, BENCH, place, parameters=parameters(checkpoint, config, layers, pause), seed=seed,
+                built, BENCH, place, parameters=parameters(checkpoint, config, layers, pause, waves), seed=seed,
                 timeout_s=limit_seconds(len(pixels), simulator), watch=watch,
             )
             watch()
@@ -200,11 +204,13 @@ def run_folder(folder: Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Files that the bench fills while the caller watches them: one array a layer, classes, cycles, images done."""
+def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray, waves: bool) -> dict[str, np.ndarray]:
+    """Files that the bench fills while the caller watches them: one array a layer, classes, cycles, images done; with
+    ``waves`` also the cycle in which each value of a layer was seen."""
     np.save(folder / "pixels.npy", pixels)
     count = len(pixels)
     shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
+    shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
     shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
     return {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
@@ -212,12 +218,12 @@ def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray) -> dic
     }
 
 
-def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: float) -> dict:
+def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: float, waves: bool) -> dict:
     shape = checkpoint.shape
     macs = sum(shape.macs.values())
     return {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "config": asdict(config),
-        "layers": layers, "pause": pause, "folder": ".",
+        "layers": layers, "pause": pause, "waves": waves, "folder": ".",
         # Even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by then.
         "limit_cycles": int((macs + 100_000) / (1 - pause)),
     }

@@ -39,7 +39,9 @@ class Recorder:
         self.config = config = Config(**given["config"])
         self.folder = folder = Path(given["folder"])
         self.limit_cycles = given["limit_cycles"]  # of any wait
+        self.waves = given["waves"]
         names = (*shape.layers, "classes", "cycles", "done")
+        names += tuple(f"{layer}.cycle" for layer in shape.layers if self.waves)
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
         self.cells = [shape.pool1_out**2, shape.pool2_out**2]
@@ -64,7 +66,8 @@ class Recorder:
         group = self.groups[layer][field(self.conv_layout, "group", word)]
         row, column = divmod(field(self.conv_layout, "cell", word), int(self.cells[layer] ** 0.5))
         values = self.values(self.conv_layout, "values", word)
-        self.arrays[f"conv{layer + 1}"][image, group.start : group.stop, row, column] = values[: len(group)]
+        place = (image, slice(group.start, group.stop), row, column)
+        self.record(f"conv{layer + 1}", place, values[: len(group)])
 
     def fc(self, word: int) -> None:
         """A group of outputs of a fully-connected layer."""
@@ -73,8 +76,14 @@ class Recorder:
         layer = field(self.fc_layout, "layer", word)
         first = field(self.fc_layout, "group", word) * self.config.fc_rows
         values = self.values(self.fc_layout, "values", word)
-        array = self.arrays[f"fc{layer + 1}"][image]
-        array[first : first + len(values)] = values[: len(array) - first]
+        values = values[: self.shape.fc[layer] - first]
+        self.record(f"fc{layer + 1}", (image, slice(first, first + len(values))), values)
+
+    def record(self, layer: str, place: tuple, values: np.ndarray) -> None:
+        """Keep values of a layer and, where somebody will look at waves, the cycle in which the tap shows them."""
+        self.arrays[layer][place] = values
+        if self.waves:
+            self.arrays[f"{layer}.cycle"][place] = cycle()
 
     def result(self, image: int, word: int, cycles: int) -> None:
         """The result's own logits are what the last layer's array keeps: the tap has been seen before."""

@@ -1,6 +1,7 @@
 """simulate: images through the RTL, and where it differs."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -143,6 +144,21 @@ def test_waves_and_a_view_of_them(cli, small: Path) -> None:
     assert f'"{waves.name}"' in view
     assert "gtkwave waves.gtkw" in said
     assert "1 image," in said
+
+
+def test_a_marker_stands_where_the_difference_is(answer, cli, small: Path) -> None:
+    cli("generate", small, "--out", "v")
+    break_weight(Path("v"), "conv", memory_map(SMALL, Config())[0].address, byte=1)
+    found = answer("simulate", small, "--verilog", "v", "--waves", code=1)["difference"]
+    view = Path("build/waves/waves.gtkw").read_text()
+    marker = int(re.search(r"^\*-[\d.]+ (\d+) ", view, re.M)[1])
+    assert marker == found["cycle"] * 10_000  # picoseconds
+    if Path("build/waves/waves.vcd").exists():
+        text = Path("build/waves/waves.vcd").read_text()
+        tap = re.search(r"\$var wire +\d+ (\S+) conv_tap ", text)[1]
+        (changes,) = re.findall(rf"^#{marker}\n((?:[^#].*\n)*)", text, re.M)
+        (word,) = re.findall(rf"^b([01]+) {re.escape(tap)}$", changes, re.M)
+        assert int(word[:8], 2) == found["got"] % 256  # values are the tap's highest byte
 
 
 def test_waves_of_many_images_are_warned_of(cli, small: Path) -> None:
