@@ -1,0 +1,16 @@
+"""The accelerator as Amaranth components, each usable alone, and the writer that makes Verilog of them.
+
+    pixels -> image_buffer -> line_buffer -> conv_array of conv_pe of dot_product -> pooling -+
+                                  ^                ^                                          |
+              map_memory ---------+          kernel_fetcher <- weight_memory    conv1         |  conv2
+                  ^                                                               |           |
+                  +---------------------------------------------------------------+           v
+    logits, class <- argmax <- fc_row of dot_product (20 lanes) <- weight_memory    activation_memory
+
+`conv_controller` and `fc_controller` say when; `conv_engine` and `fc_engine` join the parts of each half,
+`accelerator` the halves; `counters` count their cycles. `types` and `pipeline` serve them all. A weight comes
+from `fivebyfive.model.weights.pack` into a `weight_memory`.
+
+`generate` turns a checkpoint into Verilog, .mem files and a manifest: `verilog` has Amaranth's RTLIL edited by
+`rtlil` and written by `yosys`; `keywords` are the names that Verilog keeps for itself.
+"""

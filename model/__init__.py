@@ -1,0 +1,17 @@
+"""The network in numbers: what it is, how it is trained, what every layer must come to. Imports no HDL.
+
+    datasets, idx, download, images      train, quantize
+        pixels 0..255  ----------------->  stages, fit, lenet, augment, state (PyTorch)
+              |                                  |
+              |                                  v
+              |                       checkpoint: int8 arrays, their shape
+              v                             |              |
+    golden: every layer in exact  <---------+              v
+    integers (q26: the arithmetic)                weights: BRAM words and addresses
+              |                                   config: size of the machine; cycles: its clocks
+              v                                            |
+    evaluate, report: errors, wraps                        v   fivebyfive.hw
+
+Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Follow a weight: `train.train`,
+`checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `progress` and `extras` serve them all.
+"""

@@ -1,0 +1,14 @@
+"""Simulators, cocotb benches and measurement: the Verilog runs, and is held against the golden model.
+
+    checkpoint, images --> simulate --> builder --> commands --> simulators (Verilator, Icarus)
+                              ^            |  compiled once, kept in a cache
+                              |            v
+          golden model <- compare      runner --> process: a bench in the simulator's own process
+                              ^            |
+                              |            v
+                       arrays in files <- benches/network (streams, testbench, payload)
+
+`benches` holds a bench for each component of `fivebyfive.hw` and one for the whole network; `simulate` starts
+the latter and compares each image as it comes. `waves` writes a save file for the viewer, `lint` asks Verilator
+what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a device.
+"""
