@@ -66,7 +66,7 @@ class StreamSource(_Stream):
     def idle(self) -> None:
         """Valid low, and a payload that nobody may use."""
         self.valid.value = 0
-        if self.payload is not None and self.pause:
+        if self.payload is not None:
             self.payload.value = self.rng.getrandbits(len(self.payload))
 
     async def _taken(self) -> None:

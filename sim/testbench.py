@@ -59,14 +59,15 @@ async def reset(dut, length: int = RESET_CYCLES) -> None:
 async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
     """Reset at a random cycle, the 1st to the ``longest``-th, while the coroutines ``work`` are under way.
 
-    They are cancelled; inputs are at zero after the reset.
+    They are cancelled; inputs are at zero in the reset, which lasts one to three cycles: one is enough, or
+    what was in flight comes out behind it.
     """
     tasks = [cocotb.start_soon(coroutine) for coroutine in work]
     await cycles(dut, rng.randint(1, longest))
     for task in tasks:
         task.cancel()
     quiet(dut)
-    await reset(dut)
+    await reset(dut, rng.randint(1, RESET_CYCLES))
 
 
 def quiet(dut) -> None:

@@ -34,13 +34,14 @@ def transfers(memory: ActivationMemory, rng, arrays) -> tuple[list[int], np.ndar
 
 
 async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
-    """Fill set ``which`` from its first word on."""
+    """Fill set ``which`` from its first word on, and go back to its first word."""
     dut.w_set.value = which
+    await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
+    await cycles(dut, -(-component().writers // FC_LANES))  # a long transfer takes several cycles
     dut.rewind.value = 1
     await RisingEdge(dut.clk)
     dut.rewind.value = 0
-    await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
-    await cycles(dut, -(-component().writers // FC_LANES))  # a long transfer takes several cycles
+    await cycles(dut, 2)  # what is not valid is not written
 
 
 async def read(dut, which: int, expected: np.ndarray) -> None:
@@ -109,5 +110,5 @@ async def reset_in_flight(dut) -> None:
     rng, arrays = random_source(), random_arrays()
     for _ in range(4):
         words, _ = transfers(component(), rng, arrays)
-        await reset_sometime(dut, [write(dut, 0, words, 0.2, rng)], len(words) + 2, rng)
+        await reset_sometime(dut, [write(dut, 0, words, 0.2, rng)], len(words) + 5, rng)
         await fill_and_read(dut, 2, 0.1, rng, arrays)

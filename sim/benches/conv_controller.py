@@ -28,7 +28,7 @@ def component() -> ConvController:
 
 @dataclass
 class Event:
-    """A position that entered the array, or a bias word handed over."""
+    """A position that entered the array, a bias word handed over, or the start of a layer."""
 
     kind: str
     state: ConvState
@@ -44,6 +44,8 @@ def expected(controller: ConvController) -> tuple[list[ConvState], list[Event]]:
             states += [preparing, load]
             if word < layer.bias_words:  # conv2's last pair may be half empty
                 events.append(Event("bias", load, (word, layer.bias_address + word)))
+            if word == controller.bias_turns[number] - 1:
+                events.append(Event("start", load, (number,)))
         weight = (S.LOAD_CONV1_WEIGHT, S.LOAD_CONV2_WEIGHT)[number]
         write = (S.LOAD_CONV1_WRITE_DATA, S.LOAD_CONV2_WRITE_DATA)[number]
         for _ in range(layer.groups):
@@ -64,7 +66,7 @@ class Surroundings:
         self.dut, self.wait, self.rng = dut, wait, rng
         self.states: list[ConvState] = []
         self.events: list[Event] = []
-        self.starts: list[int] = []
+        self.requests: list[int | None] = []  # of bias words, by cycle: their address
         self.counts = {"conv1_done": 0, "done": 0}
         self.durations: dict[ConvState, list[int]] = {state: [] for state in S}
 
@@ -95,15 +97,19 @@ class Surroundings:
             self.states.append(state)
             self.durations[state].append(0)
         self.durations[state][-1] += 1
+        address = int(dut.bias_address.value)
+        self.requests.append(address if dut.bias_request.value else None)
         if dut.bias_en.value:
-            assert dut.bias_request.value
-            word = int(dut.bias_index.value), int(dut.bias_address.value)
-            self.events.append(Event("bias", state, word))
+            since = self.requests[-component().memory_latency - 1 :]
+            assert set(since) == {address}, "the bias word has not come out of the memory yet"
+            self.events.append(Event("bias", state, (int(dut.bias_index.value), address)))
         if dut.go.value:
+            assert dut.position_valid.value, "a position that is not there"
+            assert dut.kernel_valid.value or not dut.load.value, "a kernel that is not there"
             values = tuple(int(getattr(dut, name).value) for name in ("load", "first", "last", "layer"))
             self.events.append(Event("go", state, values))
         if dut.start.value:
-            self.starts.append(int(dut.layer.value))
+            self.events.append(Event("start", state, (int(dut.layer.value),)))
         for name in self.counts:
             self.counts[name] += int(getattr(dut, name).value)
 
@@ -127,7 +133,6 @@ async def image(dut, wait: float, rng: random.Random) -> Surroundings:
     states, events = expected(controller)
     assert around.states == [S.CONV_IDLE, *states, S.CONV_IDLE]
     assert around.events == events
-    assert around.starts == [0, 1]
     assert around.counts == {"conv1_done": 1, "done": 1}
     return around
 
