@@ -1,0 +1,164 @@
+"""README.md is run: its shell blocks, its Python blocks, its Verilog; its links lead somewhere.
+
+A comment before a block changes how it runs: ``exit codes 0 1`` (0 without it), ``needs torch``, ``make`` (a dry run
+here; `test_fresh_clone.py` runs ``make demo``, and whoever reads this is running ``make test``), and ``NAME gets
+OPTIONS`` for the commands that would take hours otherwise: they get a tiny data set and few epochs.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fivebyfive.model.idx import idx_bytes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"(?:<!-- test: (.*?) -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
+GETS = re.compile(r"(\w+) gets ([^;]+)")
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Block:
+    """``note``: the comment before it. ``language``: as named behind the backquotes."""
+
+    note: str
+    language: str
+    text: str
+
+
+BLOCKS = [Block(note or "", language, text) for note, language, text in BLOCK.findall(README)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a reader might be, with a tiny data set at hand."""
+    data = tmp_path / "tiny"
+    data.mkdir()
+    rng = np.random.default_rng(1)
+    for prefix in ("train", "t10k"):
+        images = rng.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+        (data / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (data / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes((np.arange(40) % 10).astype(np.uint8)))
+    return tmp_path
+
+
+def run_line(line: str, folder: Path) -> subprocess.CompletedProcess:
+    """A line of a shell block, with this environment's commands."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+def run_shell(block: Block, folder: Path) -> str:
+    """Every line of a block; what they wrote."""
+    codes = [int(code) for code in re.findall(r"\d+", block.note)] if "exit codes" in block.note else []
+    lines = block.text.splitlines()
+    said = ""
+    for line, code in zip(lines, codes or [0] * len(lines), strict=True):
+        for command, options in GETS.findall(block.note):
+            if line.startswith(f"fivebyfive {command} "):
+                line += f" {options}"
+        done = run_line(line, folder)
+        assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        said += done.stdout + done.stderr
+    return said
+
+
+def without_numbers(text: str) -> str:
+    """Figures may change with the checkpoint; words may not."""
+    return re.sub(r"\d+", "0", text)
+
+
+def test_there_is_something_to_run() -> None:
+    languages = [block.language for block in BLOCKS]
+    assert languages.count("sh") >= 6
+    assert {"python", "verilog", "text", "mermaid"} <= set(languages)
+    assert README.count("<!-- test:") == sum(bool(block.note) for block in BLOCKS)  # each is before a block
+
+
+@pytest.mark.timeout(2400)
+def test_every_block_from_top_to_bottom(folder: Path) -> None:
+    if not find_spec("torch"):
+        pytest.skip("the blocks about training need PyTorch")
+    said = ""
+    for block in BLOCKS:
+        if block.language == "sh":
+            said = check_make(block) if block.note == "make" else run_shell(block, folder)
+        elif block.language == "text":
+            for line in block.text.splitlines():
+                assert without_numbers(line) in without_numbers(said), f"{line}\nis not in\n{said}"
+        elif block.language == "python":
+            run_python(block, folder)
+
+
+def run_python(block: Block, folder: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", block.text]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check_make(block: Block) -> str:
+    """Make knows what to do for each line."""
+    for line in block.text.splitlines():
+        command, target = line.split()
+        assert command == "make"
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    return ""
+
+
+def test_the_verilog_example_fits_the_generated_module(tmp_path: Path) -> None:
+    if not shutil.which("iverilog"):
+        pytest.skip("Icarus Verilog is not installed")
+    run_line("fivebyfive generate --out v", tmp_path)
+    (block,) = (block for block in BLOCKS if block.language == "verilog")
+    (tmp_path / "v/top.v").write_text(block.text)
+    command = "iverilog -g2005 -Wall -Wno-timescale -s top -o top.vvp top.v lenet.v"
+    done = run_line(command, tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    about_us = [line for line in done.stderr.splitlines() if line.startswith("top.v")]
+    assert about_us == []
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_and_options_in_the_table_exist() -> None:
+    rows = re.findall(r"^\| `fivebyfive (\w+) ([^`]*)`", README, re.M)
+    assert {command for command, _ in rows} == {
+        "train",
+        "quantize",
+        "evaluate",
+        "generate",
+        "simulate",
+        "demo",
+    }
+    for command, words in rows:
+        helped = run_line(f"fivebyfive {command} --help", ROOT).stdout
+        for option in re.findall(r"--\w+", words):
+            assert option in helped, f"{command} {option}"
+
+
+def test_checkpoint_tables_are_those_of_the_code() -> None:
+    from fivebyfive.model.shape import LeNetShape
+
+    for name, shape in LeNetShape(20, 50, (500, 10)).arrays.items():
+        text = str(shape).replace(" ", "")
+        assert re.search(rf"\| `{re.escape(name)}` \| {re.escape(text)} \|", README), f"{name} {text}"
