@@ -145,7 +145,7 @@ class Accelerator(wiring.Component):
             counters.released.eq(conv.released),
             counters.conv_busy.eq(conv.busy),
             counters.conv_done.eq(conv.done),
-            counters.fc_started.eq(fc.started),
+            counters.inputs_done.eq(fc.inputs_done),
             counters.fc_busy.eq(fc.busy),
             counters.result.eq(self.o.valid),
             counters.taken.eq(self.o.valid & self.o.ready),

@@ -28,6 +28,7 @@ class ActivationMemory(wiring.Component):
     i : stream of {values, count}: the first ``count`` of ``writers`` codes are written.
     rewind : the next transfer begins a set at its first word (not in the cycle of a transfer).
     w_set, r_set : set to write and to read.
+    written : words of the set being written that are complete, and may be read from the same cycle on.
     address : word to read.
     data : its 20 codes, `latency` cycles later. Codes beyond the set's inputs are of no meaning.
     """
@@ -46,6 +47,7 @@ class ActivationMemory(wiring.Component):
                 "rewind": In(1),
                 "w_set": In(1),
                 "r_set": In(1),
+                "written": Out(range(self.words + 1)),
                 "address": In(range(self.words)),
                 "data": Out(codes(FC_LANES)),
             }
@@ -57,7 +59,7 @@ class ActivationMemory(wiring.Component):
         # Where the next code goes.
         word, lane = Signal(range(self.words + 1)), Signal(range(FC_LANES))
         end = Signal(range(2 * FC_LANES))
-        m.d.comb += end.eq(lane + count)
+        m.d.comb += [end.eq(lane + count), self.written.eq(word)]
         with m.If(self.rewind):
             m.d.sync += [word.eq(0), lane.eq(0)]
         with m.Elif(valid):

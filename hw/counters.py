@@ -28,7 +28,7 @@ class Counters(wiring.Component):
     accepted : an image's last pixel is taken in this cycle.
     released : the oldest waiting image leaves the image buffer.
     conv_busy, conv_done : of the conv engine; done is high in the last busy cycle.
-    fc_started, fc_busy : of the FC engine; started is high in the cycle before the first busy one.
+    inputs_done, fc_busy : of the FC engine; inputs_done when it no longer needs the oldest activations.
     result : the result is valid.
     taken : the result is taken in this cycle.
     cycles : `Cycles`.
@@ -41,7 +41,7 @@ class Counters(wiring.Component):
                 "released": In(1),
                 "conv_busy": In(1),
                 "conv_done": In(1),
-                "fc_started": In(1),
+                "inputs_done": In(1),
                 "fc_busy": In(1),
                 "result": In(1),
                 "taken": In(1),
@@ -71,8 +71,8 @@ class Counters(wiring.Component):
         conv, fc, last, seen = Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal()
         with m.If(self.released):
             m.d.sync += conv.eq(image)
-        activations = self.two_stamps(m, "activations", self.conv_done, conv, self.fc_started)
-        with m.If(self.fc_started):
+        activations = self.two_stamps(m, "activations", self.conv_done, conv, self.inputs_done)
+        with m.If(self.inputs_done):
             m.d.sync += fc.eq(activations)
         with m.If(self.result & ~seen):
             m.d.sync += [

@@ -21,10 +21,10 @@ class FcState(enum.Enum, shape=3):
 
 class FcCommand(data.StructLayout):
     """What to do with the word that is read: it holds biases, or weights (``valid``), which may be an output's
-    ``first`` or ``last``."""
+    ``first`` or ``last``. ``keep``: the outputs' words do not follow each other; it is for those of group ``group``."""
 
-    def __init__(self):
-        super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1})
+    def __init__(self, groups: int):
+        super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1, "keep": 1, "group": range(groups)})
 
 
 class FcLayer:
@@ -41,39 +41,40 @@ class FcController(wiring.Component):
     """Addresses and commands, a word a cycle: of every 20 groups of outputs the biases, then the weights.
 
     Between layers it waits until the last output has been written, and in front of the last layer until there is
-    ``room`` for its logits.
+    ``room`` for its logits. With ``early`` fc1's words of inputs are the outer loop: for each of them, as soon as it is
+    ``available``, the weights of all outputs. It takes one cycle more for each of them.
 
     Parameters
     ----------
     layers : `FcLayer` of each layer, in the order in which they lie in the weight memory.
     depth : words of the weight memory.
+    early : fc1 has its words of inputs outside; it then has at least two groups of outputs.
     drain : cycles from the one after a layer's last word to the one in which its last output comes out.
 
     Members
     -------
-    available : the activations of an image are there.
+    available : the activations of an image are there; with ``early``, those of ``word``.
     room : the logits of an image can be taken.
     address : word of the weight memory. command : what it holds.
     word : the activations that belong to it.
     layer : present layer; changes only when nothing of it is in flight.
-    started : turns to the next image. inputs_done : fc1 no longer needs them. layer_done : all its outputs are written.
-    (one cycle each)
+    inputs_done : fc1 no longer needs its inputs. layer_done : all outputs of the layer are written (one cycle each).
     busy : an image is being computed.
     """
 
-    def __init__(self, layers: list[FcLayer], depth: int, drain: int):
+    def __init__(self, layers: list[FcLayer], depth: int, drain: int, early: bool = False):
         self.layers = layers
         self.depth = depth
+        self.early = early
         self.drain = drain
         super().__init__(
             {
                 "available": In(1),
                 "room": In(1),
                 "address": Out(range(depth)),
-                "command": Out(FcCommand()),
+                "command": Out(FcCommand(max(layer.groups for layer in layers))),
                 "word": Out(range(max(layer.words for layer in layers))),
                 "layer": Out(range(len(layers))),
-                "started": Out(1),
                 "inputs_done": Out(1),
                 "layer_done": Out(1),
                 "busy": Out(1),
@@ -89,11 +90,12 @@ class FcController(wiring.Component):
         with m.Switch(state):
             with m.Case(FcState.FC_IDLE):
                 with m.If(self.available):
-                    m.d.comb += self.started.eq(1)
                     m.d.sync += state.eq(FcState.FC_PREPARING)
             with m.Case(FcState.FC_PREPARING):
-                with m.If(self.room | ~last_layer):
-                    m.d.sync += state.eq(FcState.LOAD_FC_BIAS)
+                first = self.word == 0
+                waiting = (self.layer == 0) & ~self.available & self.early
+                with m.If((self.room | ~last_layer | ~first) & ~waiting):
+                    m.d.sync += state.eq(Mux(first, FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT))
             with m.Case(FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT):
                 self.issue(m, state, timer)
             with m.Case(FcState.FC_DRAIN):
@@ -112,23 +114,33 @@ class FcController(wiring.Component):
         layer = {name: Array(getattr(x, name) for x in self.layers)[self.layer] for name in ("groups", "words")}
         group = Signal(range(max(x.groups for x in self.layers)))
         block = Signal(range(FC_WORD))  # groups that the present bias word has served
-        last_word = self.word == layer["words"] - 1
+        first_word, last_word = self.word == 0, self.word == layer["words"] - 1
+        last_group = group == layer["groups"] - 1
+        outside = (self.layer == 0) & self.early
         m.d.comb += [
             self.command.bias.eq(state == FcState.LOAD_FC_BIAS),
             self.command.valid.eq(state == FcState.LOAD_FC_WEIGHT),
-            self.command.first.eq(self.word == 0),
+            self.command.first.eq(first_word),
             self.command.last.eq(last_word),
+            self.command.keep.eq(outside),
+            self.command.group.eq(group),
         ]
         with m.If(state == FcState.LOAD_FC_BIAS):
             m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
         with m.Else():
-            m.d.sync += self.word.eq(Mux(last_word, 0, self.word + 1))
-            with m.If(last_word):
-                m.d.sync += [group.eq(group + 1), block.eq(block + 1)]
+            with m.If(~outside | last_group):
+                m.d.sync += self.word.eq(Mux(last_word, 0, self.word + 1))
+            with m.If(outside | last_word):
+                m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+            # The next group needs a bias word after every 20th one; with words outside, only while they are the first.
+            with m.If((outside & first_word) | (~outside & last_word)):
+                m.d.sync += block.eq(block + 1)
                 with m.If(block == FC_WORD - 1):
                     m.d.sync += [block.eq(0), state.eq(FcState.LOAD_FC_BIAS)]
-                with m.If(group == layer["groups"] - 1):
-                    m.d.sync += [group.eq(0), block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
+            with m.If(outside & last_group):
+                m.d.sync += [block.eq(0), state.eq(FcState.FC_PREPARING)]
+            with m.If(last_group & last_word):
+                m.d.sync += [block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
 
     def point(self, m: Module, state: Signal):
         """Biases and weights are read in order; each layer's weights follow its biases, the next layer's biases them."""

@@ -9,7 +9,7 @@ from fivebyfive.model.shape import FC_WORD, LeNetShape
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
-from .fc_controller import FcCommand, FcController, FcLayer
+from .fc_controller import FcController, FcLayer
 from .fc_row import FcRow
 from .pipeline import delay
 from .types import CODE, codes
@@ -41,6 +41,7 @@ class FcEngine(wiring.Component):
 
     ``fivebyfive.model`` says what it computes. An image takes the sum of ceil(outputs / R) ceil(inputs / 20) over its
     layers, a cycle for each bias word, and a few more between layers. The next image's activations come in meanwhile.
+    With ``early_fc`` fc1 begins while an image's activations still come in.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class FcEngine(wiring.Component):
     grant : there is room for another image's activations.
     o : stream of `Result`.
     load : replaces weight words; only while not ``busy``.
-    started : the engine turns to the next image in this cycle.
+    inputs_done : the oldest image's activations are no longer needed (one cycle).
     busy : an image is being computed. Its result may still be waiting when this falls.
     tap : `FcTap`.
     """
@@ -73,7 +74,7 @@ class FcEngine(wiring.Component):
                 "grant": Out(1),
                 "o": Out(stream.Signature(Result(shape.classes))),
                 "load": In(WriteSignature(len(words), FC_WORD * config.fc_rows)),
-                "started": Out(1),
+                "inputs_done": Out(1),
                 "busy": Out(1),
                 "tap": Out(FcTap(shape, config)),
             }
@@ -89,14 +90,15 @@ class FcEngine(wiring.Component):
         )
         # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
         drain = weights.latency + FcRow.latency - 1 + (rows - 1) // FC_WORD
-        controller = m.submodules.controller = FcController(layers, weights.depth, drain)
+        early = self.config.inputs_outside(self.shape, 0)
+        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early)
         argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
         wiring.connect(m, wiring.flipped(self.i), inputs.i)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         wiring.connect(m, argmax.o, wiring.flipped(self.o))
         self.share_inputs(m, inputs, controller)
         hidden = self.add_hidden(m, controller)
-        command = Signal(FcCommand())
+        command = Signal.like(controller.command)
         m.d.comb += [
             weights.address.eq(controller.address),
             command.eq(delay(m, controller.command, weights.latency, name="command")),
@@ -104,7 +106,7 @@ class FcEngine(wiring.Component):
             self.busy.eq(controller.busy),
         ]
         activations = self.read_activations(m, inputs, hidden, controller, weights.latency)
-        results = self.add_rows(m, weights, activations, command)
+        results = self.add_rows(m, weights, activations, command, layers[0].groups if early else 0)
         self.deliver(m, results, layers, controller, hidden, argmax)
         return m
 
@@ -114,11 +116,13 @@ class FcEngine(wiring.Component):
         m.d.comb += [
             self.grant.eq(~full.bit_select(inputs.w_set, 1)),
             inputs.rewind.eq(self.commit),
-            controller.available.eq(full.bit_select(inputs.r_set, 1)),
-            self.started.eq(controller.started),
+            self.inputs_done.eq(controller.inputs_done),
         ]
         w_set, r_set = Signal(), Signal()
-        m.d.comb += [inputs.w_set.eq(w_set), inputs.r_set.eq(r_set)]
+        available = full.bit_select(r_set, 1)
+        if controller.early:  # a word is enough, of the set that is being written too
+            available |= (w_set == r_set) & (inputs.written > controller.word)
+        m.d.comb += [inputs.w_set.eq(w_set), inputs.r_set.eq(r_set), controller.available.eq(available)]
         with m.If(self.commit):
             m.d.sync += [w_set.eq(~w_set), full.bit_select(w_set, 1).eq(1)]
         with m.If(controller.inputs_done):
@@ -152,18 +156,18 @@ class FcEngine(wiring.Component):
             m.d.sync += word.eq(Mux(controller.layer == 0, inputs.data.as_value(), hidden.data.as_value()))
         return word
 
-    def add_rows(self, m: Module, weights: WeightMemory, activations, command) -> list[FcRow]:
+    def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int) -> list[FcRow]:
         """R rows of 20 lanes; each takes its part of the weight word and its bias."""
         rows = self.config.fc_rows
         bits = CODE.width * FC_WORD
         biases = Signal(bits * rows, reset_less=True)
         with m.If(command.bias):
             m.d.sync += biases.eq(weights.data)
-        with m.Elif(command.valid & command.last):
+        with m.Elif(command.valid & command.first):
             m.d.sync += biases.eq(biases >> CODE.width * rows)
         parts = []
         for r in range(rows):
-            m.submodules[f"row_{r}"] = row = FcRow()
+            m.submodules[f"row_{r}"] = row = FcRow(kept)
             m.d.comb += [
                 row.i.valid.eq(command.valid),
                 row.i.payload.x.eq(activations),
@@ -172,6 +176,8 @@ class FcEngine(wiring.Component):
                 row.i.payload.first.eq(command.first),
                 row.i.payload.last.eq(command.last),
             ]
+            if kept:
+                m.d.comb += [row.i.payload.keep.eq(command.keep), row.i.payload.output.eq(command.group)]
             parts.append(row)
         return parts
 

@@ -1,7 +1,7 @@
 """One row of the fully-connected engine: 20 multipliers, an adder tree and an accumulator."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.q26 import Q2_6
@@ -17,19 +17,33 @@ class FcRow(wiring.Component):
     """One output of a fully-connected layer from its words of 20 activations and weights, one a cycle.
 
     The word marked ``first`` brings the bias; `latency` cycles after the one marked ``last`` the output's code comes.
-    The sum is kept modulo 2**14.
+    The sum is kept modulo 2**14: in a register while an output's words follow each other, or, where ``keep`` is set, in
+    a memory of partial sums, by ``output``. The words of a kept output must be at least three cycles apart.
+
+    Parameters
+    ----------
+    kept : outputs whose partial sums can be kept; 0 leaves the memory out.
 
     Members
     -------
-    i : stream of {x, w: 20 codes each; bias: code; first, last}; always ready.
+    i : stream of {x, w: 20 codes each; bias: code; first, last, keep, output}; always ready.
     o : stream of codes, before ReLU; always ready.
     """
 
     latency = DotProduct.cycles(FC_LANES) + 1
 
-    def __init__(self):
+    def __init__(self, kept: int = 0):
+        self.kept = kept
         payload = data.StructLayout(
-            {"x": codes(FC_LANES), "w": codes(FC_LANES), "bias": CODE, "first": 1, "last": 1}
+            {
+                "x": codes(FC_LANES),
+                "w": codes(FC_LANES),
+                "bias": CODE,
+                "first": 1,
+                "last": 1,
+                "keep": 1 if kept else 0,
+                "output": range(kept),
+            }
         )
         super().__init__(
             {
@@ -46,12 +60,29 @@ class FcRow(wiring.Component):
             dot.i.payload.x.eq(self.i.payload.x),
             dot.i.payload.w.eq(self.i.payload.w),
         ]
-        flags = Cat(self.i.payload.first, self.i.payload.last, self.i.payload.bias)
-        flags = delay(m, flags, dot.latency, name="flags")
+        payload = self.i.payload
+        flags = delay(m, Cat(payload.first, payload.last, payload.bias), dot.latency, name="flags")
         first, last, bias = flags[0], flags[1], flags[2:]
         total = Signal(ACC, reset_less=True)
+        before = self.keep(m, total, dot) if self.kept else total
         with m.If(dot.o.valid):
-            m.d.sync += total.eq(Mux(first, Cat(Const(0, Q2_6.frac_bits), bias), total) + dot.o.payload)
+            m.d.sync += total.eq(Mux(first, Cat(Const(0, Q2_6.frac_bits), bias), before) + dot.o.payload)
         m.d.sync += self.o.valid.eq(dot.o.valid & last)
         m.d.comb += self.o.payload.eq(total[Q2_6.frac_bits :].as_signed())
         return m
+
+    def keep(self, m: Module, total: Signal, dot: DotProduct):
+        """The sum so far: the kept one of the output, or the one in the register."""
+        m.submodules.sums = sums = memory.Memory(
+            shape=ACC, depth=self.kept, init=[], attrs={"ram_style": "distributed"}
+        )
+        write, read = sums.write_port(), sums.read_port()
+        early = delay(m, Cat(self.i.payload.keep, self.i.payload.output), dot.latency - 1, name="output")
+        kept, written = delay(m, early, 1, name="output_summed"), delay(m, early, 2, name="output_written")
+        m.d.comb += [
+            read.addr.eq(early[1:]),
+            write.addr.eq(written[1:]),
+            write.data.eq(total),
+            write.en.eq(written[0] & delay(m, dot.o.valid, 1, name="summed")),
+        ]
+        return Mux(kept[0], read.data, total)

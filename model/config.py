@@ -18,6 +18,8 @@ class Config:
     ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
     ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers.
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
+    ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
+    finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
     so O is at most 60, 28 and 12 for W = 1, 2 and 4.
@@ -26,6 +28,7 @@ class Config:
     windows: int = 1
     outputs: int = 1
     fc_rows: int = 1
+    early_fc: bool = False
 
     def __post_init__(self) -> None:
         if self.windows not in (1, 2, 4):
@@ -35,6 +38,8 @@ class Config:
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
         if not 1 <= self.fc_rows <= 25:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
+        if self.early_fc and self.fc_rows > FC_WORD:
+            raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
 
     @property
     def conv_multipliers(self) -> int:
@@ -52,6 +57,11 @@ class Config:
     def groups(self, channels: int) -> list[range]:
         """Output channels that are computed together, in order; the last group may be short."""
         return [range(first, min(first + self.outputs, channels)) for first in range(0, channels, self.outputs)]
+
+    def inputs_outside(self, shape: LeNetShape, layer: int) -> bool:
+        """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
+        loop; with a single group of outputs there is only one order."""
+        return self.early_fc and layer == 0 and shape.fc[0] > self.fc_rows
 
     def fc1_order(self, shape: LeNetShape) -> list[int]:
         """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.

@@ -15,8 +15,9 @@ MEMORY = 2  # latency of a weight memory: block RAM and its output register
 TREE_25, TREE_20 = 6, 6  # products and adder tree of 25 and of 20 terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
 CONV_DRAIN = 1 + TREE_25 + 1 + 1 + 2  # input register, tree, partial sum, pooling; the write and a cycle to read it
+CELL = 1 + TREE_25 + 1 + 1 + 1  # from a cell's last position to its activations being readable
 FC_DRAIN = MEMORY + TREE_20 + 1  # memory, tree, accumulator
-IDLE = 1  # an engine is idle for one cycle between two images
+STEADY = 12  # images after which the distance between results no longer changes
 
 
 @dataclass(frozen=True)
@@ -40,30 +41,64 @@ class CyclePlan:
 
 def plan(shape: LeNetShape, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
-    layers = [
-        (shape.conv1, 1, shape.conv1_out**2 // config.windows),
-        (shape.conv2, shape.conv1, shape.conv2_out**2 // config.windows),
-    ]
-    sweeps = [len(config.groups(outputs)) * inputs * positions for outputs, inputs, positions in layers]
-    # conv2 takes its bias words in pairs; the features come from as many banks as channels are computed at once.
-    words = [_ceil(outputs, CONV_WORD) for outputs, _, _ in layers]
-    words[1] += words[1] % 2
-    banks = [1, min(config.outputs, shape.conv1)]
-    conv = sum(
-        words[n] * BIAS_WORD + fill(config, layers[n][0], banks[n]) + sweeps[n] + CONV_DRAIN for n in range(2)
+    conv, finished = conv_cycles(shape, config)
+    # One image that has the machine to itself, counted from its last pixel's cycle.
+    alone = fc_cycles(shape, config, 0, [2 + cycle for cycle in finished], 2 + conv)
+    latency = alone.result
+    return CyclePlan(
+        conv, alone.cycles, latency, interval(shape, config, conv, finished), *limits(shape, config),
     )
-    fc_layers = [
-        _ceil(outputs, config.fc_rows) * _ceil(inputs, FC_WORD)
-        for outputs, inputs in zip(shape.fc, shape.fc_inputs, strict=True)
-    ]
-    drain = FC_DRAIN + (config.fc_rows - 1) // FC_WORD
-    fc = sum(
-        1 + _ceil(outputs, FC_WORD * config.fc_rows) + weights + drain
-        for outputs, weights in zip(shape.fc, fc_layers, strict=True)
-    )
-    latency = 2 + conv + fc + argmax(shape, config) - (config.fc_rows - 1) // FC_WORD
-    interval = max(conv + IDLE, fc + IDLE, IMAGE * IMAGE)
-    return CyclePlan(conv, fc, latency, interval, sum(sweeps), sum(fc_layers))
+
+
+def limits(shape: LeNetShape, config: Config) -> tuple[int, int]:
+    """Cycles of conv and FC with every multiplier busy in every one."""
+    conv = sum(positions for _, _, positions, _ in conv_layers(shape, config))
+    return conv, sum(groups * words for groups, words in fc_layers(shape, config))
+
+
+def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
+    """Outputs, inputs, positions of all sweeps, positions of one sweep, of conv1 and conv2."""
+    layers = [(shape.conv1, 1, shape.conv1_out), (shape.conv2, shape.conv1, shape.conv2_out)]
+    sweeps = [(outputs, inputs, size**2 // config.windows) for outputs, inputs, size in layers]
+    return [(o, i, len(config.groups(o)) * i * sweep, sweep) for o, i, sweep in sweeps]
+
+
+def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
+    """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read."""
+    cycle = 0
+    banks = [1, min(config.outputs, shape.conv1)]  # the features come from as many as are computed at once
+    for layer, (outputs, _, positions, _) in enumerate(conv_layers(shape, config)):
+        words = _ceil(outputs, CONV_WORD)
+        words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
+        begin = cycle + words * BIAS_WORD + fill(config, outputs, banks[layer])
+        cycle = begin + positions + CONV_DRAIN
+    return cycle, activation_words(shape, config, begin)
+
+
+def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]:
+    """When each word of 20 activations can be read, where conv2's first position is in cycle ``begin``."""
+    *_, sweep = conv_layers(shape, config)[1]
+    finished: list[int] = []
+    count = 0
+    for number, group in enumerate(config.groups(shape.conv2)):
+        last_sweep = begin + ((number + 1) * shape.conv1 - 1) * sweep
+        for cell in range(shape.pool2_out**2):
+            written = last_sweep + last_position(shape, config, cell) + CELL
+            for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
+                count += min(FC_WORD, len(group) - chunk)
+                if count // FC_WORD > len(finished):
+                    finished.append(written + chunk // FC_WORD)
+    return finished
+
+
+def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
+    """Position of a sweep at which the last window of a pool cell of conv2 is computed."""
+    row, column = divmod(cell, shape.pool2_out)
+    if config.windows == 4:
+        return cell
+    if config.windows == 2:
+        return row * shape.conv2_out + 2 * column + 1
+    return (2 * row + 1) * shape.conv2_out + 2 * column + 1
 
 
 def fill(config: Config, outputs: int, banks: int) -> int:
@@ -75,14 +110,66 @@ def fill(config: Config, outputs: int, banks: int) -> int:
     return max(kernels, transfers + reading)
 
 
+def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+    """Groups of outputs, and words of inputs, of each fully-connected layer."""
+    sizes = zip(shape.fc, shape.fc_inputs, strict=True)
+    return [(_ceil(outputs, config.fc_rows), _ceil(inputs, FC_WORD)) for outputs, inputs in sizes]
+
+
+@dataclass(frozen=True)
+class _Fc:
+    """One image in the FC engine: busy ``cycles``; the cycle in which fc1 is ``done`` with its inputs, in which the
+    engine is ``idle`` again, and in which the ``result`` is valid."""
+
+    cycles: int
+    done: int
+    idle: int
+    result: int
+
+
+def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], commit: int) -> _Fc:
+    """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
+    idle from cycle ``idle`` on."""
+    outside = config.inputs_outside(shape, 0)
+    drain = FC_DRAIN + (config.fc_rows - 1) // FC_WORD
+    start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
+    done = 0
+    for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):
+        biases = _ceil(shape.fc[layer], FC_WORD * config.fc_rows)
+        if outside and layer == 0:
+            ready = [min(word, commit) for word in words] + [commit] * (inputs - len(words))
+            for word in range(inputs):
+                cycle = max(cycle, ready[word]) + 1 + groups + (0 if word else biases)
+        else:
+            cycle += 1 + biases + groups * inputs
+        cycle += drain
+        done = done or cycle
+    late = (config.fc_rows - 1) // FC_WORD
+    return _Fc(cycle - start, done, cycle, cycle + argmax(shape, config) - late)
+
+
+def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> int:
+    """Cycles between results when pixels never fail: each engine in turn, until the distance is steady."""
+    conv_idle = fc_idle = 0
+    sets = [0, 0]  # from when on each set of activations may be written
+    results: list[int] = []
+    for image in range(STEADY):
+        begin = max(conv_idle, sets[image % 2], (image + 1) * IMAGE * IMAGE) + 1
+        conv_idle = begin + conv
+        done = fc_cycles(shape, config, fc_idle, [begin + word for word in words], conv_idle)
+        sets[image % 2], fc_idle = done.done, done.idle
+        results.append(done.result)
+    return results[-1] - results[-2]
+
+
 def argmax(shape: LeNetShape, config: Config) -> int:
     """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come."""
-    period = _ceil(shape.fc_inputs[-1], FC_WORD)
+    period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else _ceil(shape.fc_inputs[-1], FC_WORD)
     looked = 0  # when the latest logit was looked at, counted from the first logits
     for logit in range(shape.classes):
         arrived = logit // config.fc_rows * period
         looked = max(looked + 1, arrived + 1)
-    return looked - (_ceil(shape.classes, config.fc_rows) - 1) * period + 1
+    return looked - (_ceil(shape.classes, config.fc_rows) - 1) * period
 
 
 def _ceil(value: int, divisor: int) -> int:

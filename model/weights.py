@@ -4,7 +4,8 @@ Conv memory, 25 bytes a word (byte 0 in the lowest bits): for each conv layer it
 row-major, in the order in which the array takes them: group of output channels, input channel, output channel.
 
 FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word, then its weights: group of R outputs,
-word of 20 inputs; bytes 20 r to 20 r + 19 belong to output r of the group. Whatever does not fill a word is zero.
+word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
+output r of the group. Whatever does not fill a word is zero.
 fc1's inputs are in the order of `Config.fc1_order`.
 """
 
@@ -99,7 +100,9 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     index = np.full((_ceil(outputs, config.fc_rows) * config.fc_rows, _ceil(inputs, FC_WORD) * FC_WORD), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, config.fc_rows, index.shape[1] // FC_WORD, FC_WORD)  # (group, row, word, lane)
-    return grouped.transpose(0, 2, 1, 3).reshape(region.words, width)
+    inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)
+    axes = (2, 0, 1, 3) if inputs_outside else (0, 2, 1, 3)
+    return grouped.transpose(axes).reshape(region.words, width)
 
 
 def _fill(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ TIMEOUT_S = 3600
 class Family:
     """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
 
-    ``lut``: logic, carry chains left out. ``lutram``: LUTs used as distributed RAM. ``bram``: in units of ``bram_name``.
+    ``lut``: logic, carry chains left out. ``lutram``: LUTs used as RAM. ``bram``: in units of ``bram_name``.
     """
 
     command: str

@@ -32,6 +32,11 @@ SIZES = [
     (LENET5, Config(4, 5, 6)),
     (NARROW, Config(4, 2)),
     (LeNetShape(26, 51, (20,)), Config(2, 25, 20)),
+    (NARROW, Config(early_fc=True)),
+    (LENET5, Config(4, 5, 6, early_fc=True)),
+    (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7, early_fc=True)),
+    (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
+    (LeNetShape(2, 3, (8, 5)), Config(4, 1, 4, early_fc=True)),
 ]
 
 
