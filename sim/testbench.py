@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from amaranth.hdl import UnusedElaboratable
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 
 from .benches import ports
@@ -50,10 +50,14 @@ async def start(dut) -> None:
 
 
 async def reset(dut, length: int = RESET_CYCLES) -> None:
-    """Reset for ``length`` cycles; inputs keep their values. Returns just after an edge, reset low."""
+    """Reset for ``length`` cycles; other inputs keep their values.
+
+    Returns in the middle of the next cycle: reset is low, outputs show the state after it.
+    """
     dut.rst.value = 1
     await cycles(dut, length)
     dut.rst.value = 0
+    await FallingEdge(dut.clk)
 
 
 async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
@@ -85,7 +89,7 @@ async def cycles(dut, count: int) -> None:
 
 def cycle() -> int:
     """Number of the present clock cycle. Two edges that are n cycles apart differ by n."""
-    return round(get_sim_time("ns") / PERIOD_NS)
+    return int(get_sim_time("ns") // PERIOD_NS)
 
 
 async def limited(awaitable, limit_cycles: int, what: str):

@@ -5,12 +5,17 @@ import random
 import pytest
 
 from fivebyfive.hw.activation_memory import ActivationMemory
+from fivebyfive.hw.argmax import Argmax
 from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
+from fivebyfive.hw.conv_pe import ConvPE
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.fc_engine import FcEngine
+from fivebyfive.hw.image_buffer import ImageBuffer
+from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
+from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
@@ -115,6 +120,47 @@ def test_fc_engine(bench, conv2, fc, config):
     shape, size, seed = LeNetShape(1, conv2, fc), Config(**config), 6
     engine = FcEngine(shape, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
     bench(engine, "fc_engine", conv2=conv2, fc=fc, config=config, seed=seed)
+
+
+def test_conv_pe(bench):
+    bench(ConvPE(), "conv_pe")
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"channels": 3, "size": 12},
+        {"channels": 1, "size": 28, "sets": 2, "repeats": 3},
+        {"channels": 5, "size": 6, "parallel": 3, "rows_out": 2, "repeats": 2},
+        {"channels": 2, "size": 4, "parallel": 5, "sets": 2},
+    ],
+)
+def test_map_memory(bench, sizes):
+    bench(MapMemory(**sizes), "map_memory", **sizes)
+
+
+@pytest.mark.parametrize(("rows_out", "repeats"), [(1, 1), (1, 3), (2, 2)])
+def test_image_buffer(bench, rows_out, repeats):
+    bench(ImageBuffer(rows_out, repeats), "image_buffer", rows_out=rows_out, repeats=repeats)
+
+
+@pytest.mark.parametrize(
+    ("plans", "outputs", "latency"),
+    [
+        (((1, 4, 1), (7, 3, 4)), 1, 2),
+        (((2, 6, 1), (9, 8, 3)), 3, 2),  # a short last group in both
+        (((0, 3, 2),), 5, 1),  # fewer channels than there is room for
+    ],
+)
+def test_kernel_fetcher(bench, plans, outputs, latency):
+    sizes = {"depth": 40, "memory_latency": latency}
+    parts = [KernelPlan(*plan, outputs) for plan in plans]
+    bench(KernelFetcher(parts, outputs, **sizes), "kernel_fetcher", plans=plans, outputs=outputs, **sizes)
+
+
+@pytest.mark.parametrize(("classes", "rows"), [(10, 1), (1, 1), (10, 3), (64, 25), (3, 7)])
+def test_argmax(bench, classes, rows):
+    bench(Argmax(classes, rows), "argmax", classes=classes, rows=rows)
 
 
 def words_of(image) -> list[int]:
