@@ -52,7 +52,9 @@ def user_values():
 
 
 def size_options(command):
-    """Options that say how large the machine is."""
+    """Options that say how large the machine is, and how it goes about fc1."""
+    early = "fc1 takes activations as conv2 makes them: a single image is done sooner."
+    command = click.option("--early-fc", is_flag=True, help=early)(command)
     for name, help_text in (
         ("--fc-rows", "Outputs of a fully-connected layer computed at once (20 multipliers each)."),
         ("--outputs", "Output channels of a convolution computed at once."),
@@ -188,11 +190,11 @@ def evaluate(checkpoint, data, as_json) -> None:
 )
 @size_options
 @json_option
-def generate(checkpoint, out, windows, outputs, fc_rows, as_json) -> None:
+def generate(checkpoint, out, as_json, **size) -> None:
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from .report import show_generated
 
-    accelerator = make_accelerator(checkpoint, windows, outputs, fc_rows)
+    accelerator = make_accelerator(checkpoint, size)
     check_folder(out)
     with Stage("generating Verilog"):
         manifest = accelerator.generated.manifest
@@ -205,12 +207,12 @@ def generate(checkpoint, out, windows, outputs, fc_rows, as_json) -> None:
         show_generated(out, paths, manifest)
 
 
-def make_accelerator(checkpoint: Path, windows: int, outputs: int, fc_rows: int):
+def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
     from fivebyfive.model.config import Config
 
     with user_values():
-        config = Config(windows, outputs, fc_rows)
+        config = Config(**size)
     return load(checkpoint).accelerator(config)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -100,7 +101,8 @@ def show(told: dict, network: Network, images: Images, result: Simulation, out: 
 
 
 def next_steps(out: Path) -> list[tuple[str, str]]:
-    run = "fivebyfive" if shutil.which("fivebyfive") else ".venv/bin/fivebyfive"
+    called = Path(sys.argv[0])
+    run = str(called) if called.name == "fivebyfive" and not shutil.which("fivebyfive") else "fivebyfive"
     return [
         (f"{run} simulate --images 100", "more digits, all layers compared"),
         (f"{run} simulate --images 1 --waves", "a waveform, and a view of it for GTKWave"),

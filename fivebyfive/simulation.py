@@ -50,6 +50,7 @@ class Request:
     windows: int = 1
     outputs: int = 1
     fc_rows: int = 1
+    early_fc: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -60,7 +61,7 @@ class Request:
     @property
     def config(self) -> Config:
         try:
-            return Config(self.windows, self.outputs, self.fc_rows)
+            return Config(self.windows, self.outputs, self.fc_rows, self.early_fc)
         except ValueError as error:
             raise UserError(str(error)) from error
 

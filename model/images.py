@@ -1,5 +1,6 @@
 """Images that a person names: the first so many MNIST test images, a .npy file, or a folder of PNGs."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,10 @@ def png_images(folder: Path) -> Images:
 def png_pixels(path: Path) -> np.ndarray:
     """Pixels of a PNG, uint8 (28, 28)."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is refused in any case
+            image = Image.open(path, formats=["PNG"])
+        with image:
             if image.size != (IMAGE, IMAGE):
                 width, height = image.size
                 raise UserError(f"{path} is {width}x{height} pixels; scale it to {IMAGE}x{IMAGE}")

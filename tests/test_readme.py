@@ -156,6 +156,29 @@ def test_commands_and_options_in_the_table_exist() -> None:
             assert option in helped, f"{command} {option}"
 
 
+def test_figures_are_those_of_what_ships() -> None:
+    from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.config import Config
+    from fivebyfive.model.cycles import plan
+    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.evaluate import evaluate
+
+    checkpoint = load_checkpoint()
+    planned, early = (plan(checkpoint.shape, Config(early_fc=early)) for early in (False, True))
+    clocks = (
+        planned.conv,
+        planned.limit_conv,
+        planned.fc,
+        planned.limit_fc,
+        planned.latency,
+        planned.interval,
+    )
+    for cycles in (*clocks, early.latency):
+        assert re.search(rf"(?<!\d){cycles:,}(?!\d)", README), f"{cycles:,}"
+    seen = evaluate(checkpoint, load_dataset())
+    assert f"| {seen.errors} and {sum(seen.wraps.values())} |" in README
+
+
 def test_checkpoint_tables_are_those_of_the_code() -> None:
     from fivebyfive.model.shape import LeNetShape
 

@@ -72,11 +72,11 @@ def test_icarus(answer, small: Path) -> None:
 
 
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--windows", 2, "--outputs", 2, "--fc-rows", 2)
+    told = answer("simulate", small, "--images", 2, "--outputs", 2, "--fc-rows", 2, "--early-fc")
     assert told["equal"]
-    assert told["multipliers"] == 140
-    assert told["config"] == {"windows": 2, "outputs": 2, "fc_rows": 2}
-    assert told["conv_limit_cycles"] == (576 + 64 * 2 * 2) // 2
+    assert told["multipliers"] == 90
+    assert told["config"] == {"windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True}
+    assert told["conv_limit_cycles"] == 576 + 64 * 2 * 2
 
 
 def test_a_table_for_people(cli, small: Path) -> None:

@@ -1,0 +1,91 @@
+"""Images that a person names, whatever kind of pixels they are (refusals: tests/cli/test_refusals.py)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.images import load_images
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
+
+
+def read_one(folder: Path, image: Image.Image, **options) -> np.ndarray:
+    image.save(folder / "a.png", **options)
+    (only,) = load_images(folder).pixels
+    return only
+
+
+def test_a_number_is_the_first_test_images(digits) -> None:
+    images = load_images("3")
+    np.testing.assert_array_equal(images.pixels, digits.images[:3])
+    np.testing.assert_array_equal(images.labels, digits.labels[:3])
+    assert images.names == ("0", "1", "2")
+    assert len(load_images(10_000)) == 10_000
+
+
+def test_a_file_of_pixels(tmp_path: Path) -> None:
+    array = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    np.save(tmp_path / "f.npy", np.asfortranarray(array))
+    images = load_images(tmp_path / "f.npy")
+    np.testing.assert_array_equal(images.pixels, array)
+    assert images.labels is None
+    (tmp_path / "f.npy").unlink()  # nothing of it is still mapped
+    assert images.pixels.sum() == array.sum()
+
+
+def test_a_folder_whose_name_is_a_number_needs_a_path(tmp_path: Path, monkeypatch, pixels) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("5").mkdir()
+    Image.fromarray(pixels).save("5/x.png")
+    assert len(load_images("5")) == 5
+    assert len(load_images("./5")) == 1
+
+
+def test_pngs_are_sorted_and_other_files_left_alone(tmp_path: Path, pixels) -> None:
+    for name, value in (("b", 1), ("a", 2), ("C", 3)):
+        Image.fromarray(np.full((28, 28), value, np.uint8)).save(tmp_path / f"{name}.PNG", format="PNG")
+    (tmp_path / "notes.txt").write_text("no image")
+    images = load_images(tmp_path)
+    assert images.names == ("C", "a", "b")
+    assert list(images.pixels[:, 0, 0]) == [3, 2, 1]
+
+
+def test_grey_is_taken_as_it_is(tmp_path: Path, pixels) -> None:
+    np.testing.assert_array_equal(read_one(tmp_path, Image.fromarray(pixels)), pixels)
+
+
+def test_colour_is_made_grey(tmp_path: Path, pixels) -> None:
+    colour = Image.fromarray(np.stack([pixels] * 3, axis=2))
+    np.testing.assert_array_equal(read_one(tmp_path, colour), pixels)
+    palette = Image.fromarray(pixels).convert("P")
+    np.testing.assert_array_equal(read_one(tmp_path, palette), pixels)
+
+
+def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path, pixels) -> None:
+    deep = Image.fromarray(pixels.astype(np.uint16) * 256 + 77)
+    np.testing.assert_array_equal(read_one(tmp_path, deep), pixels)
+
+
+def test_black_and_white(tmp_path: Path, pixels) -> None:
+    np.testing.assert_array_equal(
+        read_one(tmp_path, Image.fromarray(pixels > 127)), np.where(pixels > 127, 255, 0)
+    )
+
+
+def test_transparency_is_black(tmp_path: Path, pixels) -> None:
+    ink = Image.fromarray(np.full((28, 28), 255, np.uint8)).convert("RGBA")
+    ink.putalpha(Image.fromarray(pixels))
+    np.testing.assert_allclose(read_one(tmp_path, ink), pixels, atol=1)
+
+
+@pytest.mark.parametrize(("side", "said"), [(10_000, "10000x10000 pixels"), (20_000, "cannot be read")])
+def test_a_gigantic_png_is_refused_unread(tmp_path: Path, side: int, said: str) -> None:
+    Image.new("1", (side, side)).save(tmp_path / "big.png")
+    with pytest.raises(UserError, match=said):
+        load_images(tmp_path)

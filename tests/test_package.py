@@ -1,0 +1,78 @@
+"""What `import fivebyfive` gives, and what no file of the project may hold."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fivebyfive
+from fivebyfive.model.datasets import load_dataset
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("fivebyfive", "hw", "model", "sim", "tests", "docs", "tools", ".ci")
+LOWER = {"model": (), "hw": ("model",), "sim": ("model", "hw")}  # rooms that a room may import
+
+
+def sources() -> list[Path]:
+    """Every text file of the project."""
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    found += [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
+    binary = (".gz", ".npz", ".png", ".pyc")
+    return [
+        path for path in found if path.suffix not in binary and path.resolve() != Path(__file__).resolve()
+    ]
+
+
+def test_public_names_are_there() -> None:
+    for name in fivebyfive.__all__:
+        assert getattr(fivebyfive, name) is not None
+    assert set(fivebyfive.__all__) <= set(dir(fivebyfive))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fivebyfive.nothing  # noqa: B018 (looking it up is what fails)
+
+
+def test_golden_model_and_rtl_say_the_same_from_python() -> None:
+    network = fivebyfive.load()
+    digits = load_dataset()
+    logits = network.predict(digits.images[:2])
+    assert (logits.dtype, logits.shape) == (np.int8, (2, 10))
+    assert list(network.classify(digits.images[:2])) == list(digits.labels[:2])
+    np.testing.assert_array_equal(network.accelerator().predict(digits.images[:2]), logits)
+    with pytest.raises(fivebyfive.UserError, match="cannot read checkpoint"):
+        fivebyfive.load("nowhere.npz")
+
+
+def test_model_and_help_load_neither_hardware_nor_pytorch() -> None:
+    """Reading a checkpoint is quick, and works where only NumPy is."""
+    code = (
+        "import sys, fivebyfive.cli, fivebyfive.model.golden, fivebyfive.model.train;"
+        "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_no_room_imports_a_higher_one() -> None:
+    for room, lower in LOWER.items():
+        for path in (ROOT / room).rglob("*.py"):
+            imported = set(re.findall(r"^\s*(?:from|import) fivebyfive\.(\w+)", path.read_text(), re.M))
+            assert imported <= {room, *lower}, path
+            assert not re.search(r"^\s*(?:from|import) (?:model|hw|sim)\b", path.read_text(), re.M), path
+
+
+def test_no_file_names_a_place_on_one_machine() -> None:
+    """No absolute path of a developer's machine, and no package registry."""
+    unwanted = re.compile(r"/home/\w|/root/|/work/|/opt/py|pypi\.org|files\.pythonhosted|registry\.npmjs")
+    for path in sources():
+        found = unwanted.search(path.read_text(errors="replace"))
+        assert found is None, f"{path}: {found}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)
+    for line in block.splitlines():
+        assert re.search(r'",\s+# \w', line), line
