@@ -3,8 +3,8 @@
 The text is Amaranth's own, one statement a line; only that dialect is read here. Each step takes and returns
 modules:
 
-    parse -> merge_equal -> rename_modules -> drop_unread -> name_next_states -> plain_names -> order_ports
-          -> take_memories
+    parse -> drop_empty -> merge_equal -> rename_modules -> drop_unread -> name_next_states -> plain_names
+          -> order_ports -> take_memories
 """
 
 import re
@@ -73,7 +73,7 @@ class Memory:
 
 def prepare(text: str) -> tuple[list[Module], list[Memory]]:
     """All steps: Amaranth's RTLIL to modules for Yosys to read, and the memory contents taken out of them."""
-    modules = rename_modules(merge_equal(parse(text)))
+    modules = rename_modules(merge_equal([drop_empty(module) for module in parse(text)]))
     modules = plain_names([name_next_states(drop_unread(module)) for module in modules])
     modules = [order_ports(module) for module in modules]
     memories: list[Memory] = []
@@ -93,6 +93,22 @@ def parse(text: str) -> list[Module]:
 
 def unparse(modules: list[Module]) -> str:
     return "".join(f"{m.attributes}module {m.name}\n{m.body}end\n\n" for m in modules)
+
+
+def drop_empty(module: Module) -> Module:
+    """Drop signals and ports of no bits: Verilog has none, and Yosys writes them as two undefined bits."""
+    empty = {wire[4] for wire in _WIRE.findall(module.body) if wire[0] == "0"}
+    if not empty:
+        return module
+
+    def keep(match: re.Match[str]) -> str:
+        head = re.search(r"^ *(wire|connect) (.*)$", match[0], re.M)
+        if head is None:
+            return match[0]
+        name = head[2].split()[-1] if head[1] == "wire" else head[2].split()[0]
+        return "" if name in empty else match[0]
+
+    return replace(module, body=_STATEMENT.sub(keep, module.body))
 
 
 def merge_equal(modules: list[Module]) -> list[Module]:

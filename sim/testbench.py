@@ -16,6 +16,8 @@ __all__ = [
     "PERIOD_NS",
     "cycle",
     "cycles",
+    "drive",
+    "level",
     "limited",
     "random_arrays",
     "random_source",
@@ -79,6 +81,17 @@ def quiet(dut) -> None:
     for name, direction in ports().items():
         if direction == "input" and name != "clk":
             getattr(dut, name).value = 0
+
+
+def level(dut, name: str) -> int:
+    """What is on a port; 0 for one of no bits, which a design does not have."""
+    return int(getattr(dut, name).value) if name in ports() else 0
+
+
+def drive(dut, name: str, value: int) -> None:
+    """Put a value on a port, unless it has no bits."""
+    if name in ports():
+        getattr(dut, name).value = value
 
 
 async def cycles(dut, count: int) -> None:

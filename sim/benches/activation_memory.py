@@ -8,7 +8,15 @@ from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.types import FC_LANES
 from fivebyfive.sim.payload import pack, unpack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.testbench import (
+    cycles,
+    drive,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+)
 
 from . import parameters
 
@@ -50,7 +58,7 @@ async def read(dut, which: int, expected: np.ndarray) -> None:
     words = -(-len(expected) // FC_LANES)
     got = []
     for step in range(words + ActivationMemory.latency):
-        dut.address.value = min(step, words - 1)
+        drive(dut, "address", min(step, words - 1))
         await RisingEdge(dut.clk)
         if step >= ActivationMemory.latency:
             got.append(lanes(dut.data, len(expected) - len(got) * FC_LANES))
@@ -102,6 +110,26 @@ async def transfers_take_what_they_say(dut) -> None:
         step = -(-memory.writers // FC_LANES)
         assert set(np.diff(monitor.cycles)) <= {step}
     await read(dut, 0, codes)
+
+
+@cocotb.test()
+async def read_behind_the_writer(dut) -> None:
+    """Each word of the set that is being written is read as soon as ``written`` says that it is complete."""
+    await start(dut)
+    rng = random_source()
+    for which in (0, 1, 0):
+        words, codes = transfers(component(), rng, random_arrays())
+        dut.w_set.value = dut.r_set.value = which
+        writing = cocotb.start_soon(write(dut, which, words, 0.3, rng))
+        for word in range(len(codes) // FC_LANES):
+            while int(dut.written.value) <= word and not writing.done():
+                await RisingEdge(dut.clk)
+            drive(dut, "address", word)
+            await cycles(dut, 1 + ActivationMemory.latency)
+            expected = codes[FC_LANES * word : FC_LANES * (word + 1)]
+            assert lanes(dut.data, FC_LANES).tolist() == expected.tolist(), f"word {word}"
+        await limited(writing, 100_000, "the writer")
+        assert dut.written.value == 0
 
 
 @cocotb.test()

@@ -46,6 +46,8 @@ class Setting:
         self.word_cycles = sum(-(-m // rows) * -(-n // FC_WORD) for m, n in layers)
         biases = sum(-(-m // (FC_WORD * rows)) for m, _ in layers)
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
+        if self.config.inputs_outside(self.shape, 0):  # it may wait for each word, and takes a cycle to look
+            self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
 
     def draw(self, count: int, arrays: np.random.Generator) -> np.ndarray:
         """Activations after ReLU, int8 (count, 16 * conv2), in PyTorch's order."""

@@ -240,6 +240,23 @@ def test_nothing_unread_stays():
     assert "more" not in verilog
 
 
+def test_ports_without_bits_are_no_ports():
+    class Hollow(wiring.Component):
+        x: In(range(1))
+        y: Out(range(1))
+        z: Out(2)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += self.y.eq(self.x)
+            m.d.sync += self.z.eq(self.z + self.x + 1)
+            return m
+
+    design = to_verilog(Hollow(), "hollow")
+    assert [port.name for port in design.ports] == ["clk", "rst", "z"]
+    assert "-1" not in design.verilog
+
+
 @pytest.mark.parametrize("name", ["", "9a", "a b", "a.b", "a\\", "größe"])
 def test_names_that_no_module_can_have(name):
     with pytest.raises(ValueError, match="a module's name is"):

@@ -10,8 +10,11 @@ from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
 from fivebyfive.hw.conv_pe import ConvPE
+from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.fc_controller import FcController, FcLayer
 from fivebyfive.hw.fc_engine import FcEngine
+from fivebyfive.hw.fc_row import FcRow
 from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
@@ -78,7 +81,7 @@ def test_conv_array(bench, windows, outputs, bias_words):
         (2, 27, {}),  # more than one bias word
         (4, 5, {"windows": 1, "outputs": 3}),
         (3, 4, {"windows": 2, "outputs": 2}),
-        (3, 7, {"windows": 4, "outputs": 5}),
+        (3, 5, {"windows": 4, "outputs": 2}),
     ],
 )
 def test_conv_engine(bench, conv1, conv2, config):
@@ -112,8 +115,11 @@ def test_conv_controller(bench, layers, parallel):
         (4, (45, 20, 30, 3), {}),  # four layers, more than one bias word
         (6, (32, 1), {"outputs": 4}),
         (5, (25, 12), {"fc_rows": 6, "outputs": 5}),
-        (4, (61, 26), {"fc_rows": 25, "outputs": 3}),
+        (4, (43, 22), {"fc_rows": 21, "outputs": 3}),  # more rows than are written in a cycle
         (30, (22, 64), {"fc_rows": 3, "outputs": 25}),
+        (6, (43, 10), {"early_fc": True}),
+        (9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
+        (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
     ],
 )
 def test_fc_engine(bench, conv2, fc, config):
@@ -161,6 +167,32 @@ def test_kernel_fetcher(bench, plans, outputs, latency):
 @pytest.mark.parametrize(("classes", "rows"), [(10, 1), (1, 1), (10, 3), (64, 25), (3, 7)])
 def test_argmax(bench, classes, rows):
     bench(Argmax(classes, rows), "argmax", classes=classes, rows=rows)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 50])
+def test_fc_row(bench, kept):
+    bench(FcRow(kept), "fc_row", kept=kept)
+
+
+@pytest.mark.parametrize(
+    ("layers", "rows", "early"),
+    [
+        (((500, 80), (10, 500)), 1, False),
+        (((45, 64), (20, 45), (3, 20)), 2, False),
+        (((7, 16),), 1, False),
+        (((45, 160), (10, 45)), 1, True),
+        (((41, 100), (30, 41), (5, 30)), 20, True),
+    ],
+)
+def test_fc_controller(bench, layers, rows, early):
+    sizes = {"depth": 4096, "drain": 9}
+    parts = [FcLayer(outputs, inputs, rows) for outputs, inputs in layers]
+    controller = FcController(parts, early=early, **sizes)
+    bench(controller, "fc_controller", layers=layers, rows=rows, early=early, **sizes)
+
+
+def test_counters(bench):
+    bench(Counters(), "counters")
 
 
 def words_of(image) -> list[int]:

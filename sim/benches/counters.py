@@ -1,0 +1,134 @@
+"""`Counters` against time stamps kept in Python."""
+
+import random
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.counters import Cycles
+from fivebyfive.sim.payload import unpack
+from fivebyfive.sim.testbench import cycle, cycles, limited, random_source, reset, start
+
+IMAGES = 12
+
+
+class Machine:
+    """Images on their way through a machine of random pace; the order of its events is that of the real one."""
+
+    def __init__(self, dut, rng: random.Random):
+        self.dut, self.rng = dut, rng
+        self.accepted: list[int] = []  # cycle of each image's last pixel
+        self.released = self.converted = self.emptied = 0  # images
+        self.conv: list[int] = []  # busy cycles of each image
+        self.fc: list[int] = []
+        self.results: list[int] = []  # cycle in which each result became valid
+
+    async def pulse(self, name: str) -> None:
+        signal = getattr(self.dut, name)
+        signal.value = 1
+        await RisingEdge(self.dut.clk)
+        signal.value = 0
+
+    async def pause(self, longest: int = 30) -> None:
+        await cycles(self.dut, self.rng.randint(1, longest))
+
+    async def pixels(self) -> None:
+        for _ in range(IMAGES):
+            await self.pause()
+            while len(self.accepted) - self.released >= 2:  # the image buffer is full
+                await RisingEdge(self.dut.clk)
+            await self.pulse("accepted")
+            self.accepted.append(cycle())
+
+    async def convolve(self) -> None:
+        """An image's buffer is released in the middle; the last busy cycle has ``conv_done``."""
+        for image in range(IMAGES):
+            while len(self.accepted) <= image or image - self.emptied >= 2:
+                await RisingEdge(self.dut.clk)
+            begin = cycle()
+            self.dut.conv_busy.value = 1
+            await self.pause()
+            await self.pulse("released")
+            self.released += 1
+            await self.pause()
+            await self.pulse("conv_done")
+            self.dut.conv_busy.value = 0
+            self.converted += 1
+            self.conv.append(cycle() - begin)
+            await self.pause(3)
+
+    async def connect(self) -> None:
+        """Fully-connected layers: done with their inputs in the middle; the result is valid at the end."""
+        for image in range(IMAGES):
+            while self.converted <= image:
+                await RisingEdge(self.dut.clk)
+            begin = cycle()
+            self.dut.fc_busy.value = 1
+            await self.pause()
+            await self.pulse("inputs_done")
+            self.emptied += 1
+            await self.pause()
+            while len(self.results) > len(self.taken):  # the result before is still there
+                await RisingEdge(self.dut.clk)
+            self.dut.fc_busy.value = 0
+            self.fc.append(cycle() - begin)
+            await cycles(self.dut, 1)
+            self.dut.result.value = 1
+            await RisingEdge(self.dut.clk)
+            self.results.append(cycle())
+            await self.pause(3)
+
+    taken: list[int]
+
+    async def take(self) -> None:
+        """Results are taken after a while; the counters are right from two cycles after the result on."""
+        self.taken = []
+        for image in range(IMAGES):
+            while len(self.results) <= image:
+                await RisingEdge(self.dut.clk)
+            await cycles(self.dut, 2)
+            self.look(image)
+            await self.pause(5)
+            await self.pulse("taken")
+            self.dut.result.value = 0
+            self.taken.append(image)
+
+    def look(self, image: int) -> None:
+        shown = unpack(Cycles(), int(self.dut.cycles.value))
+        assert shown["fc"] == self.fc[image]
+        assert shown["latency"] == self.results[image] - self.accepted[image]
+        if image:
+            assert shown["interval"] == self.results[image] - self.results[image - 1]
+        if len(self.conv) > image and not self.dut.conv_busy.value:
+            assert shown["conv"] == self.conv[-1]
+
+
+async def check(dut, rng: random.Random) -> None:
+    machine = Machine(dut, rng)
+    tasks = [cocotb.start_soon(part()) for part in (machine.take, machine.pixels, machine.convolve, machine.connect)]
+    for task in tasks:
+        await limited(task, 100_000, "an image")
+    assert len(machine.taken) == IMAGES
+
+
+@cocotb.test()
+async def images(dut) -> None:
+    await start(dut)
+    await check(dut, random_source())
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    await start(dut)
+    rng = random_source()
+    for _ in range(4):
+        machine = Machine(dut, rng)
+        parts = (machine.take, machine.pixels, machine.convolve, machine.connect)
+        tasks = [cocotb.start_soon(part()) for part in parts]
+        await cycles(dut, rng.randint(1, 400))
+        for task in tasks:
+            task.cancel()
+        for name in ("accepted", "released", "conv_busy", "conv_done", "inputs_done", "fc_busy", "result", "taken"):
+            getattr(dut, name).value = 0
+        await reset(dut, 1)
+        await check(dut, rng)

@@ -1,0 +1,99 @@
+"""`FcRow` against the golden model's sums: words of an output in a row, or spread with their sums kept."""
+
+import cocotb
+import numpy as np
+
+from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.types import FC_LANES
+from fivebyfive.model.golden import accumulate
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.sim.payload import pack, pack_codes
+from fivebyfive.sim.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+from . import parameters
+
+
+def component() -> FcRow:
+    return FcRow(parameters()["kept"])
+
+
+def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Activations (words, 20), weights (outputs, words, 20), biases (outputs,)."""
+    shapes = ((words, FC_LANES), (outputs, words, FC_LANES), (outputs,))
+    return tuple(arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
+
+
+def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray) -> list[int]:
+    """Codes of all outputs, as the words of the stream."""
+    codes = Q2_6.requantize(accumulate(x.reshape(1, -1), w.reshape(len(w), -1), biases))[0]
+    return [pack_codes(code) for code in codes]
+
+
+def word(x, w, bias, first: bool, last: bool, keep: bool = False, output: int = 0) -> int:
+    """One word of the stream; a bias that is not taken is junk."""
+    row = component()
+    value = {"x": x.tolist(), "w": w.tolist(), "bias": int(bias) if first else 85, "first": first, "last": last}
+    if row.kept:
+        value |= {"keep": keep, "output": output}
+    return pack(row.i.payload.shape(), value)
+
+
+def in_a_row(x, w, biases) -> list[int]:
+    """Output after output, all words of each."""
+    last = len(x) - 1
+    return [
+        word(x[n], w[o][n], biases[o], n == 0, n == last) for o in range(len(w)) for n in range(len(x))
+    ]
+
+
+def spread(x, w, biases) -> list[int]:
+    """Word after word, all outputs of each."""
+    last = len(x) - 1
+    return [
+        word(x[n], w[o][n], biases[o], n == 0, n == last, True, o) for n in range(len(x)) for o in range(len(w))
+    ]
+
+
+async def check(dut, words: list[int], expected: list[int], pause: float) -> None:
+    """The right codes, each `latency` cycles after its last word."""
+    i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
+    await StreamSource(dut, "i", pause=pause, rng=random_source()).send(words)
+    await cycles(dut, FcRow.latency + 2)
+    assert o.words == expected
+    layout = component().i.payload.shape()
+    ends = [at for at, value in zip(i.cycles, i.words, strict=True) if value >> layout["last"].offset & 1]
+    assert [b - a for a, b in zip(ends, o.cycles, strict=True)] == [FcRow.latency] * len(ends)
+
+
+async def all_orders(dut, pause: float, arrays: np.random.Generator) -> None:
+    for outputs, words in ((6, 5), (20, 1), (3, 40)):
+        values = draw(outputs, words, arrays)
+        await check(dut, in_a_row(*values), golden(*values), pause)
+    kept = component().kept
+    for words in (4, 1, 9) if kept >= 3 else ():
+        values = draw(kept, words, arrays)
+        await check(dut, spread(*values), golden(*values), pause)
+
+
+@cocotb.test()
+async def a_word_a_cycle(dut) -> None:
+    await start(dut)
+    await all_orders(dut, 0, random_arrays())
+
+
+@cocotb.test()
+async def words_with_gaps(dut) -> None:
+    await start(dut)
+    await all_orders(dut, 0.4, random_arrays())
+
+
+@cocotb.test()
+async def reset_in_flight(dut) -> None:
+    await start(dut)
+    arrays, rng = random_arrays(), random_source()
+    for _ in range(4):
+        values = draw(max(3, component().kept), 4, arrays)
+        words = spread(*values) if component().kept else in_a_row(*values)
+        await reset_sometime(dut, [StreamSource(dut, "i").send(words)], len(words), rng)
+        await all_orders(dut, 0.1, arrays)
