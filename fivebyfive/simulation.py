@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -77,7 +77,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
         check_file(request.out)
     accelerator = make_accelerator(network, request)
     if request.waves and len(images) > MANY_WAVES:
-        say(f"warning: {len(images)} images make a waveform of gigabytes; --images 1 often shows as much")
+        say(f"warning: {len(images)} images make a large waveform, 0.4 GB each if a VCD; --images 1 may do")
     result = run(accelerator, images, request)
     if request.out and not result.difference:
         with replacing(request.out) as file:
@@ -132,6 +132,7 @@ def run(accelerator: Accelerator, images: Images, request: Request) -> Simulatio
 
             marker = result.difference.cycle if result.difference else None
             save_view(accelerator, request.simulator, folder, marker)
+            result = replace(result, waves=folder / result.waves.name)  # as the user would write it
     return result
 
 
