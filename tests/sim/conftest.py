@@ -25,6 +25,16 @@ def simulator(request) -> str:
 
 
 @pytest.fixture
+def icarus_or_verilator() -> str:
+    """One simulator, Icarus if it is there: it builds sooner."""
+    try:
+        find("icarus")
+    except UserError:
+        return "verilator"
+    return "icarus"
+
+
+@pytest.fixture
 def bench(simulator: str, tmp_path: Path) -> Callable[..., Run]:
     """Runs a bench of `fivebyfive.sim.benches` on a component with the present simulator."""
 
