@@ -19,7 +19,10 @@ shapes = st.builds(
     st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple),
 )
 configs = st.one_of(
-    *(st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 25)) for w in (1, 2, 4))
+    *(
+        st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans())
+        for w in (1, 2, 4)
+    )
 )
 
 
