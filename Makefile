@@ -23,7 +23,7 @@ test: .venv/test.stamp ## all tests, on Verilator and Icarus; about fifteen minu
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .
 
-verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, every layer compared; some minutes
+verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, every layer compared; about ten minutes
 	@tools/apt-install iverilog iverilog "20 images run on Icarus Verilog too"
 	$(FIVEBYFIVE) simulate --images 1000
 	$(FIVEBYFIVE) simulate --images 20 --simulator icarus
