@@ -12,6 +12,8 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.quantize import QuantizeConfig
+from fivebyfive.model.train import TrainConfig
 
 from .places import check_file, check_folder
 from .terminal import Commands, Stage
@@ -64,16 +66,23 @@ def size_options(command):
     return command
 
 
-def training_options(epochs: int):
-    """Options that train and quantize have in common."""
+def training_options(defaults: type):
+    """Options that train and quantize have in common; their defaults are those of the configuration."""
 
     def add(command):
         for option in (
             json_option,
-            click.option("--threads", type=int, help="Of PyTorch; its own choice by default."),
+            click.option(
+                "--threads", type=int, default=defaults.threads, show_default=defaults.threads is not None,
+                help="Of PyTorch; another number gives another network.",
+            ),
             data_option,
-            click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random."),
-            click.option("--epochs", type=int, default=epochs, show_default=True, help="Over all images."),
+            click.option(
+                "--seed", type=int, default=defaults.seed, show_default=True, help="Of all that is random."
+            ),
+            click.option(
+                "--epochs", type=int, default=defaults.epochs, show_default=True, help="Over all images."
+            ),
             click.option(
                 "--out", type=FILE, default=BUILD / "lenet.npz", show_default=True,
                 help="The integer checkpoint; its report goes beside it, as .json.",
@@ -86,7 +95,7 @@ def training_options(epochs: int):
 
 
 @main.command()
-@training_options(epochs=24)
+@training_options(TrainConfig)
 @click.option(
     "--shape", default="20-50-500-10", show_default=True, help="Widths: conv1-conv2-fc1-...-classes."
 )
@@ -97,7 +106,6 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     """
     from fivebyfive.model.extras import require_torch
     from fivebyfive.model.shape import LeNetShape
-    from fivebyfive.model.train import TrainConfig
     from fivebyfive.model.train import train as run
 
     require_torch()
@@ -111,7 +119,7 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
 
 @main.command()
 @click.argument("model", metavar="MODEL.pt|MODEL.safetensors", type=FILE)
-@training_options(epochs=8)
+@training_options(QuantizeConfig)
 @click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
 @click.option(
@@ -124,7 +132,6 @@ def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) 
     'fivebyfive[train]'. Only tensors are read from the file; nothing in it is ever run.
     """
     from fivebyfive.model.extras import require_torch
-    from fivebyfive.model.quantize import QuantizeConfig
     from fivebyfive.model.quantize import quantize as run
 
     require_torch()

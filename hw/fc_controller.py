@@ -143,7 +143,7 @@ class FcController(wiring.Component):
                 m.d.sync += [block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
 
     def point(self, m: Module, state: Signal):
-        """Biases and weights are read in order; each layer's weights follow its biases, the next layer's biases them."""
+        """Biases and weights are read in order; a layer's weights follow its biases, the next layer's biases them."""
         bias_words = [layer.bias_words for layer in self.layers]
         bias, weight = Signal(range(self.depth)), Signal(range(self.depth + 1), init=bias_words[0])
         m.d.comb += self.address.eq(Mux(state == FcState.LOAD_FC_BIAS, bias, weight))

@@ -42,7 +42,7 @@ class TrainConfig:
     shape: LeNetShape = LENET
     epochs: int = 32
     seed: int = 2  # of the checkpoint that ships
-    threads: int | None = None
+    threads: int | None = 1  # more is faster, but another network
     clean_epochs: int = 3
     float_learning_rate: float = 2e-3
     quantized_learning_rate: float = 1e-3
