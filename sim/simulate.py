@@ -1,6 +1,7 @@
 """Images through the generated RTL, and its every value against the golden model's."""
 
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.progress import Progress, silent
 
 from .builder import build
-from .runner import run
+from .runner import SimulationFailed, run
 
 __all__ = ["Cycles", "Difference", "Simulation", "simulate"]
 
@@ -194,13 +195,21 @@ def simulate(
 
 @contextmanager
 def run_folder(folder: Path | None) -> Iterator[Path]:
-    """The folder itself, made if need be, or a temporary one."""
+    """The folder itself, made if need be, or a temporary one; that stays where a failed run's log is in it."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder.absolute()
-    else:
-        with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
-            yield Path(temporary)
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="fivebyfive-"))
+    keep = False
+    try:
+        yield temporary
+    except SimulationFailed:
+        keep = True
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray, waves: bool) -> dict[str, np.ndarray]:

@@ -1,5 +1,8 @@
 """The whole accelerator on both simulators: every layer equals the golden model, and nothing upsets it."""
 
+import tempfile
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Simulation, simulate
 
 SEED = 5
@@ -117,6 +121,19 @@ def test_upsets(bench, config):
         config={"windows": config.windows, "outputs": config.outputs, "fc_rows": config.fc_rows},
         image_cycles=groups // config.windows + 400, timeout_s=900,
     )
+
+
+def test_the_log_of_a_failed_run_stays(tmp_path, monkeypatch):
+    """Without a folder of the caller's the run has a temporary one; what the message names can still be read."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    network = Checkpoint.random(SMALL, SEED)
+    generated = generate(network)
+    missing = replace(generated, design=replace(generated.design, memories={}))
+    with pytest.raises(SimulationFailed, match=r"cannot open \w+\.mem") as caught:
+        simulate(network, missing, noise(1))
+    assert caught.value.log.is_relative_to(tmp_path)
+    assert "cannot open" in caught.value.log.read_text()
 
 
 def test_a_wrong_weight_is_noticed(simulator):
