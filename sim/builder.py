@@ -91,7 +91,7 @@ def build_key(design: Design, simulator: Simulator, trace: str | None) -> str:
     parts = (
         design.name,
         design.verilog,
-        repr(design.ports),
+        commands.public_ports(design.name, design.ports),
         simulator.name,
         simulator.version,
         simulator.compiler,

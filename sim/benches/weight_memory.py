@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.weight_memory import WeightMemory
-from fivebyfive.sim.testbench import cycles, random_source, reset, start
+from fivebyfive.sim.testbench import cycles, drive, random_source, reset, start
 
 from . import parameters
 
@@ -28,11 +28,12 @@ async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
     expected: list[int] = []
     for step in range(count):
         address = rng.randrange(len(words))
-        dut.address.value = address
+        drive(dut, "address", address)
         target = rng.choice([address, rng.randrange(len(words))])  # often the word that is being read
         word = rng.getrandbits(8 * parameters()["width"])
         writes = rng.random() < load
-        dut.load__en.value, dut.load__address.value, dut.load__data.value = writes, target, word
+        dut.load__en.value, dut.load__data.value = writes, word
+        drive(dut, "load__address", target)
         await RisingEdge(dut.clk)
         # The edge took in `address` and the write; what it brings out was asked for `latency` edges ago.
         if step >= latency:
@@ -50,7 +51,7 @@ async def initial_contents(dut) -> None:
     words = contents()
     assert words == [int(word, 16) for word in parameters()["words"]]
     for address in range(len(words) + WeightMemory.latency):
-        dut.address.value = min(address, len(words) - 1)
+        drive(dut, "address", min(address, len(words) - 1))
         await RisingEdge(dut.clk)
         if address >= WeightMemory.latency:
             assert int(dut.data.value) == words[address - WeightMemory.latency]
