@@ -28,7 +28,7 @@ verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, eve
 	$(FIVEBYFIVE) simulate --images 1000
 	$(FIVEBYFIVE) simulate --images 20 --simulator icarus
 
-verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; an hour or more; docs/verify-all.log
+verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; about half an hour; docs/verify-all.log
 	$(BIN)/python -m fivebyfive.verify --log docs/verify-all.log
 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
