@@ -21,11 +21,10 @@ class FcState(enum.Enum, shape=3):
 
 class FcCommand(data.StructLayout):
     """What to do with the word that is read: it holds biases, or weights (``valid``), which may be an output's
-    ``first`` or ``last``. ``keep``: the outputs' words do not follow each other; it is for those of group ``group``, of
-    ``kept`` groups. Both have no bits where none are kept."""
+    ``first`` or ``last``. ``keep``: the outputs' words do not follow each other; it is for those of group ``group``."""
 
-    def __init__(self, kept: int = 0):
-        super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1, "keep": 1 if kept else 0, "group": range(kept)})
+    def __init__(self, groups: int):
+        super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1, "keep": 1, "group": range(groups)})
 
 
 class FcLayer:
@@ -73,7 +72,7 @@ class FcController(wiring.Component):
                 "available": In(1),
                 "room": In(1),
                 "address": Out(range(depth)),
-                "command": Out(FcCommand(layers[0].groups if early else 0)),
+                "command": Out(FcCommand(max(layer.groups for layer in layers))),
                 "word": Out(range(max(layer.words for layer in layers))),
                 "layer": Out(range(len(layers))),
                 "inputs_done": Out(1),
