@@ -13,7 +13,7 @@ from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL
 from fivebyfive.sim.payload import pack, pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
 
 from . import parameters
 
@@ -53,7 +53,8 @@ async def load_biases(dut, biases: np.ndarray) -> None:
         word = np.full(CONV_WORD, 85, np.int8)
         part = biases[first : first + CONV_WORD]
         word[: len(part)] = part
-        dut.bias__en.value, dut.bias__index.value, dut.bias__data.value = 1, index, pack_codes(word)
+        dut.bias__en.value, dut.bias__data.value = 1, pack_codes(word)
+        drive(dut, "bias__index", index)
         await cycles(dut, 1)
     dut.bias__en.value = 0
 

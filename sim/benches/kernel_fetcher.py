@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.types import CONV_KERNEL
 from fivebyfive.sim.streams import StreamMonitor, StreamSink
-from fivebyfive.sim.testbench import cycle, cycles, limited, random_source, reset, start
+from fivebyfive.sim.testbench import cycle, cycles, drive, limited, random_source, reset, start
 
 from . import parameters
 
@@ -53,7 +53,7 @@ async def check(dut, words: list[int], pause: float, rng: random.Random) -> None
     fetcher = component()
     for layer in range(len(fetcher.plans)):
         monitor = StreamMonitor(dut, "o").start()
-        dut.layer.value = layer
+        drive(dut, "layer", layer)
         dut.start.value = 1
         await cycles(dut, 1)
         begin = cycle()
