@@ -54,8 +54,10 @@ def user_values():
 
 
 def size_options(command):
-    """Options that say how large the machine is, and how it goes about fc1."""
+    """Options that say how large the machine is, how it goes about fc1, and what it makes of DSP blocks."""
     early = "fc1 takes activations as conv2 makes them: a single image is done sooner."
+    packed = "Two products in each DSP block of a 7-series part: half as many of them."
+    command = click.option("--packed", is_flag=True, help=packed)(command)
     command = click.option("--early-fc", is_flag=True, help=early)(command)
     for name, help_text in (
         ("--fc-rows", "Outputs of a fully-connected layer computed at once (20 multipliers each)."),

@@ -51,6 +51,7 @@ class Request:
     outputs: int = 1
     fc_rows: int = 1
     early_fc: bool = False
+    packed: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -61,7 +62,7 @@ class Request:
     @property
     def config(self) -> Config:
         try:
-            return Config(self.windows, self.outputs, self.fc_rows, self.early_fc)
+            return Config(self.windows, self.outputs, self.fc_rows, self.early_fc, self.packed)
         except ValueError as error:
             raise UserError(str(error)) from error
 

@@ -1,6 +1,6 @@
 """The W x O array of conv PEs with its biases and partial sums."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,8 +8,9 @@ from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import KERNEL
 
 from .conv_pe import ConvPE
+from .packed_conv_pe import PackedConvPE
 from .pipeline import delay
-from .types import ACC, CODE, CONV_KERNEL, codes
+from .types import ACC, CODE, CONV_KERNEL, NATURAL, codes
 
 __all__ = ["ConvArray", "Sweep"]
 
@@ -39,6 +40,8 @@ class ConvArray(wiring.Component):
     rows, columns : size of the patch under the windows (see `LineBuffer`).
     depth : positions of a sweep of the layers that have more than one input channel.
     bias_words : words of 25 biases that the array keeps.
+    packed : PEs compute by pairs, as `PackedConvPE`: two windows share a kernel or, where W is 1, two kernels a window.
+        The codes of a patch must not be negative.
 
     Members
     -------
@@ -49,13 +52,17 @@ class ConvArray(wiring.Component):
     o : stream of O x W codes; always ready.
     """
 
-    def __init__(self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int):
+    def __init__(
+        self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int, packed: bool = False
+    ):
         self.windows = windows
         self.outputs = outputs
         self.rows = rows
         self.columns = columns
         self.depth = depth
         self.bias_words = bias_words
+        self.packed = packed
+        self.pe = PackedConvPE if packed else ConvPE
         bias = wiring.Signature(
             {"en": Out(1), "index": Out(range(bias_words)), "data": Out(codes(CONV_KERNEL))},
         )
@@ -71,15 +78,23 @@ class ConvArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a position of the last input channel to its codes."""
-        return 1 + ConvPE.latency
+        return 1 + self.pe.latency
 
     def elaborate(self, platform):
         m = Module()
         position = self.capture(m)
         flags = Cat(position.first, position.last, position.end, position.valid)
-        first, last, end, valid = delay(m, flags, ConvPE.base_latency, name="flags")
+        first, last, end, valid = delay(m, flags, self.pe.base_latency, name="flags")
         sums = self.read_sums(m, position)
         biases = self.keep_biases(m, valid & last & end)
+        bases = [[Mux(first, biases[o], sums[o][w]) for w in range(self.windows)] for o in range(self.outputs)]
+        totals = (self.add_packed if self.packed else self.add_pes)(m, position, bases)
+        done = delay(m, Cat(valid & last, valid & ~last), 1, name="done")
+        m.d.comb += [self.o.valid.eq(done[0]), self.write.en.eq(done[1]), self.write.data.eq(Cat(*totals))]
+        return m
+
+    def add_pes(self, m: Module, position, bases: list) -> list:
+        """A PE for each window and output channel; their partial sums."""
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
@@ -88,13 +103,33 @@ class ConvArray(wiring.Component):
                     pe.i.valid.eq(position.valid),
                     pe.i.payload.x.eq(self.window(position.patch, w)),
                     pe.i.payload.w.eq(self.stationary[o]),
-                    pe.base.eq(Mux(first, biases[o], sums[o][w])),
+                    pe.base.eq(bases[o][w]),
                     self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
                 ]
                 totals.append(pe.o.payload)
-        done = delay(m, Cat(valid & last, valid & ~last), 1, name="done")
-        m.d.comb += [self.o.valid.eq(done[0]), self.write.en.eq(done[1]), self.write.data.eq(Cat(*totals))]
-        return m
+        return totals
+
+    def add_packed(self, m: Module, position, bases: list) -> list:
+        """A PE for each pair of windows of an output channel, or of output channels of the window; as `add_pes`."""
+        totals = []
+        places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
+        for number, first in enumerate(range(0, len(places), 2)):
+            pair = places[first : first + 2]  # an output channel may be left over: the rest of its PE is unused
+            m.submodules[f"pe_{number}"] = pe = PackedConvPE(CODE if self.windows == 1 else NATURAL)
+            o, w = pair[0]
+            m.d.comb += [
+                pe.i.valid.eq(position.valid),
+                pe.i.payload.shared.eq(self.stationary[o] if self.windows > 1 else self.window(position.patch, w)),
+            ]
+            for n, (o, w) in enumerate(pair):
+                operand = self.window(position.patch, w, NATURAL) if self.windows > 1 else self.stationary[o]
+                m.d.comb += [
+                    pe.i.payload.pair[n].eq(operand),
+                    pe.base[n].eq(bases[o][w]),
+                    self.o.payload[o][w].eq(pe.o.payload[n][Q2_6.frac_bits :]),
+                ]
+                totals.append(pe.o.payload[n])
+        return totals
 
     def capture(self, m: Module):
         """Registers in front of the multipliers: the position, and the kernels that stay for its sweep."""
@@ -107,11 +142,11 @@ class ConvArray(wiring.Component):
             m.d.sync += self.stationary.eq(self.kernels)
         return position
 
-    def window(self, patch, w: int) -> Cat:
-        """The 5x5 window number ``w`` of a patch: left to right, then top to bottom."""
+    def window(self, patch, w: int, shape: Shape = CODE) -> Cat:
+        """The 5x5 window number ``w`` of a patch: left to right, then top to bottom; its codes as wide as ``shape``."""
         across = self.columns - KERNEL + 1
         top, left = divmod(w, across)
-        return Cat(patch[top + r][left + c] for r in range(KERNEL) for c in range(KERNEL))
+        return Cat(patch[top + r][left + c][: shape.width] for r in range(KERNEL) for c in range(KERNEL))
 
     def read_sums(self, m: Module, position):
         """Partial sums of the position, at the time when the PEs want their base; sets up `self.write`."""
@@ -123,7 +158,7 @@ class ConvArray(wiring.Component):
         address = Signal(range(self.depth))
         with m.If(position.valid):
             m.d.sync += address.eq(Mux(position.end, 0, address + 1))
-        early = delay(m, address, ConvPE.base_latency - 1, name="address")
+        early = delay(m, address, self.pe.base_latency - 1, name="address")
         m.d.comb += [read.addr.eq(early), self.write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data
 

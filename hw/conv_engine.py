@@ -102,7 +102,7 @@ class ConvEngine(wiring.Component):
         lines = LineBuffer(w, (IMAGE, self.shape.pool1_out))
         array = ConvArray(
             w, o, lines.rows, lines.columns, self.shape.conv2_out**2 // w,
-            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD),
+            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD), packed=self.config.packed,
         )
         pooling = Pooling(o, w, (self.shape.conv1_out, self.shape.conv2_out))
         groups = [len(self.config.groups(outputs)) for outputs, _ in self.layers]

@@ -59,15 +59,20 @@ class DotProduct(wiring.Component):
             product = Signal(2 * Q2_6.bits, name=f"product_{term}", reset_less=True)
             m.d.sync += product.eq(self.i.payload.x[term] * self.i.payload.w[term])
             level.append(product[: Q2_6.acc_bits])
-        depth = 0
-        while len(level) > 1:
-            depth += 1
-            level = [self.add(m, level[n : n + 2], f"sum_{depth}_{n // 2}") for n in range(0, len(level), 2)]
         m.d.comb += [
-            self.o.payload.eq(level[0]),
+            self.o.payload.eq(self.tree(m, level, "sum")),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid")),
         ]
         return m
+
+    @classmethod
+    def tree(cls, m: Module, level: list, name: str):
+        """The sum of operands, modulo 2**14: pairs are added and registered until one is left."""
+        depth = 0
+        while len(level) > 1:
+            depth += 1
+            level = [cls.add(m, level[n : n + 2], f"{name}_{depth}_{n // 2}") for n in range(0, len(level), 2)]
+        return level[0]
 
     @staticmethod
     def add(m: Module, operands: list, name: str) -> Signal:

@@ -28,17 +28,18 @@ class FcCommand(data.StructLayout):
 
 
 class FcLayer:
-    """Words of one fully-connected layer with ``rows`` outputs at once."""
+    """Words of one fully-connected layer with ``rows`` outputs at once, ``lanes`` inputs of each in a word."""
 
-    def __init__(self, outputs: int, inputs: int, rows: int):
+    def __init__(self, outputs: int, inputs: int, rows: int, lanes: int = FC_WORD):
+        self.lanes = lanes
         self.groups = -(-outputs // rows)
-        self.words = -(-inputs // FC_WORD)  # of an output
-        self.bias_words = -(-outputs // (FC_WORD * rows))
+        self.words = -(-inputs // lanes)  # of an output
+        self.bias_words = -(-outputs // (lanes * rows))
         self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
 
 
 class FcController(wiring.Component):
-    """Addresses and commands, a word a cycle: of every 20 groups of outputs the biases, then the weights.
+    """Addresses and commands, a word a cycle: of every 20 (``lanes``) groups of outputs the biases, then the weights.
 
     Between layers it waits until the last output has been written, and in front of the last layer until there is
     ``room`` for its logits. With ``early`` fc1's words of inputs are the outer loop: for each of them, as soon as it is
@@ -46,7 +47,7 @@ class FcController(wiring.Component):
 
     Parameters
     ----------
-    layers : `FcLayer` of each layer, in the order in which they lie in the weight memory.
+    layers : `FcLayer` of each layer, in the order in which they lie in the weight memory; all of the same ``lanes``.
     depth : words of the weight memory.
     early : fc1 has its words of inputs outside; it then has at least two groups of outputs.
     drain : cycles from the one after a layer's last word to the one in which its last output comes out.
@@ -113,7 +114,8 @@ class FcController(wiring.Component):
         """One bias or weight word; then what comes next."""
         layer = {name: Array(getattr(x, name) for x in self.layers)[self.layer] for name in ("groups", "words")}
         group = Signal(range(max(x.groups for x in self.layers)))
-        block = Signal(range(FC_WORD))  # groups that the present bias word has served
+        lanes = self.layers[0].lanes
+        block = Signal(range(lanes))  # groups that the present bias word has served
         first_word, last_word = self.word == 0, self.word == layer["words"] - 1
         last_group = group == layer["groups"] - 1
         outside = (self.layer == 0) & self.early
@@ -132,10 +134,10 @@ class FcController(wiring.Component):
                 m.d.sync += self.word.eq(Mux(last_word, 0, self.word + 1))
             with m.If(outside | last_word):
                 m.d.sync += group.eq(Mux(last_group, 0, group + 1))
-            # The next group needs a bias word after every 20th one; with words outside, only while they are the first.
+            # The next group needs a bias word after every 20th (``lanes``) one; with words outside, only at the first.
             with m.If((outside & first_word) | (~outside & last_word)):
                 m.d.sync += block.eq(block + 1)
-                with m.If(block == FC_WORD - 1):
+                with m.If(block == lanes - 1):
                     m.d.sync += [block.eq(0), state.eq(FcState.LOAD_FC_BIAS)]
             with m.If(outside & last_group):
                 m.d.sync += [block.eq(0), state.eq(FcState.FC_PREPARING)]

@@ -11,6 +11,7 @@ from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
 from .fc_controller import FcController, FcLayer
 from .fc_row import FcRow
+from .packed_fc_row import PackedFcRow
 from .pipeline import delay
 from .types import CODE, codes
 from .weight_memory import WeightMemory, WriteSignature
@@ -19,19 +20,19 @@ __all__ = ["FcEngine", "FcTap"]
 
 
 class FcTap(data.StructLayout):
-    """Every group of outputs as it is written: ``layer`` 0 for fc1, ``group`` of R outputs, their ``values``.
+    """Every group of outputs (those computed at once) as it is written: ``layer`` 0 for fc1, ``group``, the ``values``.
 
     ``toggle`` changes with each of them.
     """
 
     def __init__(self, shape: LeNetShape, config: Config):
-        groups = max(-(-width // config.fc_rows) for width in shape.fc)
+        groups = max(-(-width // config.fc_outputs) for width in shape.fc)
         super().__init__(
             {
                 "toggle": 1,
                 "layer": range(len(shape.fc)),
                 "group": range(groups),
-                "values": codes(config.fc_rows),
+                "values": codes(config.fc_outputs),
             }
         )
 
@@ -41,7 +42,8 @@ class FcEngine(wiring.Component):
 
     ``fivebyfive.model`` says what it computes. An image takes the sum of ceil(outputs / R) ceil(inputs / 20) over its
     layers, a cycle for each bias word, and a few more between layers. The next image's activations come in meanwhile.
-    With ``early_fc`` fc1 begins while an image's activations still come in.
+    With ``early_fc`` fc1 begins while an image's activations still come in. With ``packed`` rows compute by pairs, and
+    where they are split (`Config.fc_outputs`) 2 R outputs at once, 10 products of each in a cycle.
 
     Parameters
     ----------
@@ -82,14 +84,15 @@ class FcEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rows = self.config.fc_rows
-        layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
-        weights = m.submodules.weights = WeightMemory(self.words, FC_WORD * rows)
+        rows, lanes = self.config.fc_outputs, self.config.fc_lanes
+        layers = [FcLayer(*sizes, rows, lanes) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
+        weights = m.submodules.weights = WeightMemory(self.words, lanes * rows)
         inputs = m.submodules.inputs = ActivationMemory(
             self.shape.fc_inputs[0], self.config.outputs, self.counts
         )
         # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
-        drain = weights.latency + FcRow.latency - 1 + (rows - 1) // FC_WORD
+        row_latency = PackedFcRow.cycles(lanes) if self.config.packed else FcRow.latency
+        drain = weights.latency + row_latency - 1 + (rows - 1) // FC_WORD
         early = self.config.inputs_outside(self.shape, 0)
         controller = m.submodules.controller = FcController(layers, weights.depth, drain, early)
         argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
@@ -121,7 +124,7 @@ class FcEngine(wiring.Component):
         w_set, r_set = Signal(), Signal()
         available = full.bit_select(r_set, 1)
         if controller.early:  # a word is enough, of the set that is being written too
-            available |= (w_set == r_set) & (inputs.written > controller.word)
+            available |= (w_set == r_set) & (inputs.written > self.split(controller.word)[0])
         m.d.comb += [inputs.w_set.eq(w_set), inputs.r_set.eq(r_set), controller.available.eq(available)]
         with m.If(self.commit):
             m.d.sync += [w_set.eq(~w_set), full.bit_select(w_set, 1).eq(1)]
@@ -133,7 +136,7 @@ class FcEngine(wiring.Component):
         widths = self.shape.fc[:-1]
         if not widths:
             return None
-        rows = self.config.fc_rows
+        rows = self.config.fc_outputs
         counts = {min(rows, width) for width in widths} | {width % rows or rows for width in widths}
         hidden = m.submodules.hidden = ActivationMemory(max(widths), rows, tuple(sorted(counts)))
         m.d.comb += [
@@ -145,50 +148,63 @@ class FcEngine(wiring.Component):
 
     def read_activations(self, m: Module, inputs, hidden, controller: FcController, latency: int):
         """Activations of the word whose weights come out of the weight memory in the same cycle."""
-        word = Signal(codes(FC_WORD), reset_less=True)
-        address = delay(m, controller.word, latency - 1 - inputs.latency, name="word_address")
+        word = Signal(codes(self.config.fc_lanes), reset_less=True)
+        address, part = self.split(delay(m, controller.word, latency - 1 - inputs.latency, name="word_address"))
+        if part is not None:
+            part = delay(m, part, inputs.latency, name="part")
         m.d.comb += inputs.address.eq(address)
         if hidden is None:
-            m.d.sync += word.eq(inputs.data)
+            m.d.sync += word.eq(self.part(inputs, part))
         else:
             m.d.comb += hidden.address.eq(address)
             # The layer changes only when all words of the one before have come out.
-            m.d.sync += word.eq(Mux(controller.layer == 0, inputs.data.as_value(), hidden.data.as_value()))
+            m.d.sync += word.eq(Mux(controller.layer == 0, self.part(inputs, part), self.part(hidden, part)))
         return word
 
-    def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int) -> list[FcRow]:
-        """R rows of 20 lanes; each takes its part of the weight word and its bias."""
-        rows = self.config.fc_rows
-        bits = CODE.width * FC_WORD
-        biases = Signal(bits * rows, reset_less=True)
+    def split(self, word) -> tuple:
+        """Which word of 20 activations, and which half of it (None: all of it), a word of weights is for."""
+        return (word, None) if self.config.fc_lanes == FC_WORD else (word[1:], word[0])
+
+    def part(self, memory: ActivationMemory, part):
+        """The activations of a part of the word that is read."""
+        word = memory.data.as_value()
+        return word if part is None else word.word_select(part, CODE.width * self.config.fc_lanes)
+
+    def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int) -> list:
+        """Rows; each takes its part of the weight word and its bias, a packed one two outputs' parts, and a packed one
+        whose second output is missing zeros. Their streams."""
+        outputs = self.config.fc_outputs
+        bits = CODE.width * self.config.fc_lanes
+        biases = Signal(bits * outputs, reset_less=True)
         with m.If(command.bias):
             m.d.sync += biases.eq(weights.data)
         with m.Elif(command.valid & command.first):
-            m.d.sync += biases.eq(biases >> CODE.width * rows)
-        parts = []
-        for r in range(rows):
-            m.submodules[f"row_{r}"] = row = FcRow(kept)
+            m.d.sync += biases.eq(biases >> CODE.width * outputs)
+        streams = []
+        packed, at_once = self.config.packed, 2 if self.config.packed else 1
+        for r in range(-(-outputs // at_once)):
+            m.submodules[f"row_{r}"] = row = PackedFcRow(self.config.fc_lanes, kept) if packed else FcRow(kept)
             m.d.comb += [
                 row.i.valid.eq(command.valid),
                 row.i.payload.x.eq(activations),
-                row.i.payload.w.eq(weights.data.as_value()[bits * r :][:bits]),
-                row.i.payload.bias.eq(biases[CODE.width * r :][: CODE.width]),
+                row.i.payload.w.eq(weights.data.as_value()[bits * at_once * r :][: bits * at_once]),
+                row.i.payload.bias.eq(biases[CODE.width * at_once * r :][: CODE.width * at_once]),
                 row.i.payload.first.eq(command.first),
                 row.i.payload.last.eq(command.last),
             ]
             if kept:
                 m.d.comb += [row.i.payload.keep.eq(command.keep), row.i.payload.output.eq(command.group)]
-            parts.append(row)
-        return parts
+            streams.append(row.o)
+        return streams
 
     def deliver(self, m: Module, rows: list, layers: list, controller: FcController, hidden, argmax: Argmax):
         """Finished outputs: through ReLU into the hidden activations, or as logits to the argmax; past the tap."""
         last_layer = controller.layer == len(layers) - 1
-        valid = rows[0].o.valid
+        valid = rows[0].valid
+        outputs = [code for row in rows for code in (row.payload if self.config.packed else [row.payload])]
         group = Signal(range(max(layer.groups for layer in layers)))
-        values = Signal(codes(len(rows)))
-        for value, row in zip(values, rows, strict=True):
-            code = row.o.payload
+        values = Signal(codes(self.config.fc_outputs))
+        for value, code in zip(values, outputs, strict=False):  # a packed row may have one too many
             m.d.comb += value.eq(Mux(last_layer | (code > 0), code, 0))
         m.d.comb += [argmax.i.valid.eq(valid & last_layer), argmax.i.payload.eq(values)]
         last_group = Array(layer.groups - 1 for layer in layers)[controller.layer]
@@ -197,7 +213,7 @@ class FcEngine(wiring.Component):
             m.d.comb += [
                 hidden.i.valid.eq(valid & ~last_layer),
                 hidden.i.payload.values.eq(values),
-                hidden.i.payload.count.eq(Mux(group == last_group, rest, len(rows))),
+                hidden.i.payload.count.eq(Mux(group == last_group, rest, len(values))),
             ]
         with m.If(valid):
             m.d.sync += [

@@ -10,7 +10,7 @@ from .dot_product import DotProduct
 from .pipeline import delay
 from .types import ACC, CODE, FC_LANES, codes
 
-__all__ = ["FcRow"]
+__all__ = ["FcRow", "keep_sums"]
 
 
 class FcRow(wiring.Component):
@@ -64,25 +64,26 @@ class FcRow(wiring.Component):
         flags = delay(m, Cat(payload.first, payload.last, payload.bias), dot.latency, name="flags")
         first, last, bias = flags[0], flags[1], flags[2:]
         total = Signal(ACC, reset_less=True)
-        before = self.keep(m, total, dot) if self.kept else total
+        before = keep_sums(m, self, total, dot) if self.kept else total
         with m.If(dot.o.valid):
             m.d.sync += total.eq(Mux(first, Cat(Const(0, Q2_6.frac_bits), bias), before) + dot.o.payload)
         m.d.sync += self.o.valid.eq(dot.o.valid & last)
         m.d.comb += self.o.payload.eq(total[Q2_6.frac_bits :].as_signed())
         return m
 
-    def keep(self, m: Module, total: Signal, dot: DotProduct):
-        """The sum so far: the kept one of the output, or the one in the register."""
-        m.submodules.sums = sums = memory.Memory(
-            shape=ACC, depth=self.kept, init=[], attrs={"ram_style": "distributed"}
-        )
-        write, read = sums.write_port(), sums.read_port()
-        early = delay(m, Cat(self.i.payload.keep, self.i.payload.output), dot.latency - 1, name="output")
-        kept, written = delay(m, early, 1, name="output_summed"), delay(m, early, 2, name="output_written")
-        m.d.comb += [
-            read.addr.eq(early[1:]),
-            write.addr.eq(written[1:]),
-            write.data.eq(total),
-            write.en.eq(written[0] & delay(m, dot.o.valid, 1, name="summed")),
-        ]
-        return Mux(kept[0], read.data, total)
+
+def keep_sums(m: Module, row: wiring.Component, total: Signal, dot: wiring.Component):
+    """The sum so far: the kept one of the row's output, or the one in the register ``total``."""
+    m.submodules.sums = sums = memory.Memory(
+        shape=total.shape(), depth=row.kept, init=[], attrs={"ram_style": "distributed"}
+    )
+    write, read = sums.write_port(), sums.read_port()
+    early = delay(m, Cat(row.i.payload.keep, row.i.payload.output), dot.latency - 1, name="output")
+    kept, written = delay(m, early, 1, name="output_summed"), delay(m, early, 2, name="output_written")
+    m.d.comb += [
+        read.addr.eq(early[1:]),
+        write.addr.eq(written[1:]),
+        write.data.eq(total),
+        write.en.eq(written[0] & delay(m, dot.o.valid, 1, name="summed")),
+    ]
+    return Mux(kept[0], read.data, total)

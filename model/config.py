@@ -20,6 +20,9 @@ class Config:
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
+    ``packed``: two products that share an operand in one 25x18 multiplier (DSP blocks of AMD's 7 series and later). In
+    the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
+    layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
     so O is at most 60, 28 and 12 for W = 1, 2 and 4.
@@ -29,6 +32,7 @@ class Config:
     outputs: int = 1
     fc_rows: int = 1
     early_fc: bool = False
+    packed: bool = False
 
     def __post_init__(self) -> None:
         if self.windows not in (1, 2, 4):
@@ -51,8 +55,40 @@ class Config:
 
     @property
     def multipliers(self) -> int:
-        """8-bit multipliers of the whole machine."""
+        """8-bit products a cycle of the whole machine."""
         return self.conv_multipliers + self.fc_multipliers
+
+    @property
+    def conv_dsps(self) -> int:
+        """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two; a channel may be odd."""
+        if not self.packed:
+            return self.conv_multipliers
+        return CONV_WORD * (_ceil(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
+
+    @property
+    def fc_dsps(self) -> int:
+        """DSP blocks of the fully-connected engine, likewise; an output may be odd."""
+        return self.fc_lanes * (_ceil(self.fc_outputs, 2) if self.packed else self.fc_outputs)
+
+    @property
+    def dsps(self) -> int:
+        """DSP blocks of the whole machine."""
+        return self.conv_dsps + self.fc_dsps
+
+    @property
+    def fc_outputs(self) -> int:
+        """Outputs of a fully-connected layer that are computed at once: R, or 2 R where a packed row is split, so that
+        every output has another one to pair with (as long as all of them fit a word of 20 activations)."""
+        return 2 * self.fc_rows if self._split else self.fc_rows
+
+    @property
+    def fc_lanes(self) -> int:
+        """Activations that are multiplied at once, and products of each output: 20, or 10 where rows are split."""
+        return FC_WORD // 2 if self._split else FC_WORD
+
+    @property
+    def _split(self) -> bool:
+        return self.packed and self.fc_rows % 2 == 1 and 2 * self.fc_rows <= FC_WORD
 
     def groups(self, channels: int) -> list[range]:
         """Output channels that are computed together, in order; the last group may be short."""
@@ -61,7 +97,7 @@ class Config:
     def inputs_outside(self, shape: LeNetShape, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
         loop; with a single group of outputs there is only one order."""
-        return self.early_fc and layer == 0 and shape.fc[0] > self.fc_rows
+        return self.early_fc and layer == 0 and shape.fc[0] > self.fc_outputs
 
     def fc1_order(self, shape: LeNetShape) -> list[int]:
         """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.
@@ -75,3 +111,7 @@ class Config:
             for cell in range(POOL2_CELLS)
             for channel in group
         ]
+
+
+def _ceil(value: int, divisor: int) -> int:
+    return -(-value // divisor)

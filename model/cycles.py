@@ -12,11 +12,11 @@ from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape
 __all__ = ["CyclePlan", "plan"]
 
 MEMORY = 2  # latency of a weight memory: block RAM and its output register
-TREE_25, TREE_20 = 6, 6  # products and adder tree of 25 and of 20 terms
+TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms; a cycle more for packed products
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
-CONV_DRAIN = 1 + TREE_25 + 1 + 1 + 2  # input register, tree, partial sum, pooling; the write and a cycle to read it
-CELL = 1 + TREE_25 + 1 + 1 + 1  # from a cell's last position to its activations being readable
-FC_DRAIN = MEMORY + TREE_20 + 1  # memory, tree, accumulator
+CONV_DRAIN = 1 + 1 + 1 + 2  # input register, (tree,) partial sum, pooling; the write and a cycle to read it
+CELL = 1 + 1 + 1 + 1  # from a cell's last position to its activations being readable, without the tree
+FC_DRAIN = MEMORY + 1  # memory, (tree,) accumulator
 STEADY = 12  # images after which the distance between results no longer changes
 
 
@@ -71,7 +71,7 @@ def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
         words = _ceil(outputs, CONV_WORD)
         words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
         begin = cycle + words * BIAS_WORD + fill(config, outputs, banks[layer])
-        cycle = begin + positions + CONV_DRAIN
+        cycle = begin + positions + CONV_DRAIN + tree(CONV_WORD, config)
     return cycle, activation_words(shape, config, begin)
 
 
@@ -83,7 +83,7 @@ def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]
     for number, group in enumerate(config.groups(shape.conv2)):
         last_sweep = begin + ((number + 1) * shape.conv1 - 1) * sweep
         for cell in range(shape.pool2_out**2):
-            written = last_sweep + last_position(shape, config, cell) + CELL
+            written = last_sweep + last_position(shape, config, cell) + CELL + tree(CONV_WORD, config)
             for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
                 count += min(FC_WORD, len(group) - chunk)
                 if count // FC_WORD > len(finished):
@@ -101,6 +101,11 @@ def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
     return (2 * row + 1) * shape.conv2_out + 2 * column + 1
 
 
+def tree(terms: int, config: Config) -> int:
+    """Cycles from operands to their sum."""
+    return TREE[terms] + config.packed
+
+
 def fill(config: Config, outputs: int, banks: int) -> int:
     """Cycles from a layer's last bias to its first position: its first kernels are fetched, its first rows come."""
     kernels = min(config.outputs, outputs) + MEMORY
@@ -113,7 +118,7 @@ def fill(config: Config, outputs: int, banks: int) -> int:
 def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Groups of outputs, and words of inputs, of each fully-connected layer."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    return [(_ceil(outputs, config.fc_rows), _ceil(inputs, FC_WORD)) for outputs, inputs in sizes]
+    return [(_ceil(outputs, config.fc_outputs), _ceil(inputs, config.fc_lanes)) for outputs, inputs in sizes]
 
 
 @dataclass(frozen=True)
@@ -131,20 +136,21 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
     idle from cycle ``idle`` on."""
     outside = config.inputs_outside(shape, 0)
-    drain = FC_DRAIN + (config.fc_rows - 1) // FC_WORD
+    late = (config.fc_outputs - 1) // FC_WORD
+    drain = FC_DRAIN + tree(config.fc_lanes, config) + late
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
     done = 0
     for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):
         biases = _ceil(shape.fc[layer], FC_WORD * config.fc_rows)
         if outside and layer == 0:
-            ready = [min(word, commit) for word in words] + [commit] * (inputs - len(words))
+            ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
+            ready += [commit] * (inputs - len(ready))
             for word in range(inputs):
                 cycle = max(cycle, ready[word]) + 1 + groups + (0 if word else biases)
         else:
             cycle += 1 + biases + groups * inputs
         cycle += drain
         done = done or cycle
-    late = (config.fc_rows - 1) // FC_WORD
     return _Fc(cycle - start, done, cycle, cycle + argmax(shape, config) - late)
 
 
@@ -164,12 +170,12 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
 
 def argmax(shape: LeNetShape, config: Config) -> int:
     """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come."""
-    period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else _ceil(shape.fc_inputs[-1], FC_WORD)
+    period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else fc_layers(shape, config)[-1][1]
     looked = 0  # when the latest logit was looked at, counted from the first logits
     for logit in range(shape.classes):
-        arrived = logit // config.fc_rows * period
+        arrived = logit // config.fc_outputs * period
         looked = max(looked + 1, arrived + 1)
-    return looked - (_ceil(shape.classes, config.fc_rows) - 1) * period
+    return looked - (_ceil(shape.classes, config.fc_outputs) - 1) * period
 
 
 def _ceil(value: int, divisor: int) -> int:

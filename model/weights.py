@@ -5,7 +5,8 @@ row-major, in the order in which the array takes them: group of output channels,
 
 FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word, then its weights: group of R outputs,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
-output r of the group. Whatever does not fill a word is zero.
+output r of the group. Whatever does not fill a word is zero. Where rows are split (`Config.fc_outputs`), a group has
+2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
 fc1's inputs are in the order of `Config.fc1_order`.
 """
 
@@ -52,8 +53,8 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
         if memory == "conv":
             words = _ceil(outputs, CONV_WORD), outputs * inputs
         else:
-            rows = config.fc_rows
-            words = _ceil(outputs, FC_WORD * rows), _ceil(outputs, rows) * _ceil(inputs, FC_WORD)
+            rows, lanes = config.fc_outputs, config.fc_lanes
+            words = _ceil(outputs, rows * lanes), _ceil(outputs, rows) * _ceil(inputs, lanes)
         for kind, count in zip(("bias", "weight"), words, strict=True):
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
@@ -97,9 +98,10 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
         return np.concatenate([group.reshape(-1, KERNEL * KERNEL) for group in groups])
     outputs, inputs = dimensions
     order = np.array(config.fc1_order(shape)) if layer == "fc1" else np.arange(inputs)
-    index = np.full((_ceil(outputs, config.fc_rows) * config.fc_rows, _ceil(inputs, FC_WORD) * FC_WORD), -1)
+    rows, lanes = config.fc_outputs, config.fc_lanes
+    index = np.full((_ceil(outputs, rows) * rows, _ceil(inputs, lanes) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
-    grouped = index.reshape(-1, config.fc_rows, index.shape[1] // FC_WORD, FC_WORD)  # (group, row, word, lane)
+    grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
     inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)
     axes = (2, 0, 1, 3) if inputs_outside else (0, 2, 1, 3)
     return grouped.transpose(axes).reshape(region.words, width)

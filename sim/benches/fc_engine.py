@@ -41,10 +41,10 @@ class Setting:
         self.shape = LeNetShape(1, given["conv2"], tuple(given["fc"]))
         self.config = Config(**given["config"])
         self.checkpoint = Checkpoint.random(self.shape, given["seed"])
-        rows = self.config.fc_rows
+        rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         layers = list(zip(self.shape.fc, self.shape.fc_inputs, strict=True))
-        self.word_cycles = sum(-(-m // rows) * -(-n // FC_WORD) for m, n in layers)
-        biases = sum(-(-m // (FC_WORD * rows)) for m, _ in layers)
+        self.word_cycles = sum(-(-m // rows) * -(-n // lanes) for m, n in layers)
+        biases = sum(-(-m // (lanes * rows)) for m, _ in layers)
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
         if self.config.inputs_outside(self.shape, 0):  # it may wait for each word, and takes a cycle to look
             self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
@@ -115,12 +115,12 @@ class Taps:
             elif int(self.dut.tap.value[0]) != toggle:
                 toggle ^= 1
                 tap = unpack(self.layout, int(self.dut.tap.value))
-                rows = self.setting.config.fc_rows
+                rows = self.setting.config.fc_outputs
                 count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
                 self.seen.append((tap["layer"], tap["group"], tap["values"][:count]))
 
     def expected(self, layers: list[list[int]]) -> list[tuple]:
-        rows = self.setting.config.fc_rows
+        rows = self.setting.config.fc_outputs
         return [
             (layer, at // rows, values[at : at + rows])
             for layer, values in enumerate(layers)

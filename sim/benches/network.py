@@ -49,7 +49,7 @@ class Recorder:
         self.conv_layout, self.fc_layout = ConvTap(shape, config), FcTap(shape, config)
         self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
         self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
-        self.fc_per_image = sum(-(-width // config.fc_rows) for width in shape.fc)
+        self.fc_per_image = sum(-(-width // config.fc_outputs) for width in shape.fc)
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
         self.valid: list[int] = []  # first cycle in which each result was valid
 
@@ -74,7 +74,7 @@ class Recorder:
         image = self.fc_events // self.fc_per_image
         self.fc_events += 1
         layer = field(self.fc_layout, "layer", word)
-        first = field(self.fc_layout, "group", word) * self.config.fc_rows
+        first = field(self.fc_layout, "group", word) * self.config.fc_outputs
         values = self.values(self.fc_layout, "values", word)
         values = values[: self.shape.fc[layer] - first]
         self.record(f"fc{layer + 1}", (image, slice(first, first + len(values))), values)

@@ -1,0 +1,56 @@
+"""Two conv PEs for the multipliers of one: windows that share a kernel, or kernels that share a window."""
+
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .packed_dot_product import PackedDotProduct
+from .types import ACC, CODE, CONV_KERNEL
+
+__all__ = ["PackedConvPE"]
+
+
+class PackedConvPE(wiring.Component):
+    """Two partial sums of 5x5 convolutions a cycle, modulo 2**14, from 25 multipliers.
+
+    ``o[n] = base[n] + sum of pair[n] x shared``, `latency` cycles after the operands; ``base`` is wanted
+    `base_latency` cycles after them.
+
+    Parameters
+    ----------
+    pair : shape of what is not shared: `NATURAL` for windows, whose codes are never negative, `CODE` for kernels.
+
+    Members
+    -------
+    i : stream of {pair: two windows or kernels, shared: the kernel or window}, 25 codes each; always ready.
+    base : two times 14 bits.
+    o : stream of two partial sums, 14 bits each; always ready.
+    """
+
+    base_latency = PackedDotProduct.cycles(CONV_KERNEL)
+    latency = base_latency + 1
+
+    def __init__(self, pair: Shape = CODE):
+        self.pair = pair
+        self.dot = PackedDotProduct(CONV_KERNEL, pair)
+        sums = data.ArrayLayout(ACC, 2)
+        super().__init__(
+            {
+                "i": In(stream.Signature(self.dot.i.payload.shape(), always_ready=True)),
+                "base": In(sums),
+                "o": Out(stream.Signature(sums, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dot = dot = self.dot
+        totals = Signal.like(self.o.payload, name="totals", reset_less=True)
+        m.d.comb += [
+            dot.i.payload.eq(self.i.payload),
+            dot.i.valid.eq(self.i.valid),
+            self.o.payload.eq(totals),
+        ]
+        m.d.sync += [total.eq(base + part) for total, base, part in zip(totals, self.base, dot.o.payload, strict=True)]
+        m.d.sync += self.o.valid.eq(dot.o.valid)
+        return m

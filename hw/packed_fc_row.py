@@ -1,0 +1,84 @@
+"""Two rows of the fully-connected engine for the multipliers of one: two outputs share each activation."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.q26 import Q2_6
+
+from .fc_row import keep_sums
+from .packed_dot_product import PackedDotProduct
+from .pipeline import delay
+from .types import ACC, CODE, codes
+
+__all__ = ["PackedFcRow"]
+
+
+class PackedFcRow(wiring.Component):
+    """Two outputs of a fully-connected layer from their words of activations and weights, one word of both a cycle.
+
+    Two `FcRow` in one, with ``lanes`` activations in a word.
+
+    Parameters
+    ----------
+    lanes : activations of a word, multipliers of the row.
+    kept : pairs of outputs whose partial sums can be kept; 0 leaves the memory out.
+
+    Members
+    -------
+    i : stream of {x: ``lanes`` codes, w: two times as many, bias: two codes, first, last, keep, output}; always ready.
+    o : stream of two codes, before ReLU; always ready.
+    """
+
+    def __init__(self, lanes: int, kept: int = 0):
+        self.lanes = lanes
+        self.kept = kept
+        payload = data.StructLayout(
+            {
+                "x": codes(lanes),
+                "w": data.ArrayLayout(codes(lanes), 2),
+                "bias": codes(2),
+                "first": 1,
+                "last": 1,
+                "keep": 1 if kept else 0,
+                "output": range(kept),
+            }
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(payload, always_ready=True)),
+                "o": Out(stream.Signature(codes(2), always_ready=True)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an output's last word to its code."""
+        return self.cycles(self.lanes)
+
+    @staticmethod
+    def cycles(lanes: int) -> int:
+        """`latency` of a row of so many lanes."""
+        return PackedDotProduct.cycles(lanes) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dot = dot = PackedDotProduct(self.lanes)
+        payload = self.i.payload
+        m.d.comb += [
+            dot.i.valid.eq(self.i.valid),
+            dot.i.payload.pair.eq(payload.w),
+            dot.i.payload.shared.eq(payload.x),
+        ]
+        flags = delay(m, Cat(payload.first, payload.last, payload.bias), dot.latency, name="flags")
+        first, last, biases = flags[0], flags[1], flags[2:]
+        total = Signal(2 * ACC.width, reset_less=True)
+        before = keep_sums(m, self, total, dot) if self.kept else total
+        for n, part in enumerate(dot.o.payload):
+            base = Cat(Const(0, Q2_6.frac_bits), biases.word_select(n, CODE.width))
+            with m.If(dot.o.valid):
+                summed = Mux(first, base, before.word_select(n, ACC.width)) + part
+                m.d.sync += total.word_select(n, ACC.width).eq(summed)
+            m.d.comb += self.o.payload[n].eq(total.word_select(n, ACC.width)[Q2_6.frac_bits :].as_signed())
+        m.d.sync += self.o.valid.eq(dot.o.valid & last)
+        return m
