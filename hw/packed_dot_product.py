@@ -1,9 +1,14 @@
 """Two sums of products for the multipliers of one: two 8-bit products that share an operand, in one 25x18 multiplier.
 
-The pair becomes one factor, f = high * 2**16 + low, of 25 bits, and p = f * shared holds both products: p[13:0] is the
-low one modulo 2**14, and p[29:16] the high one, less one where the low one is negative. A low product has 16 bits, so
-that it is negative where p[15] is set, and p[29:16] + p[15] is the high product: adding 2**15 to p makes that addition.
-A DSP48E1 has room for all of it: the sum f in its pre-adder, the product, the 2**15 in its adder, and their registers.
+A pair of operands is one factor, f = high * 2**16 + low, of 25 bits, and p = f * shared has both products: p[13:0] is
+the low one modulo 2**14; p[29:16] is the high one, less one where the low one is negative. A product lies between
+-128 * 127 and 128 * 128, so adding 2**15 to p corrects that: (p + 2**15)[29:16] is the high product modulo 2**14. The
+low part is then at most 2**15 + 2**14, and there is room below 2**16 for another 14 bits:
+
+    p + {high sum, 1, 0, low sum}    14 + 1 + 1 + 14 bits, the 1 is 2**15
+
+adds two sums to two products at once. A DSP48E1 has room for all of it: the sum f in its pre-adder, the product, the
+sums in its adder, and the registers.
 """
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, signed
@@ -16,17 +21,17 @@ from .dot_product import DotProduct
 from .pipeline import delay
 from .types import ACC, CODE, codes
 
-__all__ = ["PACKED", "PackedDotProduct"]
+__all__ = ["HIGH", "PackedDotProduct"]
 
-PACKED = 2 * Q2_6.bits  # bits from the low product to the high one; 15 are too few for -128 x -128, 17 too many for f
-FACTOR = PACKED + Q2_6.bits + 1  # bits of f
+HIGH = 2 * Q2_6.bits  # where the high product begins; 15 is too few for -128 x -128, with 17 f has 26 bits
+PRODUCT = HIGH + 2 * Q2_6.bits + 1  # bits of p
 
 
 class PackedDotProduct(wiring.Component):
     """Two sums of ``terms`` products of Q2.6 codes, modulo 2**14; the products of a term share an operand.
 
-    New sums start each cycle; `latency` cycles later they come out: two for the products, one for each level of the
-    adder trees.
+    New sums start each cycle; `latency` cycles later they come out, as from a `DotProduct`: one for the products, one
+    for each level of the adder trees. DSP blocks make the first level.
 
     Parameters
     ----------
@@ -61,30 +66,35 @@ class PackedDotProduct(wiring.Component):
     @staticmethod
     def cycles(terms: int) -> int:
         """`latency` of a packed dot product of so many terms."""
-        return 1 + DotProduct.cycles(terms)
+        return max(2, DotProduct.cycles(terms))
 
     def elaborate(self, platform):
         m = Module()
-        products = [self.multiply(m, term) for term in range(self.terms)]
+        sums = [self.first_level(m, first) for first in range(0, self.terms, 2)]
         for n in range(2):
-            m.d.comb += self.o.payload[n].eq(DotProduct.tree(m, [product[n] for product in products], f"sum{n}"))
+            m.d.comb += self.o.payload[n].eq(DotProduct.tree(m, [both[n] for both in sums], f"sum_{n}"))
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid"))
         return m
 
-    def multiply(self, m: Module, term: int) -> tuple:
-        """Both products of a term, modulo 2**14, two cycles later."""
-        low, high = (self.i.payload.pair[n][term] for n in range(2))
-        # All bits are kept, so that the registers are those of the DSP block.
-        product = Signal(signed(FACTOR + Q2_6.bits), name=f"product_{term}", reset_less=True)
-        corrected = Signal.like(product, name=f"corrected_{term}")
-        m.d.sync += [
-            product.eq(self.factor(low, high) * self.i.payload.shared[term]),
-            corrected.eq(product + (1 << PACKED - 1)),
-        ]
-        return corrected[: Q2_6.acc_bits], corrected[PACKED:][: Q2_6.acc_bits]
+    def first_level(self, m: Module, term: int) -> tuple:
+        """Low and high sum of a term's products and, if there is one, the next term's, two cycles later."""
+        product = self.register(m, f"product_{term}", self.product(term))
+        others = Const(1 << HIGH - 1, HIGH)
+        if term + 1 < self.terms:
+            other = self.register(m, f"product_{term + 1}", self.product(term + 1) + others)
+            others = Cat(other[: Q2_6.acc_bits], Const(0b10, HIGH - Q2_6.acc_bits), other[HIGH:][: Q2_6.acc_bits])
+        both = self.register(m, f"both_{term}", product + others)
+        return both[: Q2_6.acc_bits], both[HIGH:][: Q2_6.acc_bits]
 
-    def factor(self, low, high):
-        """high * 2**16 + low: side by side where neither is negative."""
-        if self.pair.signed:
-            return (high << PACKED) + low
-        return Cat(low, Const(0, PACKED - self.pair.width), high)
+    @staticmethod
+    def register(m: Module, name: str, value) -> Signal:
+        """``value`` a cycle later. All bits are kept, so that the register is one of the DSP block."""
+        result = Signal(signed(PRODUCT), name=name, reset_less=True)
+        m.d.sync += result.eq(value)
+        return result
+
+    def product(self, term: int):
+        """(high * 2**16 + low) * shared; side by side where neither is negative."""
+        low, high = (operands[term] for operands in self.i.payload.pair)
+        factor = (high << HIGH) + low if self.pair.signed else Cat(low, Const(0, HIGH - self.pair.width), high)
+        return factor * self.i.payload.shared[term]

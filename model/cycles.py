@@ -12,7 +12,7 @@ from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape
 __all__ = ["CyclePlan", "plan"]
 
 MEMORY = 2  # latency of a weight memory: block RAM and its output register
-TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms; a cycle more for packed products
+TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
 CONV_DRAIN = 1 + 1 + 1 + 2  # input register, (tree,) partial sum, pooling; the write and a cycle to read it
 CELL = 1 + 1 + 1 + 1  # from a cell's last position to its activations being readable, without the tree
@@ -71,7 +71,7 @@ def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
         words = _ceil(outputs, CONV_WORD)
         words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
         begin = cycle + words * BIAS_WORD + fill(config, outputs, banks[layer])
-        cycle = begin + positions + CONV_DRAIN + tree(CONV_WORD, config)
+        cycle = begin + positions + CONV_DRAIN + TREE[CONV_WORD]
     return cycle, activation_words(shape, config, begin)
 
 
@@ -83,7 +83,7 @@ def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]
     for number, group in enumerate(config.groups(shape.conv2)):
         last_sweep = begin + ((number + 1) * shape.conv1 - 1) * sweep
         for cell in range(shape.pool2_out**2):
-            written = last_sweep + last_position(shape, config, cell) + CELL + tree(CONV_WORD, config)
+            written = last_sweep + last_position(shape, config, cell) + CELL + TREE[CONV_WORD]
             for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
                 count += min(FC_WORD, len(group) - chunk)
                 if count // FC_WORD > len(finished):
@@ -99,11 +99,6 @@ def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
     if config.windows == 2:
         return row * shape.conv2_out + 2 * column + 1
     return (2 * row + 1) * shape.conv2_out + 2 * column + 1
-
-
-def tree(terms: int, config: Config) -> int:
-    """Cycles from operands to their sum."""
-    return TREE[terms] + config.packed
 
 
 def fill(config: Config, outputs: int, banks: int) -> int:
@@ -137,7 +132,7 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     idle from cycle ``idle`` on."""
     outside = config.inputs_outside(shape, 0)
     late = (config.fc_outputs - 1) // FC_WORD
-    drain = FC_DRAIN + tree(config.fc_lanes, config) + late
+    drain = FC_DRAIN + TREE[config.fc_lanes] + late
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
     done = 0
     for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):

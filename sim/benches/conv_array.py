@@ -30,14 +30,17 @@ def component() -> ConvArray:
         lines.columns,
         OUT * OUT // given["windows"],
         given["bias_words"],
+        given.get("packed", False),
     )
 
 
 def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Generator, low=-128) -> tuple:
-    """Maps (inputs, 12, 12), kernels (groups * O, inputs, 5, 5), biases (groups * O,); codes >= ``low``."""
+    """Maps (inputs, 12, 12), kernels (groups * O, inputs, 5, 5), biases (groups * O,); codes >= ``low``. A packed array
+    takes no negative maps."""
     channels = groups * array.outputs
     shapes = ((inputs, OUT + 4, OUT + 4), (channels, inputs, KERNEL, KERNEL), (channels,))
-    return tuple(arrays.integers(low, 128, shape, np.int8) for shape in shapes)
+    maps, *others = (arrays.integers(low, 128, shape, np.int8) for shape in shapes)
+    return maps & 127 if array.packed else maps, *others
 
 
 def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:

@@ -20,15 +20,15 @@ def golden(base: int, window: np.ndarray, kernel: np.ndarray) -> int:
     return (base + int(total[0, 0])) % (1 << Q2_6.acc_bits)
 
 
-async def give_bases(dut, bases: list[int]) -> None:
-    """The base of each sum, `base_latency` cycles after its operands, and junk at any other time."""
-    waiting, rng = [0] * ConvPE.base_latency, random_source()
+async def give_bases(dut, bases: list[int], latency: int = ConvPE.base_latency) -> None:
+    """The base of each sum, ``latency`` cycles after its operands, and junk at any other time."""
+    waiting, rng = [0] * latency, random_source()
     left = iter(bases)
     while True:
         await RisingEdge(dut.clk)
         waiting.append(next(left) if dut.i__valid.value else -1)
-        base = waiting[-ConvPE.base_latency]
-        dut.base.value = base if base >= 0 else rng.getrandbits(Q2_6.acc_bits)
+        base = waiting[-latency]
+        dut.base.value = base if base >= 0 else rng.getrandbits(len(dut.base))
 
 
 async def check(dut, pause: float, arrays: np.random.Generator) -> None:

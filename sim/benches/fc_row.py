@@ -1,9 +1,13 @@
-"""`FcRow` against the golden model's sums: words of an output in a row, or spread with their sums kept."""
+"""`FcRow` against the golden model's sums: words of an output in a row, or spread with their sums kept.
+
+With ``lanes`` among the parameters it is `PackedFcRow`; each of what is called an output here is then a pair of them.
+"""
 
 import cocotb
 import numpy as np
 
 from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.types import FC_LANES
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
@@ -14,26 +18,32 @@ from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset
 from . import parameters
 
 
-def component() -> FcRow:
-    return FcRow(parameters()["kept"])
+def component() -> FcRow | PackedFcRow:
+    given = parameters()
+    return PackedFcRow(given["lanes"], given["kept"]) if "lanes" in given else FcRow(given["kept"])
 
 
 def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Activations (words, 20), weights (outputs, words, 20), biases (outputs,)."""
-    shapes = ((words, FC_LANES), (outputs, words, FC_LANES), (outputs,))
+    """Activations (words, 20), weights (outputs, words, 20), biases (outputs,); for pairs of outputs activations
+    (words, lanes), weights (outputs, words, 2, lanes), biases (outputs, 2)."""
+    lanes = parameters().get("lanes", FC_LANES)
+    pair = (2,) if "lanes" in parameters() else ()
+    shapes = ((words, lanes), (outputs, words, *pair, lanes), (outputs, *pair))
     return tuple(arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
 
 
 def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray) -> list[int]:
     """Codes of all outputs, as the words of the stream."""
-    codes = Q2_6.requantize(accumulate(x.reshape(1, -1), w.reshape(len(w), -1), biases))[0]
-    return [pack_codes(code) for code in codes]
+    rows = np.moveaxis(w, 1, -2).reshape(biases.size, -1)  # of every output, those of a pair one after the other
+    codes = Q2_6.requantize(accumulate(x.reshape(1, -1), rows, biases.ravel()))[0]
+    return [pack_codes(code) for code in codes.reshape(biases.shape)]
 
 
 def word(x, w, bias, first: bool, last: bool, keep: bool = False, output: int = 0) -> int:
     """One word of the stream; a bias that is not taken is junk."""
     row = component()
-    value = {"x": x.tolist(), "w": w.tolist(), "bias": int(bias) if first else 85, "first": first, "last": last}
+    bias = bias if first else np.full_like(bias, 85)
+    value = {"x": x.tolist(), "w": w.tolist(), "bias": bias.tolist(), "first": first, "last": last}
     if row.kept:
         value |= {"keep": keep, "output": output}
     return pack(row.i.payload.shape(), value)
@@ -59,11 +69,12 @@ async def check(dut, words: list[int], expected: list[int], pause: float) -> Non
     """The right codes, each `latency` cycles after its last word."""
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(words)
-    await cycles(dut, FcRow.latency + 2)
+    row = component()
+    await cycles(dut, row.latency + 2)
     assert o.words == expected
-    layout = component().i.payload.shape()
+    layout = row.i.payload.shape()
     ends = [at for at, value in zip(i.cycles, i.words, strict=True) if value >> layout["last"].offset & 1]
-    assert [b - a for a, b in zip(ends, o.cycles, strict=True)] == [FcRow.latency] * len(ends)
+    assert [b - a for a, b in zip(ends, o.cycles, strict=True)] == [row.latency] * len(ends)
 
 
 async def all_orders(dut, pause: float, arrays: np.random.Generator) -> None:

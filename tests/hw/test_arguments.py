@@ -5,6 +5,7 @@ import pytest
 
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.line_buffer import LineBuffer
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.weight_memory import WeightMemory
 
@@ -13,6 +14,7 @@ from fivebyfive.hw.weight_memory import WeightMemory
     ("make", "message"),
     [
         (lambda: DotProduct(0), "a dot product needs at least one term, not 0"),
+        (lambda: PackedDotProduct(0), "a dot product needs at least one term, not 0"),
         (lambda: Pooling(1, 3, (8,)), "windows must be 1, 2 or 4, not 3"),
         (lambda: Pooling(1, 1, (7,)), r"sizes of maps to be pooled must be even, not \(7,\)"),
         (lambda: LineBuffer(8, (28,)), "windows must be 1, 2 or 4, not 8"),
@@ -30,3 +32,4 @@ def test_parameters_stay_readable():
     assert (lines.windows, lines.sizes, lines.rows, lines.columns, lines.rows_in) == (4, (28, 12), 6, 6, 2)
     assert DotProduct(25).latency == 6
     assert DotProduct(1).latency == 1
+    assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [2, 2, 5, 6]

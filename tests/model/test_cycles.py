@@ -1,5 +1,7 @@
 """The cycle model against figures that were worked out by hand; `tests/sim` holds it against the hardware."""
 
+from dataclasses import replace
+
 import pytest
 
 from fivebyfive.model.config import Config
@@ -30,6 +32,22 @@ def test_one_pe():
     cycles = plan(CAFFE, Config())
     assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (75_568, 20_296, 95_868, 75_569)
     assert cycles.utilization(CAFFE, Config()) == pytest.approx(2_293_000 / (75_569 * 45))
+
+
+@pytest.mark.parametrize("config", [Config(4, 1, 1), Config(4, 5, 6), Config(2, 10, 3)], ids=str)
+def test_packing_costs_no_throughput(config):
+    """At most what a last group of outputs has more to round up, where rows are split."""
+    plain, packed = plan(CAFFE, config), plan(CAFFE, replace(config, packed=True))
+    assert packed.limit_conv == plain.limit_conv
+    assert plain.limit_fc <= packed.limit_fc <= 1.01 * plain.limit_fc
+    assert plain.interval - 2 <= packed.interval <= 1.01 * plain.interval
+
+
+def test_packed_hundred_and_twenty():
+    """60 DSP blocks keep the pace that the design asks of 120 multipliers."""
+    assert plan(CAFFE, Config(4, 1, 1, packed=True)).interval == 20_295
+    early = plan(CAFFE, Config(4, 1, 1, early_fc=True, packed=True))
+    assert (early.interval, early.latency) == (20_374, 23_928)
 
 
 def test_pixels_limit_a_small_network():

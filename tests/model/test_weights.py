@@ -20,7 +20,7 @@ shapes = st.builds(
 )
 configs = st.one_of(
     *(
-        st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans())
+        st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans(), st.booleans())
         for w in (1, 2, 4)
     )
 )
@@ -94,5 +94,35 @@ def test_sizes_out_of_range(sizes, message):
     assert str(caught.value) == message
 
 
+def test_split_rows():
+    """An odd number of packed rows: twice the outputs, ten activations a word, as many words of as many bytes."""
+    shape, config = LeNetShape(2, 4, (7, 10)), Config(packed=True)
+    checkpoint = Checkpoint.random(shape, 3)
+    image = pack(checkpoint, config)
+    regions = {region.name: region for region in memory_map(shape, config)}
+    fc1, weights = regions["fc1.weight"], checkpoint.arrays["fc1.weight"]
+    assert [regions[name].words for name in ("fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight")] == [1, 4 * 7, 1, 5]
+    assert np.array_equal(image.fc[fc1.address, :10], weights[0, :10])
+    assert np.array_equal(image.fc[fc1.address, 10:], weights[1, :10])
+    assert np.array_equal(image.fc[fc1.address + 6, :4], weights[0, 60:])
+    assert np.array_equal(image.fc[fc1.address + 7, 10:], weights[3, :10])
+    assert not image.fc[fc1.end - 1, 10:].any()  # there is no eighth output
+
+
 def test_multipliers():
-    assert Config(4, 5, 6).multipliers == 500 + 120
+    assert Config(4, 5, 6).multipliers == Config(4, 5, 6, packed=True).multipliers == 500 + 120
+
+
+@pytest.mark.parametrize(
+    ("config", "conv", "fc"),
+    [
+        (Config(4, 5, 6), 500, 120),
+        (Config(4, 1, 1, packed=True), 50, 10),
+        (Config(4, 5, 6, packed=True), 250, 60),
+        (Config(2, 3, 13, packed=True), 75, 140),  # over 20 outputs at once: a row is left over
+        (Config(1, 1, 1, packed=True), 25, 10),  # one window of one channel: nothing to pair it with
+        (Config(1, 5, 9, packed=True), 75, 90),
+    ],
+)
+def test_dsps(config, conv, fc):
+    assert (config.conv_dsps, config.fc_dsps, config.dsps) == (conv, fc, conv + fc)

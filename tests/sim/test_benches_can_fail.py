@@ -25,7 +25,10 @@ from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.types import NATURAL
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
@@ -37,6 +40,14 @@ from fivebyfive.sim.runner import SimulationFailed, build, run
 
 def dot_product():
     return DotProduct(5), {"terms": 5}
+
+
+def packed_dot_product():
+    return PackedDotProduct(5), {"terms": 5, "natural": False}
+
+
+def packed_conv_pe():
+    return PackedConvPE(NATURAL), {"natural": True}
 
 
 def pooling():
@@ -121,6 +132,7 @@ def counters():
 COMPONENTS = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
+    packed_dot_product, packed_conv_pe,
 )  # fmt: skip
 
 # The output of each that is broken.
@@ -129,7 +141,7 @@ OUTPUTS = {
     "activation_memory": "data", "conv_pe": "o__payload", "conv_array": "o__payload", "conv_controller": "go",
     "conv_engine": "o__payload", "fc_row": "o__payload", "fc_controller": "command", "fc_engine": "o__payload",
     "map_memory": "o__payload", "image_buffer": "o__payload", "kernel_fetcher": "o__payload",
-    "argmax": "o__payload", "counters": "cycles",
+    "argmax": "o__payload", "counters": "cycles", "packed_dot_product": "o__payload", "packed_conv_pe": "o__payload",
 }  # fmt: skip
 
 

@@ -19,7 +19,11 @@ from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
@@ -30,6 +34,12 @@ from fivebyfive.model.weights import memory_map, pack
 @pytest.mark.parametrize("terms", [1, 2, 20, 25])
 def test_dot_product(bench, terms):
     bench(DotProduct(terms), "dot_product", terms=terms)
+
+
+@pytest.mark.parametrize(("terms", "natural"), [(1, False), (10, False), (25, True)])
+def test_packed_dot_product(bench, terms, natural):
+    dot = PackedDotProduct(terms, NATURAL if natural else CODE)
+    bench(dot, "packed_dot_product", terms=terms, natural=natural)
 
 
 @pytest.mark.parametrize("windows", [1, 2, 4])
@@ -74,6 +84,13 @@ def test_conv_array(bench, windows, outputs, bias_words):
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
 
 
+@pytest.mark.parametrize(("windows", "outputs"), [(1, 3), (2, 1), (4, 2)])
+def test_packed_conv_array(bench, windows, outputs):
+    rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
+    array = ConvArray(windows, outputs, rows, columns, 64 // windows, 1, packed=True)
+    bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=1, packed=True)
+
+
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
@@ -82,6 +99,7 @@ def test_conv_array(bench, windows, outputs, bias_words):
         (4, 5, {"windows": 1, "outputs": 3}),
         (3, 4, {"windows": 2, "outputs": 2}),
         (3, 5, {"windows": 4, "outputs": 2}),
+        (2, 3, {"windows": 4, "packed": True}),
     ],
 )
 def test_conv_engine(bench, conv1, conv2, config):
@@ -120,6 +138,10 @@ def test_conv_controller(bench, layers, parallel):
         (6, (43, 10), {"early_fc": True}),
         (9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
         (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
+        (3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
+        (6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),
+        (4, (25, 12), {"packed": True, "fc_rows": 11, "outputs": 3}),  # a row without another
+        (6, (43, 10), {"packed": True, "fc_rows": 3, "early_fc": True}),
     ],
 )
 def test_fc_engine(bench, conv2, fc, config):
@@ -130,6 +152,11 @@ def test_fc_engine(bench, conv2, fc, config):
 
 def test_conv_pe(bench):
     bench(ConvPE(), "conv_pe")
+
+
+@pytest.mark.parametrize("natural", [False, True])
+def test_packed_conv_pe(bench, natural):
+    bench(PackedConvPE(NATURAL if natural else CODE), "packed_conv_pe", natural=natural)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +199,11 @@ def test_argmax(bench, classes, rows):
 @pytest.mark.parametrize("kept", [0, 3, 50])
 def test_fc_row(bench, kept):
     bench(FcRow(kept), "fc_row", kept=kept)
+
+
+@pytest.mark.parametrize(("lanes", "kept"), [(10, 0), (10, 5), (20, 3)])
+def test_packed_fc_row(bench, lanes, kept):
+    bench(PackedFcRow(lanes, kept), "fc_row", lanes=lanes, kept=kept)
 
 
 @pytest.mark.parametrize(

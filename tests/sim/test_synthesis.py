@@ -3,10 +3,22 @@
 import pytest
 
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.types import CODE, NATURAL
+from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.sim.synthesis import synthesize
 
 PRODUCTS = 25 + 20
+
+
+@pytest.mark.parametrize(("terms", "pair", "adders"), [(10, CODE, 4), (25, NATURAL, 12)], ids=["fc", "conv"])
+def test_packed_products(terms, pair, adders):
+    """A DSP block for two products; it makes their pair, corrects them and sums them two by two: LUTs have nothing but
+    the adders of the other levels, of 14 bits, two times."""
+    area = synthesize(to_verilog(PackedDotProduct(terms, pair), "sums"), "xc7")
+    assert area.dsp == terms
+    assert area.lut == 2 * 14 * adders
 
 
 @pytest.mark.slow
