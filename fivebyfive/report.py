@@ -87,12 +87,16 @@ def show_generated(folder: Path, paths: list[Path], manifest: dict) -> None:
         what = kinds.get(path.suffix, "ports, memory map, hashes")
         rows.add_row(str(path), f"{path.stat().st_size:,}", what)
     out.print(rows)
-    size = manifest["multipliers"]
-    network = manifest["checkpoint"]["network"]
-    out.print(f"\nTop module {manifest['top']}: {network}, {size['conv']} + {size['fc']} multipliers.")
+    out.print(f"\nTop module {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
     out.print(
         f"Next: fivebyfive simulate --verilog {folder}, or add the files to a synthesis project (README.md)."
     )
+
+
+def size_text(manifest: dict) -> str:
+    """Multipliers of both engines, and DSP blocks where they are fewer."""
+    products, blocks = ("{conv} + {fc}".format(**manifest[name]) for name in ("multipliers", "dsps"))
+    return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "")
 
 
 def show_simulation(told: dict, images: Images, result, request) -> None:

@@ -178,6 +178,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
         "latency_cycles": cycles.latency if cycles else None,
         "interval_cycles": interval,
         "multipliers": config.multipliers,
+        "dsps": config.dsps,
         "macs": macs,
         "utilization": macs / (interval * config.multipliers) if interval else None,
         "config": asdict(config),

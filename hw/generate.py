@@ -58,6 +58,7 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
         "config": asdict(config),
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
+        "dsps": {"conv": config.conv_dsps, "fc": config.fc_dsps},
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
         "ports": [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports],
         "memory_map": [asdict(region) for region in memory_map(checkpoint.shape, config)],
