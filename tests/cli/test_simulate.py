@@ -75,8 +75,14 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
     told = answer("simulate", small, "--images", 2, "--outputs", 2, "--fc-rows", 2, "--early-fc")
     assert told["equal"]
     assert told["multipliers"] == 90
-    assert told["config"] == {"windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True}
+    assert told["config"] == {"windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True, "packed": False}
     assert told["conv_limit_cycles"] == 576 + 64 * 2 * 2
+
+
+def test_packed(answer, small: Path) -> None:
+    told = answer("simulate", small, "--images", 2, "--windows", 4, "--packed")
+    assert told["equal"]
+    assert (told["multipliers"], told["dsps"], told["config"]["packed"]) == (120, 60, True)
 
 
 def test_a_table_for_people(cli, small: Path) -> None:

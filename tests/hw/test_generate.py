@@ -52,7 +52,7 @@ def test_manifest(tmp_path, shipped):
     assert manifest["checkpoint"] == {
         "name": "lenet.npz", "network": "20-50-500-10", "sha256": load_checkpoint().digest,
     }
-    assert manifest["multipliers"] == {"conv": 25, "fc": 20}
+    assert manifest["multipliers"] == manifest["dsps"] == {"conv": 25, "fc": 20}
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
     ports = {port["name"]: port for port in manifest["ports"]}
@@ -71,7 +71,11 @@ def test_memory_files_hold_the_weight_image(shipped):
         assert [bytes.fromhex(line)[::-1] for line in lines] == [word.tobytes() for word in words]
 
 
-@pytest.mark.parametrize("config", [None, Config(4, 3, 6), Config(2, 3, 2)], ids=str)
+@pytest.mark.parametrize(
+    "config",
+    [None, Config(4, 3, 6), Config(2, 3, 2), Config(1, 3, 3, packed=True), Config(4, 1, 1, packed=True)],
+    ids=str,
+)
 def test_lint(shipped, config):
     """Nothing for ``verilator --lint-only -Wall`` to warn of but what the waivers name."""
     generated = generate(Checkpoint.random(SHAPE, 1), config) if config else shipped
