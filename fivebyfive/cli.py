@@ -54,17 +54,30 @@ def user_values():
 
 
 def size_options(command):
-    """Options that say how large the machine is, how it goes about fc1, and what it makes of DSP blocks."""
-    early = "fc1 takes activations as conv2 makes them: a single image is done sooner."
-    packed = "Two products in each DSP block of a 7-series part: half as many of them."
-    command = click.option("--packed", is_flag=True, help=packed)(command)
-    command = click.option("--early-fc", is_flag=True, help=early)(command)
-    for name, help_text in (
-        ("--fc-rows", "Outputs of a fully-connected layer computed at once (20 multipliers each)."),
-        ("--outputs", "Output channels of a convolution computed at once."),
-        ("--windows", "Windows of a 2x2 pool cell computed at once: 1, 2 or 4."),
-    ):
-        command = click.option(name, type=int, default=1, show_default=True, help=help_text)(command)
+    """Options that say how large the machine is, and in which order it works: the arguments of `sizing.sized`."""
+    for option in (
+        click.option(
+            "--packed", is_flag=True,
+            help="Two products in each DSP block of a 7-series part: half as many blocks.",
+        ),
+        click.option(
+            "--overlap/--no-overlap", default=True, show_default=True,
+            help="The convolutions of an image run beside the fully-connected layers of the one before.",
+        ),
+        click.option(
+            "--early-fc", is_flag=True,
+            help="fc1 takes activations as conv2 makes them: a single image is done sooner.",
+        ),
+        click.option(
+            "--fc-rows", type=int, default=1, show_default=True, metavar="N",
+            help="Rows of 20 multipliers for the fully-connected layers, 1 to 25.",
+        ),
+        click.option(
+            "--conv-pes", type=int, default=1, show_default=True, metavar="N",
+            help="PEs of 25 multipliers for the convolutions, 1 to 50; how they share the work is worked out.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
     return command
 
 
@@ -218,11 +231,12 @@ def generate(checkpoint, out, as_json, **size) -> None:
 
 def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
-    from fivebyfive.model.config import Config
+    from fivebyfive.model.sizing import sized
 
+    network = load(checkpoint)
     with user_values():
-        config = Config(**size)
-    return load(checkpoint).accelerator(config)
+        config = sized(network.shape, **size)
+    return network.accelerator(config)
 
 
 @main.command()
@@ -249,14 +263,14 @@ def make_accelerator(checkpoint: Path, size: dict):
 @click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
 @size_options
 @json_option
-def simulate(checkpoint, images, simulator, verilog, out, waves, folder, as_json, **options) -> None:
+def simulate(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, as_json, **size) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
     Ends at the first difference, with exit code 1, and says where it is.
     """
     from .simulation import Request, simulate_request
 
-    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, **options)
+    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, size)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 

@@ -50,7 +50,7 @@ def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
     said = cli("generate", small).stdout
     assert re.search(rf"^build/lenet/lenet.v +{Path('v/lenet.v').stat().st_size:,} ", said, re.M)
     assert "25 + 20 multipliers." in said
-    assert "100 + 20 multipliers in 50 + 10 DSP blocks." in cli("generate", small, "--windows", 4, "--packed").stdout
+    assert "100 + 20 multipliers in 50 + 10 DSP blocks." in cli("generate", small, "--conv-pes", 4, "--packed").stdout
 
 
 def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path) -> None:

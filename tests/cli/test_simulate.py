@@ -72,15 +72,17 @@ def test_icarus(answer, small: Path) -> None:
 
 
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--outputs", 2, "--fc-rows", 2, "--early-fc")
+    told = answer("simulate", small, "--images", 2, "--conv-pes", 3, "--fc-rows", 2, "--early-fc", "--no-overlap")
     assert told["equal"]
     assert told["multipliers"] == 90
-    assert told["config"] == {"windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True, "packed": False}
+    assert told["config"] == {
+        "windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True, "overlap": False, "packed": False,
+    }
     assert told["conv_limit_cycles"] == 576 + 64 * 2 * 2
 
 
 def test_packed(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--windows", 4, "--packed")
+    told = answer("simulate", small, "--images", 2, "--conv-pes", 4, "--packed")
     assert told["equal"]
     assert (told["multipliers"], told["dsps"], told["config"]["packed"]) == (120, 60, True)
 

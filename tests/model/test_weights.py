@@ -20,7 +20,9 @@ shapes = st.builds(
 )
 configs = st.one_of(
     *(
-        st.builds(Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans(), st.booleans())
+        st.builds(
+            Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans(), packed=st.booleans()
+        )
         for w in (1, 2, 4)
     )
 )
