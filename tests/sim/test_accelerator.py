@@ -45,9 +45,9 @@ SIZES = [
     (SMALL, Config(2, 3, 4, overlap=False)),
     (SMALL, Config(1, 2, 1, early_fc=True, overlap=False)),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
-    (LeNetShape(4, 6, (20, 10)), Config(4, 2, 3, packed=True)),
-    (LeNetShape(5, 7, (33, 21, 64)), Config(1, 3, 13, packed=True)),  # output channels and rows by pairs, one left over
-    (LeNetShape(3, 5, (43, 11)), Config(2, 2, 9, early_fc=True, packed=True)),
+    (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
+    (LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True)),  # output channels and rows by pairs, one left over
+    (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
 ]
 
 
