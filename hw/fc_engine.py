@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.model.weights import bank_sizes
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
@@ -86,7 +87,7 @@ class FcEngine(wiring.Component):
         m = Module()
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         layers = [FcLayer(*sizes, rows, lanes) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
-        weights = m.submodules.weights = WeightMemory(self.words, lanes * rows)
+        weights = m.submodules.weights = WeightMemory(self.words, lanes * rows, bank_sizes(len(self.words)))
         inputs = m.submodules.inputs = ActivationMemory(
             self.shape.fc_inputs[0], self.config.outputs, self.counts, sets=2 if self.config.overlap else 1
         )
@@ -179,11 +180,14 @@ class FcEngine(wiring.Component):
         whose second output is missing zeros. Their streams."""
         outputs = self.config.fc_outputs
         bits = CODE.width * self.config.fc_lanes
-        biases = Signal(bits * outputs, reset_less=True)
+        # A word of biases stays for 20 (or 10) groups of outputs.
+        biases = Signal(codes(self.config.fc_lanes * outputs), reset_less=True)
+        group = Signal(range(self.config.fc_lanes))
         with m.If(command.bias):
-            m.d.sync += biases.eq(weights.data)
+            m.d.sync += [biases.eq(weights.data), group.eq(0)]
         with m.Elif(command.valid & command.first):
-            m.d.sync += biases.eq(biases >> CODE.width * outputs)
+            m.d.sync += group.eq(group + 1)
+        present = biases.as_value().word_select(group, CODE.width * outputs)
         streams = []
         packed, at_once = self.config.packed, 2 if self.config.packed else 1
         for r in range(-(-outputs // at_once)):
@@ -192,7 +196,7 @@ class FcEngine(wiring.Component):
                 row.i.valid.eq(command.valid),
                 row.i.payload.x.eq(activations),
                 row.i.payload.w.eq(weights.data.as_value()[bits * at_once * r :][: bits * at_once]),
-                row.i.payload.bias.eq(biases[CODE.width * at_once * r :][: CODE.width * at_once]),
+                row.i.payload.bias.eq(present.word_select(r, CODE.width * at_once)),
                 row.i.payload.first.eq(command.first),
                 row.i.payload.last.eq(command.last),
             ]
@@ -209,7 +213,7 @@ class FcEngine(wiring.Component):
         group = Signal(range(max(layer.groups for layer in layers)))
         values = Signal(codes(self.config.fc_outputs))
         for value, code in zip(values, outputs, strict=False):  # a packed row may have one too many
-            m.d.comb += value.eq(Mux(last_layer | (code > 0), code, 0))
+            m.d.comb += value.eq(Mux(last_layer | ~code[-1], code, 0))
         m.d.comb += [argmax.i.valid.eq(valid & last_layer), argmax.i.payload.eq(values)]
         last_group = Array(layer.groups - 1 for layer in layers)[controller.layer]
         if hidden is not None:

@@ -8,6 +8,8 @@ word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outp
 output r of the group. Whatever does not fill a word is zero. Where rows are split (`Config.fc_outputs`), a group has
 2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
 fc1's inputs are in the order of `Config.fc1_order`.
+
+The FC memory is built of banks (`bank_sizes`), each with a .mem file of its own.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ from .checkpoint import Checkpoint
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape
 
-__all__ = ["Region", "WeightImage", "memory_map", "pack", "unpack"]
+__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_map", "pack", "unpack"]
+
+BANK_WORDS = 2048  # of 9 bits are one ECP5 block RAM and half of a 7-series one: nothing but it before a register
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
     return regions
+
+
+def bank_sizes(words: int) -> list[int]:
+    """Words of each bank of a memory of so many; each begins at a multiple of its size's next power of two."""
+    whole, rest = divmod(words, BANK_WORDS)
+    if whole and BANK_WORDS // 2 < rest <= BANK_WORDS * 3 // 4:  # two blocks of fewer words waste fewer of them
+        parts = [BANK_WORDS // 2, rest - BANK_WORDS // 2]
+    else:
+        parts = [rest] if rest else []
+    return [BANK_WORDS] * whole + parts
 
 
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
