@@ -112,6 +112,11 @@ def show_simulation(told: dict, images: Images, result, request) -> None:
     out.print(Text(f"\n{verdict}").append(equal_text(told["equal"])))
     if told["errors"] is not None:
         out.print(f"{told['errors']} of {images_text(told['images'])} in another class than the label")
+    if result.speed:
+        out.print(
+            f"{told['images_per_second']:,.1f} images a second, {told['cycles_per_second']:,} simulated cycles a "
+            f"second; {100 * told['python_share']:.0f} % of the time in Python"
+        )
     for line in footnotes(told, result, request):
         out.print(line)
 

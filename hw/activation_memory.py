@@ -96,20 +96,15 @@ class ActivationMemory(wiring.Component):
         step = gcd(FC_LANES, *self.counts)
         return list(range(0, FC_LANES, step))
 
-    @property
-    def depth(self) -> int:
-        """Words of the lanes' memories; each set begins at a power of two."""
-        return self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
-
     def place(self, word, which_set):
-        """Address of a word in one of the sets."""
-        bits = (self.words - 1).bit_length()
-        return word[:bits] if self.sets == 1 else Cat(word[:bits], which_set)
+        """Address of a word in one of the sets, which take turns, so that no words are left between them."""
+        word = word[: (self.words - 1).bit_length()]
+        return word if self.sets == 1 else Cat(which_set, word)
 
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
         """The memory of one lane: it takes the value that falls on it, in this word or the next."""
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
-            shape=CODE, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
+            shape=CODE, depth=self.sets * self.words, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = codes_of_lane.write_port(), codes_of_lane.read_port()
         # A transfer that begins in a higher lane reaches this one in the next word, if it is long enough.

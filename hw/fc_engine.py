@@ -143,10 +143,12 @@ class FcEngine(wiring.Component):
             return None
         rows = self.config.fc_outputs
         counts = {min(rows, width) for width in widths} | {width % rows or rows for width in widths}
-        hidden = m.submodules.hidden = ActivationMemory(max(widths), rows, tuple(sorted(counts)))
+        hidden = m.submodules.hidden = ActivationMemory(
+            max(widths), rows, tuple(sorted(counts)), sets=min(len(widths), 2)
+        )
         m.d.comb += [
             hidden.rewind.eq(controller.layer_done),
-            hidden.w_set.eq(controller.layer[0] if len(self.shape.fc) > 1 else 0),
+            hidden.w_set.eq(controller.layer[0]),
             hidden.r_set.eq(~hidden.w_set),
         ]
         return hidden

@@ -1,6 +1,6 @@
 """The line buffer: rows of a feature map in, 5x5 windows out, one position a cycle with nothing in between."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -114,6 +114,6 @@ class LineBuffer(wiring.Component):
         for line, row in zip(lines, stage, strict=True):
             with m.If(moves):
                 m.d.sync += line.eq(row)
-            with m.Elif(shifts):
-                m.d.sync += line.as_value().eq(line.as_value() >> len(line[0]) * self.column_step)
+            with m.Elif(shifts):  # what comes in behind a row never gets under a window: whatever costs nothing
+                m.d.sync += line.eq(Cat(*list(line)[self.column_step :], *list(row)[-self.column_step :]))
         m.d.comb += [self.patch[r][c].eq(lines[r][c]) for r in range(self.rows) for c in range(self.columns)]

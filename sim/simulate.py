@@ -19,6 +19,7 @@ from fivebyfive.model.progress import Progress, silent
 
 from .builder import build
 from .runner import SimulationFailed, run
+from .speed import Speed
 
 __all__ = ["Cycles", "Difference", "Simulation", "simulate"]
 
@@ -65,7 +66,7 @@ class Simulation:
     ``outputs``: layer to int8 (N, ...) as in `fivebyfive.model.golden.Trace`; only the last layer if layers were not
     recorded. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc, latency, interval.
     ``difference``: the first one, None if all is equal; what lies behind it was not compared. ``images``: how many
-    results there are. ``waves``: the waveform file, if one was asked for.
+    results there are. ``waves``: the waveform file, if one was asked for. ``speed``: of a run that came to its end.
     """
 
     outputs: dict[str, np.ndarray]
@@ -76,6 +77,7 @@ class Simulation:
     seed: int
     seconds: float
     waves: Path | None
+    speed: Speed | None = None
 
     @property
     def logits(self) -> np.ndarray:
@@ -190,6 +192,7 @@ def simulate(
     return Simulation(
         {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
         int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
+        Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None,
     )
 
 
@@ -220,6 +223,7 @@ def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray, waves:
     shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
     shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
     shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
+    shapes |= {"speed": ((3,), np.float64)}  # the fields of `Speed`
     return {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
         for name, (shape, dtype) in shapes.items()

@@ -17,6 +17,7 @@ from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc_engine import FcTap
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.speed import Stopwatch
 from fivebyfive.sim.streams import StreamSource
 from fivebyfive.sim.testbench import cycle, limited, random_source, start
 
@@ -40,7 +41,7 @@ class Recorder:
         self.folder = folder = Path(given["folder"])
         self.limit_cycles = given["limit_cycles"]  # of any wait
         self.waves = given["waves"]
-        names = (*shape.layers, "classes", "cycles", "done")
+        names = (*shape.layers, "classes", "cycles", "done", "speed")
         names += tuple(f"{layer}.cycle" for layer in shape.layers if self.waves)
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
@@ -128,6 +129,7 @@ async def watch(tap, record) -> None:
 @cocotb.test()
 async def images(dut) -> None:
     """All images, one behind the other, with the pauses the caller asks for."""
+    stopwatch = Stopwatch()
     given = parameters()
     recorder = Recorder(given)
     rng = random_source()
@@ -141,6 +143,8 @@ async def images(dut) -> None:
         taken = take(dut, recorder, image, given["pause"], rng)
         await limited(taken, recorder.limit_cycles, f"the result of image {image}")
     await feeder
+    speed = stopwatch.stop(cycle())
+    recorder.arrays["speed"][:] = speed.cycles, speed.seconds, speed.python_seconds
 
 
 async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
