@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.extras import require
 from fivebyfive.model.progress import Progress, silent
 
 from .process import call
@@ -99,22 +101,29 @@ class ClusterPool:
     """
 
     def __init__(self, address: str):
-        distributed = require_distributed()
+        distributed = require("distributed", "a cluster needs", "dask.distributed", "cluster")
         try:
             self.client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TimeoutError, ImportError) as error:
             reason = str(error) or "no answer"
             raise UserError(f"the Dask cluster at {address} cannot be reached: {reason}") from error
-        self.as_completed = distributed.as_completed
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Outcome] | None]:
         """As `LocalPool.run`. Dask itself does a unit again whose worker died."""
-        futures = {self.client.submit(remote_unit, to_json(unit), pure=False): unit for unit in units}
+        pending = {self.client.submit(remote_unit, to_json(unit), pure=False): unit for unit in units}
         try:
-            for future in self.as_completed(futures):
-                yield futures[future], self.outcome(futures[future], future)
+            while pending:
+                done = [future for future in pending if future.done()]
+                for future in done:
+                    unit = pending.pop(future)
+                    yield unit, self.outcome(unit, future)
+                if not done:
+                    if self.client.status == "closed":
+                        raise UserError("the Dask cluster has gone; what was finished is kept, call again to go on")
+                    time.sleep(TICK_S / 5)
+                    yield None
         finally:
-            self.client.cancel(list(futures))
+            self.client.cancel(list(pending))
             self.client.close()
 
     def outcome(self, unit: Unit, future) -> Outcome:
@@ -136,15 +145,6 @@ def remote_unit(text: str) -> tuple[dict | None, str | None]:
         return None, str(error)
 
 
-def require_distributed():
-    """dask.distributed, or UserError with the line that says how to get it."""
-    try:
-        import distributed
-    except ImportError as error:
-        raise UserError("a cluster needs dask.distributed; install it: pip install 'fivebyfive[cluster]'") from error
-    return distributed
-
-
 def run_units(
     units: Sequence[Unit], pool: LocalPool | ClusterPool, progress: Progress = silent, text: str = "working"
 ) -> dict[Unit, Outcome]:
@@ -152,8 +152,9 @@ def run_units(
     outcomes = {unit: Outcome(found) for unit in units if (found := known_unit(unit))}
     rest = [unit for unit in dict.fromkeys(units) if unit not in outcomes]
     began = time.monotonic()
-    for finished in pool.run(rest) if rest else ():
-        if finished:
-            outcomes[finished[0]] = finished[1]
-        progress(len(outcomes), len(set(units)), f"{text}, {time.monotonic() - began:.0f} s")
+    with closing(pool.run(rest)) as stream:  # an interruption ends what is running before it goes on
+        for finished in stream:
+            if finished:
+                outcomes[finished[0]] = finished[1]
+            progress(len(outcomes), len(set(units)), f"{text}, {time.monotonic() - began:.0f} s")
     return outcomes

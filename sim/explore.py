@@ -1,0 +1,103 @@
+"""Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
+
+from dataclasses import dataclass, field
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.measurement import Measurement, estimate
+from fivebyfive.model.parts import Part
+from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.shape import LeNetShape
+
+from .measure import measure_many
+
+__all__ = ["Exploration", "candidates", "explore", "front", "fullness", "promising"]
+
+MARGIN = 1.1  # the estimate of an area may be that much too high
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """``results``: measured machines, the fastest first. ``front``: those of them that fit and that no other beats in
+    both throughput and area. ``swept``: machines that the models looked at. ``failures``: lines of the tools."""
+
+    part: str
+    network: str
+    swept: int
+    results: list[Measurement]
+    front: list[Measurement]
+    failures: list[str] = field(default_factory=list)
+
+
+def explore(
+    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool=None, progress: Progress = silent
+) -> Exploration:
+    """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.
+
+    Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
+    """
+    swept = candidates(shape)
+    chosen = promising(shape, part, swept, top)
+    found, failures = measure_many([(shape, config, part) for config in chosen], seeds, pool, progress)
+    results = sorted(found.values(), key=lambda one: one.interval_cycles)
+    return Exploration(part.name, str(shape), len(swept), results, front(results), list(failures.values()))
+
+
+def candidates(shape: LeNetShape) -> list[Config]:
+    """Machines of all sizes, less those that are larger than another of the same cycles.
+
+    A number of outputs or rows that saves no group of a layer only makes the machine larger.
+    """
+    found = []
+    rows = useful(25, shape.fc)
+    for windows in (1, 2, 4):
+        for outputs in useful(64, (shape.conv1, shape.conv2)):
+            for fc_rows in rows:
+                try:
+                    found.append(Config(windows=windows, outputs=outputs, fc_rows=fc_rows))
+                except ValueError:  # out of range: so many outputs for so many windows
+                    break
+    return found
+
+
+def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
+    """The smallest numbers of parallel outputs for each count of groups of each width."""
+    found: dict[tuple[int, ...], int] = {}
+    for parallel in range(1, limit + 1):
+        found.setdefault(tuple(-(-width // parallel) for width in widths), parallel)
+    return list(found.values())
+
+
+def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> list[Config]:
+    """At most ``top`` of the machines that no other beats by the models, evenly spread from the largest down."""
+    guesses = {config: estimate(shape, config, part) for config in swept}
+    fitting = [config for config, guess in guesses.items() if fullness(guess) <= 100 * MARGIN]
+    best = {id(one) for one in front([guesses[config] for config in fitting], fits=False)}
+    ranked = [config for config in fitting if id(guesses[config]) in best]
+    ranked.sort(key=lambda config: guesses[config].interval_cycles)
+    if len(ranked) <= top:
+        return ranked
+    if top == 1:
+        return ranked[:1]
+    return [ranked[round(n * (len(ranked) - 1) / (top - 1))] for n in range(top)]
+
+
+def fullness(one: Measurement) -> float:
+    """How full the part is: percent of the resource of which the machine takes most."""
+    return max(one.percent.values())
+
+
+def throughput(one: Measurement) -> float:
+    """Images a second where the frequency is known, else images a million cycles."""
+    return one.images_per_s or 1e6 / one.interval_cycles
+
+
+def front(results: list[Measurement], fits: bool = True) -> list[Measurement]:
+    """Results that no other beats in both throughput and fullness, the fastest first; only what fits, if ``fits``."""
+    known = [one for one in results if one.fits or not fits]
+    if any(one.images_per_s for one in known):
+        known = [one for one in known if one.images_per_s]
+    kept: list[Measurement] = []
+    for one in sorted(known, key=lambda one: (-throughput(one), fullness(one))):
+        if not kept or fullness(one) < fullness(kept[-1]):
+            kept.append(one)
+    return kept
