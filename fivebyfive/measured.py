@@ -98,7 +98,8 @@ def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) 
 def show_explored(about) -> None:
     """A row for each machine that was measured, the fastest first."""
     out = console()
-    made = table(*EXPLORED, "<", title=f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines")
+    title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"
+    made = table(*EXPLORED, "<", title=title)
     for row in explored_rows(about.results, about.front):
         made.add_row(*row)
     out.print(made)
