@@ -30,8 +30,8 @@ def run_measure(
     with Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
-    deliver(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}")
-    draw(files["png"], "plot_parts", results)
+    if deliver(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}"):
+        draw(files["png"], "plot_parts", results)
     answer(told(results), as_json, lambda: show_measured(results), files)
 
 
@@ -82,8 +82,8 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         "failures": found.failures,
     }  # fmt: skip
     text = markdown_table((*EXPLORED, ""), explored_rows(found.results, found.front))
-    deliver(files, told, f"# {found.network} on {found.part}\n\n{text}")
-    draw(files["png"], "plot_front", found.results, found.front)
+    if deliver(files, told, f"# {found.network} on {found.part}\n\n{text}"):
+        draw(files["png"], "plot_front", found.results, found.front)
     answer(told, as_json, lambda: show_explored(found), files)
 
 
@@ -101,10 +101,14 @@ def places(out: Path, name: str) -> dict[str, Path]:
     return files
 
 
-def deliver(files: dict[str, Path], told: dict, text: str) -> None:
-    for suffix, content in (("json", json.dumps(told, indent=2) + "\n"), ("md", text)):
-        with replacing(files[suffix], "w") as file:
+def deliver(files: dict[str, Path], told: dict, text: str) -> bool:
+    """Write the tables; whether that changed anything, or the picture is missing."""
+    before = [path.read_text() if path.is_file() else "" for path in (files["json"], files["md"])]
+    after = [json.dumps(told, indent=2) + "\n", text]
+    for path, content in zip((files["json"], files["md"]), after, strict=True):
+        with replacing(path, "w") as file:
             file.write(content)
+    return before != after or not files["png"].is_file()
 
 
 def draw(path: Path, plot: str, *results) -> None:

@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from fivebyfive.hw.accelerator import Accelerator
-from fivebyfive.hw.generate import TOP
-from fivebyfive.hw.verilog import Design, to_verilog
+import fivebyfive.hw
+import fivebyfive.model
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
@@ -33,9 +33,10 @@ from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 
 from .cache import cache_folder, content_key, keep, known
-from .harness import core_verilog, harness_verilog
 from .nextpnr import ToolFailed, nextpnr_version, options, route
-from .synthesis import FAMILIES, synthesize_core
+
+if TYPE_CHECKING:
+    from fivebyfive.hw.verilog import Design
 
 __all__ = ["FAILED", "Routing", "Synthesis", "Unit", "from_json", "known_unit", "run_unit", "to_json"]
 
@@ -116,8 +117,11 @@ def synthesis_result(unit: Synthesis) -> dict:
     return synthesized(generate_design(unit), unit)[0]
 
 
-def synthesized(design: Design, unit: Unit) -> tuple[dict, Path]:
+def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
     """Result of the synthesis of a design for the family of ``unit``; and its netlist in the harness, gzipped."""
+    from .harness import core_verilog, harness_verilog
+    from .synthesis import FAMILIES
+
     texts = core_verilog(design), harness_verilog(design), FAMILIES[unit.family].command, unit.tools[0]
     root = cache_folder(KIND)
     path = root / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
@@ -131,7 +135,9 @@ def synthesized(design: Design, unit: Unit) -> tuple[dict, Path]:
     return result, netlist
 
 
-def synthesize_into(design: Design, unit: Unit, kept: Path | None) -> dict:
+def synthesize_into(design: "Design", unit: Unit, kept: Path | None) -> dict:
+    from .synthesis import synthesize_core
+
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         netlist = Path(folder) / "netlist.json"
         try:
@@ -161,8 +167,12 @@ def routing_result(unit: Routing) -> dict:
     return result
 
 
-def generate_design(unit: Unit) -> Design:
+def generate_design(unit: Unit) -> "Design":
     """Verilog of the whole accelerator; its weights are zero, which changes the contents of block RAM alone."""
+    from fivebyfive.hw.accelerator import Accelerator  # here: what is known is found without Amaranth
+    from fivebyfive.hw.generate import TOP
+    from fivebyfive.hw.verilog import to_verilog
+
     try:
         return to_verilog(Accelerator(LeNetShape.parse(unit.network), unit.config), TOP)
     except YosysError as error:
@@ -179,10 +189,8 @@ def source_path(unit: Unit) -> Path:
 @cache
 def sources_digest() -> str:
     """SHA-256 of the sources that the Verilog and its way through the tools depend on."""
-    here = Path(__file__).parent
-    files = sorted(Path(sys.modules[Accelerator.__module__].__file__).parent.glob("*.py"))
-    files += sorted(Path(sys.modules[Config.__module__].__file__).parent.glob("*.py"))
-    files += [here / name for name in ("harness.py", "nextpnr.py", "synthesis.py")]
+    files = [path for room in (fivebyfive.hw, fivebyfive.model) for path in sorted(Path(room.__path__[0]).glob("*.py"))]
+    files += [Path(__file__).with_name(name) for name in ("harness.py", "nextpnr.py", "synthesis.py")]
     digest = hashlib.sha256(version("amaranth").encode())
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
