@@ -17,12 +17,13 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement, estimate
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
 
 from .anchors import BOARDS, SAME_NETWORK, Anchor
 from .measured import figures, markdown_table, tools
 from .terminal import Commands, Stage
 
-__all__ = ["SIZES", "bench", "machine", "page"]
+__all__ = ["SIZES", "bench", "page"]
 
 SIZES = ((1, 1), (4, 1), (10, 3), (20, 6), (50, 13))  # conv PEs of 25 multipliers, rows of 20
 ROUTED = "lfe5u-85f"
@@ -30,19 +31,6 @@ XC7 = ("xc7z020", "xc7z045", "xc7z100", "xc7k480t", "xc7vx690t")  # the first th
 SHOWN = ("cycles an image", "utilization", "LUT", "FF", "DSP", "block RAM", "fits", "max frequency", "images a second")
 
 CYCLES = ("multipliers", "interval", "latency", "latency, early fc1", "utilization")
-
-
-def machine(shape: LeNetShape, conv_pes: int, fc_rows: int) -> Config:
-    """The machine with that many PEs and rows, split into windows and outputs so that the interval is shortest."""
-    made = []
-    for windows in (1, 2, 4):
-        try:
-            config = Config(windows=windows, outputs=conv_pes // windows, fc_rows=fc_rows)
-        except ValueError:
-            continue
-        if config.conv_multipliers == 25 * conv_pes:
-            made.append(config)
-    return min(made, key=lambda config: plan(shape, config).interval)
 
 
 def page(shape: LeNetShape, results: Sequence[Measurement], configs: Sequence[Config]) -> str:
@@ -152,7 +140,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
     from fivebyfive.sim.measure import measure_many
     from fivebyfive.sim.workers import LocalPool
 
-    configs = [machine(shape, *size) for size in SIZES]
+    configs = [sized(shape, *size) for size in SIZES]
     wanted = [
         (shape, config, part) for config in configs for part in (xc7_part(shape, config), PARTS[ROUTED])
     ]

@@ -54,15 +54,26 @@ def user_values():
 
 
 def size_options(command):
-    """Options that say how large the machine is, and how it goes about fc1."""
-    early = "fc1 takes activations as conv2 makes them: a single image is done sooner."
-    command = click.option("--early-fc", is_flag=True, help=early)(command)
-    for name, help_text in (
-        ("--fc-rows", "Outputs of a fully-connected layer computed at once (20 multipliers each)."),
-        ("--outputs", "Output channels of a convolution computed at once."),
-        ("--windows", "Windows of a 2x2 pool cell computed at once: 1, 2 or 4."),
-    ):
-        command = click.option(name, type=int, default=1, show_default=True, help=help_text)(command)
+    """Options that say how large the machine is, and in which order it works: the arguments of `sizing.sized`."""
+    for option in (
+        click.option(
+            "--overlap/--no-overlap", default=True, show_default=True,
+            help="The convolutions of an image run beside the fully-connected layers of the one before.",
+        ),
+        click.option(
+            "--early-fc", is_flag=True,
+            help="fc1 takes activations as conv2 makes them: a single image is done sooner.",
+        ),
+        click.option(
+            "--fc-rows", type=int, default=1, show_default=True, metavar="N",
+            help="Rows of 20 multipliers for the fully-connected layers, 1 to 25.",
+        ),
+        click.option(
+            "--conv-pes", type=int, default=1, show_default=True, metavar="N",
+            help="PEs of 25 multipliers for the convolutions, 1 to 50; how they share the work is worked out.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
     return command
 
 
@@ -214,19 +225,19 @@ def generate(checkpoint, out, as_json, **size) -> None:
         show_generated(out, paths, manifest)
 
 
-def make_config(size: dict):
-    """The machine that `size_options` ask for."""
-    from fivebyfive.model.config import Config
+def make_config(shape, size: dict):
+    """The machine that `size_options` ask for, for a network of that shape."""
+    from fivebyfive.model.sizing import sized
 
     with user_values():
-        return Config(**size)
+        return sized(shape, **size)
 
 
 def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
 
-    config = make_config(size)
-    return load(checkpoint).accelerator(config)
+    network = load(checkpoint)
+    return network.accelerator(make_config(network.shape, size))
 
 
 @main.command()
@@ -253,14 +264,14 @@ def make_accelerator(checkpoint: Path, size: dict):
 @click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
 @size_options
 @json_option
-def simulate(checkpoint, images, simulator, verilog, out, waves, folder, as_json, **options) -> None:
+def simulate(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, as_json, **size) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
     Ends at the first difference, with exit code 1, and says where it is.
     """
     from .simulation import Request, simulate_request
 
-    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, **options)
+    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, size)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 
@@ -293,8 +304,8 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     from . import measuring
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
-    config = make_config(size)
     shape = load_checkpoint(checkpoint).shape
+    config = make_config(shape, size)
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:

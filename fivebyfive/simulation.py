@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -18,6 +18,8 @@ from fivebyfive.model.cycles import plan
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
@@ -36,7 +38,7 @@ IMAGES, IMAGES_WITH_WAVES = "10", "1"  # unless the user says how many
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for; fields are the command's options."""
+    """What the user asks for; fields are the command's options, ``size`` those of `sizing.sized`."""
 
     checkpoint: Path
     images: str | None = None
@@ -47,10 +49,7 @@ class Request:
     folder: Path | None = None
     pause: float = 0.0
     seed: int | None = None
-    windows: int = 1
-    outputs: int = 1
-    fc_rows: int = 1
-    early_fc: bool = False
+    size: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -58,10 +57,10 @@ class Request:
         if self.seed is not None and not 0 <= self.seed < 2**31:
             raise UserError(f"--seed is 0 to {2**31 - 1}, not {self.seed}")
 
-    @property
-    def config(self) -> Config:
+    def config(self, shape: LeNetShape) -> Config:
+        """The machine for a network. Raises UserError where a size is out of range."""
         try:
-            return Config(self.windows, self.outputs, self.fc_rows, self.early_fc)
+            return sized(shape, **self.size)
         except ValueError as error:
             raise UserError(str(error)) from error
 
@@ -95,12 +94,13 @@ def simulate_request(request: Request, as_json: bool) -> int:
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:
     """The accelerator that the user means: of the options, or what lies in a folder."""
+    config = request.config(network.shape)
     if request.verilog:
-        accelerator = Accelerator(network, request.config)
+        accelerator = Accelerator(network, config)
         accelerator.generated = folder_of(request.verilog, network)
         accelerator.config = Config(**accelerator.generated.manifest["config"])
         return accelerator
-    accelerator = network.accelerator(request.config)
+    accelerator = network.accelerator(config)
     with Stage("generating Verilog"):
         accelerator.generated  # noqa: B018 (it takes seconds, under its own name)
     return accelerator

@@ -12,7 +12,7 @@ __all__ = ["ActivationMemory"]
 
 
 class ActivationMemory(wiring.Component):
-    """Two sets of up to ``inputs`` codes; each of the 20 lanes of a word is a memory with its own write address.
+    """One or two sets of up to ``inputs`` codes; each of the 20 lanes of a word is a memory with its own write address.
 
     Codes are written one behind the other, up to 20 in one cycle, across the end of a word where need be; more than 20
     take ``ceil(writers / 20)`` cycles.
@@ -22,6 +22,7 @@ class ActivationMemory(wiring.Component):
     inputs : codes of a set.
     writers : most codes in one transfer.
     counts : numbers of codes that transfers have (a multiplexer is built only for lanes that these can reach).
+    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are of no meaning.
 
     Members
     -------
@@ -35,10 +36,11 @@ class ActivationMemory(wiring.Component):
 
     latency = 1
 
-    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...]):
+    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2):
         self.inputs = inputs
         self.writers = writers
         self.counts = tuple(counts)
+        self.sets = sets
         self.words = -(-inputs // FC_LANES)
         payload = data.StructLayout({"values": codes(writers), "count": range(writers + 1)})
         super().__init__(
@@ -94,17 +96,26 @@ class ActivationMemory(wiring.Component):
         step = gcd(FC_LANES, *self.counts)
         return list(range(0, FC_LANES, step))
 
+    @property
+    def depth(self) -> int:
+        """Words of the lanes' memories; each set begins at a power of two."""
+        return self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
+
+    def place(self, word, which_set):
+        """Address of a word in one of the sets."""
+        bits = (self.words - 1).bit_length()
+        return word[:bits] if self.sets == 1 else Cat(word[:bits], which_set)
+
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
         """The memory of one lane: it takes the value that falls on it, in this word or the next."""
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
-            shape=CODE, depth=2 << (self.words - 1).bit_length(), init=[], attrs={"ram_style": "distributed"}
+            shape=CODE, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = codes_of_lane.write_port(), codes_of_lane.read_port()
-        bits = (self.words - 1).bit_length()
         m.d.comb += [
-            read.addr.eq(Cat(self.address, self.r_set)),
+            read.addr.eq(self.place(self.address, self.r_set)),
             self.data[index].eq(read.data),
-            write.addr.eq(Cat(Mux(index < lane, word + 1, word)[:bits], self.w_set)),
+            write.addr.eq(self.place(Mux(index < lane, word + 1, word), self.w_set)),
         ]
         with m.Switch(lane):
             for start in self.starts():

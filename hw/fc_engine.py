@@ -1,6 +1,6 @@
 """The fully-connected engine: 20 lanes, one output after the other, layer after layer."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -86,7 +86,7 @@ class FcEngine(wiring.Component):
         layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
         weights = m.submodules.weights = WeightMemory(self.words, FC_WORD * rows)
         inputs = m.submodules.inputs = ActivationMemory(
-            self.shape.fc_inputs[0], self.config.outputs, self.counts
+            self.shape.fc_inputs[0], self.config.outputs, self.counts, sets=2 if self.config.overlap else 1
         )
         # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
         drain = weights.latency + FcRow.latency - 1 + (rows - 1) // FC_WORD
@@ -111,22 +111,26 @@ class FcEngine(wiring.Component):
         return m
 
     def share_inputs(self, m: Module, inputs: ActivationMemory, controller: FcController):
-        """Two sets of activations: conv2 fills one while fc1 reads the other."""
-        full = Signal(2)
-        m.d.comb += [
-            self.grant.eq(~full.bit_select(inputs.w_set, 1)),
-            inputs.rewind.eq(self.commit),
-            self.inputs_done.eq(controller.inputs_done),
-        ]
-        w_set, r_set = Signal(), Signal()
+        """With overlap two sets of activations: conv2 fills one while fc1 reads the other."""
+        full = Signal(inputs.sets)
+        w_set, r_set = (Signal(), Signal()) if inputs.sets == 2 else (Const(0, 1), Const(0, 1))
         available = full.bit_select(r_set, 1)
         if controller.early:  # a word is enough, of the set that is being written too
             available |= (w_set == r_set) & (inputs.written > controller.word)
-        m.d.comb += [inputs.w_set.eq(w_set), inputs.r_set.eq(r_set), controller.available.eq(available)]
+        m.d.comb += [
+            self.grant.eq(~full.bit_select(w_set, 1) & (self.config.overlap | ~controller.busy)),
+            inputs.rewind.eq(self.commit),
+            inputs.w_set.eq(w_set),
+            inputs.r_set.eq(r_set),
+            controller.available.eq(available),
+            self.inputs_done.eq(controller.inputs_done),
+        ]
         with m.If(self.commit):
-            m.d.sync += [w_set.eq(~w_set), full.bit_select(w_set, 1).eq(1)]
+            m.d.sync += full.bit_select(w_set, 1).eq(1)
         with m.If(controller.inputs_done):
-            m.d.sync += [r_set.eq(~r_set), full.bit_select(r_set, 1).eq(0)]
+            m.d.sync += full.bit_select(r_set, 1).eq(0)
+        if inputs.sets == 2:
+            m.d.sync += [w_set.eq(w_set ^ self.commit), r_set.eq(r_set ^ controller.inputs_done)]
 
     def add_hidden(self, m: Module, controller: FcController):
         """Activations between fully-connected layers; None where there is a single layer."""

@@ -20,6 +20,8 @@ class Config:
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
+    ``overlap``: the conv engine works on the next image while the FC engine works on this one. Without it an image
+    takes the cycles of both, and one set of activations is enough.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
     so O is at most 60, 28 and 12 for W = 1, 2 and 4.
@@ -29,17 +31,23 @@ class Config:
     outputs: int = 1
     fc_rows: int = 1
     early_fc: bool = False
+    overlap: bool = True
 
     def __post_init__(self) -> None:
         if self.windows not in (1, 2, 4):
             raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
-        limit = CONV2_WINDOWS // self.windows - FETCH_MARGIN
+        limit = self.most_outputs(self.windows)
         if not 1 <= self.outputs <= limit:
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
         if not 1 <= self.fc_rows <= 25:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
         if self.early_fc and self.fc_rows > FC_WORD:
             raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
+
+    @staticmethod
+    def most_outputs(windows: int) -> int:
+        """The largest O with so many windows."""
+        return CONV2_WINDOWS // windows - FETCH_MARGIN
 
     @property
     def conv_multipliers(self) -> int:

@@ -154,7 +154,8 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
     sets = [0, 0]  # from when on each set of activations may be written
     results: list[int] = []
     for image in range(STEADY):
-        begin = max(conv_idle, sets[image % 2], (image + 1) * IMAGE * IMAGE) + 1
+        room = sets[image % 2] if config.overlap else fc_idle
+        begin = max(conv_idle, room, (image + 1) * IMAGE * IMAGE) + 1
         conv_idle = begin + conv
         done = fc_cycles(shape, config, fc_idle, [begin + word for word in words], conv_idle)
         sets[image % 2], fc_idle = done.done, done.idle

@@ -1,12 +1,13 @@
 """Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.measurement import Measurement, estimate
 from fivebyfive.model.parts import Part
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import MAX_CONV_PES, sized
 
 from .measure import measure_many
 
@@ -43,20 +44,12 @@ def explore(
 
 
 def candidates(shape: LeNetShape) -> list[Config]:
-    """Machines of all sizes, less those that are larger than another of the same cycles.
+    """Machines of all sizes that can be asked for, less those that are larger than another of the same cycles.
 
-    A number of outputs or rows that saves no group of a layer only makes the machine larger.
+    A number of rows that saves no group of a layer only makes the machine larger.
     """
-    found = []
-    rows = useful(25, shape.fc)
-    for windows in (1, 2, 4):
-        for outputs in useful(64, (shape.conv1, shape.conv2)):
-            for fc_rows in rows:
-                try:
-                    found.append(Config(windows=windows, outputs=outputs, fc_rows=fc_rows))
-                except ValueError:  # out of range: so many outputs for so many windows
-                    break
-    return found
+    convs = dict.fromkeys(sized(shape, conv_pes) for conv_pes in range(1, MAX_CONV_PES + 1))
+    return [replace(conv, fc_rows=rows) for conv in convs for rows in useful(25, shape.fc)]
 
 
 def useful(limit: int, widths: tuple[int, ...]) -> list[int]:

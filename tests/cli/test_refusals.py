@@ -138,8 +138,9 @@ def test_simulators_there_are_not(refused, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--windows", 3), "windows must be 1, 2 or 4"),
-        (("--outputs", 0), "outputs must be 1 to"),
+        (("--conv-pes", 51), "conv PEs must be 1 to 50, not 51"),
+        (("--conv-pes", 0), "conv PEs must be 1 to 50, not 0"),
+        (("--conv-pes", "four"), "'four' is not a valid integer"),
         (("--fc-rows", 26), "fc_rows must be 1 to 25"),
         (("--pause", 1), "--pause is a probability"),
         (("--pause", "nan"), "--pause is a probability"),

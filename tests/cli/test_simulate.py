@@ -72,7 +72,7 @@ def test_icarus(answer, small: Path) -> None:
 
 
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--outputs", 2, "--fc-rows", 2, "--early-fc")
+    told = answer("simulate", small, "--images", 2, "--conv-pes", 3, "--fc-rows", 2, "--early-fc", "--no-overlap")
     assert told["equal"]
     assert told["multipliers"] == 90
     assert told["config"] == {"windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True}

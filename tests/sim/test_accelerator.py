@@ -41,6 +41,9 @@ SIZES = [
     (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7, early_fc=True)),
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
     (LeNetShape(2, 3, (8, 5)), Config(4, 1, 4, early_fc=True)),
+    (LENET5, Config(overlap=False)),
+    (SMALL, Config(2, 3, 4, overlap=False)),
+    (SMALL, Config(1, 2, 1, early_fc=True, overlap=False)),
 ]
 
 

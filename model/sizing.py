@@ -1,0 +1,25 @@
+"""From what a user asks for to the sizes that the machine is built with: the best W x O split of the conv PEs."""
+
+from .config import Config
+from .cycles import conv_cycles
+from .shape import LeNetShape
+
+__all__ = ["MAX_CONV_PES", "sized"]
+
+MAX_CONV_PES = 50
+
+
+def sized(shape: LeNetShape, conv_pes: int = 1, fc_rows: int = 1, **options: bool) -> Config:
+    """The configuration with the fewest conv cycles for this network out of at most ``conv_pes`` PEs (1 to 50).
+
+    Of several that are as fast, the one with the fewest PEs: a PE that would save no cycle is not built. ``options``
+    are the other fields of `Config`. Raises ValueError where a size is out of range.
+    """
+    if not 1 <= conv_pes <= MAX_CONV_PES:
+        raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
+    configs = [
+        Config(windows, outputs, fc_rows, **options)
+        for windows in (1, 2, 4)
+        for outputs in range(1, min(conv_pes // windows, Config.most_outputs(windows)) + 1)
+    ]
+    return min(configs, key=lambda config: (conv_cycles(shape, config)[0], config.conv_multipliers))
