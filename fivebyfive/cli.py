@@ -319,11 +319,12 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
 @click.option(
     "--seeds", type=click.IntRange(0, 99), default=1, show_default=True, help="Of place and route; 0 for area only."
 )
+@click.option("--estimate", is_flag=True, help="From the models alone, at once.")
 @click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786.")
 @workers_option
 @click.option("--out", type=FILE, default=BUILD / "explore", show_default=True, help="Folder for the results.")
 @json_option
-def explore(checkpoint, part, top, seeds, scheduler, workers, out, as_json) -> None:
+def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_json) -> None:
     """Find the machines worth building on a part: the front of throughput against area.
 
     The models look at all sizes, the tools at the most promising. What was finished is kept when it is
@@ -334,7 +335,7 @@ def explore(checkpoint, part, top, seeds, scheduler, workers, out, as_json) -> N
 
     from . import measuring
 
-    about = find_part(part), top, seeds, scheduler, workers, out
+    about = find_part(part), top, seeds, scheduler, workers, out, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
 

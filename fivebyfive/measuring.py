@@ -59,6 +59,7 @@ class ExploreRequest:
     scheduler: str | None
     workers: int | None
     out: Path
+    estimated: bool = False
 
 
 def run_explore(request: ExploreRequest, as_json: bool) -> None:
@@ -67,10 +68,12 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 
     files = places(request.out, "explore")
-    pool = ClusterPool(request.scheduler) if request.scheduler else LocalPool(request.workers)
+    remote = request.scheduler and not request.estimated
+    pool = ClusterPool(request.scheduler) if remote else LocalPool(request.workers)
     try:
         with Stage("exploring") as stage:
-            found = explore(request.shape, request.part, request.top, request.seeds, pool, stage)
+            about = request.shape, request.part, request.top, request.seeds
+            found = explore(*about, pool, stage, request.estimated)
     except KeyboardInterrupt:
         say("What is finished is kept; the same command goes on from there.")
         raise

@@ -30,14 +30,20 @@ class Exploration:
 
 
 def explore(
-    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool=None, progress: Progress = silent
-) -> Exploration:
+    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool=None, progress: Progress = silent,
+    estimated: bool = False,
+) -> Exploration:  # fmt: skip
     """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.
+
+    ``estimated``: they are not synthesized, their areas are those of the model.
 
     Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
     """
     swept = candidates(shape)
     chosen = promising(shape, part, swept, top)
+    if estimated:
+        results = [estimate(shape, config, part) for config in chosen]
+        return Exploration(part.name, str(shape), len(swept), results, front(results))
     found, failures = measure_many([(shape, config, part) for config in chosen], seeds, pool, progress)
     results = sorted(found.values(), key=lambda one: one.interval_cycles)
     return Exploration(part.name, str(shape), len(swept), results, front(results), list(failures.values()))

@@ -47,9 +47,8 @@ class Stopped(Exception):  # noqa: N818 (what happened)
 class LocalPool:
     """``workers`` processes at once on this machine, as many as there are cores by default."""
 
-    def __init__(self, workers: int | None = None, command: Sequence[str] = COMMAND):
+    def __init__(self, workers: int | None = None):
         self.workers = workers or len(os.sched_getaffinity(0))
-        self.command = list(command)
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Outcome] | None]:
         """Each unit with its outcome as it comes; None once a second in between.
@@ -82,7 +81,7 @@ class LocalPool:
                 (Path(folder) / "unit.json").write_text(to_json(unit))
                 log = Path(folder) / "log"
                 with log.open("w") as file:
-                    command = [*self.command, "unit.json"]
+                    command = [*COMMAND, "unit.json"]
                     code = call(command, Path(folder), dict(os.environ), file, UNIT_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)):
