@@ -10,7 +10,7 @@ def test_a_part_is_found_by_its_name() -> None:
     part = find_part("LFE5U-85F")
     assert (part.family, part.dsp, part.bram, part.device, part.grade) == ("ecp5", 156, 208, "85k", 8)
     assert find_part("xc7z020").device is None
-    with pytest.raises(UserError, match="part xc9 is not known; the parts are xc7z010, .*lfe5u-85f"):
+    with pytest.raises(UserError, match=r"part xc9 is not known; the parts are xc7z010, .*lfe5u-85f"):
         find_part("xc9")
 
 
