@@ -7,7 +7,7 @@ from fivebyfive.model.parts import PARTS, RESOURCES
 
 from .report import console, table
 
-__all__ = ["figures", "markdown_table", "show_explored", "show_measured", "what_fits"]
+__all__ = ["EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measured", "tools", "what_fits"]
 
 BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}
 DSP_NAMES = {"xc7": "DSP48E1", "ecp5": "MULT18X18D"}
@@ -82,16 +82,19 @@ def tools(results: Sequence[Measurement]) -> list[str]:
     return list(dict.fromkeys(tool for one in results for tool in one.tools))
 
 
-EXPLORED = ("multipliers", "cycles an image", "LUT", "FF", "DSP", "block RAM", "max frequency", "images a second")
+EXPLORED = ("multipliers", "cycles", "LUT", "FF", "DSP", "block RAM", "% full", "MHz", "images/s", "<")
 
 
 def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) -> list[tuple[str, ...]]:
-    """A row a machine; the front is marked."""
+    """A row a machine; the front is marked. LUTs are those of logic and of RAM, "full" is the fullest resource."""
     rows = []
     for one in results:
-        shown = figures(one)
+        counts = (f"{count:,.10g}" for count in (one.lut + one.lutram, one.ff, one.dsp, one.bram))
+        full = f"{max(one.percent.values()):.0f}"
+        speed = (f"{one.fmax_mhz:.1f}", f"{one.images_per_s:,.0f}") if one.fmax_mhz else ("-", "-")
+        size = f"{one.conv_multipliers:,} + {one.fc_multipliers:,}"
         mark = "front" if one in front else "" if one.fits else "does not fit"
-        rows.append((*(shown[name] for name in EXPLORED), mark))
+        rows.append((size, f"{one.interval_cycles:,}", *counts, full, *speed, mark))
     return rows
 
 
@@ -99,7 +102,7 @@ def show_explored(about) -> None:
     """A row for each machine that was measured, the fastest first."""
     out = console()
     title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"
-    made = table(*EXPLORED, "<", title=title)
+    made = table(*EXPLORED, title=title)
     for row in explored_rows(about.results, about.front):
         made.add_row(*row)
     out.print(made)

@@ -84,7 +84,7 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         "results": [one.as_dict() for one in found.results], "front": [found.results.index(one) for one in found.front],
         "failures": found.failures,
     }  # fmt: skip
-    text = markdown_table((*EXPLORED, ""), explored_rows(found.results, found.front))
+    text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
     if deliver(files, told, f"# {found.network} on {found.part}\n\n{text}"):
         draw(files["png"], "plot_front", found.results, found.front)
     answer(told, as_json, lambda: show_explored(found), files)

@@ -16,9 +16,11 @@ from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape
 __all__ = ["TABLE", "estimate_area", "features"]
 
 TABLE = Path(__file__).parent / "area.json"
-SIZES = {"xc7": (1024, 36), "ecp5": (1024, 18)}  # words and bits of a RAMB36E1 and of a DP16KD
-LUTRAM = {"xc7": (64, 3, 4), "ecp5": (16, 4, 6)}  # words and bits of a piece of distributed RAM, and its LUTs
+BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits: RAMB18E1, DP16KD
+BLOCK = {"xc7": 0.5, "ecp5": 1}  # of one of those, in RAMB36E1 and in DP16KD
+SHALLOW = {"xc7": 64, "ecp5": 16}  # a map memory with at most so many words becomes distributed RAM
 SUM_BITS = 14  # of a partial sum
+BYTE = 8  # bits of a code, the part of a word that is written by itself
 
 
 @cache
@@ -29,20 +31,22 @@ def table() -> dict:
 def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """lut, lutram, ff, dsp and bram, as synthesis would count them."""
     given = features(shape, config, family)
-    area = {
-        what: max(0, round(sum(weight * given[name] for name, weight in weights.items())))
-        for what, weights in table()[family]["coefficients"].items()
-    }
+    area: dict[str, float] = {}
+    for what, weights in table()[family]["coefficients"].items():
+        value = sum(weight * given[name] for name, weight in weights.items())
+        area[what] = round(2 * value) / 2 if what == "bram" else round(value)
     return area
 
 
 def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
     pes, rows = config.windows * config.outputs, config.fc_rows
-    packed = pes + rows if getattr(config, "packed", False) else 0
-    two_rows = 2 if config.windows == 4 else 1
-    banks = min(config.outputs, shape.conv1) * two_rows
-    early = rows * len(range(0, shape.fc[0], rows)) if config.inputs_outside(shape, 0) else 0
+    packed = getattr(config, "packed", False)
+    early = config.inputs_outside(shape, 0)
+    maps = map_memories(shape, config)
+    shallow = [memory for memory in maps if memory[0] <= SHALLOW[family]]
+    deep = [memory for memory in maps if memory[0] > SHALLOW[family]]
+    weights = weight_memories(shape, config)
     return {
         "machine": 1,
         "windows": config.windows,
@@ -52,11 +56,11 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "early_rows": rows if early else 0,
         "packed_pes": pes if packed else 0,
         "packed_rows": rows if packed else 0,
-        "banks": banks,
-        "starts": lane_starts(config.outputs, shape.conv2) + lane_starts(rows, *shape.fc[:-1]),
-        "weight_blocks": weight_blocks(shape, config, family),
-        "map_blocks": map_blocks(shape, config, family, banks, two_rows),
-        "lutram_pieces": lutram_pieces(shape, config, family, early),
+        "crossbar": lane_starts(config.outputs, shape.conv2) + lane_starts(rows, *shape.fc[:-1]),
+        "map_banks": len(maps),
+        "weight_blocks": sum(blocks(*memory, family) for memory in weights),
+        "map_blocks": sum(blocks(words, 9 * bits // BYTE, family) for words, bits in deep),
+        "lutram_pieces": sum(pieces(*memory, family) for memory in [*lane_memories(shape, config), *shallow]),
     }
 
 
@@ -65,37 +69,54 @@ def lane_starts(parallel: int, *widths: int) -> int:
     return FC_WORD // gcd(FC_WORD, *(min(parallel, width) for width in widths), *(w % parallel for w in widths))
 
 
-def weight_blocks(shape: LeNetShape, config: Config, family: str) -> int:
-    """Block RAMs of both weight memories."""
+def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+    """Words and bits of the weight memories of the convolutions and of the fully-connected layers."""
     kernels = shape.conv1 + shape.conv2 * shape.conv1
     conv = kernels + ceil(shape.conv1 / CONV_WORD) + ceil(shape.conv2 / CONV_WORD)
     fc = sum(
         ceil(outputs / config.fc_rows) * ceil(inputs / FC_WORD) + ceil(outputs / (FC_WORD * config.fc_rows))
         for outputs, inputs in zip(shape.fc, shape.fc_inputs, strict=True)
     )
-    return blocks(conv, 8 * CONV_WORD, family) + blocks(fc, 8 * FC_WORD * config.fc_rows, family)
+    return [(conv, BYTE * CONV_WORD), (fc, BYTE * FC_WORD * config.fc_rows)]
 
 
-def map_blocks(shape: LeNetShape, config: Config, family: str, banks: int, two_rows: int) -> int:
-    """Block RAMs of the image buffer and of conv1's feature maps, a bank of rows each."""
-    words = ceil(shape.conv1 / config.outputs) * shape.pool1_out // two_rows
-    image = blocks(2 * IMAGE // two_rows, 8 * IMAGE, family) * two_rows
-    return image + banks * blocks(words, 8 * shape.pool1_out, family)
+def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+    """Words and bits of the memories of the image buffer and of conv1's feature maps, banks of rows."""
+    halves = 2 if config.windows == 4 else 1
+    image = (2 * power_of_two(IMAGE // halves), BYTE * IMAGE)
+    banks = min(config.outputs, shape.conv1)
+    words = ceil(shape.conv1 / config.outputs) * shape.pool1_out // halves
+    return [image] * halves + [(words, BYTE * shape.pool1_out)] * (banks * halves)
 
 
-def lutram_pieces(shape: LeNetShape, config: Config, family: str, early: int) -> int:
-    """LUTs of the distributed RAMs: activations, partial sums of convolutions and of early fc1, rows being pooled."""
-    memories = [(2 * ceil(shape.fc_inputs[0] / FC_WORD), 8 * FC_WORD)]
-    memories += [(2 * ceil(max(shape.fc[:-1]) / FC_WORD), 8 * FC_WORD)] if len(shape.fc) > 1 else []
+def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+    """Words and bits of the distributed RAMs: activations, partial sums, rows being pooled."""
+    inputs = [shape.fc_inputs[0], *([max(shape.fc[:-1])] if len(shape.fc) > 1 else [])]
+    sets = 2 if getattr(config, "overlap", True) else 1
+    depths = [count * power_of_two(ceil(width / FC_WORD)) for count, width in zip((sets, 2), inputs, strict=False)]
+    memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
     memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
-    memories += [(shape.pool1_out, 8 * config.outputs)]
-    memories += [(early // config.fc_rows, SUM_BITS)] * config.fc_rows if early else []
-    deep, wide, luts = LUTRAM[family]
-    return sum(ceil(words / deep) * ceil(bits / wide) * luts for words, bits in memories)
+    memories += [(shape.pool1_out, BYTE * config.outputs)]
+    if config.inputs_outside(shape, 0):
+        memories += [(ceil(shape.fc[0] / config.fc_rows), SUM_BITS)] * config.fc_rows
+    return memories
 
 
-def blocks(words: int, bits: int, family: str) -> int:
-    """Block RAMs of a memory, in the narrowest shape that is deep enough, or several one above the other."""
-    deep, wide = SIZES[family]
-    shapes = [(deep >> 1, 2 * wide)] + [(deep << n, max(1, wide >> n)) for n in range(4)]
-    return min(ceil(words / depth) * ceil(bits / width) for depth, width in shapes)
+def power_of_two(value: int) -> int:
+    """The next power of two that is not smaller."""
+    return 1 << (value - 1).bit_length()
+
+
+def pieces(words: int, bits: int, family: str) -> int:
+    """LUTs of a distributed RAM; words of whole bytes are written byte by byte, each in pieces of its own."""
+    lanes = [BYTE] * (bits // BYTE) if bits % BYTE == 0 else [bits]
+    if family == "ecp5":
+        return sum(6 * ceil(words / 16) * ceil(lane / 4) for lane in lanes)
+    if words <= 32:
+        return sum(4 * ceil(lane / 6) for lane in lanes)
+    return sum(4 * ceil(words / 64) * ceil(lane / 3) for lane in lanes)
+
+
+def blocks(words: int, bits: int, family: str) -> float:
+    """Block RAMs of a memory, in the shape of which fewest are needed."""
+    return BLOCK[family] * min(ceil(words / depth) * ceil(bits / width) for depth, width in BLOCK_SHAPES)
