@@ -7,7 +7,9 @@ from fivebyfive.model.parts import PARTS, RESOURCES
 
 from .report import console, table
 
-__all__ = ["EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measured", "tools", "what_fits"]
+__all__ = [
+    "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measured", "tools",
+]  # fmt: skip
 
 BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}
 DSP_NAMES = {"xc7": "DSP48E1", "ecp5": "MULT18X18D"}
@@ -66,8 +68,8 @@ def show_measured(results: Sequence[Measurement]) -> None:
     """A table with a column for each part."""
     out = console()
     first = results[0]
-    title = f"{first.network}, {'estimated by the area model' if first.estimated else ', '.join(tools(results))}"
-    made = table("<", *(f"<{one.part}" for one in results), title=title)
+    by = "estimated by the models" if first.estimated else ", ".join(tools(results))
+    made = table("<", *(f"<{one.part}" for one in results), title=f"{first.network}, {by}")
     for row in rows_of(results):
         made.add_row(*row)
     out.print(made)
@@ -82,19 +84,18 @@ def tools(results: Sequence[Measurement]) -> list[str]:
     return list(dict.fromkeys(tool for one in results for tool in one.tools))
 
 
-EXPLORED = ("multipliers", "cycles", "LUT", "FF", "DSP", "block RAM", "% full", "MHz", "images/s", "<")
+EXPLORED = ("conv + fc", "cycles", "LUT", "FF", "DSP", "BRAM", "area %", "MHz", "images/s", "<")
 
 
 def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) -> list[tuple[str, ...]]:
-    """A row a machine; the front is marked. LUTs are those of logic and of RAM, "full" is the fullest resource."""
+    """A row a machine; the front is marked. LUTs are those of logic and of RAM."""
     rows = []
     for one in results:
         counts = (f"{count:,.10g}" for count in (one.lut + one.lutram, one.ff, one.dsp, one.bram))
-        full = f"{max(one.percent.values()):.0f}"
         speed = (f"{one.fmax_mhz:.1f}", f"{one.images_per_s:,.0f}") if one.fmax_mhz else ("-", "-")
         size = f"{one.conv_multipliers:,} + {one.fc_multipliers:,}"
-        mark = "front" if one in front else "" if one.fits else "does not fit"
-        rows.append((size, f"{one.interval_cycles:,}", *counts, full, *speed, mark))
+        mark = "front" if one in front else "" if one.fits else "too large"
+        rows.append((size, f"{one.interval_cycles:,}", *counts, f"{one.area_percent:.1f}", *speed, mark))
     return rows
 
 

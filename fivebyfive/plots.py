@@ -52,7 +52,7 @@ def plot_parts(path: Path, results: Sequence[Measurement]) -> None:
 
 
 def plot_front(path: Path, results: Sequence[Measurement], front: Sequence[Measurement]) -> None:
-    """Throughput against how full the part is, the front as a line."""
+    """Throughput against area, the front as a line."""
     routed = any(one.images_per_s for one in results)
     shown = [one for one in results if one.images_per_s or not routed]
     name = "images a second" if routed else "images a million cycles"
@@ -62,17 +62,13 @@ def plot_front(path: Path, results: Sequence[Measurement], front: Sequence[Measu
     axes.plot(*points(front), "-", color="tab:orange", label="front")
     for one in shown:
         label = f" {one.conv_multipliers}+{one.fc_multipliers}"
-        axes.annotate(label, (max(one.percent.values()), speed(one)), fontsize="small")
-    axes.set_xlabel("percent of the part (the resource of which most is taken)")
+        axes.annotate(label, (one.area_percent, one.throughput), fontsize="small")
+    axes.set_xlabel("percent of the part (mean of LUT, FF, DSP and block RAM)")
     axes.set_ylabel(name)
     axes.set_ylim(bottom=0)
     axes.legend()
     save(figure, path)
 
 
-def speed(one: Measurement) -> float:
-    return one.images_per_s or 1e6 / one.interval_cycles
-
-
 def points(results: Sequence[Measurement]) -> tuple[list[float], list[float]]:
-    return [max(one.percent.values()) for one in results], [speed(one) for one in results]
+    return [one.area_percent for one in results], [one.throughput for one in results]

@@ -51,6 +51,16 @@ class Measurement:
     estimated: bool
     tools: list[str] = field(default_factory=list)
 
+    @property
+    def area_percent(self) -> float:
+        """One figure for the area: the mean of what it takes of each resource of the part, in percent."""
+        return sum(self.percent.values()) / len(self.percent)
+
+    @property
+    def throughput(self) -> float:
+        """Images a second where the frequency is known, else images a million cycles."""
+        return self.images_per_s or 1e6 / self.interval_cycles
+
     def as_dict(self) -> dict:
         return asdict(self)
 

@@ -11,7 +11,7 @@ from fivebyfive.model.sizing import MAX_CONV_PES, sized
 
 from .measure import measure_many
 
-__all__ = ["Exploration", "candidates", "explore", "front", "fullness", "promising"]
+__all__ = ["Exploration", "candidates", "explore", "front", "promising"]
 
 MARGIN = 1.1  # the estimate of an area may be that much too high
 
@@ -69,7 +69,7 @@ def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
 def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> list[Config]:
     """At most ``top`` of the machines that no other beats by the models, evenly spread from the largest down."""
     guesses = {config: estimate(shape, config, part) for config in swept}
-    fitting = [config for config, guess in guesses.items() if fullness(guess) <= 100 * MARGIN]
+    fitting = [config for config, guess in guesses.items() if may_fit(guess)]
     best = {id(one) for one in front([guesses[config] for config in fitting], fits=False)}
     ranked = [config for config in fitting if id(guesses[config]) in best]
     ranked.sort(key=lambda config: guesses[config].interval_cycles)
@@ -80,23 +80,18 @@ def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> l
     return [ranked[round(n * (len(ranked) - 1) / (top - 1))] for n in range(top)]
 
 
-def fullness(one: Measurement) -> float:
-    """How full the part is: percent of the resource of which the machine takes most."""
-    return max(one.percent.values())
-
-
-def throughput(one: Measurement) -> float:
-    """Images a second where the frequency is known, else images a million cycles."""
-    return one.images_per_s or 1e6 / one.interval_cycles
+def may_fit(guess: Measurement) -> bool:
+    """Whether synthesis could show that it fits; the number of DSPs is exact."""
+    return all(used <= 100 * (1 if name == "dsp" else MARGIN) for name, used in guess.percent.items())
 
 
 def front(results: list[Measurement], fits: bool = True) -> list[Measurement]:
-    """Results that no other beats in both throughput and fullness, the fastest first; only what fits, if ``fits``."""
+    """Results that no other beats in both throughput and area, the fastest first; only what fits, if ``fits``."""
     known = [one for one in results if one.fits or not fits]
     if any(one.images_per_s for one in known):
         known = [one for one in known if one.images_per_s]
     kept: list[Measurement] = []
-    for one in sorted(known, key=lambda one: (-throughput(one), fullness(one))):
-        if not kept or fullness(one) < fullness(kept[-1]):
+    for one in sorted(known, key=lambda one: (-one.throughput, one.area_percent)):
+        if not kept or one.area_percent < kept[-1].area_percent:
             kept.append(one)
     return kept

