@@ -12,10 +12,9 @@ import click
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
-from fivebyfive.model.measurement import Measurement, estimate
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.measurement import Measurement, estimate, may_fit
+from fivebyfive.model.parts import PARTS, Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
 
@@ -35,7 +34,7 @@ CYCLES = ("multipliers", "interval", "latency", "latency, early fc1", "utilizati
 
 def page(shape: LeNetShape, results: Sequence[Measurement], configs: Sequence[Config]) -> str:
     """docs/performance.md."""
-    ours = [one for one in results if one.part == ROUTED]
+    ours = list({one.multipliers: one for one in results}.values())  # the routed one is the last of its size
     same = [*(anchor_row(anchor) for anchor in SAME_NETWORK), *(our_row(one) for one in ours)]
     header = "system", "multipliers", "cycles an image", "utilization", "images a second", "source", "note"
     return f"""\
@@ -56,8 +55,8 @@ Cycles by the cycle model, which equals the hardware's counters. "early fc1" is 
 ## Area and frequency
 
 By {", ".join(tools(results))}. Area is that of the core with its simulation taps open. Frequency is after place and
-route inside a harness of four pins, {ROUTED} speed grade {PARTS[ROUTED].grade}; nothing is routed for the 7 series, and
-nothing that does not fit. [measuring.md](measuring.md) tells how.
+route inside a harness of four pins, {ROUTED} speed grade {PARTS[ROUTED].grade}; nothing is routed for the 7 series.
+Sizes that {ROUTED} has too few DSPs for are shown on a larger part only. [measuring.md](measuring.md) tells how.
 
 {markdown_table(("multipliers", "part", *SHOWN), area_rows(results))}
 {path_text(ours)}
@@ -127,27 +126,27 @@ def path_text(results: Sequence[Measurement]) -> str:
     return "Critical paths:\n\n" + "".join(lines) if lines else ""
 
 
-def xc7_part(shape: LeNetShape, config: Config):
-    """The first part that the area model finds large enough; the largest if none is."""
-    for name in XC7:
-        if estimate(shape, config, PARTS[name]).fits:
-            break
-    return PARTS[name]
+def parts_for(shape: LeNetShape, config: Config) -> list[Part]:
+    """The first 7-series part that the models say is large enough, and the ECP5 part where it can fit."""
+    guesses = [estimate(shape, config, PARTS[name]) for name in XC7]
+    names = [guess.part for guess in guesses if guess.fits][:1] or [XC7[-1]]
+    if may_fit(estimate(shape, config, PARTS[ROUTED])):
+        names.append(ROUTED)
+    return [PARTS[name] for name in names]
 
 
 def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> None:
     """Measure all sizes and write the page."""
     from fivebyfive.sim.measure import measure_many
+    from fivebyfive.sim.nextpnr import ToolFailed
     from fivebyfive.sim.workers import LocalPool
 
     configs = [sized(shape, *size) for size in SIZES]
-    wanted = [
-        (shape, config, part) for config in configs for part in (xc7_part(shape, config), PARTS[ROUTED])
-    ]
+    wanted = [(shape, config, part) for config in configs for part in parts_for(shape, config)]
     with Stage("bench") as stage:
         found, failures = measure_many(wanted, seeds, LocalPool(workers), stage)
     if failures:
-        raise UserError(f"not everything could be measured: {next(iter(failures.values()))}")
+        raise ToolFailed(next(iter(failures.values())))
     results = [found[number] for number in sorted(found)]
     with replacing(out, "w") as file:
         file.write(page(shape, results, configs))

@@ -10,7 +10,9 @@ from .cycles import plan
 from .parts import Part, parts_that_hold
 from .shape import LeNetShape
 
-__all__ = ["Measurement", "estimate", "measurement"]
+__all__ = ["Measurement", "estimate", "may_fit", "measurement"]
+
+MARGIN = 1.1  # an estimated area may be that much too high
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,8 @@ def median_path(routed: Sequence[Mapping]) -> dict | None:
 def estimate(shape: LeNetShape, config: Config, part: Part) -> Measurement:
     """From the models alone: exact cycles, an area that was fitted, no frequency."""
     return measurement(shape, config, part, estimate_area(shape, config, part.family), estimated=True)
+
+
+def may_fit(guess: Measurement) -> bool:
+    """Whether synthesis could show that an estimated machine fits; its number of DSPs is exact."""
+    return all(used <= 100 * (1 if name == "dsp" else MARGIN) for name, used in guess.percent.items())

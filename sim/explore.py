@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.measurement import Measurement, estimate
+from fivebyfive.model.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.parts import Part
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.shape import LeNetShape
@@ -12,8 +12,6 @@ from fivebyfive.model.sizing import MAX_CONV_PES, sized
 from .measure import measure_many
 
 __all__ = ["Exploration", "candidates", "explore", "front", "promising"]
-
-MARGIN = 1.1  # the estimate of an area may be that much too high
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,6 @@ def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> l
     if top == 1:
         return ranked[:1]
     return [ranked[round(n * (len(ranked) - 1) / (top - 1))] for n in range(top)]
-
-
-def may_fit(guess: Measurement) -> bool:
-    """Whether synthesis could show that it fits; the number of DSPs is exact."""
-    return all(used <= 100 * (1 if name == "dsp" else MARGIN) for name, used in guess.percent.items())
 
 
 def front(results: list[Measurement], fits: bool = True) -> list[Measurement]:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
+import click.testing
 import pytest
 
-from fivebyfive.bench import page
+from fivebyfive.bench import bench, page
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.measurement import estimate
@@ -199,3 +201,15 @@ def test_the_page_of_figures_has_a_source_for_each_row() -> None:
     assert all(row[5].strip() for row in same)
     assert any("Lenet_Accelerator" in row[0] and row[3] == "92.0 %" for row in same)
     assert f"{plan(shape, Config()).interval:,}" in text
+
+
+def test_bench_writes_the_page_from_measurements(fake_tools: Path) -> None:
+    result = click.testing.CliRunner().invoke(bench, ["--seeds", "2", "--out", "performance.md"])
+    assert result.exit_code == 0, result.output
+    text = Path("performance.md").read_text()
+    for size in ("25 + 20", "100 + 20", "250 + 60", "500 + 120", "1,250 + 260"):
+        assert re.search(rf"^\| \*\*fivebyfive, {re.escape(size)}\*\*", text, re.M)
+    assert "| 25 + 20 | lfe5u-85f |" in text
+    assert "115.0 MHz (median of 2, 110 to 120)" in text
+    routed = [line for line in done_units(fake_tools) if line.startswith("routing")]
+    assert len(routed) == 4  # two sizes that fit, two seeds
