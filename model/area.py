@@ -1,8 +1,8 @@
 """The area model: LUTs, flip-flops, DSPs and block RAM of a machine at once, instead of after minutes of synthesis.
 
-Each figure is a sum of features of the network and the size (`features`), weighted by the coefficients in area.json,
-which were fitted to synthesized designs. ``python -m fivebyfive.sim.fit_area`` (``make fit-area``) synthesizes and fits
-them again: after a change of the hardware that moves its area. docs/measuring.md tells how far off it is.
+The number of DSPs is exact. Each other figure is a sum of features of the network and the size (`features`), weighted
+by the coefficients in area.json, which were fitted to synthesized designs. ``make fit-area`` synthesizes and fits them
+again: after a change of the hardware that moves its area. docs/measuring.md tells how far off it is.
 """
 
 import json
@@ -18,7 +18,7 @@ __all__ = ["TABLE", "estimate_area", "features"]
 TABLE = Path(__file__).parent / "area.json"
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits: RAMB18E1, DP16KD
 BLOCK = {"xc7": 0.5, "ecp5": 1}  # of one of those, in RAMB36E1 and in DP16KD
-SHALLOW = {"xc7": 64, "ecp5": 16}  # a map memory with at most so many words becomes distributed RAM
+SHALLOW = {"xc7": 64, "ecp5": 32}  # a map memory with at most so many words becomes distributed RAM
 SUM_BITS = 14  # of a partial sum
 BYTE = 8  # bits of a code, the part of a word that is written by itself
 
@@ -31,7 +31,7 @@ def table() -> dict:
 def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """lut, lutram, ff, dsp and bram, as synthesis would count them."""
     given = features(shape, config, family)
-    area: dict[str, float] = {}
+    area: dict[str, float] = {"dsp": getattr(config, "dsps", config.multipliers)}
     for what, weights in table()[family]["coefficients"].items():
         value = sum(weight * given[name] for name, weight in weights.items())
         area[what] = round(2 * value) / 2 if what == "bram" else round(value)

@@ -1,6 +1,6 @@
 """Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.measurement import Measurement, estimate, may_fit
@@ -37,7 +37,7 @@ def explore(
 
     Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
     """
-    swept = candidates(shape)
+    swept = candidates(shape, part.family)
     chosen = promising(shape, part, swept, top)
     if estimated:
         results = [estimate(shape, config, part) for config in chosen]
@@ -47,13 +47,19 @@ def explore(
     return Exploration(part.name, str(shape), len(swept), results, front(results), list(failures.values()))
 
 
-def candidates(shape: LeNetShape) -> list[Config]:
+def candidates(shape: LeNetShape, family: str) -> list[Config]:
     """Machines of all sizes that can be asked for, less those that are larger than another of the same cycles.
 
-    A number of rows that saves no group of a layer only makes the machine larger.
+    A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
+    be packed: two products in a DSP block.
     """
-    convs = dict.fromkeys(sized(shape, conv_pes) for conv_pes in range(1, MAX_CONV_PES + 1))
-    return [replace(conv, fc_rows=rows) for conv in convs for rows in useful(25, shape.fc)]
+    packed = family == "xc7" and "packed" in {field.name for field in fields(Config)}
+    convs = [
+        sized(shape, conv_pes, **options)
+        for options in ([{}, {"packed": True}] if packed else [{}])
+        for conv_pes in range(1, MAX_CONV_PES + 1)
+    ]
+    return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, shape.fc)]
 
 
 def useful(limit: int, widths: tuple[int, ...]) -> list[int]:

@@ -17,24 +17,26 @@ from .workers import LocalPool, run_units
 
 __all__ = ["error_rows", "fit", "main"]
 
-FIGURES = ("lut", "lutram", "ff", "dsp", "bram")
+FIGURES = ("lut", "lutram", "ff", "bram")
 UNITS = ("machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_rows")
 DEPENDS = {  # features that a figure depends on
     "lut": (*UNITS, "crossbar", "map_banks", "weight_blocks", "lutram_pieces"),
     "lutram": ("lutram_pieces",),
     "ff": (*UNITS, "map_banks", "weight_blocks"),
-    "dsp": ("pes", "rows", "packed_pes", "packed_rows"),
     "bram": ("weight_blocks", "map_blocks"),
 }
 CAFFE, CLASSIC, SMALL = "20-50-500-10", "6-16-120-84-10", "4-6-20-10"
-# network, windows, outputs, rows, early_fc
+# network, windows, outputs, rows, options
 SAMPLES = [
-    (SMALL, 1, 1, 1, 0), (SMALL, 2, 2, 2, 0), (SMALL, 4, 1, 1, 0), (SMALL, 1, 6, 4, 0), (SMALL, 4, 3, 5, 0),
-    (SMALL, 1, 1, 1, 1), (SMALL, 2, 3, 4, 1), (CLASSIC, 1, 1, 1, 0), (CLASSIC, 4, 2, 2, 0), (CLASSIC, 2, 8, 6, 0),
-    (CLASSIC, 4, 1, 3, 1), (CAFFE, 1, 1, 1, 0), (CAFFE, 1, 1, 1, 1), (CAFFE, 4, 1, 1, 0), (CAFFE, 2, 5, 3, 0),
-    (CAFFE, 4, 5, 6, 0),
+    (SMALL, 1, 1, 1), (SMALL, 2, 2, 2), (SMALL, 4, 1, 1), (SMALL, 1, 6, 4), (SMALL, 4, 3, 5),
+    (SMALL, 1, 1, 1, "early_fc"), (SMALL, 2, 3, 4, "early_fc"), (SMALL, 2, 2, 2, "packed"), (SMALL, 1, 4, 4, "packed"),
+    (CLASSIC, 1, 1, 1), (CLASSIC, 4, 2, 2), (CLASSIC, 2, 8, 6), (CLASSIC, 4, 1, 3, "early_fc"),
+    (CLASSIC, 4, 2, 3, "packed"), (CAFFE, 1, 1, 1), (CAFFE, 1, 1, 1, "early_fc"), (CAFFE, 4, 1, 1), (CAFFE, 2, 5, 3),
+    (CAFFE, 4, 5, 6),
 ]  # fmt: skip
-HELD_OUT = [(CAFFE, 4, 2, 2, 0), (CAFFE, 2, 2, 5, 0), (CLASSIC, 4, 4, 4, 0), (SMALL, 2, 6, 3, 0)]
+HELD_OUT = [
+    (CAFFE, 4, 2, 2), (CLASSIC, 4, 4, 4), (SMALL, 2, 6, 3), (SMALL, 2, 3, 2, "early_fc"), (CLASSIC, 2, 2, 2, "packed"),
+]  # fmt: skip
 
 
 def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
@@ -51,12 +53,13 @@ def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
 
 
 def units(samples: list[tuple], family: str) -> list[Synthesis]:
-    names = {field.name for field in fields(Config)}
-    found = []
-    for network, windows, outputs, rows, early in samples:
-        extra = {"early_fc": bool(early)} if "early_fc" in names else {}
-        found.append(Synthesis(network, Config(windows=windows, outputs=outputs, fc_rows=rows, **extra), family))
-    return found
+    """Syntheses of samples for a family, less those with an option that the family does not have."""
+    there = {field.name for field in fields(Config)} - ({"packed"} if family == "ecp5" else set())
+    return [
+        Synthesis(network, Config(*sizes, **dict.fromkeys(options, True)), family)
+        for network, *sizes, options in ((*sample[:4], sample[4:]) for sample in samples)
+        if there.issuperset(options)
+    ]
 
 
 def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:

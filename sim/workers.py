@@ -82,7 +82,8 @@ class LocalPool:
                 log = Path(folder) / "log"
                 with log.open("w") as file:
                     command = [*COMMAND, "unit.json"]
-                    code = call(command, Path(folder), dict(os.environ), file, UNIT_TIMEOUT_S, watch)
+                    environment = os.environ | {"TMPDIR": folder}  # what a killed unit leaves goes with the folder
+                    code = call(command, Path(folder), environment, file, UNIT_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)):
                 return Outcome(result, tries=tries)
