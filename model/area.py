@@ -56,7 +56,7 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "early_rows": rows if early else 0,
         "packed_pes": pes if packed else 0,
         "packed_rows": rows if packed else 0,
-        "crossbar": lane_starts(config.outputs, shape.conv2) + lane_starts(rows, *shape.fc[:-1]),
+        "crossbar": lane_choices(config.outputs, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
         "map_banks": len(maps),
         "weight_blocks": sum(blocks(*memory, family) for memory in weights),
         "map_blocks": sum(blocks(words, 9 * bits // BYTE, family) for words, bits in deep),
@@ -64,9 +64,11 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
     }
 
 
-def lane_starts(parallel: int, *widths: int) -> int:
-    """Lanes of a word at which ``parallel`` activations can begin: the inputs of a multiplexer at each lane."""
-    return FC_WORD // gcd(FC_WORD, *(min(parallel, width) for width in widths), *(w % parallel for w in widths))
+def lane_choices(parallel: int, *widths: int) -> float:
+    """Of ``parallel`` activations that come at once, how many can fall on the same lane of a word, less the first."""
+    counts = (*(min(parallel, width) for width in widths), *(width % parallel for width in widths))
+    starts = FC_WORD // gcd(FC_WORD, *counts)  # lanes at which they can begin
+    return min(parallel, FC_WORD) * starts / FC_WORD - 1
 
 
 def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
