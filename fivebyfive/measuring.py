@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run_measure(
     from fivebyfive.sim.workers import LocalPool
 
     files = places(out, "measure")
-    with Stage("measuring") as stage:
+    with going_on(), Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
     if deliver(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}"):
@@ -70,13 +71,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     files = places(request.out, "explore")
     remote = request.scheduler and not request.estimated
     pool = ClusterPool(request.scheduler) if remote else LocalPool(request.workers)
-    try:
-        with Stage("exploring") as stage:
-            about = request.shape, request.part, request.top, request.seeds
-            found = explore(*about, pool, stage, request.estimated)
-    except KeyboardInterrupt:
-        say("What is finished is kept; the same command goes on from there.")
-        raise
+    with going_on(), Stage("exploring") as stage:
+        about = request.shape, request.part, request.top, request.seeds
+        found = explore(*about, pool, stage, request.estimated)
     if not found.results:
         raise UserError(f"no machine for {request.shape} could be built on {request.part.name}: {why_none(found)}")
     told = {
@@ -94,6 +91,16 @@ def why_none(found) -> str:
     if found.failures:
         return found.failures[0]
     return "by the area model even the smallest is too large; see the other parts with measure --part"
+
+
+@contextmanager
+def going_on():
+    """Tells who interrupts the work how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("What is finished is kept; the same command goes on from there.")
+        raise
 
 
 def places(out: Path, name: str) -> dict[str, Path]:
