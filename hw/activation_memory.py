@@ -112,10 +112,13 @@ class ActivationMemory(wiring.Component):
             shape=CODE, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = codes_of_lane.write_port(), codes_of_lane.read_port()
+        # A transfer that begins in a higher lane reaches this one in the next word, if it is long enough.
+        straddles = any(start > index and index + FC_LANES - start < len(values) for start in self.starts())
+        target = Mux(index < lane, word + 1, word) if straddles else word
         m.d.comb += [
             read.addr.eq(self.place(self.address, self.r_set)),
             self.data[index].eq(read.data),
-            write.addr.eq(self.place(Mux(index < lane, word + 1, word), self.w_set)),
+            write.addr.eq(self.place(target, self.w_set)),
         ]
         with m.Switch(lane):
             for start in self.starts():

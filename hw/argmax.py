@@ -54,7 +54,7 @@ class Argmax(wiring.Component):
                     m.d.sync += logits[n].eq(self.i.payload[n % self.rows])
         there = Array([n // self.rows + 1 for n in range(self.classes)] + [transfers + 1])[looked]
         logit = Signal(CODE)
-        m.d.comb += logit.eq(Array(logits[n] for n in range(self.classes))[looked])
+        m.d.comb += logit.eq(logits.as_value().word_select(looked, CODE.width))
         with m.If(received >= there):
             m.d.sync += looked.eq(looked + 1)
             with m.If((looked == 0) | (logit > best)):

@@ -1,6 +1,6 @@
 """The W x O array of conv PEs with its biases and partial sums."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,15 +15,14 @@ __all__ = ["ConvArray", "Sweep"]
 
 
 class Sweep(data.StructLayout):
-    """One position of a sweep: the patch of a map under the windows, and where the sweep stands.
+    """Where a sweep stands at a position.
 
     ``load``: the first position; the kernels are taken over with it. ``end``: the last position.
     ``first``, ``last``: the map is the first, the last input channel of its output channels.
     """
 
-    def __init__(self, rows: int, columns: int):
-        patch = data.ArrayLayout(codes(columns), rows)
-        super().__init__({"patch": patch, "load": 1, "end": 1, "first": 1, "last": 1})
+    def __init__(self):
+        super().__init__({"load": 1, "end": 1, "first": 1, "last": 1})
 
 
 class ConvArray(wiring.Component):
@@ -43,9 +42,10 @@ class ConvArray(wiring.Component):
     Members
     -------
     i : stream of `Sweep`; always ready.
+    patch : the codes under the windows, in the cycle after their position.
     kernels : O kernels of 25 codes; taken with ``load``.
-    bias : write of a bias word {en, index, data}; only while no position is in flight. The first O biases belong to
-        the next group of output channels, and so on; each ``end`` of a ``last`` sweep drops O of them.
+    bias : write of a bias word {en, index, data}; only while no position is in flight. The first O biases are those of
+        the next group of output channels, and so on; each ``end`` of a ``last`` sweep goes on to the next O of them.
     o : stream of O x W codes; always ready.
     """
 
@@ -61,7 +61,8 @@ class ConvArray(wiring.Component):
         )
         super().__init__(
             {
-                "i": In(stream.Signature(Sweep(rows, columns), always_ready=True)),
+                "i": In(stream.Signature(Sweep(), always_ready=True)),
+                "patch": In(data.ArrayLayout(codes(columns), rows)),
                 "kernels": In(data.ArrayLayout(codes(CONV_KERNEL), outputs)),
                 "bias": In(bias),
                 "o": Out(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
@@ -76,17 +77,17 @@ class ConvArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         position = self.capture(m)
-        flags = Cat(position.first, position.last, position.end, position.valid)
-        first, last, end, valid = delay(m, flags, ConvPE.base_latency, name="flags")
+        flags = Cat(position.first, position.last, position.valid)
+        first, last, valid = delay(m, flags, ConvPE.base_latency, name="flags")
         sums = self.read_sums(m, position)
-        biases = self.keep_biases(m, valid & last & end)
+        biases = self.keep_biases(m, position)
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
                 m.submodules[f"pe_{o}_{w}"] = pe = ConvPE()
                 m.d.comb += [
                     pe.i.valid.eq(position.valid),
-                    pe.i.payload.x.eq(self.window(position.patch, w)),
+                    pe.i.payload.x.eq(self.window(w)),
                     pe.i.payload.w.eq(self.stationary[o]),
                     pe.base.eq(Mux(first, biases[o], sums[o][w])),
                     self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
@@ -97,21 +98,20 @@ class ConvArray(wiring.Component):
         return m
 
     def capture(self, m: Module):
-        """Registers in front of the multipliers: the position, and the kernels that stay for its sweep."""
-        patch = data.ArrayLayout(codes(self.columns), self.rows)
-        position = Signal(data.StructLayout({"patch": patch, "end": 1, "first": 1, "last": 1, "valid": 1}))
+        """The position a cycle later, when its patch is there, and the kernels that stay for its sweep."""
+        position = Signal(data.StructLayout({"end": 1, "first": 1, "last": 1, "valid": 1}))
         self.stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
-        m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("patch", "end", "first", "last")]
+        m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("end", "first", "last")]
         m.d.sync += position.valid.eq(self.i.valid)
         with m.If(self.i.valid & self.i.payload.load):
             m.d.sync += self.stationary.eq(self.kernels)
         return position
 
-    def window(self, patch, w: int) -> Cat:
-        """The 5x5 window number ``w`` of a patch: left to right, then top to bottom."""
+    def window(self, w: int) -> Cat:
+        """The 5x5 window number ``w`` of the patch: left to right, then top to bottom."""
         across = self.columns - KERNEL + 1
         top, left = divmod(w, across)
-        return Cat(patch[top + r][left + c] for r in range(KERNEL) for c in range(KERNEL))
+        return Cat(self.patch[top + r][left + c] for r in range(KERNEL) for c in range(KERNEL))
 
     def read_sums(self, m: Module, position):
         """Partial sums of the position, at the time when the PEs want their base; sets up `self.write`."""
@@ -127,13 +127,22 @@ class ConvArray(wiring.Component):
         m.d.comb += [read.addr.eq(early), self.write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data
 
-    def keep_biases(self, m: Module, drop) -> list:
+    def keep_biases(self, m: Module, position) -> list:
         """Biases of the present group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
-        kept = Signal(CODE.width * CONV_KERNEL * self.bias_words, name="biases", reset_less=True)
-        with m.If(drop):
-            m.d.sync += kept.eq(kept >> CODE.width * self.outputs)
+        kept = Signal(codes(CONV_KERNEL * self.bias_words), name="biases", reset_less=True)
+        word = CODE.width * CONV_KERNEL
         with m.If(self.bias.en):
-            word = CODE.width * CONV_KERNEL
-            m.d.sync += kept.word_select(self.bias.index, word).eq(self.bias.data)
+            m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
+        # One of many is chosen in a cycle of its own: two cycles after the group has moved on, the group's first
+        # base is wanted.
+        groups = -(-len(kept) // self.outputs)
+        group = Signal(range(groups))
+        leaves = delay(m, position.valid & position.last & position.end, ConvPE.base_latency - 1, name="leaves")
+        with m.If(self.bias.en):
+            m.d.sync += group.eq(0)
+        with m.Elif(leaves):
+            m.d.sync += group.eq(group + 1)
+        chosen = Signal(codes(self.outputs), name="chosen_biases", reset_less=True)
+        m.d.sync += chosen.eq(kept.as_value().word_select(group, CODE.width * self.outputs))
         fraction = Const(0, Q2_6.frac_bits)
-        return [Cat(fraction, kept[CODE.width * o :][: CODE.width]) for o in range(self.outputs)]
+        return [Cat(fraction, chosen[o]) for o in range(self.outputs)]

@@ -184,7 +184,7 @@ class ConvEngine(wiring.Component):
             controller.position_last.eq(lines.o.payload.last),
             lines.o.ready.eq(controller.go),
             array.i.valid.eq(controller.go),
-            position.patch.eq(lines.o.payload.patch),
+            array.patch.eq(lines.patch),
             position.end.eq(lines.o.payload.last),
             position.load.eq(controller.load),
             position.first.eq(controller.first),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.model.weights import bank_sizes
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
@@ -84,7 +85,7 @@ class FcEngine(wiring.Component):
         m = Module()
         rows = self.config.fc_rows
         layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
-        weights = m.submodules.weights = WeightMemory(self.words, FC_WORD * rows)
+        weights = m.submodules.weights = WeightMemory(self.words, FC_WORD * rows, bank_sizes(len(self.words)))
         inputs = m.submodules.inputs = ActivationMemory(
             self.shape.fc_inputs[0], self.config.outputs, self.counts, sets=2 if self.config.overlap else 1
         )
@@ -164,11 +165,13 @@ class FcEngine(wiring.Component):
         """R rows of 20 lanes; each takes its part of the weight word and its bias."""
         rows = self.config.fc_rows
         bits = CODE.width * FC_WORD
-        biases = Signal(bits * rows, reset_less=True)
+        # A word of biases stays for 20 groups of outputs.
+        biases, group = Signal(codes(FC_WORD * rows), reset_less=True), Signal(range(FC_WORD))
         with m.If(command.bias):
-            m.d.sync += biases.eq(weights.data)
+            m.d.sync += [biases.eq(weights.data), group.eq(0)]
         with m.Elif(command.valid & command.first):
-            m.d.sync += biases.eq(biases >> CODE.width * rows)
+            m.d.sync += group.eq(group + 1)
+        present = biases.as_value().word_select(group, CODE.width * rows)
         parts = []
         for r in range(rows):
             m.submodules[f"row_{r}"] = row = FcRow(kept)
@@ -176,7 +179,7 @@ class FcEngine(wiring.Component):
                 row.i.valid.eq(command.valid),
                 row.i.payload.x.eq(activations),
                 row.i.payload.w.eq(weights.data.as_value()[bits * r :][:bits]),
-                row.i.payload.bias.eq(biases[CODE.width * r :][: CODE.width]),
+                row.i.payload.bias.eq(present.word_select(r, CODE.width)),
                 row.i.payload.first.eq(command.first),
                 row.i.payload.last.eq(command.last),
             ]
@@ -193,7 +196,7 @@ class FcEngine(wiring.Component):
         values = Signal(codes(len(rows)))
         for value, row in zip(values, rows, strict=True):
             code = row.o.payload
-            m.d.comb += value.eq(Mux(last_layer | (code > 0), code, 0))
+            m.d.comb += value.eq(Mux(last_layer | ~code[-1], code, 0))
         m.d.comb += [argmax.i.valid.eq(valid & last_layer), argmax.i.payload.eq(values)]
         last_group = Array(layer.groups - 1 for layer in layers)[controller.layer]
         if hidden is not None:

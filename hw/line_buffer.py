@@ -33,10 +33,12 @@ class LineBuffer(wiring.Component):
     size : index into ``sizes``; may change only while no map is in flight.
     i : stream of `rows_in` rows of ``max(sizes)`` codes; a map's rows from top to bottom, map after map. A narrower map
         fills the low columns.
-    o : stream of {patch, last}: `rows` x `columns` codes, and whether this is the map's last position.
+    o : stream of positions; the payload is whether this is the map's last one.
+    patch : `rows` x `columns` codes of the position that was taken in the cycle before: whether the windows move on is
+        known a cycle before they do, as that reaches every bit of every line.
     """
 
-    latency = 2  # cycles from the transfer that completes an output row's rows to its first window, when idle
+    latency = 2  # cycles from the transfer that completes an output row's rows to its first position, when idle
 
     def __init__(self, windows: int, sizes: tuple[int, ...]):
         if windows not in (1, 2, 4):
@@ -51,12 +53,12 @@ class LineBuffer(wiring.Component):
         self.rows = KERNEL + self.row_step - 1
         self.columns = KERNEL + self.column_step - 1
         self.rows_in = 2 if windows == 4 else 1
-        patch = data.ArrayLayout(codes(self.columns), self.rows)
         super().__init__(
             {
                 "size": In(range(len(self.sizes))),
                 "i": In(stream.Signature(data.ArrayLayout(codes(self.width), self.rows_in))),
-                "o": Out(stream.Signature(data.StructLayout({"patch": patch, "last": 1}))),
+                "o": Out(stream.Signature(data.StructLayout({"last": 1}))),
+                "patch": Out(data.ArrayLayout(codes(self.columns), self.rows)),
             }
         )
 
@@ -73,17 +75,19 @@ class LineBuffer(wiring.Component):
         """Take rows until the stage holds an output row's; returns whether that is the map's last output row."""
         whole, step = self.rows // self.rows_in, self.row_step // self.rows_in  # transfers
         missing = Signal(range(whole + 1), init=whole)
+        wanted = Signal(init=1)  # some are missing
         last = Array((size - KERNEL + 1) // self.row_step - 1 for size in self.sizes)[self.size]
         row = Signal(range(max(self.sizes)))
         last_row_staged = Signal()
-        m.d.comb += [self.i.ready.eq(missing != 0), last_row_staged.eq(row == last)]
+        m.d.comb += [self.i.ready.eq(wanted), last_row_staged.eq(row == last)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += missing.eq(missing - 1)
+            m.d.sync += [missing.eq(missing - 1), wanted.eq(missing != 1)]
             rows = [*stage, *self.i.payload][self.rows_in :]
             m.d.sync += [register.eq(above) for register, above in zip(stage, rows, strict=False)]
         with m.If(move):
             m.d.sync += [
                 missing.eq(Mux(last_row_staged, whole, step)),
+                wanted.eq(1),
                 row.eq(Mux(last_row_staged, 0, row + 1)),
             ]
         return last_row_staged
@@ -91,23 +95,25 @@ class LineBuffer(wiring.Component):
     def slide(self, m: Module, stage: list, lines: list, move: Signal, last_row_staged: Signal):
         """Shift the lines past the window; at an output row's end take the stage, if it is full."""
         last = Array((size - KERNEL + 1) // self.column_step - 1 for size in self.sizes)[self.size]
-        column = Signal(range(self.width))
-        last_row = Signal()
-        row_end = Signal()
-        full = ~self.i.ready
+        column, row_end, last_row = Signal(range(self.width)), Signal(), Signal()
+        taken, shifts, moves = Signal(), Signal(), Signal()
         m.d.comb += [
-            row_end.eq(column == last),
-            move.eq(full & (~self.o.valid | (self.o.ready & row_end))),
+            taken.eq(self.o.valid & self.o.ready),
+            move.eq(~self.i.ready & (~self.o.valid | (taken & row_end))),
             self.o.payload.last.eq(row_end & last_row),
         ]
-        m.d.comb += [
-            self.o.payload.patch[r][c].eq(lines[r][c]) for r in range(self.rows) for c in range(self.columns)
-        ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [column.eq(Mux(row_end, 0, column + 1)), self.o.valid.eq(~row_end)]
-            for line in lines:
-                m.d.sync += line.as_value().eq(line.as_value() >> len(line[0]) * self.column_step)
+        with m.If(taken):
+            m.d.sync += [
+                column.eq(Mux(row_end, 0, column + 1)),
+                row_end.eq(column + 1 == last),
+                self.o.valid.eq(~row_end),
+            ]
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(1), last_row.eq(last_row_staged)]
-            m.d.sync += [line.eq(row) for line, row in zip(lines, stage, strict=True)]
-        return m
+            m.d.sync += [self.o.valid.eq(1), row_end.eq(last == 0), last_row.eq(last_row_staged)]
+        m.d.sync += [shifts.eq(taken), moves.eq(move)]
+        for line, row in zip(lines, stage, strict=True):
+            with m.If(moves):
+                m.d.sync += line.eq(row)
+            with m.Elif(shifts):
+                m.d.sync += line.as_value().eq(line.as_value() >> len(line[0]) * self.column_step)
+        m.d.comb += [self.patch[r][c].eq(lines[r][c]) for r in range(self.rows) for c in range(self.columns)]

@@ -35,6 +35,8 @@ class MapMemory(wiring.Component):
     o : stream of ``rows_out`` rows of ``size`` codes.
     """
 
+    latency = 3  # cycles from ``start`` to the first transfer: address, memory, output register
+
     def __init__(
         self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1
     ):
@@ -58,11 +60,6 @@ class MapMemory(wiring.Component):
                 "o": Out(stream.Signature(data.ArrayLayout(codes(size), rows_out))),
             }
         )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``start`` to the first transfer."""
-        return 2 if self.banks == 1 else 3
 
     def elaborate(self, platform):
         m = Module()
@@ -109,20 +106,16 @@ class MapMemory(wiring.Component):
         m.d.comb += [port.en.eq(advance) for port in ports]
         with m.If(advance):
             m.d.sync += valid.eq(self.busy)
-        if self.banks == 1:
-            m.d.comb += [self.o.valid.eq(valid), advance.eq(~valid | self.o.ready)]
-            m.d.comb += [self.o.payload[half].eq(port.data) for half, (_, port) in enumerate(banks[0])]
-        else:
-            chosen = Signal.like(bank)
-            with m.If(advance):
-                m.d.sync += chosen.eq(bank)
-            move = ~self.o.valid | self.o.ready
-            m.d.comb += advance.eq(~valid | move)
-            with m.If(move):
-                m.d.sync += self.o.valid.eq(valid)
-                for half in range(self.rows_out):
-                    rows = Array(halves[half][1].data.as_value() for halves in banks)
-                    m.d.sync += self.o.payload[half].as_value().eq(rows[chosen])
+        chosen = Signal.like(bank)
+        with m.If(advance):
+            m.d.sync += chosen.eq(bank)
+        move = ~self.o.valid | self.o.ready
+        m.d.comb += advance.eq(~valid | move)
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(valid)
+            for half in range(self.rows_out):
+                rows = Array(halves[half][1].data.as_value() for halves in banks)
+                m.d.sync += self.o.payload[half].as_value().eq(rows[chosen])
 
     def count(self, m: Module, step) -> tuple[Signal, Signal, Signal]:
         """Bank, address and pass of the next word; ends ``busy`` after the last."""

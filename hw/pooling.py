@@ -4,13 +4,10 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .pipeline import delay
 from .types import CODE, codes
 
 __all__ = ["Pooling"]
-
-
-def larger(a, b):
-    return Mux(a > b, a, b)
 
 
 class Pooling(wiring.Component):
@@ -18,7 +15,8 @@ class Pooling(wiring.Component):
 
     Codes come in the order in which the array computes them. W = 1: a map's rows one after the other; the larger of
     each upper pair waits in a row memory. W = 2: the upper and the lower code of a column at once. W = 4: a whole cell
-    at once (upper left, upper right, lower left, lower right). A cell comes out one cycle after its last code went in.
+    at once (upper left, upper right, lower left, lower right). A cell comes out two cycles after its last code went in:
+    there is one comparison in a cycle.
 
     Parameters
     ----------
@@ -33,7 +31,7 @@ class Pooling(wiring.Component):
     o : stream of O codes, 0 to 127; always ready.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, outputs: int, windows: int, sizes: tuple[int, ...]):
         if windows not in (1, 2, 4):
@@ -53,51 +51,75 @@ class Pooling(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        column, odd_row = self.count(m)
+        values = [[self.i.payload[o][w] for w in range(self.windows)] for o in range(self.outputs)]
+        valid = self.i.valid
+        if self.windows == 1:
+            halves, valid = self.join_columns(m, values, valid, column[0])
+            cells, valid = self.join_rows(m, halves, valid, column[1:], odd_row)
+        elif self.windows == 2:
+            halves, valid = self.join_pairs(m, values, valid, "half")
+            cells, valid = self.join_columns(m, halves, valid, delay(m, column[0], 1, name="odd_column"))
+        else:
+            halves, valid = self.join_pairs(m, values, valid, "half")
+            cells, valid = self.join_pairs(m, halves, valid, "cell")
+        m.d.comb += self.o.valid.eq(valid)
+        m.d.comb += [self.o.payload[o].eq(cell) for o, (cell,) in enumerate(cells)]
+        return m
+
+    def count(self, m: Module) -> tuple[Signal, Signal]:
+        """Column of the code that comes next, and whether its row is the lower one of a cell (for W < 4)."""
         last_column = Array(size - 1 for size in self.sizes)[self.size]
-        column = Signal(range(max(self.sizes)))
-        odd_row = Signal()
+        column, odd_row = Signal(range(max(self.sizes))), Signal()
         with m.If(self.i.valid & (self.windows < 4)):
             m.d.sync += column.eq(column + 1)
             with m.If(column == last_column):
                 m.d.sync += [column.eq(0), odd_row.eq(~odd_row)]
+        return column, odd_row
 
-        values = [self.reduce(self.i.payload[o]) for o in range(self.outputs)]
-        if self.windows < 4:
-            values = [self.join_columns(m, value, o) for o, value in enumerate(values)]
-        complete = self.i.valid
-        if self.windows < 4:
-            complete &= column[0]
-        if self.windows == 1:
-            values = self.join_rows(m, values, column, complete & ~odd_row)
-            complete &= odd_row
+    def join_pairs(self, m: Module, values: list, valid, name: str) -> tuple[list, Signal]:
+        """Codes that came at once, joined two by two, a cycle later."""
+        joined = [
+            [self.hold(m, valid, *pair[n : n + 2], f"{name}_{o}_{n // 2}") for n in range(0, len(pair), 2)]
+            for o, pair in enumerate(values)
+        ]
+        return joined, delay(m, valid, 1, name=f"{name}_valid")
 
-        m.d.sync += self.o.valid.eq(complete)
-        with m.If(complete):
-            for o, value in enumerate(values):
-                m.d.sync += self.o.payload[o].eq(Mux(value > 0, value, 0))
-        return m
+    def join_columns(self, m: Module, values: list, valid, odd) -> tuple[list, Signal]:
+        """Each column's code joined with that of the column before it, a cycle after the second."""
+        joined = []
+        for o, (value,) in enumerate(values):
+            left = Signal(CODE, name=f"left_{o}", reset_less=True)
+            with m.If(valid):
+                m.d.sync += left.eq(value)
+            joined.append([self.hold(m, valid & odd, left, value, f"pair_{o}")])
+        return joined, delay(m, valid & odd, 1, name="pair_valid")
 
-    def reduce(self, window_codes):
-        """Largest of the codes that came at once."""
-        values = list(window_codes)
-        while len(values) > 1:
-            values = [larger(*values[n : n + 2]) for n in range(0, len(values), 2)]
-        return values[0]
+    def join_rows(self, m: Module, values: list, valid, address, odd) -> tuple[list, Signal]:
+        """Each lower pair joined with the one above it, which the row memory has kept; a cycle later.
 
-    def join_columns(self, m: Module, value, o: int):
-        """Larger of this column's value and the one before it."""
-        left = Signal(CODE, name=f"left_{o}", reset_less=True)
-        with m.If(self.i.valid):
-            m.d.sync += left.eq(value)
-        return larger(left, value)
-
-    def join_rows(self, m: Module, values: list, column: Signal, store) -> list:
-        """Larger of each pair and the pair above it, which the row memory has kept."""
+        ``address`` and ``odd`` (the row is the lower one) are those of the cycle before ``values``.
+        """
         m.submodules.upper = upper = memory.Memory(
             shape=codes(self.outputs), depth=max(self.sizes) // 2, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = upper.write_port(), upper.read_port()
-        # A column pair takes two codes, so the address is steady for a cycle before the pair is complete.
-        m.d.comb += [write.addr.eq(column[1:]), write.en.eq(store), read.addr.eq(column[1:])]
-        m.d.comb += [write.data[o].eq(value) for o, value in enumerate(values)]
-        return [larger(read.data[o], value) for o, value in enumerate(values)]
+        lower = delay(m, odd, 1, name="lower")
+        m.d.comb += [
+            read.addr.eq(address),
+            write.addr.eq(delay(m, address, 1, name="pair_address")),
+            write.en.eq(valid & ~lower),
+        ]
+        m.d.comb += [write.data[o].eq(value) for o, (value,) in enumerate(values)]
+        joined = [
+            [self.hold(m, valid & lower, read.data[o], value, f"cell_{o}")] for o, (value,) in enumerate(values)
+        ]
+        return joined, delay(m, valid & lower, 1, name="cell_valid")
+
+    def hold(self, m: Module, enable, a, b, name: str) -> Signal:
+        """A register that takes the larger of two codes, or zero where both are negative."""
+        result, larger = Signal(CODE, name=name, reset_less=True), Signal(CODE, name=f"larger_{name}")
+        m.d.comb += larger.eq(Mux(a > b, a, b))
+        with m.If(enable):
+            m.d.sync += result.eq(Mux(larger[-1], 0, larger))
+        return result

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape
+from .weights import bank_sizes, memory_map
 
 __all__ = ["CyclePlan", "plan"]
 
-MEMORY = 2  # latency of a weight memory: block RAM and its output register
+MEMORY = 2  # latency of a weight memory of one bank: block RAM and its output register
 TREE_25, TREE_20 = 6, 6  # products and adder tree of 25 and of 20 terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
-CONV_DRAIN = 1 + TREE_25 + 1 + 1 + 2  # input register, tree, partial sum, pooling; the write and a cycle to read it
-CELL = 1 + TREE_25 + 1 + 1 + 1  # from a cell's last position to its activations being readable
-FC_DRAIN = MEMORY + TREE_20 + 1  # memory, tree, accumulator
+READING = 3  # from the start of a map memory to its first rows
+POOLING = 2
+CONV_DRAIN = 1 + TREE_25 + 1 + POOLING + 2  # input register, tree, partial sum; the write and a cycle to read it
+CELL = 1 + TREE_25 + 1 + POOLING + 1  # from a cell's last position to its activations being readable
+FC_DRAIN = TREE_20 + 1  # tree, accumulator; behind the memory
 STEADY = 12  # images after which the distance between results no longer changes
 
 
@@ -66,11 +69,10 @@ def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, 
 def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read."""
     cycle = 0
-    banks = [1, min(config.outputs, shape.conv1)]  # the features come from as many as are computed at once
     for layer, (outputs, _, positions, _) in enumerate(conv_layers(shape, config)):
         words = _ceil(outputs, CONV_WORD)
         words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
-        begin = cycle + words * BIAS_WORD + fill(config, outputs, banks[layer])
+        begin = cycle + words * BIAS_WORD + fill(config, outputs)
         cycle = begin + positions + CONV_DRAIN
     return cycle, activation_words(shape, config, begin)
 
@@ -101,19 +103,25 @@ def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
     return (2 * row + 1) * shape.conv2_out + 2 * column + 1
 
 
-def fill(config: Config, outputs: int, banks: int) -> int:
+def fill(config: Config, outputs: int) -> int:
     """Cycles from a layer's last bias to its first position: its first kernels are fetched, its first rows come."""
     kernels = min(config.outputs, outputs) + MEMORY
     rows = KERNEL + (0 if config.windows == 1 else 1)
     transfers = rows // (2 if config.windows == 4 else 1)
-    reading = 2 if banks == 1 else 3
-    return max(kernels, transfers + reading)
+    return max(kernels, transfers + READING)
 
 
 def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Groups of outputs, and words of inputs, of each fully-connected layer."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
     return [(_ceil(outputs, config.fc_rows), _ceil(inputs, FC_WORD)) for outputs, inputs in sizes]
+
+
+def fc_memory(shape: LeNetShape, config: Config) -> int:
+    """Latency of the FC weight memory: with several banks an address register, and ORs of sixteen to join them."""
+    words = max(region.end for region in memory_map(shape, config) if region.memory == "fc")
+    banks = len(bank_sizes(words))
+    return MEMORY if banks == 1 else MEMORY + 1 + next(n for n in range(9) if 16**n >= banks)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
     idle from cycle ``idle`` on."""
     outside = config.inputs_outside(shape, 0)
-    drain = FC_DRAIN + (config.fc_rows - 1) // FC_WORD
+    drain = fc_memory(shape, config) + FC_DRAIN + (config.fc_rows - 1) // FC_WORD
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
     done = 0
     for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):

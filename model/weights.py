@@ -7,6 +7,8 @@ FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
 output r of the group. Whatever does not fill a word is zero.
 fc1's inputs are in the order of `Config.fc1_order`.
+
+The FC memory is built of banks (`bank_sizes`), each with a .mem file of its own.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ from .checkpoint import Checkpoint
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape
 
-__all__ = ["Region", "WeightImage", "memory_map", "pack", "unpack"]
+__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_map", "pack", "unpack"]
+
+BANK_WORDS = 2048  # of 9 bits are one ECP5 block RAM and half of a 7-series one: nothing but it before a register
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,16 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
     return regions
+
+
+def bank_sizes(words: int) -> list[int]:
+    """Words of each bank of a memory of so many; each begins at a multiple of its size's next power of two."""
+    whole, rest = divmod(words, BANK_WORDS)
+    if whole and BANK_WORDS // 2 < rest <= BANK_WORDS * 3 // 4:  # two blocks of fewer words waste fewer of them
+        parts = [BANK_WORDS // 2, rest - BANK_WORDS // 2]
+    else:
+        parts = [rest] if rest else []
+    return [BANK_WORDS] * whole + parts
 
 
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:

@@ -71,10 +71,11 @@ async def sweep(dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: r
             patches = positions(array, maps[channel])
             for index, patch in enumerate(patches):
                 load, end = index == 0, index == len(patches) - 1
-                word = pack(layout, {"patch": patch.tolist(), "load": load, "end": end, **flags})
+                word = pack(layout, {"load": load, "end": end, **flags})
                 chosen = kernels[group : group + array.outputs, channel]
                 dut.kernels.value = pack_codes(chosen) if load else rng.getrandbits(len(dut.kernels))
                 await source.send([word])
+                dut.patch.value = pack_codes(patch)  # it is wanted in the cycle after its position
 
 
 def golden(array: ConvArray, maps, kernels, biases) -> list[int]:
@@ -95,7 +96,8 @@ async def check(dut, inputs: int, groups: int, pause: float, rng, arrays, low: i
     await sweep(dut, maps, kernels, pause, rng)
     await cycles(dut, array.latency + 2)
     assert o.words == golden(array, maps, kernels, biases)
-    marks = [at for at, word in zip(i.cycles, i.words, strict=True) if word >> len(dut.i__payload) - 1]
+    last = array.i.payload.shape()["last"].offset
+    marks = [at for at, word in zip(i.cycles, i.words, strict=True) if word >> last & 1]
     assert [b - a for a, b in zip(marks, o.cycles, strict=True)] == [array.latency] * len(marks)
 
 

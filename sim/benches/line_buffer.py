@@ -4,6 +4,7 @@ import random
 
 import cocotb
 import numpy as np
+from cocotb.triggers import RisingEdge
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.line_buffer import LineBuffer
@@ -29,16 +30,25 @@ def rows(lines: LineBuffer, codes: np.ndarray) -> list[int]:
     return [pack_codes(part) for part in wide.reshape(-1, lines.rows_in, lines.width)]
 
 
-def golden(lines: LineBuffer, codes: np.ndarray) -> list[int]:
-    """Words of the positions of maps, int8 (N, size, size)."""
-    words = []
+def golden(lines: LineBuffer, codes: np.ndarray) -> list[tuple[int, int]]:
+    """Patch and last mark of each position of maps, int8 (N, size, size)."""
+    positions = []
     for code_map in codes:
         patches = sliding_window_view(code_map, (lines.rows, lines.columns))
         patches = patches[:: lines.row_step, :: lines.column_step]
         patches = patches.reshape(-1, lines.rows, lines.columns)
-        mark = 8 * lines.rows * lines.columns
-        words += [pack_codes(patch) | (n == len(patches) - 1) << mark for n, patch in enumerate(patches)]
-    return words
+        positions += [(pack_codes(patch), n == len(patches) - 1) for n, patch in enumerate(patches)]
+    return positions
+
+
+async def note_patches(dut, patches: list[int]) -> None:
+    """The patch of each cycle that follows the transfer of a position."""
+    taken = False
+    while True:
+        await RisingEdge(dut.clk)
+        if taken:
+            patches.append(int(dut.patch.value))
+        taken = bool(dut.o__valid.value and dut.o__ready.value) and not dut.rst.value
 
 
 async def check(dut, choice: int, maps: int, pauses: tuple[float, float], rng, arrays) -> tuple[list, list]:
@@ -47,12 +57,13 @@ async def check(dut, choice: int, maps: int, pauses: tuple[float, float], rng, a
     size = lines.sizes[choice]
     codes = arrays.integers(-128, 128, (maps, size, size), np.int8)
     expected = golden(lines, codes)
-    i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
+    i, o, patches = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start(), []
+    cocotb.start_soon(note_patches(dut, patches))
     dut.size.value = choice
     cocotb.start_soon(StreamSource(dut, "i", pause=pauses[0], rng=rng).send(rows(lines, codes)))
     await limited(StreamSink(dut, "o", pause=pauses[1], rng=rng).receive(len(expected)), 200_000, "positions")
     await cycles(dut, 3)
-    assert o.words == expected
+    assert list(zip(patches, o.words, strict=True)) == expected
     return i.cycles, o.cycles
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.weight_memory import WeightMemory
+from fivebyfive.hw.weight_memory import bank_latency
 from fivebyfive.sim.testbench import cycles, drive, random_source, reset, start
 
 from . import parameters
@@ -14,17 +14,17 @@ READS = 500
 
 
 def contents() -> list[int]:
-    """What the memory holds at the start: what its .mem file says, if it has one."""
-    given = parameters()
-    if given["file"]:
-        return [int(line, 16) for line in Path(given["file"]).read_text().split()]
-    return [int(word, 16) for word in given["words"]]
+    """What the memory holds at the start: what its .mem files say."""
+    banks = range(len(parameters()["banks"]))
+    names = [f"bank_{number}" for number in banks] if len(banks) > 1 else ["words"]
+    lines = [line for name in names for line in Path(f"weight_memory_{name}.mem").read_text().split()]
+    return [int(line, 16) for line in lines]
 
 
 async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
     """A random read a cycle, and with probability ``load`` a random write: old word in the same cycle."""
     rng = random_source()
-    latency = WeightMemory.latency
+    latency = bank_latency(len(parameters()["banks"]))
     expected: list[int] = []
     for step in range(count):
         address = rng.randrange(len(words))
@@ -50,11 +50,12 @@ async def initial_contents(dut) -> None:
     await start(dut)
     words = contents()
     assert words == [int(word, 16) for word in parameters()["words"]]
-    for address in range(len(words) + WeightMemory.latency):
+    latency = bank_latency(len(parameters()["banks"]))
+    for address in range(len(words) + latency):
         drive(dut, "address", min(address, len(words) - 1))
         await RisingEdge(dut.clk)
-        if address >= WeightMemory.latency:
-            assert int(dut.data.value) == words[address - WeightMemory.latency]
+        if address >= latency:
+            assert int(dut.data.value) == words[address - latency]
 
 
 @cocotb.test()

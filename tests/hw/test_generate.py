@@ -66,8 +66,10 @@ def test_manifest(tmp_path, shipped):
 def test_memory_files_hold_the_weight_image(shipped):
     """Word by word, lowest address first, byte 0 in the lowest bits."""
     image = pack(load_checkpoint(), Config())
-    for name, words in (("lenet_conv_weights_words.mem", image.conv), ("lenet_fc_weights_words.mem", image.fc)):
-        lines = shipped.design.memories[name].split()
+    banks = [f"lenet_fc_weights_bank_{number}.mem" for number in range(10)]
+    assert set(shipped.design.memories) == {"lenet_conv_weights_words.mem", *banks}
+    for names, words in ((["lenet_conv_weights_words.mem"], image.conv), (banks, image.fc)):
+        lines = [line for name in names for line in shipped.design.memories[name].split()]
         assert [bytes.fromhex(line)[::-1] for line in lines] == [word.tobytes() for word in words]
 
 

@@ -50,8 +50,7 @@ def line_buffer():
 def weight_memory():
     rng = random.Random(1)
     words = [rng.getrandbits(200) for _ in range(70)]
-    given = {"width": 25, "file": "weight_memory_words.mem", "words": [f"{word:x}" for word in words]}
-    return WeightMemory(words, 25), given
+    return WeightMemory(words, 25), {"width": 25, "banks": (70,), "words": [f"{word:x}" for word in words]}
 
 
 def activation_memory():
@@ -125,7 +124,7 @@ COMPONENTS = (
 
 # The output of each that is broken.
 OUTPUTS = {
-    "dot_product": "o__payload", "pooling": "o__payload", "line_buffer": "o__payload", "weight_memory": "data",
+    "dot_product": "o__payload", "pooling": "o__payload", "line_buffer": "patch", "weight_memory": "data",
     "activation_memory": "data", "conv_pe": "o__payload", "conv_array": "o__payload", "conv_controller": "go",
     "conv_engine": "o__payload", "fc_row": "o__payload", "fc_controller": "command", "fc_engine": "o__payload",
     "map_memory": "o__payload", "image_buffer": "o__payload", "kernel_fetcher": "o__payload",

@@ -49,13 +49,14 @@ def test_line_buffer_of_the_smallest_maps(bench):
     bench(LineBuffer(1, (8, 6)), "line_buffer", windows=1, sizes=(8, 6))
 
 
-@pytest.mark.parametrize(("width", "depth"), [(25, 300), (20, 70), (40, 5), (25, 1)])
-def test_weight_memory(bench, width, depth):
-    rng = random.Random(width * depth)
-    words = [rng.getrandbits(8 * width) for _ in range(depth)]
-    file = "weight_memory_words.mem" if depth > 64 else None
-    parameters = {"width": width, "file": file, "words": [f"{word:x}" for word in words]}
-    bench(WeightMemory(words, width), "weight_memory", **parameters)
+@pytest.mark.parametrize(
+    ("width", "banks"), [(25, (300,)), (20, (70,)), (25, (1,)), (20, (64, 64, 11)), (3, (16, 16, 16, 16, 8, 5))]
+)
+def test_weight_memory(bench, width, banks):
+    rng = random.Random(width * sum(banks))
+    words = [rng.getrandbits(8 * width) for _ in range(sum(banks))]
+    parameters = {"width": width, "banks": banks, "words": [f"{word:x}" for word in words]}
+    bench(WeightMemory(words, width, banks), "weight_memory", **parameters)
 
 
 @pytest.mark.parametrize(
