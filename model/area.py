@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape
+from .weights import bank_sizes
 
 __all__ = ["TABLE", "estimate_area", "features"]
 
@@ -58,6 +59,7 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "packed_rows": rows if packed else 0,
         "crossbar": lane_choices(config.outputs, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
         "map_banks": len(maps),
+        "weight_banks": sum(bits for _, bits in weights[1:]) / 1000 if len(weights) > 2 else 0,  # a register each
         "weight_blocks": sum(blocks(*memory, family) for memory in weights),
         "map_blocks": sum(blocks(words, 9 * bits // BYTE, family) for words, bits in deep),
         "lutram_pieces": sum(pieces(*memory, family) for memory in [*lane_memories(shape, config), *shallow]),
@@ -72,14 +74,14 @@ def lane_choices(parallel: int, *widths: int) -> float:
 
 
 def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
-    """Words and bits of the weight memories of the convolutions and of the fully-connected layers."""
+    """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
     kernels = shape.conv1 + shape.conv2 * shape.conv1
     conv = kernels + ceil(shape.conv1 / CONV_WORD) + ceil(shape.conv2 / CONV_WORD)
     fc = sum(
         ceil(outputs / config.fc_rows) * ceil(inputs / FC_WORD) + ceil(outputs / (FC_WORD * config.fc_rows))
         for outputs, inputs in zip(shape.fc, shape.fc_inputs, strict=True)
     )
-    return [(conv, BYTE * CONV_WORD), (fc, BYTE * FC_WORD * config.fc_rows)]
+    return [(conv, BYTE * CONV_WORD), *((words, BYTE * FC_WORD * config.fc_rows) for words in bank_sizes(fc))]
 
 
 def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:

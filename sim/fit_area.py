@@ -20,9 +20,9 @@ __all__ = ["error_rows", "fit", "main"]
 FIGURES = ("lut", "lutram", "ff", "bram")
 UNITS = ("machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_rows")
 DEPENDS = {  # features that a figure depends on
-    "lut": (*UNITS, "crossbar", "map_banks", "weight_blocks", "lutram_pieces"),
+    "lut": (*UNITS, "crossbar", "map_banks", "weight_banks", "weight_blocks", "lutram_pieces"),
     "lutram": ("lutram_pieces",),
-    "ff": (*UNITS, "map_banks", "weight_blocks"),
+    "ff": (*UNITS, "map_banks", "weight_banks", "weight_blocks"),
     "bram": ("weight_blocks", "map_blocks"),
 }
 CAFFE, CLASSIC, SMALL = "20-50-500-10", "6-16-120-84-10", "4-6-20-10"
