@@ -97,11 +97,12 @@ def main() -> None:
 
 
 def error_rows(found: dict) -> list[str]:
-    """Rows of the table in docs/measuring.md: by how much the model is off at most."""
+    """Rows of the table in docs/measuring.md: by how much the model is off at most; None where nothing was held out."""
     rows = []
     for family, about in found.items():
         for text, key in (("fitted to", "largest_error_percent"), ("others", "held_out_error_percent")):
-            rows.append(f"| {family} | {text} | " + " | ".join(f"{about[key][what]} %" for what in FIGURES) + " |")
+            shown = ["-" if about[key][what] is None else f"{about[key][what]} %" for what in FIGURES]
+            rows.append(f"| {family} | {text} | {' | '.join(shown)} |")
     return rows
 
 
