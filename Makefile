@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-all train wheel-test clean
+.PHONY: help demo test lint verify verify-all train bench fit-area wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,12 @@ verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two process
 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
+
+bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
+	$(BIN)/python -m fivebyfive.bench
+
+fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
+	$(BIN)/python -m fivebyfive.sim.fit_area
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, generate, simulate, quantize, demo.
+"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, demo.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
 (`fivebyfive.report`). Heavy modules are imported by the command that needs them.
@@ -229,14 +229,19 @@ def generate(checkpoint, out, as_json, **size) -> None:
         show_generated(out, paths, manifest)
 
 
-def make_accelerator(checkpoint: Path, size: dict):
-    from fivebyfive.api import load
+def make_config(shape, size: dict):
+    """The machine that `size_options` ask for, for a network of that shape."""
     from fivebyfive.model.sizing import sized
 
-    network = load(checkpoint)
     with user_values():
-        config = sized(network.shape, **size)
-    return network.accelerator(config)
+        return sized(shape, **size)
+
+
+def make_accelerator(checkpoint: Path, size: dict):
+    from fivebyfive.api import load
+
+    network = load(checkpoint)
+    return network.accelerator(make_config(network.shape, size))
 
 
 @main.command()
@@ -272,6 +277,71 @@ def simulate(checkpoint, images, simulator, verilog, out, waves, folder, pause, 
 
     request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, size)
     click.get_current_context().exit(simulate_request(request, as_json))
+
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Processes at once; as many as there are cores by default."
+)
+
+
+@main.command()
+@checkpoint_argument
+@click.option(
+    "--part", "parts", multiple=True, default=["lfe5u-85f"], show_default=True, metavar="NAME",
+    help="Again for several; an unknown name lists all.",
+)  # fmt: skip
+@size_options
+@click.option("--seeds", type=click.IntRange(1, 99), default=1, show_default=True, help="Of place and route.")
+@click.option("--estimate", is_flag=True, help="From the models alone, at once; no frequency, no files.")
+@workers_option
+@click.option("--out", type=FILE, default=BUILD / "measure", show_default=True, help="Folder for the results.")
+@json_option
+def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -> None:
+    """Synthesize, place and route: area, frequency and images a second on a part.
+
+    Yosys for every part; nextpnr for ECP5 parts (pip install 'fivebyfive[fpga]'). Results are kept: a second call
+    answers at once.
+    """
+    from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.parts import find_part
+
+    from . import measuring
+
+    chosen = [find_part(name) for name in dict.fromkeys(parts)]
+    shape = load_checkpoint(checkpoint).shape
+    config = make_config(shape, size)
+    if estimate:
+        measuring.run_estimate(shape, config, chosen, as_json)
+    else:
+        measuring.run_measure(shape, config, chosen, seeds, out, workers, as_json)
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--part", required=True, metavar="NAME", help="An unknown name lists all.")
+@click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Machines to synthesize.")
+@click.option(
+    "--seeds", type=click.IntRange(0, 99), default=1, show_default=True, help="Of place and route; 0 for area only."
+)
+@click.option("--estimate", is_flag=True, help="From the models alone, at once.")
+@click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786.")
+@workers_option
+@click.option("--out", type=FILE, default=BUILD / "explore", show_default=True, help="Folder for the results.")
+@json_option
+def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_json) -> None:
+    """Find the machines worth building on a part: the front of throughput against area.
+
+    The models look at all sizes, the tools at the most promising. What was finished is kept when it is
+    interrupted, and the same command goes on from there.
+    """
+    from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.parts import find_part
+
+    from . import measuring
+
+    about = find_part(part), top, seeds, scheduler, workers, out, estimate
+    shape = load_checkpoint(checkpoint).shape
+    measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
 
 
 @main.command()

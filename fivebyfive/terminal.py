@@ -24,6 +24,7 @@ REPEAT_S = 15.0  # between two lines where there is no terminal
 INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 TERMINATED = 143
 FAILURES = ("SimulationFailed", "YosysError")  # by name: most commands never import what raises them
+TOOL_FAILURES = ("ToolFailed",)  # Yosys or nextpnr could not do what was asked; their own last lines are shown
 
 
 class Commands(click.Group):
@@ -59,6 +60,8 @@ class Commands(click.Group):
         except Exception as error:
             if type(error).__name__ in FAILURES:
                 ctx.exit(fail(str(error), 1))
+            if type(error).__name__ in TOOL_FAILURES:
+                ctx.exit(fail(str(error)))
             raise
         finally:
             signal.signal(signal.SIGTERM, before)

@@ -115,9 +115,11 @@ class ActivationMemory(wiring.Component):
             self.data[index].eq(read.data),
             write.addr.eq(self.place(target, self.w_set)),
         ]
+        # Where the transfer has to begin for each value to fall on this lane; data is of no meaning without enable.
+        begins = {(index - value) % FC_LANES: value for value in range(len(values))}
+        begins = {start: value for start, value in begins.items() if start in self.starts()}
+        m.d.comb += write.data.eq(values[next(iter(begins.values()))])
         with m.Switch(lane):
-            for start in self.starts():
-                value = (index - start) % FC_LANES
-                if value < len(values):
-                    with m.Case(start):
-                        m.d.comb += [write.data.eq(values[value]), write.en.eq(valid & (value < count))]
+            for start, value in begins.items():
+                with m.Case(start):
+                    m.d.comb += [write.data.eq(values[value]), write.en.eq(valid & (value < count))]

@@ -11,4 +11,12 @@
 `benches` holds a bench for each component of `fivebyfive.hw` and one for the whole network; `simulate` starts
 the latter and compares each image as it comes. `waves` writes a save file for the viewer, `lint` asks Verilator
 what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a device.
+
+    network, size, part --> explore --> measure --> workers: processes here, or a Dask cluster
+                                                       |
+                                                       v
+                          synthesis, harness, nextpnr <- units --> cache (results, by content)
+
+`measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `fit_area` fits the area
+model of `fivebyfive.model.area` to what was synthesized.
 """

@@ -15,20 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cocotb_tools.config
-import platformdirs
 from filelock import FileLock
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.errors import UserError
 
 from . import commands
+from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
 from .process import SimulationFailed, call, errors_in, last_lines
 from .simulators import Simulator, find, first_line
 
 __all__ = ["Build", "build"]
 
-CACHE_VARIABLE = "FIVEBYFIVE_CACHE"
-UNUSED_S = 30 * 24 * 3600  # a build that nobody used for so long is removed
 TIMEOUT_S = 1800  # of one compiler command
 
 
@@ -56,7 +54,7 @@ def build(design: Design, simulator: Simulator | str, *, waves: bool = False) ->
     """
     simulator = find(simulator) if isinstance(simulator, str) else simulator
     trace = trace_format(simulator) if waves else None
-    root = cache_folder()
+    root = simulators_folder()
     folder = root / build_key(design, simulator, trace)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
@@ -66,22 +64,10 @@ def build(design: Design, simulator: Simulator | str, *, waves: bool = False) ->
     return Build(design, simulator, folder, trace)
 
 
-def cache_folder() -> Path:
-    """Where compiled simulations are kept: $FIVEBYFIVE_CACHE/simulators, or the user's cache folder.
-
-    It is made if missing. Raises UserError where it cannot be written.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    root = Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("fivebyfive"))
-    root = root / "simulators"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=root).close()
-    except OSError as error:
-        raise UserError(
-            f"cannot write the cache folder {root}: {error.strerror}; set {CACHE_VARIABLE} to another folder"
-        ) from error
-    if any(character.isspace() for character in str(root)):  # make cannot build there
+def simulators_folder() -> Path:
+    """Where compiled simulations are kept (`cache_folder`). Raises UserError where make could not build there."""
+    root = cache_folder("simulators")
+    if any(character.isspace() for character in str(root)):
         raise UserError(f"the cache folder {root} has a space in it; set {CACHE_VARIABLE} to another folder")
     return root
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import run_yosys
 
-__all__ = ["FAMILIES", "Area", "synthesize"]
+from .harness import CORE, HARNESS, core_verilog, harness_verilog
+
+__all__ = ["FAMILIES", "Area", "area_of", "synthesize", "synthesize_core"]
 
 TIMEOUT_S = 3600
 
@@ -19,7 +21,8 @@ TIMEOUT_S = 3600
 class Family:
     """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
 
-    ``lut``: logic, carry chains left out. ``lutram``: LUTs used as RAM. ``bram``: in units of ``bram_name``.
+    ``lut``: logic; a carry cell of ECP5 takes two LUTs, one of the 7 series none. ``lutram``: LUTs used as RAM, counted
+    as nextpnr does on ECP5 (two of six hold the write port). ``bram``: in units of ``bram_name``.
     """
 
     command: str
@@ -45,9 +48,9 @@ FAMILIES = {
     ),
     "ecp5": Family(
         command="synth_ecp5 -noiopad",
-        lut={r"LUT4": 1},
+        lut={r"LUT4": 1, r"CCU2C": 2},
         ff=r"TRELLIS_FF",
-        lutram={r"TRELLIS_DPR16X4": 2},
+        lutram={r"TRELLIS_DPR16X4": 6},
         dsp=r"MULT18X18D",
         bram={r"DP16KD": 1, r"PDPW16KD": 1},
         bram_name="DP16KD",
@@ -83,6 +86,37 @@ def synthesize(design: Design, family: str, *, netlist: Path | None = None) -> A
         cells = count_cells((place / "cells.json").read_text(), design.name)
         if netlist:
             netlist.write_bytes((place / "netlist.json").read_bytes())
+    return area_of(cells, family)
+
+
+def synthesize_core(design: Design, family: str, *, netlist: Path | None = None) -> Area:
+    """Synthesize a design with its simulation taps open, as it is used; ``netlist``: the same cells inside the harness.
+
+    What is counted is what is routed: the harness of `fivebyfive.sim.harness` is synthesized by itself and put around
+    the finished core. Raises YosysError where Yosys fails.
+    """
+    command = FAMILIES[family].command
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
+        place = Path(folder)
+        design.write(place)
+        (place / "core.v").write_text(core_verilog(design))
+        (place / "harness.v").write_text(harness_verilog(design))
+        script = [f"read_verilog {design.name}.v core.v", f"{command} -top {CORE}", "check -assert",
+                  "tee -o cells.json stat -json"]
+        if netlist:
+            script += ["design -stash core", "read_verilog harness.v", f"{command} -top {HARNESS}", f"delete ={CORE}",
+                       f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
+                       "write_json netlist.json"]
+        run_yosys(script, place, TIMEOUT_S)
+        cells = count_cells((place / "cells.json").read_text(), CORE)
+        if netlist:
+            netlist.write_bytes((place / "netlist.json").read_bytes())
+    return area_of(cells, family)
+
+
+def area_of(cells: Counter, family: str) -> Area:
+    """What cells take on a device family."""
+    about = FAMILIES[family]
     return Area(
         family, round(weigh(cells, about.lut)), round(weigh(cells, {about.ff: 1})), round(weigh(cells, about.lutram)),
         round(weigh(cells, {about.dsp: 1})), weigh(cells, about.bram), dict(sorted(cells.items())),

@@ -1,0 +1,96 @@
+"""Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
+
+from dataclasses import dataclass, field, fields, replace
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.measurement import Measurement, estimate, may_fit
+from fivebyfive.model.parts import Part
+from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import MAX_CONV_PES, sized
+
+from .measure import measure_many
+
+__all__ = ["Exploration", "candidates", "explore", "front", "promising"]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """``results``: measured machines, the fastest first. ``front``: those of them that fit and that no other beats in
+    both throughput and area. ``swept``: machines that the models looked at. ``failures``: lines of the tools."""
+
+    part: str
+    network: str
+    swept: int
+    results: list[Measurement]
+    front: list[Measurement]
+    failures: list[str] = field(default_factory=list)
+
+
+def explore(
+    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool=None, progress: Progress = silent,
+    estimated: bool = False,
+) -> Exploration:  # fmt: skip
+    """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.
+
+    ``estimated``: they are not synthesized, their areas are those of the model.
+
+    Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
+    """
+    swept = candidates(shape, part.family)
+    chosen = promising(shape, part, swept, top)
+    if estimated:
+        results = [estimate(shape, config, part) for config in chosen]
+        return Exploration(part.name, str(shape), len(swept), results, front(results))
+    found, failures = measure_many([(shape, config, part) for config in chosen], seeds, pool, progress)
+    results = sorted(found.values(), key=lambda one: one.interval_cycles)
+    return Exploration(part.name, str(shape), len(swept), results, front(results), list(failures.values()))
+
+
+def candidates(shape: LeNetShape, family: str) -> list[Config]:
+    """Machines of all sizes that can be asked for, less those that are larger than another of the same cycles.
+
+    A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
+    be packed: two products in a DSP block.
+    """
+    packed = family == "xc7" and "packed" in {field.name for field in fields(Config)}
+    convs = [
+        sized(shape, conv_pes, **options)
+        for options in ([{}, {"packed": True}] if packed else [{}])
+        for conv_pes in range(1, MAX_CONV_PES + 1)
+    ]
+    return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, shape.fc)]
+
+
+def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
+    """The smallest numbers of parallel outputs for each count of groups of each width."""
+    found: dict[tuple[int, ...], int] = {}
+    for parallel in range(1, limit + 1):
+        found.setdefault(tuple(-(-width // parallel) for width in widths), parallel)
+    return list(found.values())
+
+
+def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> list[Config]:
+    """At most ``top`` of the machines that no other beats by the models, evenly spread from the largest down."""
+    guesses = {config: estimate(shape, config, part) for config in swept}
+    fitting = [config for config, guess in guesses.items() if may_fit(guess)]
+    best = {id(one) for one in front([guesses[config] for config in fitting], fits=False)}
+    ranked = [config for config in fitting if id(guesses[config]) in best]
+    ranked.sort(key=lambda config: guesses[config].interval_cycles)
+    if len(ranked) <= top:
+        return ranked
+    if top == 1:
+        return ranked[:1]
+    return [ranked[round(n * (len(ranked) - 1) / (top - 1))] for n in range(top)]
+
+
+def front(results: list[Measurement], fits: bool = True) -> list[Measurement]:
+    """Results that no other beats in both throughput and area, the fastest first; only what fits, if ``fits``."""
+    known = [one for one in results if one.fits or not fits]
+    if any(one.images_per_s for one in known):
+        known = [one for one in known if one.images_per_s]
+    kept: list[Measurement] = []
+    for one in sorted(known, key=lambda one: (-one.throughput, one.area_percent)):
+        if not kept or one.area_percent < kept[-1].area_percent:
+            kept.append(one)
+    return kept

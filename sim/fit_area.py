@@ -1,0 +1,110 @@
+"""Fitting the area model (`fivebyfive.model.area`) to synthesized designs: ``python -m fivebyfive.sim.fit_area``."""
+
+import json
+import sys
+from dataclasses import fields
+
+import numpy as np
+
+from fivebyfive.model.area import TABLE, features
+from fivebyfive.model.config import Config
+from fivebyfive.model.files import replacing
+from fivebyfive.model.shape import LeNetShape
+
+from .nextpnr import ToolFailed
+from .units import Synthesis
+from .workers import LocalPool, run_units
+
+__all__ = ["error_rows", "fit", "main"]
+
+FIGURES = ("lut", "lutram", "ff", "bram")
+UNITS = ("machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_rows")
+DEPENDS = {  # features that a figure depends on
+    "lut": (*UNITS, "crossbar", "map_banks", "weight_banks", "weight_blocks", "lutram_pieces"),
+    "lutram": ("lutram_pieces",),
+    "ff": (*UNITS, "map_banks", "weight_banks", "weight_blocks"),
+    "bram": ("weight_blocks", "map_blocks"),
+}
+CAFFE, CLASSIC, SMALL = "20-50-500-10", "6-16-120-84-10", "4-6-20-10"
+# network, windows, outputs, rows, options
+SAMPLES = [
+    (SMALL, 1, 1, 1), (SMALL, 2, 2, 2), (SMALL, 4, 1, 1), (SMALL, 1, 6, 4), (SMALL, 4, 3, 5),
+    (SMALL, 1, 1, 1, "early_fc"), (SMALL, 2, 3, 4, "early_fc"), (SMALL, 2, 2, 2, "packed"), (SMALL, 1, 4, 4, "packed"),
+    (CLASSIC, 1, 1, 1), (CLASSIC, 4, 2, 2), (CLASSIC, 2, 8, 6), (CLASSIC, 4, 1, 3, "early_fc"),
+    (CLASSIC, 4, 2, 3, "packed"), (CAFFE, 1, 1, 1), (CAFFE, 1, 1, 1, "early_fc"), (CAFFE, 4, 1, 1), (CAFFE, 2, 5, 3),
+    (CAFFE, 4, 5, 6),
+]  # fmt: skip
+HELD_OUT = [
+    (CAFFE, 4, 2, 2), (CLASSIC, 4, 4, 4), (SMALL, 2, 6, 3), (SMALL, 2, 3, 2, "early_fc"), (CLASSIC, 2, 2, 2, "packed"),
+]  # fmt: skip
+
+
+def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
+    """Coefficients, none of them negative, that make the relative error of figure ``what`` least."""
+    names = [name for name in DEPENDS[what] if any(row[name] for row in rows)]
+    wanted = np.maximum(np.array(targets, float), 1.0)
+    matrix = np.array([[row[name] for name in names] for row in rows], float) / wanted[:, None]
+    solution = np.zeros(len(names))
+    gram, goal = matrix.T @ matrix, matrix.T @ np.ones(len(rows))
+    for _ in range(20_000):  # one coefficient after the other, as far as it may go
+        for n in range(len(names)):
+            solution[n] = max(0.0, solution[n] + (goal[n] - gram[n] @ solution) / gram[n, n])
+    return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
+
+
+def units(samples: list[tuple], family: str) -> list[Synthesis]:
+    """Syntheses of samples for a family, less those with an option that the family does not have."""
+    there = {field.name for field in fields(Config)} - ({"packed"} if family == "ecp5" else set())
+    return [
+        Synthesis(network, Config(*sizes, **dict.fromkeys(options, True)), family)
+        for network, *sizes, options in ((*sample[:4], sample[4:]) for sample in samples)
+        if there.issuperset(options)
+    ]
+
+
+def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:
+    """The largest relative error of each figure, in percent."""
+    worst = dict.fromkeys(FIGURES, 0.0)
+    for unit in wanted:
+        given = features(LeNetShape.parse(unit.network), unit.config, unit.family)
+        for what in FIGURES:
+            guess = sum(weight * given[name] for name, weight in area[what].items())
+            measured = outcomes[unit].result[what]
+            worst[what] = max(worst[what], 100 * abs(guess - measured) / max(measured, 1))
+    return {what: round(value, 1) for what, value in worst.items()}
+
+
+def main() -> None:
+    """Synthesize, fit, write area.json; says how far off the model is."""
+    found = {}
+    for family in ("xc7", "ecp5"):
+        samples, held_out = units(SAMPLES, family), units(HELD_OUT, family)
+        outcomes = run_units([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
+        for outcome in outcomes.values():
+            if outcome.failure:
+                raise ToolFailed(outcome.failure)
+        rows = [features(LeNetShape.parse(unit.network), unit.config, family) for unit in samples]
+        area = {what: fit(what, rows, [outcomes[unit].result[what] for unit in samples]) for what in FIGURES}
+        found[family] = {
+            "coefficients": area,
+            "largest_error_percent": errors(area, samples, outcomes),
+            "held_out_error_percent": errors(area, held_out, outcomes),
+        }
+    with replacing(TABLE, "w") as file:
+        json.dump(found, file, indent=1)
+        file.write("\n")
+    print("For the table in docs/measuring.md:", *error_rows(found), sep="\n")
+
+
+def error_rows(found: dict) -> list[str]:
+    """Rows of the table in docs/measuring.md: by how much the model is off at most; None where nothing was held out."""
+    rows = []
+    for family, about in found.items():
+        for text, key in (("fitted to", "largest_error_percent"), ("others", "held_out_error_percent")):
+            shown = ["-" if about[key][what] is None else f"{about[key][what]} %" for what in FIGURES]
+            rows.append(f"| {family} | {text} | {' | '.join(shown)} |")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

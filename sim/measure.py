@@ -1,0 +1,64 @@
+"""Measuring machines: synthesis for each family, place and route where there is an open tool, all of it cached."""
+
+from collections.abc import Sequence
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.measurement import Measurement, measurement
+from fivebyfive.model.parts import Part
+from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.shape import LeNetShape
+
+from .nextpnr import ToolFailed, find_nextpnr
+from .units import Routing, Synthesis
+from .workers import LocalPool, Outcome, run_units
+
+__all__ = ["measure", "measure_many"]
+
+
+def measure(
+    shape: LeNetShape, config: Config, parts: Sequence[Part], seeds: int = 1, pool=None, progress: Progress = silent
+) -> list[Measurement]:
+    """A machine on each part; on ECP5 placed and routed with seeds 1 to ``seeds``.
+
+    Raises ToolFailed where Yosys or nextpnr fails, UserError where nextpnr is missing.
+    """
+    found, failures = measure_many([(shape, config, part) for part in parts], seeds, pool, progress)
+    for failure in failures.values():
+        raise ToolFailed(failure)
+    return list(found.values())
+
+
+def measure_many(
+    wanted: Sequence[tuple[LeNetShape, Config, Part]], seeds: int = 1, pool=None, progress: Progress = silent
+) -> tuple[dict[int, Measurement], dict[int, str]]:
+    """Machines side by side: the measurement or the failure of each, by its number in ``wanted``.
+
+    All are synthesized; those that fit are then routed with each seed, if their part can be and ``seeds`` is not 0.
+    """
+    if seeds and any(part.device for _, _, part in wanted):
+        find_nextpnr()
+    pool = pool or LocalPool()
+    units = [Synthesis(str(shape), config, part.family) for shape, config, part in wanted]
+    outcomes = run_units(units, pool, progress, "synthesizing")
+    areas = [outcomes[unit] for unit in units]
+    routings = [routing_units(*what, area, seeds) for what, area in zip(wanted, areas, strict=True)]
+    outcomes = run_units([unit for each in routings for unit in each], pool, progress, "placing and routing")
+    found: dict[int, Measurement] = {}
+    failures: dict[int, str] = {}
+    for number, (what, area, routing) in enumerate(zip(wanted, areas, routings, strict=True)):
+        routed = [outcomes[unit] for unit in routing]
+        failed = [outcome.failure for outcome in (area, *routed) if outcome.failure]
+        if failed:
+            failures[number] = failed[0]
+        else:
+            results = [outcome.result for outcome in routed]
+            tools = {tool: None for result in (area.result, *results) for tool in result["tools"]}
+            found[number] = measurement(*what, area.result, results, tools=list(tools))
+    return found, failures
+
+
+def routing_units(shape: LeNetShape, config: Config, part: Part, area: Outcome, seeds: int) -> list[Routing]:
+    """A unit for each seed, none where the machine does not fit or the part cannot be routed."""
+    if part.device is None or area.result is None or not measurement(shape, config, part, area.result).fits:
+        return []
+    return [Routing(str(shape), config, part.name, seed) for seed in range(1, seeds + 1)]

@@ -1,0 +1,49 @@
+"""A unit's process whose tools answer at once: ``python fake_unit.py UNIT.json``, in place of `sim.units`.
+
+The files in the folder $FAKE_UNITS tell what happens: ``die`` (the first process to see it takes it away and dies),
+``fail`` (the tool fails, with its text), ``slow`` (a synthesis takes for ever). Each unit that is done leaves a line in
+``done``.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from fivebyfive.sim import units
+
+FOLDER = Path(os.environ["FAKE_UNITS"])
+
+
+def misbehave(unit) -> None:
+    if (FOLDER / "fail").exists():
+        raise units.ToolFailed((FOLDER / "fail").read_text())
+    try:
+        (FOLDER / "die").unlink()
+    except FileNotFoundError:
+        pass
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with (FOLDER / "done").open("a") as file:
+        print(unit, file=file)
+
+
+def synthesis(unit: units.Synthesis) -> dict:
+    while (FOLDER / "slow").exists() and unit.config.fc_rows > 1:
+        time.sleep(0.1)
+    misbehave(unit)
+    size = unit.config.multipliers
+    area = {"lut": 1_000 + 50 * size, "lutram": 100, "ff": 2_000 + 100 * size, "dsp": size, "bram": 40}
+    return area | {"cells": {}, "tools": ["fake yosys"]}
+
+
+def routing(unit: units.Routing) -> dict:
+    misbehave(unit)
+    speed = 100.0 + 10 * unit.seed
+    return {"fmax_mhz": speed, "path": ["a", "b"], "path_ns": 9.0, "logic_ns": 4.0, "tools": ["fake nextpnr"]}
+
+
+if __name__ == "__main__":
+    units.synthesis_result, units.routing_result = synthesis, routing
+    sys.exit(units.main())

@@ -1,0 +1,231 @@
+"""Units of work: kept by content, done side by side, done again when their process dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.generate import TOP, generate
+from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim import units
+from fivebyfive.sim.cache import cache_folder, keep, known
+from fivebyfive.sim.units import Routing, Synthesis, from_json, known_unit, run_unit, to_json
+from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
+
+MINI = "1-1-10"
+
+
+def some_units(count: int = 4) -> list[Synthesis]:
+    return [Synthesis(MINI, Config(fc_rows=rows), "xc7") for rows in range(1, count + 1)]
+
+
+def done_units(fake_tools: Path) -> list[str]:
+    return (fake_tools / "done").read_text().splitlines()
+
+
+def test_a_unit_survives_the_journey_to_another_process(cache) -> None:
+    for unit in (Synthesis(MINI, Config(2, 3, early_fc=True), "xc7"), Routing(MINI, Config(), "lfe5u-85f", 3)):
+        assert from_json(to_json(unit)) == unit
+    with pytest.raises(UserError, match="another version of fivebyfive"):
+        from_json(to_json(unit).replace('"sources": "', '"sources": "0'))
+
+
+def test_results_are_kept_by_all_that_they_depend_on(cache, monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(units, "synthesis_result", lambda unit: calls.append(unit) or {"lut": len(calls)})
+    first = some_units(1)[0]
+    assert known_unit(first) is None
+    assert run_unit(first) == run_unit(first) == known_unit(first) == {"lut": 1}
+    about = ("1-2-10", Config(), "xc7"), (MINI, Config(2), "xc7"), (MINI, Config(), "ecp5")
+    others = [Synthesis(*words) for words in about]
+    assert [run_unit(unit)["lut"] for unit in others] == [2, 3, 4]
+    monkeypatch.setattr(units, "sources_digest", lambda: "changed")
+    assert known_unit(first) is None
+
+
+def test_a_changed_source_that_gives_the_same_verilog_costs_no_synthesis(cache, monkeypatch) -> None:
+    monkeypatch.setattr(units, "synthesize_into", lambda design, unit, kept: {"lut": 5, "tools": []})
+    assert run_unit(some_units(1)[0])["lut"] == 5
+    monkeypatch.setattr(units, "synthesize_into", None)
+    monkeypatch.setattr(units, "sources_digest", lambda: "changed")
+    assert run_unit(some_units(1)[0])["lut"] == 5
+
+
+def test_weights_do_not_change_the_verilog() -> None:
+    """So a result holds for all networks of a shape."""
+    shape = LeNetShape(2, 2, (10,))
+    assert generate(Checkpoint.random(shape, seed=1)).design.verilog == to_verilog(Accelerator(shape), TOP).verilog
+
+
+def test_what_nobody_used_for_a_month_is_dropped(cache) -> None:
+    root = cache_folder("measurements")
+    for name in ("old", "new"):
+        keep(root / name, {"name": name})
+    os.utime(root / "old", (time.time() - 31 * 24 * 3600,) * 2)
+    keep(root / "third", {})
+    assert sorted(path.name for path in root.iterdir()) == ["new", "third"]
+    (root / "new").write_text('{"half')
+    assert known(root / "new") is None
+
+
+def test_units_run_side_by_side_and_are_kept(fake_tools: Path) -> None:
+    wanted = some_units()
+    said = []
+    outcomes = run_units(wanted, LocalPool(2), lambda *words: said.append(words))
+    assert set(outcomes) == set(wanted)
+    assert all(outcome.result["dsp"] == unit.config.multipliers for unit, outcome in outcomes.items())
+    assert said[-1][:2] == (4, 4)
+    assert len(done_units(fake_tools)) == 4
+    run_units(wanted, LocalPool(2))
+    assert len(done_units(fake_tools)) == 4
+
+
+def test_a_process_that_dies_costs_its_own_unit_only(fake_tools: Path) -> None:
+    (fake_tools / "die").touch()
+    outcomes = run_units(some_units(), LocalPool(2))
+    assert sorted(outcome.tries for outcome in outcomes.values()) == [1, 1, 1, 2]
+    assert all(outcome.result for outcome in outcomes.values())
+    assert len(done_units(fake_tools)) == 4
+
+
+def test_a_process_that_always_dies_is_given_up(fake_tools: Path, monkeypatch) -> None:
+    from fivebyfive.sim import workers
+
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    (outcome,) = run_units(some_units(1), LocalPool(1)).values()
+    assert "its process ended 3 times, the last by signal 9" in outcome.failure
+
+
+def test_a_tool_that_fails_is_not_tried_again(fake_tools: Path) -> None:
+    (fake_tools / "fail").write_text("Yosys failed:\nERROR: no")
+    (outcome,) = run_units(some_units(1), LocalPool(1)).values()
+    assert (outcome.failure, outcome.tries) == ("Yosys failed:\nERROR: no", 1)
+
+
+def test_an_interruption_ends_all_processes_and_keeps_what_is_finished(fake_tools: Path) -> None:
+    """The first unit is quick, the others take for ever until the interruption."""
+    (fake_tools / "slow").touch()
+    pool = LocalPool(2)
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_units(some_units(), pool, interrupt)
+    assert [bool(known_unit(unit)) for unit in some_units()] == [True, False, False, False]
+    (fake_tools / "slow").unlink()
+    time.sleep(0.5)
+    assert len(done_units(fake_tools)) == 1  # nobody works on
+    run_units(some_units(), pool)
+    assert len(done_units(fake_tools)) == 4
+
+
+def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path) -> None:
+    """As Ctrl-C in a terminal, or a kill from elsewhere."""
+    (fake_tools / "slow").touch()
+    code = (
+        "from fivebyfive.sim import workers; from fivebyfive.sim.units import Synthesis\n"
+        "from fivebyfive.model.config import Config\n"
+        f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_unit.py')))!r}\n"
+        "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) != 0
+    (fake_tools / "slow").unlink()
+    time.sleep(0.5)
+    assert not (fake_tools / "done").exists()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Workers inherit where to keep results, and what to do."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIVEBYFIVE_CACHE", str(folder / "cache"))
+        patch.setenv("FAKE_UNITS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def cluster(environment):
+    """A Dask cluster of two processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        client.run(use_fake_tools, str(Path(__file__).with_name("fake_unit.py")))
+        client.register_plugin(fake_tools_plugin())
+        yield cluster
+
+
+def test_units_run_on_the_cluster_and_are_kept_here(cluster, environment, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "mine"))
+    outcomes = run_units(some_units(2), ClusterPool(cluster.scheduler_address))
+    assert all(outcome.result["dsp"] for outcome in outcomes.values())
+    assert all(known_unit(unit) for unit in some_units(2))
+
+
+def test_a_worker_that_dies_costs_its_own_unit_only(cluster, environment, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "mine"))
+    (environment / "die").touch()
+    wanted = [Synthesis("2-2-10", unit.config, "xc7") for unit in some_units(3)]
+    outcomes = run_units(wanted, ClusterPool(cluster.scheduler_address))
+    assert all(outcome.result for outcome in outcomes.values()), outcomes
+    assert not (environment / "die").exists()
+
+
+def use_fake_tools(path: str) -> None:
+    """On a worker of the cluster."""
+    import importlib.util
+
+    from fivebyfive.sim import units
+
+    spec = importlib.util.spec_from_file_location("fake_unit", path)
+    fake = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fake)
+    units.synthesis_result, units.routing_result = fake.synthesis, fake.routing
+
+
+def fake_tools_plugin():
+    """Makes workers that take the place of dead ones use the fake tools too."""
+    from distributed import WorkerPlugin
+
+    path = str(Path(__file__).with_name("fake_unit.py"))
+
+    class Plugin(WorkerPlugin):
+        name = "fake tools"
+
+        def setup(self, worker) -> None:
+            use_fake_tools(path)
+
+    return Plugin()
+
+
+def test_a_cluster_that_cannot_be_reached(monkeypatch) -> None:
+    from fivebyfive.sim import workers
+
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "CONNECT_S", 1.0)
+    began = time.monotonic()
+    for address in ("tcp://127.0.0.1:9", "nowhere"):
+        with pytest.raises(UserError, match=f"the Dask cluster at {address} cannot be reached"):
+            ClusterPool(address)
+    assert time.monotonic() - began < 60
+
+
+def test_dask_that_is_not_installed(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"a cluster needs dask.distributed; install it: .*fivebyfive\[cluster\]"):
+        ClusterPool("tcp://127.0.0.1:9")
