@@ -33,7 +33,8 @@ class FcLayer:
     def __init__(self, outputs: int, inputs: int, rows: int, lanes: int = FC_WORD):
         self.lanes = lanes
         self.groups = -(-outputs // rows)
-        self.words = -(-inputs // lanes)  # of an output
+        # Of an output: at least as many as it takes cycles to write the outputs of a group.
+        self.words = max(-(-inputs // lanes), -(-rows // FC_WORD))
         self.bias_words = -(-outputs // (lanes * rows))
         self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
 

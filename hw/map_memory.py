@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .types import codes
+from .types import NO_COLLISIONS, codes
 
 __all__ = ["MapMemory"]
 
@@ -14,7 +14,8 @@ class MapMemory(wiring.Component):
 
     Codes come in the order in which the array finishes them: ``parallel`` channels at once, in row-major order, group
     after group. Each of those channels has a bank of its own, so a write is never delayed. After ``start`` all maps
-    are streamed out row by row, channel after channel, ``repeats`` times, a transfer a cycle.
+    are streamed out row by row, channel after channel, ``repeats`` times, a transfer a cycle. No set is written
+    while it is read.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class MapMemory(wiring.Component):
     def add_memory(self, m: Module, bank: int, half: int) -> tuple:
         """Write and read port of the rows of one bank (every second row where there are two halves)."""
         depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
-        rows = memory.Memory(shape=codes(self.size), depth=depth, init=[])
+        rows = memory.Memory(shape=codes(self.size), depth=depth, init=[], attrs=NO_COLLISIONS)
         m.submodules[f"bank_{bank}_{half}"] = rows
         return rows.write_port(granularity=1), rows.read_port()
 

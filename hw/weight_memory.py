@@ -9,19 +9,16 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .pipeline import delay
-from .types import CODE, codes
+from .types import CODE, NO_COLLISIONS, codes
 
 __all__ = ["WeightMemory", "WriteSignature", "bank_latency"]
 
-FAN_IN = 16  # two LUTs one behind the other, of four inputs or more
+GROUP = 5  # banks joined at once; with what comes from the group before, the six inputs of a LUT of the 7 series
 
 
 def bank_latency(banks: int) -> int:
     """Cycles from an address to its word in a memory of so many banks."""
-    levels = 0
-    while banks > FAN_IN**levels:
-        levels += 1
-    return 3 + levels if levels else 2
+    return 2 if banks == 1 else 4 + -(-banks // GROUP)
 
 
 class WriteSignature(wiring.Signature):
@@ -37,10 +34,11 @@ class WeightMemory(wiring.Component):
     """Words of ``width`` codes in block RAM.
 
     The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes two cycles: the block
-    RAM's own register and an output register. A larger one takes a cycle for the address; then each bank reads into
-    a register that stays zero unless the word is its own, and the registers are joined by a pipelined tree of ORs,
-    16 to one: cheaper than a multiplexer, and the path behind a block RAM, slow as that is, has no logic on it.
-    Reading an address in the cycle of its write gives the old word.
+    RAM's own register and an output register. More banks are spread over the whole chip, and nothing may cross it in a
+    cycle. They stand in groups of five. The address goes through a register in front of each group; behind each bank
+    are two registers, of which the second stays zero unless the word is the bank's own; and what the groups have is
+    joined by ORs, a register behind each group: cheaper than a multiplexer, and no logic is behind a block RAM.
+    An address that is read in the cycle of its write gives a word of no meaning.
 
     Parameters
     ----------
@@ -83,21 +81,28 @@ class WeightMemory(wiring.Component):
             word = self.add_bank(m, "words", self.init, self.address, self.load.en, self.load)
             m.d.comb += self.data.eq(delay(m, word, 1, name="word"))
             return m
-        address = delay(m, self.address, 1, name="address")
-        load = self.hold_load(m)
-        words = []
-        start = 0
-        for number, size in enumerate(self.banks):
-            end = start + size
-            mine = delay(m, self.within(self.address, start, end), 2, name=f"reads_{number}")
-            written = load.en & self.within(load.address, start, end)
-            word = self.add_bank(m, f"bank_{number}", self.init[start:end], address, written, load)
-            register = Signal.like(word, name=f"word_{number}", reset_less=True)
-            m.d.sync += register.eq(Mux(mine, word, 0))
-            words.append(register)
-            start = end
-        m.d.comb += self.data.eq(self.join(m, words))
+        address, load = self.address, self.hold_load(m)
+        joined = None
+        for group in range(0, len(self.banks), GROUP):
+            words = []
+            registered = delay(m, address, 1, name=f"address_{group // GROUP}")
+            for number in range(group, min(group + GROUP, len(self.banks))):
+                start = sum(self.banks[:number])
+                end = start + self.banks[number]
+                mine = delay(m, self.within(address, start, end), 3, name=f"reads_{number}")
+                written = load.en & self.within(load.address, start, end)
+                word = self.add_bank(m, f"bank_{number}", self.init[start:end], registered, written, load)
+                words.append(self.gate(m, word, mine, number))
+            address = registered
+            joined = self.join(m, words if joined is None else [joined, *words], group // GROUP)
+        m.d.comb += self.data.eq(joined)
         return m
+
+    def gate(self, m: Module, word, mine, number: int) -> Signal:
+        """A bank's word, two cycles later; zero where it is another bank's turn."""
+        first, second = (Signal.like(word, name=f"word_{number}_{n}", reset_less=True) for n in range(2))
+        m.d.sync += [first.eq(word), second.eq(Mux(mine, first, 0))]
+        return second
 
     def hold_load(self, m: Module):
         """The load port a cycle later: it reaches every block RAM."""
@@ -120,7 +125,8 @@ class WeightMemory(wiring.Component):
             shape=CODE.width * self.width,
             depth=len(init),
             init=init,
-            attrs={"ram_style": "block", "init_file": 1},  # however few: other weights never change the Verilog
+            # A file however few they are: other weights never change the Verilog.
+            attrs={"ram_style": "block", "init_file": 1} | NO_COLLISIONS,
         )
         write, read = words.write_port(), words.read_port()
         m.d.comb += [
@@ -131,12 +137,8 @@ class WeightMemory(wiring.Component):
         ]
         return read.data
 
-    def join(self, m: Module, words: list):
-        """OR of all, 16 at a time."""
-        level = 0
-        while len(words) > 1:
-            level += 1
-            groups = [words[n : n + FAN_IN] for n in range(0, len(words), FAN_IN)]
-            words = [Signal.like(words[0], name=f"joined_{level}_{n}", reset_less=True) for n in range(len(groups))]
-            m.d.sync += [word.eq(reduce(or_, group)) for word, group in zip(words, groups, strict=True)]
-        return words[0]
+    def join(self, m: Module, words: list, group: int) -> Signal:
+        """OR of words, a cycle later."""
+        result = Signal.like(words[0], name=f"joined_{group}", reset_less=True)
+        m.d.sync += result.eq(reduce(or_, words))
+        return result

@@ -94,6 +94,11 @@ class Config:
         """Activations that are multiplied at once, and products of each output: 20, or 10 where rows are split."""
         return FC_WORD // 2 if self._split else FC_WORD
 
+    def fc_words(self, inputs: int) -> int:
+        """Words of inputs of an output: at least as many as the cycles it takes to write what is computed at once, 20
+        a cycle; a word too many is zeros."""
+        return max(_ceil(inputs, self.fc_lanes), _ceil(self.fc_outputs, FC_WORD))
+
     @property
     def _split(self) -> bool:
         return self.packed and self.fc_rows % 2 == 1 and 2 * self.fc_rows <= FC_WORD

@@ -114,14 +114,14 @@ def fill(config: Config, outputs: int) -> int:
 def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Groups of outputs, and words of inputs, of each fully-connected layer."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    return [(_ceil(outputs, config.fc_outputs), _ceil(inputs, config.fc_lanes)) for outputs, inputs in sizes]
+    return [(_ceil(outputs, config.fc_outputs), config.fc_words(inputs)) for outputs, inputs in sizes]
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Latency of the FC weight memory: with several banks an address register, and ORs of sixteen to join them."""
+    """Latency of the FC weight memory: with several banks three registers more, and one for each five of them."""
     words = max(region.end for region in memory_map(shape, config) if region.memory == "fc")
     banks = len(bank_sizes(words))
-    return MEMORY if banks == 1 else MEMORY + 1 + next(n for n in range(9) if 16**n >= banks)
+    return MEMORY if banks == 1 else MEMORY + 2 + _ceil(banks, 5)
 
 
 @dataclass(frozen=True)

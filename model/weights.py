@@ -58,7 +58,7 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
             words = _ceil(outputs, CONV_WORD), outputs * inputs
         else:
             rows, lanes = config.fc_outputs, config.fc_lanes
-            words = _ceil(outputs, rows * lanes), _ceil(outputs, rows) * _ceil(inputs, lanes)
+            words = _ceil(outputs, rows * lanes), _ceil(outputs, rows) * config.fc_words(inputs)
         for kind, count in zip(("bias", "weight"), words, strict=True):
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
@@ -113,7 +113,7 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     outputs, inputs = dimensions
     order = np.array(config.fc1_order(shape)) if layer == "fc1" else np.arange(inputs)
     rows, lanes = config.fc_outputs, config.fc_lanes
-    index = np.full((_ceil(outputs, rows) * rows, _ceil(inputs, lanes) * lanes), -1)
+    index = np.full((_ceil(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
     inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)

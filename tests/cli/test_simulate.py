@@ -72,13 +72,13 @@ def test_icarus(answer, small: Path) -> None:
 
 
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--conv-pes", 3, "--fc-rows", 2, "--early-fc", "--no-overlap")
+    told = answer("simulate", small, "--images", 2, "--conv-pes", 2, "--fc-rows", 2, "--early-fc", "--no-overlap")
     assert told["equal"]
     assert told["multipliers"] == 90
     assert told["config"] == {
-        "windows": 1, "outputs": 2, "fc_rows": 2, "early_fc": True, "overlap": False, "packed": False,
+        "windows": 2, "outputs": 1, "fc_rows": 2, "early_fc": True, "overlap": False, "packed": False,
     }
-    assert told["conv_limit_cycles"] == 576 + 64 * 2 * 2
+    assert told["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
 
 
 def test_packed(answer, small: Path) -> None:

@@ -20,7 +20,7 @@ from fivebyfive.hw.weight_memory import WeightMemory
         (lambda: LineBuffer(8, (28,)), "windows must be 1, 2 or 4, not 8"),
         (lambda: LineBuffer(1, (28, 4)), r"sizes of maps must be even and at least 6, not \(28, 4\)"),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
-        (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), "banks of [1, 1] words do not hold 3"),
+        (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),
     ],
 )
 def test_message(make, message):
