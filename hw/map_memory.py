@@ -8,6 +8,8 @@ from .types import NO_COLLISIONS, codes
 
 __all__ = ["MapMemory"]
 
+FEW_WORDS = 64  # more of them are better off in block RAM
+
 
 class MapMemory(wiring.Component):
     """``channels`` square maps of ``size`` rows.
@@ -36,7 +38,7 @@ class MapMemory(wiring.Component):
     o : stream of ``rows_out`` rows of ``size`` codes.
     """
 
-    latency = 3  # cycles from ``start`` to the first transfer: address, memory, output register
+    latency = 4  # cycles from ``start`` to the first transfer: address, memory, a register beside it, output register
 
     def __init__(
         self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1
@@ -72,7 +74,8 @@ class MapMemory(wiring.Component):
     def add_memory(self, m: Module, bank: int, half: int) -> tuple:
         """Write and read port of the rows of one bank (every second row where there are two halves)."""
         depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
-        rows = memory.Memory(shape=codes(self.size), depth=depth, init=[], attrs=NO_COLLISIONS)
+        few = {"ram_style": "distributed"} if depth <= FEW_WORDS else {}
+        rows = memory.Memory(shape=codes(self.size), depth=depth, init=[], attrs=NO_COLLISIONS | few)
         m.submodules[f"bank_{bank}_{half}"] = rows
         return rows.write_port(granularity=1), rows.read_port()
 
@@ -100,23 +103,26 @@ class MapMemory(wiring.Component):
 
     def read(self, m: Module, banks: list):
         """Addresses in order; each stage of the pipeline moves on when the one after it can."""
-        valid, advance = Signal(), Signal()  # a word is on the read ports; it may be replaced
+        read, held, advance = Signal(), Signal(), Signal()  # a word is on the read ports, in the registers behind them
         bank, address, _ = self.count(m, self.busy & advance)
+        move = ~self.o.valid | self.o.ready
+        step = ~held | move
         ports = [port for halves in banks for _, port in halves]
+        m.d.comb += advance.eq(~read | step)
         m.d.comb += [port.addr.eq(self.word(address, self.r_set)) for port in ports]
         m.d.comb += [port.en.eq(advance) for port in ports]
+        bank_read, bank_held = Signal.like(bank), Signal.like(bank)
+        words = [Signal.like(port.data.as_value(), name=f"word_{n}", reset_less=True) for n, port in enumerate(ports)]
         with m.If(advance):
-            m.d.sync += valid.eq(self.busy)
-        chosen = Signal.like(bank)
-        with m.If(advance):
-            m.d.sync += chosen.eq(bank)
-        move = ~self.o.valid | self.o.ready
-        m.d.comb += advance.eq(~valid | move)
+            m.d.sync += [read.eq(self.busy), bank_read.eq(bank)]
+        with m.If(step):
+            m.d.sync += [held.eq(read), bank_held.eq(bank_read)]
+            m.d.sync += [word.eq(port.data) for word, port in zip(words, ports, strict=True)]
         with m.If(move):
-            m.d.sync += self.o.valid.eq(valid)
+            m.d.sync += self.o.valid.eq(held)
             for half in range(self.rows_out):
-                rows = Array(halves[half][1].data.as_value() for halves in banks)
-                m.d.sync += self.o.payload[half].as_value().eq(rows[chosen])
+                rows = Array(words[half :: self.rows_out])
+                m.d.sync += self.o.payload[half].as_value().eq(rows[bank_held])
 
     def count(self, m: Module, step) -> tuple[Signal, Signal, Signal]:
         """Bank, address and pass of the next word; ends ``busy`` after the last."""

@@ -18,7 +18,7 @@ GROUP = 5  # banks joined at once; with what comes from the group before, the si
 
 def bank_latency(banks: int) -> int:
     """Cycles from an address to its word in a memory of so many banks."""
-    return 2 if banks == 1 else 4 + -(-banks // GROUP)
+    return 3 if banks == 1 else 4 + -(-banks // GROUP)
 
 
 class WriteSignature(wiring.Signature):
@@ -33,11 +33,12 @@ class WriteSignature(wiring.Signature):
 class WeightMemory(wiring.Component):
     """Words of ``width`` codes in block RAM.
 
-    The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes two cycles: the block
-    RAM's own register and an output register. More banks are spread over the whole chip, and nothing may cross it in a
-    cycle. They stand in groups of five. The address goes through a register in front of each group; behind each bank
-    are two registers, of which the second stays zero unless the word is the bank's own; and what the groups have is
-    joined by ORs, a register behind each group: cheaper than a multiplexer, and no logic is behind a block RAM.
+    The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes three cycles: the block
+    RAM's own register and two behind it, of which the first can lie beside it. More banks are spread over the whole
+    chip, and nothing may cross that in a cycle. They stand in groups of five. The address goes through a register in
+    front of each group; behind each bank are two registers, of which the second stays zero unless the word is the
+    bank's own; and what the groups have is joined by ORs, a register behind each group: cheaper than a multiplexer, and
+    no logic is behind a block RAM.
     An address that is read in the cycle of its write gives a word of no meaning.
 
     Parameters
@@ -79,13 +80,15 @@ class WeightMemory(wiring.Component):
         m = Module()
         if len(self.banks) == 1:
             word = self.add_bank(m, "words", self.init, self.address, self.load.en, self.load)
-            m.d.comb += self.data.eq(delay(m, word, 1, name="word"))
+            m.d.comb += self.data.eq(delay(m, word, 2, name="word"))
             return m
         address, load = self.address, self.hold_load(m)
         joined = None
         for group in range(0, len(self.banks), GROUP):
             words = []
-            registered = delay(m, address, 1, name=f"address_{group // GROUP}")
+            # Which bank it is matters to further groups only.
+            bits = len(address) if group + GROUP < len(self.banks) else (max(self.banks[group:]) - 1).bit_length()
+            registered = delay(m, address[:bits], 1, name=f"address_{group // GROUP}")
             for number in range(group, min(group + GROUP, len(self.banks))):
                 start = sum(self.banks[:number])
                 end = start + self.banks[number]

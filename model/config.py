@@ -6,7 +6,7 @@ from .shape import CONV_WORD, FC_WORD, LeNetShape
 
 __all__ = ["Config"]
 
-FETCH_MARGIN = 4  # cycles a sweep must outlast the fetch of the next kernels: memory latency, capture, hand-over
+FETCH_MARGIN = 5  # cycles a sweep must outlast the fetch of the next kernels: memory latency, capture, hand-over
 CONV2_WINDOWS = 64  # windows of the smallest sweep: an 8 x 8 output map
 POOL2_CELLS = 16  # values of a conv2 channel after pooling
 
@@ -27,7 +27,7 @@ class Config:
     layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
-    so O is at most 60, 28 and 12 for W = 1, 2 and 4.
+    so O is at most 59, 27 and 11 for W = 1, 2 and 4.
     """
 
     windows: int = 1

@@ -12,10 +12,10 @@ from .weights import bank_sizes, memory_map
 
 __all__ = ["CyclePlan", "plan"]
 
-MEMORY = 2  # latency of a weight memory of one bank: block RAM and its output register
+MEMORY = 3  # latency of a weight memory of one bank: block RAM and two registers
 TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
-READING = 3  # from the start of a map memory to its first rows
+READING = 4  # from the start of a map memory to its first rows
 POOLING = 2
 CONV_DRAIN = 1 + TREE[CONV_WORD] + 1 + POOLING + 2  # input register, partial sum; the write and a cycle to read it
 CELL = 1 + TREE[CONV_WORD] + 1 + POOLING + 1  # from a cell's last position to its activations being readable
@@ -118,10 +118,10 @@ def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Latency of the FC weight memory: with several banks three registers more, and one for each five of them."""
+    """Latency of the FC weight memory: with several banks two registers more, and one for each five of them."""
     words = max(region.end for region in memory_map(shape, config) if region.memory == "fc")
     banks = len(bank_sizes(words))
-    return MEMORY if banks == 1 else MEMORY + 2 + _ceil(banks, 5)
+    return MEMORY if banks == 1 else MEMORY + 1 + _ceil(banks, 5)
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ def test_groups_of_outputs():
     ("sizes", "message"),
     [
         ((3, 1, 1), "windows must be 1, 2 or 4 (of a 2x2 pool cell), not 3"),
-        ((4, 13, 1), "outputs must be 1 to 12 with 4 windows, not 13"),
-        ((1, 0, 1), "outputs must be 1 to 60 with 1 windows, not 0"),
+        ((4, 13, 1), "outputs must be 1 to 11 with 4 windows, not 13"),
+        ((1, 0, 1), "outputs must be 1 to 59 with 1 windows, not 0"),
         ((1, 1, 26), "fc_rows must be 1 to 25, not 26"),
     ],
 )
