@@ -49,6 +49,7 @@ class Request:
     folder: Path | None = None
     pause: float = 0.0
     seed: int | None = None
+    logits_only: bool = False
     size: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,7 +126,7 @@ def run(accelerator: Accelerator, images: Images, request: Request) -> Simulatio
     with run_folder(request) as folder, Stage("simulating") as stage:
         result = accelerator.simulate(
             images.pixels, simulator=request.simulator, pause=request.pause, seed=seed, folder=folder,
-            waves=request.waves, progress=stage,
+            waves=request.waves, layers=not request.logits_only, progress=stage,
         )  # fmt: skip
         if result.waves:
             from .viewer import save_view
@@ -181,7 +182,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
         "macs": macs,
         "utilization": macs / (interval * config.multipliers) if interval else None,
         "config": asdict(config),
-        "layers_compared": list(network.shape.layers),
+        "layers_compared": list(result.outputs),
         "seed": result.seed,
         "seconds": round(result.seconds, 2),
     } | (speed_facts(result) if result.speed else {})

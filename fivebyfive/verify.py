@@ -14,12 +14,15 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
+from fivebyfive.model.sizing import sized
 
 from .api import load
+from .cli import size_options, user_values
 from .terminal import Commands, Stage
 
 __all__ = ["main", "verify"]
@@ -33,31 +36,36 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 )
 @click.option("--images", type=click.IntRange(1, 10_000), default=10_000, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
-def main(log: Path, images: int, processes: int) -> None:
+@click.option("--logits-only", is_flag=True, help="Compare logits and class, not the layers before.")
+@size_options
+def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    text = verify(images, processes)
+    with user_values():
+        config = sized(load().shape, **size)
+    text = verify(images, processes, config, logits_only)
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)
 
 
-def verify(images: int, processes: int) -> str:
+def verify(images: int, processes: int, config: Config, logits_only: bool = False) -> str:
     """The log of a comparison in which everything was equal. Raises UserError with the first difference."""
     started = time.monotonic()
     pixels = load_dataset("mnist", "test").images[:images]
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary, Stage("simulating") as stage:
         folder = Path(temporary)
-        load().accelerator().write_verilog(folder / "verilog")
+        load().accelerator(config).write_verilog(folder / "verilog")
         parts = np.array_split(pixels, min(processes, images))
         # The first image alone: the others then find the simulation compiled.
-        simulate_all(folder, [pixels[:1]], stage)
-        told = simulate_all(folder, parts, stage)
+        options = ["--logits-only"] if logits_only else []
+        simulate_all(folder, [pixels[:1]], options, stage)
+        told = simulate_all(folder, parts, options, stage)
     return log_text(told, parts, time.monotonic() - started)
 
 
-def simulate_all(folder: Path, parts: list[np.ndarray], stage: Stage) -> list[dict]:
+def simulate_all(folder: Path, parts: list[np.ndarray], options: list[str], stage: Stage) -> list[dict]:
     """What `fivebyfive simulate --json` says of each part, all at the same time."""
-    children = [start(folder, number, part) for number, part in enumerate(parts)]
+    children = [start(folder, number, part, options) for number, part in enumerate(parts)]
     try:
         while any(child.poll() is None for child in children):
             time.sleep(LOOK_S)
@@ -69,9 +77,9 @@ def simulate_all(folder: Path, parts: list[np.ndarray], stage: Stage) -> list[di
             child.wait()
 
 
-def start(folder: Path, number: int, part: np.ndarray) -> subprocess.Popen:
+def start(folder: Path, number: int, part: np.ndarray, options: list[str]) -> subprocess.Popen:
     np.save(folder / f"{number}.npy", part)
-    words = ["simulate", "--json", "--verilog", folder / "verilog", "--images", folder / f"{number}.npy"]
+    words = ["simulate", "--json", *options, "--verilog", folder / "verilog", "--images", folder / f"{number}.npy"]
     command = [sys.executable, "-m", "fivebyfive", *map(str, words), "--folder", str(folder / f"run{number}")]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -98,11 +106,11 @@ def result(child: subprocess.Popen) -> dict:
 def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
     """The log: what ran, on what, and what came out. No date, no path."""
     shape = load().shape
-    values = sum(int(np.prod(size)) for size in shape.outputs.values())
+    values = sum(int(np.prod(shape.outputs[name])) for name in told[0]["layers_compared"])
     images = sum(part["images"] for part in told)
     first, of = told[0], versions()
     lines = {
-        "command": f"python -m fivebyfive.verify --images {images} --processes {len(parts)}",
+        "machine's size": ", ".join(f"{name} {value}" for name, value in first["config"].items()),
         "checkpoint": f"{first['checkpoint']}, {first['network']}, sha256 {first['sha256']}",
         "simulator": first["simulator_version"],
         "fivebyfive": of["fivebyfive"],
@@ -116,6 +124,9 @@ def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
         "latency cycles": f"{first['latency_cycles']:,}",
         "interval cycles": "-" if first["interval_cycles"] is None else f"{first['interval_cycles']:,.2f}",
         "multipliers": str(first["multipliers"]),
+        "images a second": f"{sum(part['images_per_second'] for part in told):.1f}, start-up left out",
+        "clock": f"{sum(part['cycles_per_second'] for part in told):,} simulated cycles a second",
+        "Python's part": f"{100 * first['python_share']:.0f} % of the time",
         "seconds": f"{seconds:.0f}",
     }
     return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
