@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-all train bench fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all train bench fit-area wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,6 +27,9 @@ verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, eve
 	@tools/apt-install iverilog iverilog "20 images run on Icarus Verilog too"
 	$(FIVEBYFIVE) simulate --images 1000
 	$(FIVEBYFIVE) simulate --images 20 --simulator icarus
+
+verify-100-20: .venv/demo.stamp ## all 10,000 test images in one run of 100 + 20 multipliers, logits; about ten minutes
+	$(BIN)/python -m fivebyfive.verify --log docs/verify-100-20.log --processes 1 --logits-only --conv-pes 4
 
 verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; about half an hour; docs/verify-all.log
 	$(BIN)/python -m fivebyfive.verify --log docs/verify-all.log

@@ -1,6 +1,6 @@
 """The CONV1/CONV2 controller: the brief's states, one kernel after the other without a gap."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,6 +112,12 @@ class ConvController(wiring.Component):
         self.timer = Signal(range(max(self.drain, self.memory_latency) + 1))
         self.group = Signal(range(max(layer.groups for layer in self.layers)))
         self.channel = Signal(range(max(layer.inputs for layer in self.layers)))
+        self.sweeps = Signal()  # the state is LOAD_..._WRITE_DATA; a register, like `load`: all the engine waits for it
+        m.d.comb += [
+            self.go.eq(self.position_valid & (self.sweeps | (self.load & self.kernel_valid))),
+            self.first.eq(self.channel == 0),
+            self.last.eq(self.channel == Mux(self.layer, *(layer.inputs - 1 for layer in reversed(self.layers)))),
+        ]
         with m.If(self.timer != 0):
             m.d.sync += self.timer.eq(self.timer - 1)
         with m.Switch(self.state):
@@ -130,13 +136,20 @@ class ConvController(wiring.Component):
             with m.Case(ConvState.CONV_FINISH):
                 with m.If(self.timer == 0):
                     m.d.comb += self.done.eq(1)
-                    m.d.sync += [self.state.eq(ConvState.CONV_IDLE), self.layer.eq(0)]
+                    self.enter(m, ConvState.CONV_IDLE)
+                    m.d.sync += self.layer.eq(0)
         return m
+
+    def enter(self, m: Module, state: ConvState):
+        """Go to a state, and keep beside it what the positions wait for."""
+        weight = state in (ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV2_WEIGHT)
+        write_data = state in (ConvState.LOAD_CONV1_WRITE_DATA, ConvState.LOAD_CONV2_WRITE_DATA)
+        m.d.sync += [self.state.eq(state), self.load.eq(weight), self.sweeps.eq(write_data)]
 
     def prepare_biases(self, m: Module, layer: int, state: ConvState):
         """Go to the first bias word of a layer."""
+        self.enter(m, state)
         m.d.sync += [
-            self.state.eq(state),
             self.layer.eq(layer),
             self.bias_index.eq(0),
             self.bias_address.eq(self.layers[layer].bias_address),
@@ -153,11 +166,11 @@ class ConvController(wiring.Component):
         with m.Case(preparing):
             m.d.comb += self.bias_request.eq(1)
             with m.If(self.timer == 0):
-                m.d.sync += self.state.eq(load)
+                self.enter(m, load)
         with m.Case(load):
             m.d.comb += [self.bias_request.eq(1), self.bias_en.eq(self.bias_index < self.layers[layer].bias_words)]
+            self.enter(m, again)
             m.d.sync += [
-                self.state.eq(again),
                 self.bias_index.eq(self.bias_index + 1),
                 self.bias_address.eq(self.bias_address + 1),
                 self.timer.eq(self.memory_latency),
@@ -166,30 +179,19 @@ class ConvController(wiring.Component):
             if load != ConvState.LOAD_CONV2_BIAS0:
                 with m.If(self.bias_index == self.bias_turns[layer] - 1):
                     m.d.comb += self.start.eq(1)
-                    m.d.sync += self.state.eq(
-                        ConvState.LOAD_CONV2_WEIGHT if layer else ConvState.LOAD_CONV1_WEIGHT
-                    )
+                    self.enter(m, ConvState.LOAD_CONV2_WEIGHT if layer else ConvState.LOAD_CONV1_WEIGHT)
 
     def sweep_states(self, m: Module, layer: int, weight: ConvState, write_data: ConvState):
         """Send every position of every kernel into the array."""
-        shape = self.layers[layer]
-        flags = [
-            self.first.eq(self.channel == 0),
-            self.last.eq(self.channel == shape.inputs - 1),
-        ]
         with m.Case(weight):
-            m.d.comb += [*flags, self.go.eq(self.kernel_valid & self.position_valid), self.load.eq(1)]
             with m.If(self.go):
-                m.d.sync += self.state.eq(write_data)
+                self.enter(m, write_data)
         with m.Case(write_data):
-            m.d.comb += [*flags, self.go.eq(self.position_valid)]
             with m.If(self.go & self.position_last):
-                m.d.sync += [self.state.eq(weight), self.channel.eq(self.channel + 1)]
+                self.enter(m, weight)
+                m.d.sync += self.channel.eq(self.channel + 1)
                 with m.If(self.last):
                     m.d.sync += [self.channel.eq(0), self.group.eq(self.group + 1)]
-                    with m.If(self.group == shape.groups - 1):
-                        m.d.sync += [
-                            self.group.eq(0),
-                            self.timer.eq(self.drain),
-                            self.state.eq(ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH),
-                        ]
+                    with m.If(self.group == self.layers[layer].groups - 1):
+                        self.enter(m, ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH)
+                        m.d.sync += [self.group.eq(0), self.timer.eq(self.drain)]

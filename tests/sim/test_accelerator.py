@@ -42,6 +42,7 @@ SIZES = [
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
     (LeNetShape(2, 3, (8, 5)), Config(4, 1, 4, early_fc=True)),
     (LeNetShape(1, 1, (60, 10)), Config(1, 1, 25)),
+    (LeNetShape(2, 3, (8, 5)), Config(1, 3, 5)),
     (LENET5, Config(overlap=False)),
     (SMALL, Config(2, 3, 4, overlap=False)),
     (SMALL, Config(1, 2, 1, early_fc=True, overlap=False)),
