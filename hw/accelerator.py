@@ -14,6 +14,7 @@ from .conv_engine import ConvEngine, ConvTap
 from .counters import Counters, Cycles
 from .fc_engine import FcEngine, FcTap
 from .image_buffer import Pixel
+from .pipeline import delay
 from .types import CODE, codes
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
@@ -140,14 +141,17 @@ class Accelerator(wiring.Component):
 
     def connect_counters(self, m: Module, conv: ConvEngine, fc: FcEngine):
         m.submodules.counters = counters = Counters()
-        m.d.comb += [
-            counters.accepted.eq(conv.accepted),
-            counters.released.eq(conv.released),
-            counters.conv_busy.eq(conv.busy),
-            counters.conv_done.eq(conv.done),
-            counters.inputs_done.eq(fc.inputs_done),
-            counters.fc_busy.eq(fc.busy),
-            counters.result.eq(self.o.valid),
-            counters.taken.eq(self.o.valid & self.o.ready),
-            self.cycles.eq(counters.cycles),
-        ]
+        events = {
+            "accepted": conv.accepted,
+            "released": conv.released,
+            "conv_busy": conv.busy,
+            "conv_done": conv.done,
+            "inputs_done": fc.inputs_done,
+            "fc_busy": fc.busy,
+            "result": self.o.valid,
+            "taken": self.o.valid & self.o.ready,
+        }
+        # All of them a cycle late: what is counted is the same, and nothing the engines do waits for a counter.
+        for name, event in events.items():
+            m.d.comb += getattr(counters, name).eq(delay(m, event, 1, name=f"counted_{name}"))
+        m.d.comb += self.cycles.eq(counters.cycles)

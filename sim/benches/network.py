@@ -154,7 +154,7 @@ async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Ra
     recorder.valid.append(cycle())
     await FallingEdge(dut.clk)
     word = int(dut.o__payload.value)
-    await RisingEdge(dut.clk)  # the counters of a result follow it by a cycle
+    await RisingEdge(dut.clk)  # the counters of a result follow it by two cycles
     while pause and rng.random() < pause:
         await RisingEdge(dut.clk)
     dut.o__ready.value = 1
