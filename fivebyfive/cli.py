@@ -266,16 +266,19 @@ def make_accelerator(checkpoint: Path, size: dict):
     "--pause", type=float, default=0.0, help="Probability of a pause of source and receiver in each cycle."
 )
 @click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
+@click.option(
+    "--netlist", metavar="FAMILY", help="Synthesize for ecp5 or xc7 first, and simulate the cells; takes minutes."
+)
 @size_options
 @json_option
-def simulate(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, as_json, **size) -> None:
+def simulate(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, netlist, as_json, **size) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
     Ends at the first difference, with exit code 1, and says where it is.
     """
     from .simulation import Request, simulate_request
 
-    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, size)
+    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, size, netlist)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 

@@ -15,7 +15,7 @@ from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.errors import UserError
 
-from .synthesis import FAMILIES, TIMEOUT_S
+from .synthesis import FAMILIES, TIMEOUT_S, count_cells
 
 __all__ = ["OURS", "find_family", "synthesized"]
 
@@ -32,21 +32,24 @@ def find_family(name: str) -> str:
     return name
 
 
-def synthesized(design: Design, family: str) -> Design:
-    """``design`` with the Verilog of its netlist, models of the cells included; ports and name are the same.
+def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
+    """``design`` with the Verilog of its netlist, models of the cells included, and how many cells of each type it has.
 
-    Two minutes for the shipped network. The contents of its memories are in the netlist: of the .mem files, which stay
-    in the design, nothing is read. Raises UserError for an unknown family, YosysError where Yosys fails.
+    Ports and name are the same. Two minutes for the shipped network. The contents of its memories are in the netlist:
+    the .mem files stay in the design, and nothing reads them. Raises UserError for an
+    unknown family, YosysError where Yosys fails.
     """
     about = FAMILIES[find_family(family)]
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         place = Path(folder)
         design.write(place)
-        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert"]
+        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
+                  "tee -o cells.json stat -json"]
         # A net for each bit, or the bits of a carry chain look like a loop. No cell changes.
         run_yosys([*script, "splitnets", "write_verilog -noattr netlist.v"], place, TIMEOUT_S)
         netlist = (place / "netlist.v").read_text()
-    return replace(design, verilog=netlist + cells_of(netlist, family))
+        cells = count_cells((place / "cells.json").read_text(), design.name)
+    return replace(design, verilog=netlist + cells_of(netlist, family)), dict(sorted(cells.items()))
 
 
 def cells_of(netlist: str, family: str) -> str:
