@@ -36,8 +36,8 @@ def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
     """``design`` with the Verilog of its netlist, models of the cells included, and how many cells of each type it has.
 
     Ports and name are the same. Two minutes for the shipped network. The contents of its memories are in the netlist:
-    the .mem files stay in the design, and nothing reads them. Raises UserError for an
-    unknown family, YosysError where Yosys fails.
+    the .mem files stay in the design, and nothing reads them. Raises UserError for an unknown family, YosysError where
+    Yosys fails.
     """
     about = FAMILIES[find_family(family)]
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
