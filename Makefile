@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all train bench fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist train bench fit-area wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,9 @@ verify-100-20: .venv/demo.stamp ## all 10,000 test images in one run of 100 + 20
 
 verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; about half an hour; docs/verify-all.log
 	$(BIN)/python -m fivebyfive.verify --log docs/verify-all.log
+
+verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
+	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz

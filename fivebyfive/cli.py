@@ -267,10 +267,13 @@ def make_accelerator(checkpoint: Path, size: dict):
 )
 @click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
 @click.option("--logits-only", is_flag=True, help="Leave the layers before the last one out: much faster.")
+@click.option(
+    "--netlist", metavar="FAMILY", help="Synthesize for ecp5 or xc7 first, and simulate the cells; takes minutes."
+)
 @size_options
 @json_option
 def simulate(
-    checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, as_json, **size
+    checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, netlist, as_json, **size
 ) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -278,7 +281,8 @@ def simulate(
     """
     from .simulation import Request, simulate_request
 
-    request = Request(checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, size)
+    about = checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only
+    request = Request(*about, size, netlist)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 

@@ -104,6 +104,8 @@ def show_simulation(told: dict, images: Images, result, request) -> None:
     out = console()
     what = f"{told['network']} of {told['checkpoint']}, {images.source}, seed {told['seed']}"
     out.print(f"{told['simulator_version']}: {what}")
+    if told.get("netlist"):
+        out.print(f"after synthesis for {told['netlist']}: {sum(told['cells'].values()):,} cells")
     if result.images and result.images <= MANY_IMAGES:
         out.print(image_table(images, result))
     if result.images:

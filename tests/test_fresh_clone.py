@@ -42,5 +42,5 @@ def test_make_demo(tmp_path: Path) -> None:
 
 def test_make_alone_lists_what_there_is() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for word in ("demo", "test", "lint", "verify", "verify-all", "train", "wheel-test", "clean"):
+    for word in ("demo", "test", "lint", "verify", "verify-all", "verify-netlist", "train", "wheel-test", "clean"):
         assert f"  make {word} " in listed

@@ -1,0 +1,85 @@
+"""After synthesis: a design as the cells of a device family, to be simulated in its place.
+
+The netlist is what Yosys makes with the command of `fivebyfive.sim.synthesis`, and its cells are the simulation models
+that come with Yosys. Yosys only declares block RAM and the multiplier of ECP5; what they do is in ``cells/`` and ours.
+"""
+
+import importlib.util
+import re
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.model.errors import UserError
+
+from .synthesis import FAMILIES, TIMEOUT_S, count_cells
+
+__all__ = ["OURS", "find_family", "synthesized"]
+
+CELLS = Path(__file__).with_name("cells")
+LIBRARIES = {"xc7": "xilinx/cells_sim.v", "ecp5": "lattice/cells_sim_ecp5.v lattice/cells_bb_ecp5.v"}
+OURS = tuple(sorted(path.stem for path in CELLS.glob("*.vh")))  # cells that do what our file says
+MODULE = re.compile(r"^module\s+\\?(\S+?)\s*[#(].*?\bendmodule\b", re.M | re.S)
+
+
+def find_family(name: str) -> str:
+    """``name``, if it is a device family. Raises UserError."""
+    if name not in FAMILIES:
+        raise UserError(f"there is no device family {name!r}; there is {' and '.join(sorted(FAMILIES))}")
+    return name
+
+
+def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
+    """``design`` with the Verilog of its netlist, models of the cells included, and how many cells of each type it has.
+
+    Ports and name are the same. Two minutes for the shipped network. The contents of its memories are in the netlist:
+    the .mem files stay in the design, and nothing reads them. Raises UserError for an unknown family, YosysError where
+    Yosys fails.
+    """
+    about = FAMILIES[find_family(family)]
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
+        place = Path(folder)
+        design.write(place)
+        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
+                  "tee -o cells.json stat -json"]
+        # A net for each bit, or the bits of a carry chain look like a loop. No cell changes.
+        run_yosys([*script, "splitnets", "write_verilog -noattr netlist.v"], place, TIMEOUT_S)
+        netlist = (place / "netlist.v").read_text()
+        cells = count_cells((place / "cells.json").read_text(), design.name)
+    return replace(design, verilog=netlist + cells_of(netlist, family)), dict(sorted(cells.items()))
+
+
+def cells_of(netlist: str, family: str) -> str:
+    """The modules that a netlist needs, and those that they need."""
+    library = modules(family)
+    found: dict[str, str] = {}
+    texts = [netlist]
+    while texts:
+        words = set(re.findall(r"\w+", texts.pop()))
+        new = sorted(name for name in words & library.keys() - found.keys())
+        found |= {name: library[name] for name in new}
+        texts += [library[name] for name in new]
+    return "\n".join(["", *found.values(), ""])
+
+
+@cache
+def modules(family: str) -> dict[str, str]:
+    """Every module of a family: Yosys's, with our inside where we have one."""
+    share = Path(importlib.util.find_spec("pyosys").origin).parent / "share"
+    files = [share / name for name in LIBRARIES[family].split()]
+    text = "".join(include(path) for path in files) + (CELLS / "block_ram.v").read_text()
+    found: dict[str, str] = {}
+    for match in MODULE.finditer(text):
+        found.setdefault(match[1], match[0])
+    for name in set(OURS) & found.keys():
+        inside = (CELLS / f"{name}.vh").read_text()
+        found[name] = found[name].removesuffix("endmodule") + inside + "endmodule"
+    return found
+
+
+def include(path: Path) -> str:
+    """A Verilog file with what it includes in its place."""
+    return re.sub(r'^`include "(.*)"$', lambda match: include(path.with_name(match[1])), path.read_text(), flags=re.M)

@@ -1,0 +1,118 @@
+"""After synthesis: what Yosys makes of a design for a device family gives the same values."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.generate import generate
+from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.hw.weight_memory import WeightMemory
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.netlist import find_family, synthesized
+from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.simulate import simulate
+
+SEED = 5
+SIZES = {"channels": 3, "size": 12}
+
+families = pytest.mark.parametrize("family", ["ecp5", "xc7"])
+on_verilator = pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
+
+
+def netlist(component, name: str, family: str) -> Design:
+    return synthesized(to_verilog(component, name), family)[0]
+
+
+def weights(width: int, depth: int) -> tuple[WeightMemory, dict]:
+    """A weight memory and the parameters of its bench."""
+    rng = random.Random(SEED)
+    words = [rng.getrandbits(8 * width) for _ in range(depth)]
+    parameters = {"width": width, "banks": [depth], "words": [f"{word:x}" for word in words]}
+    return WeightMemory(words, width), parameters
+
+
+def flipped(design: Design, before: str, digit: int) -> Design:
+    """``design`` with one bit of the number behind the first ``before`` inverted, in its hexadecimal ``digit``."""
+    assert before in design.verilog
+    place = design.verilog.index(before) + len(before) + digit
+    changed = f"{int(design.verilog[place], 16) ^ 1:x}"
+    return replace(design, verilog=design.verilog[:place] + changed + design.verilog[place + 1 :])
+
+
+@on_verilator
+@families
+@pytest.mark.parametrize(("width", "depth"), [(25, 300), (2, 1500), (1, 5000)])
+def test_block_ram(bench, family, width, depth):
+    """Words as they were at the start and as they are after loads, in several widths of a block."""
+    memory, parameters = weights(width, depth)
+    bench(netlist(memory, "weight_memory", family), "weight_memory", **parameters)
+
+
+@on_verilator
+@families
+def test_multiplier(bench, family):
+    bench(netlist(DotProduct(3), "dot_product", family), "dot_product", terms=3)
+
+
+@on_verilator
+@families
+def test_distributed_ram(bench, family):
+    bench(netlist(MapMemory(**SIZES), "map_memory", family), "map_memory", **SIZES)
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("ecp5", Config()),
+        ("xc7", Config(packed=True)),
+        pytest.param("xc7", Config(), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_network(family, config):
+    """Every layer of a small network."""
+    network = Checkpoint.random(LeNetShape(2, 2, (1,)), SEED)
+    generated = generate(network, config)
+    generated = replace(generated, design=synthesized(generated.design, family)[0])
+    pixels = np.random.default_rng(SEED).integers(0, 256, (2, 28, 28), np.uint8)
+    result = simulate(network, generated, pixels, seed=SEED)
+    assert result.difference is None, str(result.difference)
+    assert result.images == 2
+
+
+@on_verilator
+def test_a_wrong_word_is_noticed(bench):
+    """One bit of a block RAM's contents."""
+    memory, parameters = weights(2, 1500)
+    broken = flipped(netlist(memory, "weight_memory", "ecp5"), ".INITVAL_00(320'h", -1 + 80)
+    with pytest.raises(SimulationFailed, match="initial_contents"):
+        bench(broken, "weight_memory", **parameters)
+
+
+@on_verilator
+def test_a_wrong_gate_is_noticed(bench):
+    """One bit of a LUT."""
+    broken = flipped(netlist(MapMemory(**SIZES), "map_memory", "ecp5"), ".INIT(16'h", 3)
+    with pytest.raises(SimulationFailed, match="failed with seed"):
+        bench(broken, "map_memory", **SIZES)
+
+
+@on_verilator
+def test_what_the_models_lack_is_said(bench):
+    memory, parameters = weights(2, 1500)
+    design = netlist(memory, "weight_memory", "ecp5")
+    other = replace(design, verilog=design.verilog.replace('.REGMODE_A("NOREG")', '.REGMODE_A("OUTREG")'))
+    with pytest.raises(SimulationFailed, match="the model of DP16KD has no output registers"):
+        bench(other, "weight_memory", **parameters)
+
+
+def test_unknown_family():
+    with pytest.raises(UserError, match="no device family 'ice40'; there is ecp5 and xc7"):
+        find_family("ice40")
