@@ -71,7 +71,7 @@ def test_distributed_ram(bench, family):
     ("family", "config"),
     [
         ("ecp5", Config()),
-        ("xc7", Config(packed=True)),
+        pytest.param("xc7", Config(packed=True), marks=pytest.mark.slow),
         pytest.param("xc7", Config(), marks=pytest.mark.slow),
     ],
     ids=str,
