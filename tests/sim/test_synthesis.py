@@ -34,4 +34,4 @@ def test_shipped_network(family, weights_bram, part_bram):
     # 20,276 x 160 and 1,023 x 200 bits of weights in LUTs would take over 50,000 of them.
     # An ECP5 needs six LUTs for 16 x 4 bits of RAM.
     assert area.lutram < {"xc7": 1_500, "ecp5": 4_000}[family]
-    assert area.lut <= {"xc7": 3_500, "ecp5": 6_000}[family]
+    assert area.lut <= {"xc7": 3_500, "ecp5": 7_000}[family]
