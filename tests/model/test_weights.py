@@ -21,7 +21,12 @@ shapes = st.builds(
 configs = st.one_of(
     *(
         st.builds(
-            Config, st.just(w), st.integers(1, 64 // w - 4), st.integers(1, 20), st.booleans(), packed=st.booleans()
+            Config,
+            st.just(w),
+            st.integers(1, Config.most_outputs(w)),
+            st.integers(1, 20),
+            st.booleans(),
+            packed=st.booleans(),
         )
         for w in (1, 2, 4)
     )
