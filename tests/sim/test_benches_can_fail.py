@@ -187,5 +187,6 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
         design = replace(design, verilog=design.verilog.replace("if (rst) begin", "if (1'b0) begin"))
     design.write(tmp_path)
     built = build(design, icarus_or_verilator)
+    bench = f"fivebyfive.sim.benches.{name.removeprefix('packed_')}"
     with pytest.raises(SimulationFailed, match="failed with seed"):
-        run(built, f"fivebyfive.sim.benches.{name}", tmp_path, parameters=given, timeout_s=300, seed=1)
+        run(built, bench, tmp_path, parameters=given, timeout_s=300, seed=1)

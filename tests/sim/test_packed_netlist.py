@@ -27,4 +27,4 @@ def netlist(design: Design, folder: Path) -> Design:
 def test_bench_of_the_netlist(bench, tmp_path, terms, natural):
     """What Yosys put into DSP blocks (pairs, corrections, sums, registers) gives the golden model's sums."""
     design = to_verilog(PackedDotProduct(terms, NATURAL if natural else CODE), "packed_dot_product")
-    bench(netlist(design, tmp_path), "packed_dot_product", terms=terms, natural=natural)
+    bench(netlist(design, tmp_path), "dot_product", terms=terms, natural=natural)
