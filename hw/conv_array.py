@@ -172,7 +172,7 @@ class ConvArray(wiring.Component):
         # base is wanted.
         groups = -(-len(kept) // self.outputs)
         group = Signal(range(groups))
-        leaves = delay(m, position.valid & position.last & position.end, ConvPE.base_latency - 1, name="leaves")
+        leaves = delay(m, position.valid & position.last & position.end, self.pe.base_latency - 1, name="leaves")
         with m.If(self.bias.en):
             m.d.sync += group.eq(0)
         with m.Elif(leaves):
