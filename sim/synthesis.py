@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fivebyfive.hw.yosys import run_yosys
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog
 
-__all__ = ["FAMILIES", "Area", "area_of", "synthesize", "synthesize_core"]
+__all__ = ["FAMILIES", "Area", "area_of", "run_synthesis", "synthesize", "synthesize_core"]
 
 TIMEOUT_S = 3600
 
@@ -71,22 +72,15 @@ class Area:
     cells: dict[str, int]
 
 
-def synthesize(design: Design, family: str, *, netlist: Path | None = None) -> Area:
+def synthesize(design: Design, family: str) -> Area:
     """Synthesize for ``family``, a key of `FAMILIES`; about two CPU minutes for the shipped network.
 
-    ``netlist``: where to write Yosys's JSON netlist, for place and route. Raises YosysError where Yosys fails.
+    Raises YosysError where Yosys fails.
     """
-    about = FAMILIES[family]
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         place = Path(folder)
         design.write(place)
-        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
-                  "tee -o cells.json stat -json", *(["write_json netlist.json"] if netlist else [])]
-        run_yosys(script, place, TIMEOUT_S)
-        cells = count_cells((place / "cells.json").read_text(), design.name)
-        if netlist:
-            netlist.write_bytes((place / "netlist.json").read_bytes())
-    return area_of(cells, family)
+        return area_of(run_synthesis(place, f"{design.name}.v", design.name, family), family)
 
 
 def synthesize_core(design: Design, family: str, *, netlist: Path | None = None) -> Area:
@@ -101,17 +95,21 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
         design.write(place)
         (place / "core.v").write_text(core_verilog(design))
         (place / "harness.v").write_text(harness_verilog(design))
-        script = [f"read_verilog {design.name}.v core.v", f"{command} -top {CORE}", "check -assert",
-                  "tee -o cells.json stat -json"]
-        if netlist:
-            script += ["design -stash core", "read_verilog harness.v", f"{command} -top {HARNESS}", f"delete ={CORE}",
-                       f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
-                       "write_json netlist.json"]
-        run_yosys(script, place, TIMEOUT_S)
-        cells = count_cells((place / "cells.json").read_text(), CORE)
+        around = ["design -stash core", "read_verilog harness.v", f"{command} -top {HARNESS}", f"delete ={CORE}",
+                  f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
+                  "write_json netlist.json"]
+        cells = run_synthesis(place, f"{design.name}.v core.v", CORE, family, around if netlist else ())
         if netlist:
             netlist.write_bytes((place / "netlist.json").read_bytes())
     return area_of(cells, family)
+
+
+def run_synthesis(folder: Path, files: str, top: str, family: str, after: Sequence[str] = ()) -> Counter:
+    """Synthesize Verilog ``files`` of a folder, then run the commands ``after``; the cells of module ``top``."""
+    script = [f"read_verilog {files}", f"{FAMILIES[family].command} -top {top}", "check -assert",
+              "tee -o cells.json stat -json"]
+    run_yosys([*script, *after], folder, TIMEOUT_S)
+    return count_cells((folder / "cells.json").read_text(), top)
 
 
 def area_of(cells: Counter, family: str) -> Area:
