@@ -32,7 +32,7 @@ def table() -> dict:
 def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """lut, lutram, ff, dsp and bram, as synthesis would count them."""
     given = features(shape, config, family)
-    area: dict[str, float] = {"dsp": getattr(config, "dsps", config.multipliers)}
+    area: dict[str, float] = {"dsp": config.dsps}
     for what, weights in table()[family]["coefficients"].items():
         value = sum(weight * given[name] for name, weight in weights.items())
         area[what] = round(2 * value) / 2 if what == "bram" else round(value)
@@ -42,7 +42,6 @@ def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, f
 def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
     pes, rows = config.windows * config.outputs, config.fc_rows
-    packed = getattr(config, "packed", False)
     early = config.inputs_outside(shape, 0)
     maps = map_memories(shape, config)
     shallow = [memory for memory in maps if memory[0] <= SHALLOW[family]]
@@ -55,8 +54,8 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "pes": pes,
         "rows": rows,
         "early_rows": rows if early else 0,
-        "packed_pes": pes if packed else 0,
-        "packed_rows": rows if packed else 0,
+        "packed_pes": pes if config.packed else 0,
+        "packed_rows": rows if config.packed else 0,
         "crossbar": lane_choices(config.outputs, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
         "map_banks": len(maps),
         "weight_banks": sum(bits for _, bits in weights[1:]) / 1000 if len(weights) > 2 else 0,  # a register each
@@ -96,7 +95,7 @@ def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
 def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the distributed RAMs: activations, partial sums, rows being pooled."""
     inputs = [shape.fc_inputs[0], *([max(shape.fc[:-1])] if len(shape.fc) > 1 else [])]
-    sets = 2 if getattr(config, "overlap", True) else 1
+    sets = 2 if config.overlap else 1
     depths = [count * power_of_two(ceil_div(width, FC_WORD)) for count, width in zip((sets, 2), inputs, strict=False)]
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
     memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)

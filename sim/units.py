@@ -181,8 +181,7 @@ def generate_design(unit: Unit) -> "Design":
 
 def source_path(unit: Unit) -> Path:
     """Where the result of a unit is kept, by all that it depends on."""
-    about = {key: value for key, value in asdict(unit).items()}
-    texts = type(unit).__name__, json.dumps(about, sort_keys=True), sources_digest(), *unit.tools
+    texts = type(unit).__name__, json.dumps(asdict(unit), sort_keys=True), sources_digest(), *unit.tools
     return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
 
 
