@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
-from .weights import bank_sizes
+from .weights import bank_sizes, memory_depths
 
 __all__ = ["TABLE", "estimate_area", "features"]
 
@@ -74,13 +74,9 @@ def lane_choices(parallel: int, *widths: int) -> float:
 
 def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
-    kernels = shape.conv1 + shape.conv2 * shape.conv1
-    conv = kernels + ceil_div(shape.conv1, CONV_WORD) + ceil_div(shape.conv2, CONV_WORD)
-    fc = sum(
-        ceil_div(outputs, config.fc_rows) * ceil_div(inputs, FC_WORD) + ceil_div(outputs, FC_WORD * config.fc_rows)
-        for outputs, inputs in zip(shape.fc, shape.fc_inputs, strict=True)
-    )
-    return [(conv, BYTE * CONV_WORD), *((words, BYTE * FC_WORD * config.fc_rows) for words in bank_sizes(fc))]
+    words = memory_depths(shape, config)
+    banks = [(count, BYTE * FC_WORD * config.fc_rows) for count in bank_sizes(words["fc"])]
+    return [(words["conv"], BYTE * CONV_WORD), *banks]
 
 
 def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape, ceil_div
-from .weights import bank_sizes, memory_map
+from .weights import bank_sizes, memory_depths
 
 __all__ = ["CyclePlan", "plan"]
 
@@ -119,8 +119,7 @@ def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
     """Latency of the FC weight memory: with several banks two registers more, and one for each five of them."""
-    words = max(region.end for region in memory_map(shape, config) if region.memory == "fc")
-    banks = len(bank_sizes(words))
+    banks = len(bank_sizes(memory_depths(shape, config)["fc"]))
     return MEMORY if banks == 1 else MEMORY + 1 + ceil_div(banks, 5)
 
 

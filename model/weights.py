@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape, ceil_div
 
-__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_map", "pack", "unpack"]
+__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_depths", "memory_map", "pack", "unpack"]
 
 BANK_WORDS = 2048  # of 9 bits are one ECP5 block RAM and half of a 7-series one: nothing but it before a register
 
@@ -63,6 +63,11 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
     return regions
+
+
+def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
+    """Words of each memory, by its name."""
+    return {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
 
 
 def bank_sizes(words: int) -> list[int]:
