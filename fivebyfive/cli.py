@@ -5,13 +5,12 @@ Each command reads what it is given, calls the function of the same name in a lo
 """
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import user_values
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
@@ -42,15 +41,6 @@ def main() -> None:
 
     F.npz is an integer checkpoint; without one, commands take the trained LeNet that ships with fivebyfive.
     """
-
-
-@contextmanager
-def user_values():
-    """What an option's value is refused with in a lower room, as the user's mistake that it is."""
-    try:
-        yield
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def size_options(command):
@@ -229,19 +219,12 @@ def generate(checkpoint, out, as_json, **size) -> None:
         show_generated(out, paths, manifest)
 
 
-def make_config(shape, size: dict):
-    """The machine that `size_options` ask for, for a network of that shape."""
-    from fivebyfive.model.sizing import sized
-
-    with user_values():
-        return sized(shape, **size)
-
-
 def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
+    from fivebyfive.model.sizing import user_config
 
     network = load(checkpoint)
-    return network.accelerator(make_config(network.shape, size))
+    return network.accelerator(user_config(network.shape, size))
 
 
 @main.command()
@@ -311,12 +294,13 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     """
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.parts import find_part
+    from fivebyfive.model.sizing import user_config
 
     from . import measuring
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     shape = load_checkpoint(checkpoint).shape
-    config = make_config(shape, size)
+    config = user_config(shape, size)
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:

@@ -19,10 +19,10 @@ from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.sizing import user_config
 
 from .api import load
-from .cli import size_options, user_values
+from .cli import size_options
 from .terminal import Commands, Stage
 
 __all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "verify"]
@@ -40,9 +40,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 @size_options
 def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    with user_values():
-        config = sized(load().shape, **size)
-    text = verify(images, processes, config, logits_only)
+    text = verify(images, processes, user_config(load().shape, size), logits_only)
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)
