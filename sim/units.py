@@ -29,6 +29,7 @@ import fivebyfive.model
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 
@@ -57,7 +58,7 @@ class Synthesis:
         return (f"pyosys {version('pyosys')}",)
 
     def __str__(self) -> str:
-        return f"synthesis for {self.family} of {self.network}, {size_text(self.config)}"
+        return f"synthesis for {self.family} of {self.network}, {size_text(self.config, separator='')}"
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,10 @@ class Routing:
         return f"pyosys {version('pyosys')}", nextpnr_version()
 
     def __str__(self) -> str:
-        return f"routing on {self.part} of {self.network}, {size_text(self.config)}, seed {self.seed}"
+        return f"routing on {self.part} of {self.network}, {size_text(self.config, separator='')}, seed {self.seed}"
 
 
 Unit = Synthesis | Routing
-
-
-def size_text(config: Config) -> str:
-    return f"{config.conv_multipliers} + {config.fc_multipliers}"
 
 
 def known_unit(unit: Unit) -> dict | None:
