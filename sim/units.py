@@ -119,7 +119,8 @@ def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
     from .harness import core_verilog, harness_verilog
     from .synthesis import FAMILIES
 
-    texts = core_verilog(design), harness_verilog(design), FAMILIES[unit.family].command, unit.tools[0]
+    script = "\n".join(FAMILIES[unit.family].commands)
+    texts = core_verilog(design), harness_verilog(design), script, unit.tools[0]
     root = cache_folder(KIND)
     path = root / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
     netlist = path.with_suffix(".netlist.gz")
