@@ -12,8 +12,8 @@ from .weights import bank_sizes, memory_depths
 
 __all__ = ["CyclePlan", "plan"]
 
-MEMORY = 3  # latency of a weight memory of one bank: block RAM and two registers
-TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms
+MEMORY = 3  # latency of a weight memory of one bank: block RAM and a register on both sides
+TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of so many terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
 READING = 4  # from the start of a map memory to its first rows
 POOLING = 2
@@ -118,9 +118,9 @@ def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Latency of the FC weight memory: with several banks two registers more, and one for each five of them."""
+    """Latency of the FC weight memory: with several banks three registers more, and one for each five of them."""
     banks = len(bank_sizes(memory_depths(shape, config)["fc"]))
-    return MEMORY if banks == 1 else MEMORY + 1 + ceil_div(banks, 5)
+    return MEMORY if banks == 1 else MEMORY + 2 + ceil_div(banks, 5)
 
 
 @dataclass(frozen=True)
@@ -172,10 +172,11 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
 
 
 def argmax(shape: LeNetShape, config: Config) -> int:
-    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come."""
+    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and compared
+    in the next."""
     period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else fc_layers(shape, config)[-1][1]
     looked = 0  # when the latest logit was looked at, counted from the first logits
     for logit in range(shape.classes):
         arrived = logit // config.fc_outputs * period
         looked = max(looked + 1, arrived + 1)
-    return looked - (ceil_div(shape.classes, config.fc_outputs) - 1) * period
+    return looked + 1 - (ceil_div(shape.classes, config.fc_outputs) - 1) * period
