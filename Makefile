@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist train bench fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi train bench registers fit-area wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -42,6 +42,9 @@ train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; un
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
 	$(BIN)/python -m fivebyfive.bench
+
+registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
+	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area

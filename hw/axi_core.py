@@ -17,7 +17,7 @@ from .axi_results import ResultPacker, result_words
 from .register_file import RegisterFile
 from .weight_loader import WeightLoader
 
-__all__ = ["AxiCore", "identity"]
+__all__ = ["AxiCore", "check_pixel_bytes", "identity"]
 
 IN_FLIGHT = 8  # frame numbers kept: more than images fit between the pixels and the result
 
@@ -33,6 +33,12 @@ def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, d
         "fc_widths_1": {"fc3": fc[2], "fc4": fc[3]},
         "machine": {name: int(getattr(config, name)) for name in sizes},
     }
+
+
+def check_pixel_bytes(pixel_bytes: int) -> None:
+    """Raise ValueError for a width that a stream of pixels cannot have."""
+    if pixel_bytes not in (1, 4):
+        raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}")
 
 
 class AxiCore(wiring.Component):
@@ -60,8 +66,7 @@ class AxiCore(wiring.Component):
     def __init__(
         self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None, pixel_bytes: int = 4
     ):
-        if pixel_bytes not in (1, 4):
-            raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}")
+        check_pixel_bytes(pixel_bytes)
         self.shape = shape
         self.config = config or Config()
         self.pixel_bytes = pixel_bytes

@@ -19,12 +19,12 @@ from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
 from fivebyfive.model.weights import pack
 
-from .axi_core import AxiCore, identity
+from .axi_core import AxiCore, check_pixel_bytes, identity
 from .axi_results import result_words
 from .generate import MANIFEST, describe
 from .verilog import Design, to_verilog
 
-__all__ = ["PART", "TOP", "Package", "package", "registers_page"]
+__all__ = ["PART", "TOP", "Package", "check_part", "package", "registers_page"]
 
 TOP = "lenet_axi"
 PART = "xc7z020clg400-1"
@@ -84,6 +84,7 @@ def package(
     Raises UserError for a part that is none of Vivado's, ValueError for another width.
     """
     check_part(part)
+    check_pixel_bytes(pixel_bytes)
     config = config or Config()
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
     design = to_verilog(core, TOP)
@@ -111,6 +112,7 @@ def package(
 
 
 def check_part(part: str) -> None:
+    """Raise UserError for what Vivado would not take for a part's name; whether there is one, only Vivado knows."""
     if not re.fullmatch(r"xc[0-9a-z]{3,}-[0-9a-z][0-9a-z-]*", part):
         raise UserError(f"{part!r} is no part as Vivado writes it, such as {PART} (device, package, speed grade)")
 

