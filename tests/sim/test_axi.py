@@ -3,6 +3,7 @@
 
 from fivebyfive.hw.axi_core import AxiCore
 from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
@@ -33,10 +34,10 @@ def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int):
 
 def test_32_bits(bench, simulator):
     core, given = axi_core(TINY, Config(), 4)
-    bench(to_verilog(core, "axi_core"), "axi_core", **given, **AMOUNTS[simulator])
+    bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])
 
 
 def test_8_bits(bench, simulator):
     core, given = axi_core(DEEP, Config(fc_rows=3), 1)
     tests = ("images", "wrong_frames") if simulator == "icarus" else ()
-    bench(to_verilog(core, "axi_core"), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
+    bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
