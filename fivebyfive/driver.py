@@ -7,8 +7,8 @@
         logits = lenet.predict(images)
 
 `Driver` needs of the core's registers ``read(offset)`` and ``write(offset, value)``, and of the AXI DMA (simple mode)
-``sendchannel`` and ``recvchannel`` with ``transfer``, ``idle``, ``wait`` and ``start``, and ``write`` to reset it. PYNQ's
-objects have them, and those of `fivebyfive.sim.axi_device`. Whatever goes wrong is a `DriverError` with a line.
+``sendchannel`` and ``recvchannel`` with ``transfer``, ``idle``, ``wait`` and ``start``, and ``write`` for a reset. As
+have PYNQ's objects, and those of `fivebyfive.sim.axi_device`. Whatever goes wrong is a `DriverError` with a line.
 """
 
 import time
@@ -150,18 +150,19 @@ class Driver:
 
     def close(self) -> None:
         """Give buffers back, and end a simulation; again does nothing."""
-        for buffer in (*self._buffers, self._result):
+        buffers, self._buffers = self._buffers, []
+        for buffer in (*buffers, self._result) if buffers else ():
             if hasattr(buffer, "freebuffer"):
                 buffer.freebuffer()
-        self._buffers, self._ready = [], False
         while self._closers:
             self._closers.pop()()
 
     def reset(self) -> None:
         """Forget all that is under way, in the core and in the DMA; weights stay, counters and flags begin anew.
 
-        Raises ResultTimeoutError where the core does not come to rest.
+        Raises ResultTimeoutError where the core does not come to rest, DriverError where the driver is closed.
         """
+        self._check_open()
         self._ready = False
         self._write("control", encode("control", soft_reset=1))
         self.dma.write(DMA_CONTROL, DMA_RESET)
@@ -191,8 +192,9 @@ class Driver:
         complaint), after which only `reset` helps.
         """
         images = self._checked(images)
+        self._check_open()
         if not self._ready:
-            raise DriverError("an earlier run failed, or the driver is closed: call reset() first")
+            raise DriverError("an earlier run failed: call reset() first")
         self._ready = False
         words = np.zeros((len(images), self.identity.result_words), np.uint32)
         try:
@@ -239,6 +241,10 @@ class Driver:
         """Images and frames since the last reset, stalls in cycles, and the cycles of the last image."""
         return {name: self._read(name) for name in COUNTERS}
 
+    def _check_open(self) -> None:
+        if not self._buffers:
+            raise DriverError("the driver is closed: make another one")
+
     def _checked(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != (IMAGE, IMAGE) or images.dtype != np.uint8:
@@ -273,6 +279,9 @@ class Driver:
                 progress = time.monotonic()
             elif time.monotonic() - progress > self.timeout_s:
                 raise ResultTimeoutError(self._overdue(received, len(images)))
+        if sent:
+            self._wait(lambda: send.idle, "the end of the last image")
+            send.wait()
 
     def _receive(self) -> None:
         self.dma.recvchannel.transfer(self._result)

@@ -44,9 +44,12 @@ class Device:
         return bytes(self.core.results.recv_nowait().tdata)
 
     async def reset_dma(self) -> None:
-        """What was not sent is not sent; the core sees a frame that goes on with the next transfer."""
+        """Frames that wait are not sent; the one under way comes to its end, as the core takes pixels."""
         self.core.pixels.clear()
         self.core.results.pause = True
+        await self.core.cycles(2)
+        while self.core.dut.s_axis_tvalid.value:
+            await self.core.cycles(1)
 
     async def wait(self, done) -> bool:
         """Let time pass until ``done``, or for a slice of it."""
