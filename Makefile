@@ -37,6 +37,10 @@ verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two process
 verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
 	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
 
+verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
+	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
+	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
 

@@ -1,7 +1,11 @@
 """The driver against the simulated core: every line of it, and each way in which something can go wrong."""
 
+import contextlib
+import io
+import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,3 +251,13 @@ def test_simulation_that_ends(device) -> None:
         broken.ask("nonsense")
     with pytest.raises(SimulationFailed):
         broken.close()
+
+
+def test_example_of_the_docs() -> None:
+    """The Python of docs/axi.md, as it stands there."""
+    text = (Path(__file__).parents[1] / "docs" / "axi.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, "docs/axi.md", "exec"), {})
+    assert said.getvalue() == "(3, 10) 3 set()\n"

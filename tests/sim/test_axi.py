@@ -1,14 +1,20 @@
 """The AXI core between independent bus models, on both simulators."""
 
+from dataclasses import replace
+
+import pytest
 
 from fivebyfive.hw.axi_core import AxiCore
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.lint import lint
+from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.runner import build, run
 
 SEED = 11
 TINY = LeNetShape(1, 1, (10,))
@@ -41,3 +47,51 @@ def test_8_bits(bench, simulator):
     core, given = axi_core(DEEP, Config(fc_rows=3), 1)
     tests = ("images", "wrong_frames") if simulator == "icarus" else ()
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
+
+
+@pytest.mark.parametrize(("config", "pixel_bytes"), [(Config(), 4), (Config(fc_rows=2), 1)], ids=["32 bits", "8 bits"])
+def test_verilator_has_nothing_to_say(config, pixel_bytes):
+    core, _ = axi_core(DEEP, config, pixel_bytes)
+    assert lint(to_verilog(core, TOP)) == []
+
+
+# What is broken, by the value of a port, and a test of the bench that must see it. `rare` is high in one of 64 cycles.
+BROKEN = [
+    ("m_axis_tvalid", "inner_m_axis_tvalid & ~rare", "images"),
+    ("m_axis_tdata", "inner_m_axis_tdata ^ {rare, 3'b0}", "images"),
+    ("m_axis_tlast", "1'b1", "images"),
+    ("m_axis_tlast", "1'b0", "images"),
+    ("s_axis_tready", "inner_s_axis_tready | rare", "images"),
+    ("s_axi_bvalid", "inner_s_axi_bvalid & ~rare", "registers"),
+    ("s_axi_rdata", "inner_s_axi_rdata ^ rare", "registers"),
+    ("s_axi_bresp", "2'b0", "addresses"),
+    ("s_axi_rresp", "2'b0", "addresses"),
+    ("s_axi_awready", "inner_s_axi_awready | rare", "registers"),
+    ("interrupt", "1'b0", "registers"),
+]
+
+
+@pytest.mark.parametrize(("port", "value", "test"), BROKEN, ids=[f"{p} = {v}" for p, v, _ in BROKEN])
+def test_broken_core_is_rejected(port, value, test, tmp_path, icarus_or_verilator):
+    """A bench that cannot fail proves nothing."""
+    core, given = axi_core(TINY, Config(), 4)
+    design = with_broken_port(to_verilog(core, TOP), port, value)
+    design.write(tmp_path)
+    built = build(design, icarus_or_verilator)
+    parameters = given | AMOUNTS["icarus"] | {"images": 4}
+    with pytest.raises(SimulationFailed, match=f"failed with seed 1:\n{test}"):
+        run(built, "fivebyfive.sim.benches.axi_core", tmp_path, parameters=parameters, tests=[test], seed=1)
+
+
+def with_broken_port(design: Design, port: str, value: str) -> Design:
+    """``design`` inside a module of the same name and ports, in which an output is what ``value`` says."""
+    text = design.verilog.replace(f"module {TOP}(", f"module {TOP}_whole(", 1)
+    sizes = {p.name: f"[{p.width - 1}:0] " if p.width > 1 else "" for p in design.ports}
+    declared = [f"  {p.direction} {sizes[p.name]}{p.name};" for p in design.ports]
+    pins = [f".{p.name}({f'inner_{port}' if p.name == port else p.name})" for p in design.ports]
+    lines = [
+        f"module {TOP}({', '.join(sizes)});", *declared, f"  wire {sizes[port]}inner_{port};",
+        "  reg [5:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;", "  wire rare = &count;",
+        f"  {TOP}_whole whole({', '.join(pins)});", f"  assign {port} = {value};", "endmodule", "",
+    ]  # fmt: skip
+    return replace(design, verilog=text + "\n".join(lines))
