@@ -25,7 +25,7 @@ from .testbench import PERIOD_NS, cycle, limited
 __all__ = ["CHANNELS", "Core", "Rules", "parse_result", "pauses"]
 
 RESET_CYCLES = 3
-LIMIT_CYCLES = 200_000  # of one wait
+LIMIT_CYCLES = 200_000  # of one wait, unless a bench has another limit
 
 # Each channel's valid and what must hold still beside it; ready is the valid's name with another ending.
 CHANNELS = {
@@ -109,10 +109,10 @@ class Rules:
 
 
 class Core:
-    """Bus models on the core's ports; registers by name."""
+    """Bus models on the core's ports; registers by name. A wait of over ``limit_cycles`` is an AssertionError."""
 
-    def __init__(self, dut, classes: int, rng: random.Random):
-        self.dut, self.classes, self.rng = dut, classes, rng
+    def __init__(self, dut, classes: int, rng: random.Random, limit_cycles: int = LIMIT_CYCLES):
+        self.dut, self.classes, self.rng, self.limit_cycles = dut, classes, rng, limit_cycles
         quiet(dut)
         Clock(dut.aclk, PERIOD_NS, "ns", impl="gpi", set_action=Immediate).start()
         reset = {"reset": dut.aresetn, "reset_active_level": False}
@@ -145,11 +145,11 @@ class Core:
     async def access(self, address: int, value: int | None = None, strobes: range = range(4)) -> tuple[int, AxiResp]:
         """Read, or write ``value``'s bytes ``strobes``; what was read and the response."""
         if value is None:
-            answer = await limited(self.lite.read(address, 4), LIMIT_CYCLES, f"a read of {address:#x}")
+            answer = await limited(self.lite.read(address, 4), self.limit_cycles, f"a read of {address:#x}")
             return int.from_bytes(answer.data, "little"), answer.resp
         data = value.to_bytes(4, "little")[strobes.start : strobes.stop]
         write = self.lite.write(address + strobes.start, data)
-        return 0, (await limited(write, LIMIT_CYCLES, f"a write of {address:#x}")).resp
+        return 0, (await limited(write, self.limit_cycles, f"a write of {address:#x}")).resp
 
     async def read(self, name: str) -> int:
         value, response = await self.access(register(name).offset)
@@ -162,7 +162,7 @@ class Core:
 
     async def receive(self) -> tuple[int, int, list[int]]:
         """The next result (`parse_result`)."""
-        frame = await limited(self.results.recv(), LIMIT_CYCLES, "a result")
+        frame = await limited(self.results.recv(), self.limit_cycles, "a result")
         return parse_result(bytes(frame.tdata), self.classes)
 
 

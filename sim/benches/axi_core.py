@@ -41,7 +41,8 @@ def draw(count: int) -> np.ndarray:
 
 
 async def begin(dut, stalls: float = 0.0) -> Core:
-    core = Core(dut, parameters()["fc"][-1], random_source())
+    given = parameters()
+    core = Core(dut, given["fc"][-1], random_source(), given.get("limit_cycles", LIMIT_CYCLES))
     await core.reset()
     core.stall(stalls)
     return core
@@ -170,7 +171,7 @@ async def soft_resets(dut) -> None:
         await core.cycles(core.rng.randint(1, 3 * parameters()["image_cycles"]))
         await core.write("control", encode("control", soft_reset=1))
         core.stall(0)
-        await limited(core.pixels.wait(), LIMIT_CYCLES, "the rest of the pixels")
+        await limited(core.pixels.wait(), core.limit_cycles, "the rest of the pixels")
         await core.cycles(5 * parameters()["image_cycles"])
         assert not await core.read("status") & field_mask("status", "sending")
         core.results.clear()
@@ -262,7 +263,7 @@ async def bytes_left_out(dut) -> None:
         assert await core.receive() == (number, classify(logits)[0], logits[0].tolist())
         number += 1
     core.pixels.send_nowait(AxiStreamFrame([*pictures[0].tobytes(), 9, 9, 9, 9], tkeep=[1] * PIXELS + [0] * 4))
-    await limited(core.pixels.wait(), LIMIT_CYCLES, "the pixels")
+    await limited(core.pixels.wait(), core.limit_cycles, "the pixels")
     await core.cycles(8)
     assert await core.read("errors") == field_mask("errors", "long_frame")
     await check(core, pictures, checkpoint(), number + 1)

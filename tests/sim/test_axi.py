@@ -55,7 +55,7 @@ def test_verilator_has_nothing_to_say(config, pixel_bytes):
     assert lint(to_verilog(core, TOP)) == []
 
 
-# What is broken, by the value of a port, and a test of the bench that must see it. `rare` is high in one of 64 cycles.
+# What is broken, by the value of a port, and a test of the bench that must see it. `rare` is high in one of 8 cycles.
 BROKEN = [
     ("m_axis_tvalid", "inner_m_axis_tvalid & ~rare", "images"),
     ("m_axis_tdata", "inner_m_axis_tdata ^ {rare, 3'b0}", "images"),
@@ -66,7 +66,6 @@ BROKEN = [
     ("s_axi_rdata", "inner_s_axi_rdata ^ rare", "registers"),
     ("s_axi_bresp", "2'b0", "addresses"),
     ("s_axi_rresp", "2'b0", "addresses"),
-    ("s_axi_awready", "inner_s_axi_awready | rare", "registers"),
     ("interrupt", "1'b0", "registers"),
 ]
 
@@ -78,7 +77,7 @@ def test_broken_core_is_rejected(port, value, test, tmp_path, icarus_or_verilato
     design = with_broken_port(to_verilog(core, TOP), port, value)
     design.write(tmp_path)
     built = build(design, icarus_or_verilator)
-    parameters = given | AMOUNTS["icarus"] | {"images": 4}
+    parameters = given | AMOUNTS["icarus"] | {"images": 1, "limit_cycles": 3000}
     with pytest.raises(SimulationFailed, match=f"failed with seed 1:\n{test}"):
         run(built, "fivebyfive.sim.benches.axi_core", tmp_path, parameters=parameters, tests=[test], seed=1)
 
@@ -91,7 +90,7 @@ def with_broken_port(design: Design, port: str, value: str) -> Design:
     pins = [f".{p.name}({f'inner_{port}' if p.name == port else p.name})" for p in design.ports]
     lines = [
         f"module {TOP}({', '.join(sizes)});", *declared, f"  wire {sizes[port]}inner_{port};",
-        "  reg [5:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;", "  wire rare = &count;",
+        "  reg [2:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;", "  wire rare = &count;",
         f"  {TOP}_whole whole({', '.join(pins)});", f"  assign {port} = {value};", "endmodule", "",
     ]  # fmt: skip
     return replace(design, verilog=text + "\n".join(lines))
