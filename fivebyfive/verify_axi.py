@@ -35,7 +35,7 @@ __all__ = ["main", "verify"]
 STALLS = 0.3  # probability of a stall, of each channel in each cycle
 SEED = 1
 TIMEOUT_S = 6 * 3600
-SMALL = LeNetShape(2, 3, (20, 10))
+SMALL = LeNetShape(2, 1, (10,))
 
 
 @dataclass(frozen=True)
