@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -261,3 +262,12 @@ def test_example_of_the_docs() -> None:
     with contextlib.redirect_stdout(said):
         exec(compile(code, "docs/axi.md", "exec"), {})
     assert said.getvalue() == "(3, 10) 3 set()\n"
+
+
+def test_the_driver_needs_no_hardware_tools() -> None:
+    """A board has NumPy; it need not have what generates and simulates."""
+    code = (
+        "import sys, fivebyfive.driver;"
+        "print([name for name in ('amaranth', 'cocotb', 'pyosys', 'jinja2', 'click') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -55,7 +55,8 @@ def test_verilator_has_nothing_to_say(config, pixel_bytes):
     assert lint(to_verilog(core, TOP)) == []
 
 
-# What is broken, by the value of a port, and a test of the bench that must see it. `odd` is high in every second cycle, `rare` in one of 8.
+# What is broken, by the value of a port, and a test of the bench that must see it. `odd` is high in every second cycle,
+# `rare` in one of eight.
 BROKEN = [
     ("m_axis_tvalid", "inner_m_axis_tvalid & odd", "images"),
     ("m_axis_tdata", "inner_m_axis_tdata ^ {odd, 3'b0}", "images"),
@@ -90,7 +91,8 @@ def with_broken_port(design: Design, port: str, value: str) -> Design:
     pins = [f".{p.name}({f'inner_{port}' if p.name == port else p.name})" for p in design.ports]
     lines = [
         f"module {TOP}({', '.join(sizes)});", *declared, f"  wire {sizes[port]}inner_{port};",
-        "  reg [2:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;", "  wire rare = &count;", "  wire odd = count[0];",
+        "  reg [2:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;",
+        "  wire rare = &count;", "  wire odd = count[0];",
         f"  {TOP}_whole whole({', '.join(pins)});", f"  assign {port} = {value};", "endmodule", "",
     ]  # fmt: skip
     return replace(design, verilog=text + "\n".join(lines))
