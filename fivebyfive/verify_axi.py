@@ -53,7 +53,6 @@ CASES = (
     Case("verilator", True, 4, 50, 13),
     Case("verilator", True, 1, 50, 13),
     Case("icarus", False, 4),
-    Case("icarus", False, 1),
 )
 
 
