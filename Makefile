@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist train bench fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi train bench registers fit-area wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,11 +37,18 @@ verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two process
 verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
 	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
 
+verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
+	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
+	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
 	$(BIN)/python -m fivebyfive.bench
+
+registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
+	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area

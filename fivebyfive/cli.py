@@ -197,15 +197,26 @@ def evaluate(checkpoint, data, as_json) -> None:
 
 @main.command()
 @checkpoint_argument
+@click.option("--out", type=FILE, metavar="FOLDER", help="To make or replace; build/lenet or build/vivado by default.")
 @click.option(
-    "--out", type=FILE, default=BUILD / "lenet", show_default=True, help="Folder to make or replace."
+    "--target", type=click.Choice(["verilog", "vivado"]), default="verilog", show_default=True,
+    help="vivado: a core with AXI, packaged for Vivado, with scripts.",
+)
+@click.option("--part", metavar="NAME", help="Of the scripts of --target vivado; xc7z020clg400-1 by default.")
+@click.option(
+    "--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default."
 )
 @size_options
 @json_option
-def generate(checkpoint, out, as_json, **size) -> None:
+def generate(checkpoint, out, target, part, stream_bits, as_json, **size) -> None:
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from .report import show_generated
 
+    if target == "vivado":
+        return generate_vivado(checkpoint, out or BUILD / "vivado", part, stream_bits, as_json, size)
+    if part or stream_bits:
+        raise UserError("--part and --stream-bits are of --target vivado")
+    out = out or BUILD / "lenet"
     accelerator = make_accelerator(checkpoint, size)
     check_folder(out)
     with Stage("generating Verilog"):
@@ -217,6 +228,27 @@ def generate(checkpoint, out, as_json, **size) -> None:
         )
     else:
         show_generated(out, paths, manifest)
+
+
+def generate_vivado(checkpoint, out: Path, part, stream_bits, as_json: bool, size: dict) -> None:
+    """The folder for Vivado."""
+    from fivebyfive.hw.vivado import PART, check_part, package
+
+    from .report import show_package
+
+    part = part or PART
+    check_part(part)
+    accelerator = make_accelerator(checkpoint, size)
+    check_folder(out)
+    with Stage("generating Verilog"):
+        network = accelerator.network
+        made = package(network.checkpoint, accelerator.config, network.name, part, int(stream_bits or 32) // 8)
+    paths = made.write(out)
+    if as_json:
+        files = [path.relative_to(out).as_posix() for path in paths]
+        click.echo(json.dumps({"out": str(out), "files": files, "manifest": made.manifest}))
+    else:
+        show_package(out, paths, made.manifest)
 
 
 def make_accelerator(checkpoint: Path, size: dict):
