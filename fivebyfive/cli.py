@@ -247,9 +247,9 @@ def make_accelerator(checkpoint: Path, size: dict):
 @main.command()
 @checkpoint_argument
 @click.option(
-    "--images", metavar="N|FILE.npy|FOLDER",
-    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), or a "
-    "folder of 28x28 PNGs.",
+    "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
+    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
+    "picture of a digit (PNG or JPEG, any size), or a folder of them.",
 )  # fmt: skip
 @click.option(
     "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
