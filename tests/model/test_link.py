@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivebyfive.model.link import (
-    CHUNK, CHUNKS, FLAG, LARGEST, MOST_CHUNKS, PAGE, PAGES, Decoder, Frame, Info, Kind, Missing, Result, encode,
+    CHUNK,
+    CHUNKS,
+    FLAG,
+    LARGEST,
+    MOST_CHUNKS,
+    PAGE,
+    PAGES,
+    Decoder,
+    Frame,
+    Info,
+    Kind,
+    Missing,
+    Result,
+    encode,
     pixel_frame,
 )  # fmt: skip
 
