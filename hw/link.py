@@ -67,6 +67,8 @@ class Link(wiring.Component):
         self.cycles = Signal(COUNTER_BITS)
         self.chunk, self.inside, self.place = Signal(range(CHUNKS + 1)), Signal(range(CHUNK)), Signal(range(PIXELS + 1))
         self.read = Signal(range(LARGEST + 1))  # next byte of the payload
+        fits = Signal()
+        m.d.sync += fits.eq(self.good())
         ours = self.open & (self.header.sequence == self.sequence)
         self.classify(m, memory.read_port())
         with m.FSM():
@@ -76,7 +78,15 @@ class Link(wiring.Component):
                     self.send(m, Kind.INFO, Const(int.from_bytes(self.info.pack(), "little"), 8 * (2 + DIGEST)))
                 with m.Elif(self.valid & (self.header.kind == Kind.ASK)):
                     self.reply(m, ours)
-                with m.Elif(self.valid & (self.header.kind == Kind.PIXELS) & self.good() & ~self.busy):
+                with m.Elif(self.valid & (self.header.kind == Kind.PIXELS) & ~self.busy):
+                    m.next = "CHECK"
+                with m.Elif(self.tell):
+                    self.send(m, Kind.RESULT, self.result_bytes(), self.sequence)
+                    with m.If(self.answer.ready):
+                        m.d.sync += self.tell.eq(0)
+            with m.State("CHECK"):
+                m.next = "REST"
+                with m.If(fits):
                     with m.If(~ours):
                         m.d.sync += [self.came.eq(0), self.done.eq(0), self.tell.eq(0)]
                     m.d.sync += [
@@ -84,20 +94,16 @@ class Link(wiring.Component):
                         self.chunk.eq(self.payload), self.place.eq((self.payload << 3) - self.payload),  # by CHUNK
                     ]  # fmt: skip
                     m.next = "COPY"
-                with m.Elif(self.tell):
-                    self.send(m, Kind.RESULT, self.result_bytes(), self.sequence)
-                    with m.If(self.answer.ready):
-                        m.d.sync += self.tell.eq(0)
             with m.State("COPY"):
                 self.copy(m, memory.write_port())
         return m
 
     def good(self):
         """The payload's length is the first chunk's number and whole chunks, and none is beyond the last."""
-        return sum(
+        return Cat(
             (self.header.length == 1 + count * CHUNK) & (self.payload <= CHUNKS - count)
             for count in range(1, MOST_CHUNKS + 1)
-        ).bool()
+        ).any()
 
     def copy(self, m: Module, port):
         """A pixel a cycle from the frame to the image; a chunk has come with its last one."""
@@ -120,8 +126,8 @@ class Link(wiring.Component):
 
     def reply(self, m: Module, ours):
         """The answer to ASK: for an image that is not the present one, nothing has come."""
-        page = Signal(range(PAGES))
-        m.d.comb += page.eq(self.payload)
+        question = self.payload[:4]
+        page = question[: (PAGES - 1).bit_length()]
         with m.If(ours & self.done):
             self.send(m, Kind.RESULT, self.result_bytes())
             with m.If(self.answer.ready):
@@ -130,7 +136,7 @@ class Link(wiring.Component):
             self.send(m, Kind.BUSY, Const(0, 0))
         with m.Else():
             came = Mux(ours, self.came.word_select(page, PAGE), 0)
-            self.send(m, Kind.MISSING, Cat(came, page, Const(0, 32 - PAGE - len(page))))
+            self.send(m, Kind.MISSING, Cat(came, question))
 
     def result_bytes(self):
         """As `link.Result`: class, latency, logits."""

@@ -15,8 +15,9 @@ Three requests, and the answers of the board, which carry the request's sequence
 * PIXELS, not answered: some chunks of 7 pixels of the image that has this sequence number, behind the number of the
   first. An image has 112 chunks, which may come in any order and twice; another sequence number begins another image.
   When all are there the accelerator starts.
-* ASK -> RESULT, BUSY or MISSING: a page of 28 chunks; MISSING has a bit for each that came. RESULT is also sent when it
-  is ready.
+* ASK -> RESULT, BUSY or MISSING: a page of 28 chunks; MISSING has a bit for each that came, and repeats the question's
+  number (0 to 3), so that a late answer is not taken for that to a later question. RESULT is also sent when it is
+  ready.
 
 The board keeps no state but the image, so whatever is lost is mended by sending it again, and it cannot do harm to send
 it twice. An answer that belongs to another image has another sequence number.
@@ -33,7 +34,7 @@ from .shape import IMAGE
 
 __all__ = [
     "CHUNK", "CHUNKS", "DIGEST", "ESCAPE", "FLAG", "FLIP", "LARGEST", "MOST_CHUNKS", "PAGE", "PAGES", "VERSION",
-    "Decoder", "Frame", "Info", "Kind", "Missing", "Result", "encode", "pixel_frame",
+    "Decoder", "Frame", "Info", "Kind", "Missing", "Result", "encode", "pixel_frame", "question",
 ]  # fmt: skip
 
 VERSION = 1
@@ -139,12 +140,19 @@ class Info:
         return cls(*struct.unpack(f"<BB{DIGEST}s", payload))
 
 
+def question(sequence: int, page: int, number: int) -> Frame:
+    """ASK for a page of an image; ``number``: modulo 4, of the question."""
+    return Frame(Kind.ASK, sequence, bytes([number % 4 * PAGES + page]))
+
+
 @dataclass(frozen=True)
 class Missing:
-    """Payload of MISSING. ``came``: bit n is set where chunk ``page * PAGE + n`` has come."""
+    """Payload of MISSING. ``came``: bit n is set where chunk ``page * PAGE + n`` has come. ``number``: of the question,
+    modulo 4."""
 
     page: int
     came: int
+    number: int
 
     @classmethod
     def unpack(cls, payload: bytes) -> "Missing":
@@ -152,7 +160,8 @@ class Missing:
         if len(payload) != 4:
             raise ValueError(f"MISSING has 4 bytes, not {len(payload)}")
         word = int.from_bytes(payload, "little")
-        return cls(word >> PAGE, word & ((1 << PAGE) - 1))
+        number, page = divmod(word >> PAGE, PAGES)
+        return cls(page, word & ((1 << PAGE) - 1), number)
 
     @property
     def chunks(self) -> list[int]:

@@ -23,6 +23,7 @@ from fivebyfive.model.link import (
     Result,
     encode,
     pixel_frame,
+    question,
 )  # fmt: skip
 
 frames = st.builds(Frame, st.integers(0, 255), st.integers(0, 65535), st.binary(max_size=LARGEST))
@@ -85,8 +86,10 @@ def test_an_image_is_a_whole_number_of_everything() -> None:
 def test_answers() -> None:
     info = Info(1, 10, b"digested")
     assert Info.unpack(info.pack()) == info
-    missing = Missing.unpack((3 << 28 | 0xFFFFFF0).to_bytes(4, "little"))
+    missing = Missing.unpack((0b1011 << 28 | 0xFFFFFF0).to_bytes(4, "little"))
     assert missing.chunks == [84, 85, 86, 87]
+    assert (missing.page, missing.number) == (3, 2)
+    assert question(5, 3, 6) == Frame(Kind.ASK, 5, bytes([0b1011]))
     result = Result.unpack(bytes([1]) + (95_885).to_bytes(3, "little") + bytes([0x80, 0x7F]))
     assert (result.index, result.latency, result.logits.tolist()) == (1, 95_885, [-128, 127])
     for kind, payload in ((Info, b"123"), (Missing, b"12345"), (Result, b"\0\0\0\0"), (Result, b"\2\0\0\0ab")):

@@ -5,7 +5,10 @@ import pytest
 
 from fivebyfive.hw.deframer import Deframer
 from fivebyfive.hw.framer import Framer
+from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.uart import UartReceiver, UartTransmitter
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.shape import LeNetShape
 
 
 @pytest.mark.parametrize("divisor", [4, 50])
@@ -32,3 +35,10 @@ def test_framer(bench, most):
 def test_a_line_that_is_too_fast_or_too_slow(part, divisor):
     with pytest.raises(ValueError, match=f"^a bit must take 4 to 65536 clock cycles, not {divisor}$"):
         part(divisor)
+
+
+def test_serial_accelerator(bench):
+    shape, seed = LeNetShape(2, 2, (10,)), 4
+    serial = SerialAccelerator(Checkpoint.random(shape, seed), divisor=4)
+    given = {"conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": seed, "divisor": 4}
+    bench(serial, "serial_accelerator", **given)
