@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi train bench registers fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -52,6 +52,9 @@ registers: .venv/demo.stamp ## docs/registers.md, from the same description as t
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area
+
+bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; a quarter of an hour
+	$(FIVEBYFIVE) build --board ulx3s-85f
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, demo.
+"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, build, classify, demo.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
 (`fivebyfive.report`). Heavy modules are imported by the command that needs them.
@@ -262,9 +262,9 @@ def make_accelerator(checkpoint: Path, size: dict):
 @main.command()
 @checkpoint_argument
 @click.option(
-    "--images", metavar="N|FILE.npy|FOLDER",
-    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), or a "
-    "folder of 28x28 PNGs.",
+    "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
+    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
+    "picture of a digit (PNG or JPEG, any size), or a folder of them.",
 )  # fmt: skip
 @click.option(
     "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
@@ -365,6 +365,59 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
     about = find_part(part), top, seeds, scheduler, workers, out, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--board", required=True, metavar="NAME", help="ulx3s-85f or arty-a7-100.")
+@click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="From the part's PLL.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of place and route.")
+@click.option("--out", type=FILE, help="Folder to make or replace; build/NAME by default.")
+@size_options
+@json_option
+def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
+    """Put a network on a board: a bitstream with a serial line, for ECP5 boards.
+
+    Needs pip install 'fivebyfive[fpga]' and nothing else. Refuses where the clock is not met. For boards of other
+    parts it writes what Vivado makes a bitstream from.
+    """
+    from fivebyfive.hw.boards import find_board
+    from fivebyfive.model.checkpoint import load_checkpoint
+
+    from .building import BuildRequest, run_build
+
+    out = out or BUILD / find_board(board).name
+    network = load_checkpoint(checkpoint)
+    config = make_config(network.shape, size)
+    run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
+
+
+@main.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option(
+    "--port", required=True, metavar="PORT", help="Of the board, such as /dev/ttyUSB0; sim for a simulated board."
+)
+@click.option(
+    "--checkpoint", type=FILE, default=SHIPPED, metavar="F.npz",
+    help="The network of the simulated board, and of --compare; the one that ships by default.",
+)  # fmt: skip
+@click.option("--compare", is_flag=True, help="Compare the board's logits with the golden model's.")
+@click.option(
+    "--corrupt", type=float, default=0.0, metavar="P",
+    help="Change each byte on the simulated line with this probability, to see what becomes of it.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
+@json_option
+def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
+    """Ask a board what digits are in pictures.
+
+    IMAGE is a picture (PNG or JPEG, any size), a folder of them, a .npy file of uint8 (N,28,28), or a number: so many
+    MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported, with exit code 1.
+    """
+    from .classify import ClassifyRequest, run_classify
+
+    request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
+    click.get_current_context().exit(run_classify(request, as_json))
 
 
 @main.command()

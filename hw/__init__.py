@@ -20,4 +20,7 @@ Its registers are those of `fivebyfive.model.registers`; `vivado` makes a folder
 
 `generate` turns a checkpoint into Verilog, .mem files and a manifest: `verilog` has Amaranth's RTLIL edited by
 `rtlil` and written by `yosys`; `keywords` are the names that Verilog keeps for itself.
+
+On a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, joined by
+`serial_accelerator`; `boards` put that on pins, with a clock from `pll`.
 """

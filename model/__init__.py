@@ -17,4 +17,6 @@ Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Foll
 
 `parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures.
 `registers` is the map of the AXI core's registers, for hardware, documents and driver alike.
+
+`pictures` makes MNIST's form of a person's picture; `link` is the language of a board's serial line.
 """
