@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.errors import user_values
+from fivebyfive.model.errors import UserError, user_values
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
@@ -383,12 +383,13 @@ def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
     """
     from fivebyfive.hw.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.sizing import user_config
 
     from .building import BuildRequest, run_build
 
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
-    config = make_config(network.shape, size)
+    config = user_config(network.shape, size)
     run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
 
 

@@ -144,9 +144,10 @@ class ConvController(wiring.Component):
 
     def count(self, m: Module):
         """Input channels of a group of output channels, and groups."""
-        _, last_channel = counter(m, [layer.inputs for layer in self.layers], self.swept, name="channel", which=self.layer)
+        inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
+        _, last_channel = counter(m, inputs, self.swept, name="channel", which=self.layer)
         first, group_end = Signal(init=1), self.swept & last_channel
-        _, last_group = counter(m, [layer.groups for layer in self.layers], group_end, name="group", which=self.layer)
+        _, last_group = counter(m, groups, group_end, name="group", which=self.layer)
         m.d.comb += [self.first.eq(first), self.last.eq(last_channel), self.last_group.eq(last_group)]
         with m.If(self.swept):
             m.d.sync += first.eq(last_channel)

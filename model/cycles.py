@@ -172,8 +172,8 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
 
 
 def argmax(shape: LeNetShape, config: Config) -> int:
-    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and compared
-    in the next."""
+    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and
+    compared in the next."""
     period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else fc_layers(shape, config)[-1][1]
     looked = 0  # when the latest logit was looked at, counted from the first logits
     for logit in range(shape.classes):

@@ -48,7 +48,7 @@ async def check(dut, pauses: tuple[float, float], rng, arrays) -> StreamMonitor:
 
 @cocotb.test()
 async def at_full_speed(dut) -> None:
-    """The result is there ``classes + 2`` cycles after the first transfer, or three after the last, if that is later."""
+    """The result is there ``classes + 2`` cycles after the first transfer, or three after the last if that is later."""
     await start(dut)
     i = StreamMonitor(dut, "i").start()
     o = await check(dut, (0, 0), random_source(), random_arrays())
