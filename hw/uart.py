@@ -25,7 +25,7 @@ class UartReceiver(wiring.Component):
     """Bytes from a line. Each bit is looked at in its middle; a byte without a stop bit is dropped, and the next one
     is looked for when the line has been high again.
 
-    A byte is there 2 cycles after the middle of its stop bit (two registers take the line into our clock). The sender's
+    A byte is there 3 cycles after the middle of its stop bit (two registers take the line into our clock). The sender's
     bits may be 4 % shorter or longer than ours.
 
     Parameters

@@ -46,7 +46,7 @@ def some_bytes() -> bytes:
 
 @cocotb.test()
 async def right_behind_each_other(dut) -> None:
-    """Each is there two cycles after the middle of its stop bit, """
+    """Each is there three cycles after the middle of its stop bit. """
     line = await begin(dut)
     first = cycle()
     await line.send(some_bytes())
@@ -55,7 +55,7 @@ async def right_behind_each_other(dut) -> None:
     divisor = parameters()["divisor"]
     for number, (when, _) in enumerate(line.bytes):
         middle = first + (10 * number + 9) * divisor + divisor // 2
-        assert when - middle == 2, f"byte {number} came {when - middle} cycles after the middle of its stop bit"
+        assert when - middle == 3, f"byte {number} came {when - middle} cycles after the middle of its stop bit"
 
 
 @cocotb.test()
