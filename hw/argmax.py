@@ -46,7 +46,7 @@ class Argmax(wiring.Component):
         looked = Signal(range(self.classes + 1))
         best, candidate = Signal(CODE), Signal(CODE)
         number, fresh = Signal(range(self.classes)), Signal()  # the candidate's index; it is not compared yet
-        m.d.comb += [self.i.ready.eq(received != transfers), self.o.valid.eq((looked == self.classes) & ~fresh)]
+        m.d.comb += self.i.ready.eq(received != transfers)
         logits = self.o.payload.logits
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += received.eq(received + 1)
@@ -63,6 +63,8 @@ class Argmax(wiring.Component):
             m.d.sync += looked.eq(looked + 1)
         with m.If(fresh & ((number == 0) | (candidate > best))):
             m.d.sync += [best.eq(candidate), self.o.payload.index.eq(number)]
+        with m.If(fresh & (number == self.classes - 1)):
+            m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [received.eq(0), looked.eq(0)]
+            m.d.sync += [received.eq(0), looked.eq(0), self.o.valid.eq(0)]
         return m
