@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIVEBYFIVE := $(BIN)/fivebyfive
 PYTEST := $(BIN)/python -m pytest
+WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -16,9 +17,9 @@ help: ## list these words
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
 
-test: .venv/test.stamp ## all tests, on Verilator and Icarus; about fifteen minutes on two cores
+test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .
