@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import accumulate
 from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,18 +81,20 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if len(self.banks) == 1:
-            load = self.hold(m, self.load, "load")
+            load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
             address = delay(m, self.address, 1, name="address")
             word = self.add_bank(m, "words", self.init, address, load.en, load)
             m.d.comb += self.data.eq(delay(m, word, 1, name="word"))
             return m
-        address, load = self.address, self.hold(m, self.load, "load")
+        address = self.address
+        load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
         ends = list(accumulate(self.banks))
         joined = None
         for group in range(0, len(self.banks), GROUP):
             words = []
             address = delay(m, address, 1, name=f"address_{group // GROUP}")
-            near = self.hold(m, load, f"load_{group // GROUP}")
+            bits = (max(self.banks[group : group + GROUP]) - 1).bit_length()
+            near = self.hold(m, f"load_{group // GROUP}", address=load.address[:bits], data=load.data)
             for number in range(group, min(group + GROUP, len(self.banks))):
                 start, end = ends[number] - self.banks[number], ends[number]
                 mine = delay(m, self.within(address, start, end), 3, name=f"reads_{number}")
@@ -110,11 +112,11 @@ class WeightMemory(wiring.Component):
         m.d.sync += own.eq(Mux(mine, delay(m, word, 2, name=f"word_{number}", reset_less=True), 0))
         return own
 
-    def hold(self, m: Module, load, name: str) -> data.View:
-        """A write a cycle later: it comes from far, or goes to many block RAMs."""
-        layout = {"en": 1, "address": range(self.depth), "data": codes(self.width)}
-        held = Signal(data.StructLayout(layout), name=name, reset_less=True)
-        m.d.sync += [held[field].eq(getattr(load, field)) for field in layout]
+    def hold(self, m: Module, name: str, **write) -> data.View:
+        """What there is of a write, a cycle later: it comes from far, or goes to many block RAMs."""
+        layout = data.StructLayout({field: Value.cast(value).shape() for field, value in write.items()})
+        held = Signal(layout, name=name, reset_less=True)
+        m.d.sync += [held[field].eq(value) for field, value in write.items()]
         return held
 
     def within(self, address, start: int, end: int):
