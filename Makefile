@@ -5,10 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIVEBYFIVE := $(BIN)/fivebyfive
 PYTEST := $(BIN)/python -m pytest
+WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist train bench fit-area wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -16,9 +17,9 @@ help: ## list these words
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
 
-test: .venv/test.stamp ## all tests, on Verilator and Icarus; about fifteen minutes on two cores
+test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .
@@ -37,14 +38,24 @@ verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two process
 verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
 	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
 
+verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
+	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
+	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
 	$(BIN)/python -m fivebyfive.bench
 
+registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
+	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
+
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area
+
+bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; a quarter of an hour
+	$(FIVEBYFIVE) build --board ulx3s-85f
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py

@@ -13,7 +13,7 @@ import click
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.files import replacing
-from fivebyfive.model.measurement import Measurement, estimate, may_fit
+from fivebyfive.model.measurement import Measurement, estimate, may_fit, size_text
 from fivebyfive.model.parts import PARTS, Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
@@ -86,20 +86,19 @@ def anchor_row(anchor: Anchor) -> tuple[str, ...]:
 
 def our_row(one: Measurement) -> tuple[str, ...]:
     rate = f"{one.images_per_s:,.0f}" if one.images_per_s else ""
-    size = f"{one.conv_multipliers:,} + {one.fc_multipliers:,}"
     note = f"{one.fmax_mhz:.0f} MHz on {one.part}" if one.fmax_mhz else ""
     used = f"{100 * one.utilization:.1f} %"
-    return f"**fivebyfive, {size}**", str(one.multipliers), f"{one.interval_cycles:,}", used, rate, "`make bench`", note
+    name, cycles = f"**fivebyfive, {size_text(one)}**", f"{one.interval_cycles:,}"
+    return name, str(one.multipliers), cycles, used, rate, "`make bench`", note
 
 
 def cycle_rows(shape: LeNetShape, configs: Sequence[Config]) -> list[tuple[str, ...]]:
     rows = []
     for config in configs:
         planned = plan(shape, config)
-        size = f"{config.conv_multipliers:,} + {config.fc_multipliers:,}"
         early = f"{plan(shape, replace(config, early_fc=True)).latency:,}"
         used = f"{100 * planned.utilization(shape, config):.1f} %"
-        rows.append((size, f"{planned.interval:,}", f"{planned.latency:,}", early, used))
+        rows.append((size_text(config), f"{planned.interval:,}", f"{planned.latency:,}", early, used))
     return rows
 
 
@@ -107,8 +106,7 @@ def area_rows(results: Sequence[Measurement]) -> list[tuple[str, ...]]:
     rows = []
     for one in results:
         shown = figures(one)
-        size = f"{one.conv_multipliers:,} + {one.fc_multipliers:,}"
-        rows.append((size, one.part, *(shown[name] for name in SHOWN)))
+        rows.append((size_text(one), one.part, *(shown[name] for name in SHOWN)))
     return rows
 
 
@@ -120,8 +118,7 @@ def path_text(results: Sequence[Measurement]) -> str:
             path = one.critical_path
             ends = f"from `{path['path'][0]}` to `{path['path'][-1]}`"
             lines.append(
-                f"- {one.conv_multipliers} + {one.fc_multipliers}: {path['path_ns']:.2f} ns, {path['logic_ns']:.2f} ns "
-                f"of it logic, {ends}\n"
+                f"- {size_text(one)}: {path['path_ns']:.2f} ns, {path['logic_ns']:.2f} ns of it logic, {ends}\n"
             )
     return "Critical paths:\n\n" + "".join(lines) if lines else ""
 

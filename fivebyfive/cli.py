@@ -1,17 +1,16 @@
-"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, demo.
+"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, build, classify, demo.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
 (`fivebyfive.report`). Heavy modules are imported by the command that needs them.
 """
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, user_values
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
@@ -42,15 +41,6 @@ def main() -> None:
 
     F.npz is an integer checkpoint; without one, commands take the trained LeNet that ships with fivebyfive.
     """
-
-
-@contextmanager
-def user_values():
-    """What an option's value is refused with in a lower room, as the user's mistake that it is."""
-    try:
-        yield
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def size_options(command):
@@ -207,15 +197,26 @@ def evaluate(checkpoint, data, as_json) -> None:
 
 @main.command()
 @checkpoint_argument
+@click.option("--out", type=FILE, metavar="FOLDER", help="To make or replace; build/lenet or build/vivado by default.")
 @click.option(
-    "--out", type=FILE, default=BUILD / "lenet", show_default=True, help="Folder to make or replace."
+    "--target", type=click.Choice(["verilog", "vivado"]), default="verilog", show_default=True,
+    help="vivado: a core with AXI, packaged for Vivado, with scripts.",
+)
+@click.option("--part", metavar="NAME", help="Of the scripts of --target vivado; xc7z020clg400-1 by default.")
+@click.option(
+    "--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default."
 )
 @size_options
 @json_option
-def generate(checkpoint, out, as_json, **size) -> None:
+def generate(checkpoint, out, target, part, stream_bits, as_json, **size) -> None:
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from .report import show_generated
 
+    if target == "vivado":
+        return generate_vivado(checkpoint, out or BUILD / "vivado", part, stream_bits, as_json, size)
+    if part or stream_bits:
+        raise UserError("--part and --stream-bits are of --target vivado")
+    out = out or BUILD / "lenet"
     accelerator = make_accelerator(checkpoint, size)
     check_folder(out)
     with Stage("generating Verilog"):
@@ -229,27 +230,41 @@ def generate(checkpoint, out, as_json, **size) -> None:
         show_generated(out, paths, manifest)
 
 
-def make_config(shape, size: dict):
-    """The machine that `size_options` ask for, for a network of that shape."""
-    from fivebyfive.model.sizing import sized
+def generate_vivado(checkpoint, out: Path, part, stream_bits, as_json: bool, size: dict) -> None:
+    """The folder for Vivado."""
+    from fivebyfive.hw.vivado import PART, check_part, package
 
-    with user_values():
-        return sized(shape, **size)
+    from .report import show_package
+
+    part = part or PART
+    check_part(part)
+    accelerator = make_accelerator(checkpoint, size)
+    check_folder(out)
+    with Stage("generating Verilog"):
+        network = accelerator.network
+        made = package(network.checkpoint, accelerator.config, network.name, part, int(stream_bits or 32) // 8)
+    paths = made.write(out)
+    if as_json:
+        files = [path.relative_to(out).as_posix() for path in paths]
+        click.echo(json.dumps({"out": str(out), "files": files, "manifest": made.manifest}))
+    else:
+        show_package(out, paths, made.manifest)
 
 
 def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
+    from fivebyfive.model.sizing import user_config
 
     network = load(checkpoint)
-    return network.accelerator(make_config(network.shape, size))
+    return network.accelerator(user_config(network.shape, size))
 
 
 @main.command()
 @checkpoint_argument
 @click.option(
-    "--images", metavar="N|FILE.npy|FOLDER",
-    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), or a "
-    "folder of 28x28 PNGs.",
+    "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
+    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
+    "picture of a digit (PNG or JPEG, any size), or a folder of them.",
 )  # fmt: skip
 @click.option(
     "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
@@ -311,12 +326,13 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     """
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.parts import find_part
+    from fivebyfive.model.sizing import user_config
 
     from . import measuring
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     shape = load_checkpoint(checkpoint).shape
-    config = make_config(shape, size)
+    config = user_config(shape, size)
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:
@@ -349,6 +365,60 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
     about = find_part(part), top, seeds, scheduler, workers, out, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--board", required=True, metavar="NAME", help="ulx3s-85f or arty-a7-100.")
+@click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="From the part's PLL.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of place and route.")
+@click.option("--out", type=FILE, help="Folder to make or replace; build/NAME by default.")
+@size_options
+@json_option
+def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
+    """Put a network on a board: a bitstream with a serial line, for ECP5 boards.
+
+    Needs pip install 'fivebyfive[fpga]' and nothing else. Refuses where the clock is not met. For boards of other
+    parts it writes what Vivado makes a bitstream from.
+    """
+    from fivebyfive.hw.boards import find_board
+    from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.sizing import user_config
+
+    from .building import BuildRequest, run_build
+
+    out = out or BUILD / find_board(board).name
+    network = load_checkpoint(checkpoint)
+    config = user_config(network.shape, size)
+    run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
+
+
+@main.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option(
+    "--port", required=True, metavar="PORT", help="Of the board, such as /dev/ttyUSB0; sim for a simulated board."
+)
+@click.option(
+    "--checkpoint", type=FILE, default=SHIPPED, metavar="F.npz",
+    help="The network of the simulated board, and of --compare; the one that ships by default.",
+)  # fmt: skip
+@click.option("--compare", is_flag=True, help="Compare the board's logits with the golden model's.")
+@click.option(
+    "--corrupt", type=float, default=0.0, metavar="P",
+    help="Change each byte on the simulated line with this probability, to see what becomes of it.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
+@json_option
+def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
+    """Ask a board what digits are in pictures.
+
+    IMAGE is a picture (PNG or JPEG, any size), a folder of them, a .npy file of uint8 (N,28,28), or a number: so many
+    MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported, with exit code 1.
+    """
+    from .classify import ClassifyRequest, run_classify
+
+    request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
+    click.get_current_context().exit(run_classify(request, as_json))
 
 
 @main.command()

@@ -19,6 +19,8 @@ def read_folder(folder: Path) -> Generated:
     """
     folder = Path(folder)
     manifest = read_manifest(folder / MANIFEST)
+    if manifest.get("target") == "vivado":
+        raise UserError(f"{folder} is for Vivado; simulate takes what generate writes without --target")
     try:
         ports = tuple(
             Port(port["name"], port["direction"], port["width"], port["signed"]) for port in manifest["ports"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fivebyfive.model.measurement import Measurement
+from fivebyfive.model.measurement import Measurement, size_text
 from fivebyfive.model.parts import PARTS, RESOURCES
 
 from .report import console, table
@@ -21,7 +21,7 @@ def figures(one: Measurement) -> dict[str, str]:
     family = PARTS[one.part].family
     percent = {name: f" ({one.percent[name]:.0f} %)" for name in RESOURCES}
     return {
-        "multipliers": f"{one.multipliers:,} ({one.conv_multipliers:,} + {one.fc_multipliers:,})",
+        "multipliers": f"{one.multipliers:,} ({size_text(one)})",
         "cycles an image": f"{one.interval_cycles:,}",
         "latency, cycles": f"{one.latency_cycles:,}",
         "utilization": f"{100 * one.utilization:.1f} %",
@@ -40,8 +40,7 @@ def what_fits(one: Measurement) -> str:
     """Yes; or by how much it does not, and where it would."""
     if one.fits:
         return "yes"
-    names = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
-    short = ", ".join(f"{count:,.10g} {names[name]}" for name, count in one.missing.items())
+    short = ", ".join(f"{count:,.10g} {RESOURCES[name]}" for name, count in one.missing.items())
     return f"no, {short} too many; {', '.join(one.fits_in) or 'no part in the list'} would do"
 
 
@@ -93,9 +92,8 @@ def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) 
     for one in results:
         counts = (f"{count:,.10g}" for count in (one.lut + one.lutram, one.ff, one.dsp, one.bram))
         speed = (f"{one.fmax_mhz:.1f}", f"{one.images_per_s:,.0f}") if one.fmax_mhz else ("-", "-")
-        size = f"{one.conv_multipliers:,} + {one.fc_multipliers:,}"
         mark = "front" if one in front else "" if one.fits else "too large"
-        rows.append((size, f"{one.interval_cycles:,}", *counts, f"{one.area_percent:.1f}", *speed, mark))
+        rows.append((size_text(one), f"{one.interval_cycles:,}", *counts, f"{one.area_percent:.1f}", *speed, mark))
     return rows
 
 

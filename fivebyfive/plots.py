@@ -10,8 +10,6 @@ from fivebyfive.model.parts import RESOURCES
 
 __all__ = ["plot_front", "plot_parts", "require_matplotlib"]
 
-NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
-
 
 def require_matplotlib():
     """matplotlib, or UserError with the line that says how to get it."""
@@ -45,7 +43,7 @@ def plot_parts(path: Path, results: Sequence[Measurement]) -> None:
         left = [index + width * number for index in range(len(RESOURCES))]
         axes.bar(left, [one.percent[name] for name in RESOURCES], width, label=one.part + speed)
     axes.axhline(100, color="black", linewidth=1)
-    axes.set_xticks([index + 0.4 - width / 2 for index in range(len(RESOURCES))], [NAMES[name] for name in RESOURCES])
+    axes.set_xticks([index + 0.4 - width / 2 for index in range(len(RESOURCES))], list(RESOURCES.values()))
     axes.set_ylabel("percent")
     axes.legend()
     save(figure, path)

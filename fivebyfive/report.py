@@ -9,7 +9,7 @@ from rich.text import Text
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.images import Images
 
-__all__ = ["show_evaluation", "show_generated", "show_simulation", "show_training"]
+__all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
 MANY_IMAGES = 20  # more than these are summed up, not listed
 MANY_CLASSES = 16
@@ -91,6 +91,17 @@ def show_generated(folder: Path, paths: list[Path], manifest: dict) -> None:
     out.print(
         f"Next: fivebyfive simulate --verilog {folder}, or add the files to a synthesis project (README.md)."
     )
+
+
+def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
+    """What was written for Vivado, and what to do with it."""
+    out = console()
+    rows = table("<file", "bytes")
+    for path in paths:
+        rows.add_row(str(path), f"{path.stat().st_size:,}")
+    out.print(rows)
+    out.print(f"\nIP core {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
+    out.print(f"Next: {folder / 'README.md'} tells how Vivado takes it, and what was not tried.")
 
 
 def size_text(manifest: dict) -> str:

@@ -19,8 +19,7 @@ from fivebyfive.model.cycles import plan
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
-from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.sizing import user_config
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
@@ -63,13 +62,6 @@ class Request:
         if self.netlist and (find_family(self.netlist), self.simulator) == ("xc7", "icarus"):
             raise UserError("a netlist for xc7 runs on verilator only (docs/simulation.md says why)")
 
-    def config(self, shape: LeNetShape) -> Config:
-        """The machine for a network. Raises UserError where a size is out of range."""
-        try:
-            return sized(shape, **self.size)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-
 
 def simulate_request(request: Request, as_json: bool) -> int:
     """Carry a request out and report on it; the exit code. Raises UserError and SimulationFailed."""
@@ -102,7 +94,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:
     """The accelerator that the user means: of the options, or what lies in a folder."""
-    config = request.config(network.shape)
+    config = user_config(network.shape, request.size)
     if request.verilog:
         accelerator = Accelerator(network, config)
         accelerator.generated = folder_of(request.verilog, network)

@@ -19,13 +19,13 @@ from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.sizing import user_config
 
 from .api import load
-from .cli import size_options, user_values
+from .cli import size_options
 from .terminal import Commands, Stage
 
-__all__ = ["main", "verify"]
+__all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "verify"]
 
 LOOK_S = 1.0  # between two looks at how far the simulations are
 
@@ -40,9 +40,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 @size_options
 def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    with user_values():
-        config = sized(load().shape, **size)
-    text = verify(images, processes, config, logits_only)
+    text = verify(images, processes, user_config(load().shape, size), logits_only)
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)
@@ -78,9 +76,15 @@ def simulate_all(folder: Path, parts: list[np.ndarray], options: list[str], stag
 
 
 def start(folder: Path, number: int, part: np.ndarray, options: list[str]) -> subprocess.Popen:
-    np.save(folder / f"{number}.npy", part)
-    words = ["simulate", "--json", *options, "--verilog", folder / "verilog", "--images", folder / f"{number}.npy"]
-    command = [sys.executable, "-m", "fivebyfive", *map(str, words), "--folder", str(folder / f"run{number}")]
+    images = folder / f"{number}.npy"
+    np.save(images, part)
+    places = ["--verilog", folder / "verilog", "--images", images, "--folder", folder / f"run{number}"]
+    return simulation(*options, *map(str, places))
+
+
+def simulation(*options: str) -> subprocess.Popen:
+    """`fivebyfive simulate --json`, begun in a process of its own; `result` waits for it."""
+    command = [sys.executable, "-m", "fivebyfive", "simulate", "--json", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -108,27 +112,48 @@ def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
     shape = load().shape
     values = sum(int(np.prod(shape.outputs[name])) for name in told[0]["layers_compared"])
     images = sum(part["images"] for part in told)
-    first, of = told[0], versions()
+    first = told[0]
     lines = {
         "machine's size": ", ".join(f"{name} {value}" for name, value in first["config"].items()),
-        "checkpoint": f"{first['checkpoint']}, {first['network']}, sha256 {first['sha256']}",
-        "simulator": first["simulator_version"],
-        "fivebyfive": of["fivebyfive"],
-        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
-        "machine": of["machine"],
+        "checkpoint": checkpoint_text(first),
+        **about_tools(first),
         "images": f"{images}, the first of the MNIST test set, in {len(parts)} simulations",
         "values compared": f"{images * values:,} ({', '.join(first['layers_compared'])})",
         "equal": "all",
         "conv cycles": f"{first['conv_cycles']:,} (limit {first['conv_limit_cycles']:,})",
         "fc cycles": f"{first['fc_cycles']:,} (limit {first['fc_limit_cycles']:,})",
         "latency cycles": f"{first['latency_cycles']:,}",
-        "interval cycles": "-" if first["interval_cycles"] is None else f"{first['interval_cycles']:,.2f}",
+        "interval cycles": interval_text(first),
         "multipliers": str(first["multipliers"]),
         "images a second": f"{sum(part['images_per_second'] for part in told):.1f}, start-up left out",
         "clock": f"{sum(part['cycles_per_second'] for part in told):,} simulated cycles a second",
         "Python's part": f"{100 * first['python_share']:.0f} % of the time",
         "seconds": f"{seconds:.0f}",
     }
+    return log_of(lines)
+
+
+def checkpoint_text(told: dict) -> str:
+    return f"{told['checkpoint']}, {told['network']}, sha256 {told['sha256']}"
+
+
+def about_tools(told: dict) -> dict[str, str]:
+    """Lines that every log has: what a simulation ran with, and where."""
+    of = versions()
+    return {
+        "simulator": told["simulator_version"],
+        "fivebyfive": of["fivebyfive"],
+        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
+        "machine": of["machine"],
+    }
+
+
+def interval_text(told: dict) -> str:
+    return "-" if told["interval_cycles"] is None else f"{told['interval_cycles']:,.2f}"
+
+
+def log_of(lines: dict[str, str]) -> str:
+    """Lines of a log, what they tell in a column."""
     return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
 
 

@@ -3,20 +3,16 @@
 `make verify-netlist` runs this as ``python -m fivebyfive.verify_netlist --log docs/verify-netlist.log``.
 """
 
-import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import click
 
 from fivebyfive.model.files import replacing
-from fivebyfive.model.report import versions
 from fivebyfive.sim.synthesis import FAMILIES
 
 from .terminal import Commands
-from .verify import result
+from .verify import about_tools, checkpoint_text, interval_text, log_of, result, simulation
 
 __all__ = ["main", "verify"]
 
@@ -35,32 +31,27 @@ def main(log: Path, images: int) -> None:
 def verify(family: str, images: int) -> str:
     """The log of a family's netlist in which everything was equal. Raises UserError with the first difference."""
     started = time.monotonic()
-    words = ["simulate", "--netlist", family, "--images", str(images)]
-    command = [sys.executable, "-m", "fivebyfive", *words, "--json"]
-    told = result(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-    return log_text(told, " ".join(["fivebyfive", *words]), time.monotonic() - started)
+    options = ["--netlist", family, "--images", str(images)]
+    told = result(simulation(*options))
+    return log_text(told, " ".join(["fivebyfive", "simulate", *options]), time.monotonic() - started)
 
 
 def log_text(told: dict, command: str, seconds: float) -> str:
     """A family's lines of the log: what ran, on what, and what came out. No date, no path."""
-    of = versions()
     lines = {
         "command": command,
-        "checkpoint": f"{told['checkpoint']}, {told['network']}, sha256 {told['sha256']}",
+        "checkpoint": checkpoint_text(told),
         "cells": ", ".join(f"{count:,} {kind}" for kind, count in told["cells"].items() if kind[0] != "$"),
-        "simulator": told["simulator_version"],
-        "fivebyfive": of["fivebyfive"],
-        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
-        "machine": of["machine"],
+        **about_tools(told),
         "images": f"{told['images']}, the first of the MNIST test set",
         "compared": ", ".join(told["layers_compared"]),
         "equal": "all",
-        "interval cycles": "-" if told["interval_cycles"] is None else f"{told['interval_cycles']:,.2f}",
+        "interval cycles": interval_text(told),
         "cycles a second": f"{told['cycles_per_second']:,}",
         "simulated in": f"{told['seconds']:.0f} s",
         "seconds": f"{seconds:.0f}, with synthesis and compilation",
     }
-    return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
+    return log_of(lines)
 
 
 if __name__ == "__main__":

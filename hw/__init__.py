@@ -11,6 +11,16 @@
 `accelerator` the halves; `counters` count their cycles. `types` and `pipeline` serve them all. A weight comes
 from `fivebyfive.model.weights.pack` into a `weight_memory`.
 
+`axi_core` puts AXI around the accelerator:
+
+    s_axis -> axi_pixels -> accelerator -> axi_results -> m_axis
+    s_axi <-> axi_lite <-> register_file -> weight_loader -> accelerator
+
+Its registers are those of `fivebyfive.model.registers`; `vivado` makes a folder of it that Vivado takes.
+
 `generate` turns a checkpoint into Verilog, .mem files and a manifest: `verilog` has Amaranth's RTLIL edited by
 `rtlil` and written by `yosys`; `keywords` are the names that Verilog keeps for itself.
+
+On a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, joined by
+`serial_accelerator`; `boards` put that on pins, with a clock from `pll`.
 """

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape
-from fivebyfive.model.weights import WeightImage, memory_map
+from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
 from .argmax import Result
 from .conv_controller import ConvState
@@ -68,7 +68,7 @@ class Accelerator(wiring.Component):
         self.shape = shape
         self.config = config or Config()
         self.map = {region.name: region for region in memory_map(shape, self.config)}
-        self.depths = {m: max(r.end for r in self.map.values() if r.memory == m) for m in ("conv", "fc")}
+        self.depths = memory_depths(shape, self.config)
         self.words = self.contents(weights)
         width = max(CONV_WORD, FC_WORD * self.config.fc_rows)
         super().__init__(

@@ -20,8 +20,8 @@ class Result(data.StructLayout):
 class Argmax(wiring.Component):
     """Logits in, ``rows`` at a time and in order; all of them and the class out.
 
-    One logit is looked at in each cycle, so the class is there two cycles after the last logit, or ``classes + 1``
-    cycles after the first if they come faster than that.
+    One logit is looked at in each cycle and compared in the next, so the class is there three cycles after the last
+    logit, or ``classes + 2`` cycles after the first if they come faster than that.
 
     Parameters
     ----------
@@ -44,8 +44,9 @@ class Argmax(wiring.Component):
         transfers = -(-self.classes // self.rows)
         received = Signal(range(transfers + 1))
         looked = Signal(range(self.classes + 1))
-        best = Signal(CODE)
-        m.d.comb += [self.i.ready.eq(received != transfers), self.o.valid.eq(looked == self.classes)]
+        best, candidate = Signal(CODE), Signal(CODE)
+        number, fresh = Signal(range(self.classes)), Signal()  # the candidate's index; it is not compared yet
+        m.d.comb += self.i.ready.eq(received != transfers)
         logits = self.o.payload.logits
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += received.eq(received + 1)
@@ -53,12 +54,17 @@ class Argmax(wiring.Component):
                 with m.If(received == n // self.rows):
                     m.d.sync += logits[n].eq(self.i.payload[n % self.rows])
         there = Array([n // self.rows + 1 for n in range(self.classes)] + [transfers + 1])[looked]
-        logit = Signal(CODE)
-        m.d.comb += logit.eq(logits.as_value().word_select(looked, CODE.width))
+        m.d.sync += [
+            candidate.eq(logits.as_value().word_select(looked, CODE.width)),
+            number.eq(looked),
+            fresh.eq(received >= there),
+        ]
         with m.If(received >= there):
             m.d.sync += looked.eq(looked + 1)
-            with m.If((looked == 0) | (logit > best)):
-                m.d.sync += [best.eq(logit), self.o.payload.index.eq(looked)]
+        with m.If(fresh & ((number == 0) | (candidate > best))):
+            m.d.sync += [best.eq(candidate), self.o.payload.index.eq(number)]
+        with m.If(fresh & (number == self.classes - 1)):
+            m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [received.eq(0), looked.eq(0)]
+            m.d.sync += [received.eq(0), looked.eq(0), self.o.valid.eq(0)]
         return m

@@ -9,7 +9,7 @@ from fivebyfive.model.shape import KERNEL
 
 from .conv_pe import ConvPE
 from .packed_conv_pe import PackedConvPE
-from .pipeline import delay
+from .pipeline import choose, delay
 from .types import ACC, CODE, CONV_KERNEL, NATURAL, codes
 
 __all__ = ["ConvArray", "Sweep"]
@@ -168,16 +168,15 @@ class ConvArray(wiring.Component):
         word = CODE.width * CONV_KERNEL
         with m.If(self.bias.en):
             m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
-        # One of many is chosen in a cycle of its own: two cycles after the group has moved on, the group's first
+        # One of many is chosen in two cycles of its own: three cycles after the group has moved on, the group's first
         # base is wanted.
         groups = -(-len(kept) // self.outputs)
         group = Signal(range(groups))
-        leaves = delay(m, position.valid & position.last & position.end, ConvPE.base_latency - 1, name="leaves")
+        leaves = delay(m, position.valid & position.last & position.end, self.pe.base_latency - 2, name="leaves")
         with m.If(self.bias.en):
             m.d.sync += group.eq(0)
         with m.Elif(leaves):
             m.d.sync += group.eq(group + 1)
-        chosen = Signal(codes(self.outputs), name="chosen_biases", reset_less=True)
-        m.d.sync += chosen.eq(kept.as_value().word_select(group, CODE.width * self.outputs))
+        chosen = choose(m, kept, group, CODE.width * self.outputs, name="biases")
         fraction = Const(0, Q2_6.frac_bits)
-        return [Cat(fraction, chosen[o]) for o in range(self.outputs)]
+        return [Cat(fraction, chosen.word_select(o, CODE.width)) for o in range(self.outputs)]

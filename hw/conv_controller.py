@@ -1,10 +1,12 @@
 """The CONV1/CONV2 controller: the brief's states, one kernel after the other without a gap."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.shape import CONV_WORD
+
+from .pipeline import counter
 
 __all__ = ["ConvController", "ConvState", "Mode"]
 
@@ -110,14 +112,14 @@ class ConvController(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self.timer = Signal(range(max(self.drain, self.memory_latency) + 1))
-        self.group = Signal(range(max(layer.groups for layer in self.layers)))
-        self.channel = Signal(range(max(layer.inputs for layer in self.layers)))
+        self.swept = Signal()  # the last position of a sweep enters the array
+        self.last_group = Signal()
         self.sweeps = Signal()  # the state is LOAD_..._WRITE_DATA; a register, like `load`: all the engine waits for it
         m.d.comb += [
             self.go.eq(self.position_valid & (self.sweeps | (self.load & self.kernel_valid))),
-            self.first.eq(self.channel == 0),
-            self.last.eq(self.channel == Mux(self.layer, *(layer.inputs - 1 for layer in reversed(self.layers)))),
+            self.swept.eq(self.sweeps & self.go & self.position_last),
         ]
+        self.count(m)
         with m.If(self.timer != 0):
             m.d.sync += self.timer.eq(self.timer - 1)
         with m.Switch(self.state):
@@ -139,6 +141,16 @@ class ConvController(wiring.Component):
                     self.enter(m, ConvState.CONV_IDLE)
                     m.d.sync += self.layer.eq(0)
         return m
+
+    def count(self, m: Module):
+        """Input channels of a group of output channels, and groups."""
+        inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
+        _, last_channel = counter(m, inputs, self.swept, name="channel", which=self.layer)
+        first, group_end = Signal(init=1), self.swept & last_channel
+        _, last_group = counter(m, groups, group_end, name="group", which=self.layer)
+        m.d.comb += [self.first.eq(first), self.last.eq(last_channel), self.last_group.eq(last_group)]
+        with m.If(self.swept):
+            m.d.sync += first.eq(last_channel)
 
     def enter(self, m: Module, state: ConvState):
         """Go to a state, and keep beside it what the positions wait for."""
@@ -187,11 +199,8 @@ class ConvController(wiring.Component):
             with m.If(self.go):
                 self.enter(m, write_data)
         with m.Case(write_data):
-            with m.If(self.go & self.position_last):
+            with m.If(self.swept):
                 self.enter(m, weight)
-                m.d.sync += self.channel.eq(self.channel + 1)
-                with m.If(self.last):
-                    m.d.sync += [self.channel.eq(0), self.group.eq(self.group + 1)]
-                    with m.If(self.group == self.layers[layer].groups - 1):
-                        self.enter(m, ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH)
-                        m.d.sync += [self.group.eq(0), self.timer.eq(self.drain)]
+                with m.If(self.last & self.last_group):
+                    self.enter(m, ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH)
+                    m.d.sync += self.timer.eq(self.drain)

@@ -171,9 +171,10 @@ class ConvEngine(wiring.Component):
         m.d.comb += [
             features.start.eq(controller.start & (controller.layer == 1)),
             lines.size.eq(controller.layer),
-            lines.i.valid.eq(Mux(controller.layer, features.o.valid, image.o.valid)),
-            image.o.ready.eq(lines.i.ready & ~controller.layer),
-            features.o.ready.eq(lines.i.ready & controller.layer),
+            # Each streams in its own layer only, and just the rows that the layer takes.
+            lines.i.valid.eq(image.o.valid | features.o.valid),
+            image.o.ready.eq(lines.i.ready),
+            features.o.ready.eq(lines.i.ready),
         ]
         for row in range(lines.rows_in):
             wide, narrow = image.o.payload[row].as_value(), features.o.payload[row].as_value()

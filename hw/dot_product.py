@@ -17,7 +17,8 @@ class DotProduct(wiring.Component):
 
     Only the low 14 bits of an accumulator reach a code (see `fivebyfive.model.q26`), so products are cut to 14 bits
     and every adder of the tree has 14. A new sum starts each cycle; `latency` cycles later it comes out: one for the
-    products, one for each level of the tree.
+    operands (a multiplier takes most of a cycle, and where its operands come from is far), one for the products, one
+    for each level of the tree.
 
     Parameters
     ----------
@@ -49,15 +50,17 @@ class DotProduct(wiring.Component):
     @staticmethod
     def cycles(terms: int) -> int:
         """`latency` of a dot product of so many terms."""
-        return 1 + (terms - 1).bit_length()
+        return 2 + (terms - 1).bit_length()
 
     def elaborate(self, platform):
         m = Module()
+        held = Signal.like(self.i.payload, name="held", reset_less=True)
+        m.d.sync += held.eq(self.i.payload)
         level = []
         for term in range(self.terms):
             # The product register has all 16 bits, as a DSP block's has; the cut to 14 is the tree's.
             product = Signal(2 * Q2_6.bits, name=f"product_{term}", reset_less=True)
-            m.d.sync += product.eq(self.i.payload.x[term] * self.i.payload.w[term])
+            m.d.sync += product.eq(held.x[term] * held.w[term])
             level.append(product[: Q2_6.acc_bits])
         m.d.comb += [
             self.o.payload.eq(self.tree(m, level, "sum")),

@@ -6,6 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.shape import FC_WORD
 
+from .pipeline import counter
+
 __all__ = ["FcCommand", "FcController", "FcLayer", "FcState"]
 
 
@@ -87,6 +89,7 @@ class FcController(wiring.Component):
         m = Module()
         state = Signal(FcState)
         timer = Signal(range(self.drain + 1))
+        self.last_group = Signal()
         last_layer = self.layer == len(self.layers) - 1
         m.d.comb += self.busy.eq(state != FcState.FC_IDLE)
         with m.Switch(state):
@@ -94,7 +97,7 @@ class FcController(wiring.Component):
                 with m.If(self.available):
                     m.d.sync += state.eq(FcState.FC_PREPARING)
             with m.Case(FcState.FC_PREPARING):
-                first = self.word == 0
+                first = self.command.first
                 waiting = (self.layer == 0) & ~self.available & self.early
                 with m.If((self.room | ~last_layer | ~first) & ~waiting):
                     m.d.sync += state.eq(Mux(first, FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT))
@@ -109,32 +112,42 @@ class FcController(wiring.Component):
                         self.layer.eq(Mux(last_layer, 0, self.layer + 1)),
                     ]
         self.point(m, state)
+        self.count(m, state)
         return m
+
+    def count(self, m: Module, state: Signal):
+        """Words of inputs of a group of outputs, and groups; with words outside, groups of a word of inputs."""
+        outside = (self.layer == 0) & self.early
+        next_word, next_group, first = Signal(), Signal(), Signal(init=1)
+        word, last_word = counter(m, [x.words for x in self.layers], next_word, name="word", which=self.layer)
+        group, last_group = counter(m, [x.groups for x in self.layers], next_group, name="group", which=self.layer)
+        weights = state == FcState.LOAD_FC_WEIGHT
+        m.d.comb += [
+            next_word.eq(weights & (~outside | last_group)),
+            next_group.eq(weights & (outside | last_word)),
+            self.word.eq(word),
+            self.last_group.eq(last_group),
+            self.command.first.eq(first),
+            self.command.last.eq(last_word),
+            self.command.group.eq(group),
+        ]
+        with m.If(next_word):
+            m.d.sync += first.eq(last_word)
 
     def issue(self, m: Module, state: Signal, timer: Signal):
         """One bias or weight word; then what comes next."""
-        layer = {name: Array(getattr(x, name) for x in self.layers)[self.layer] for name in ("groups", "words")}
-        group = Signal(range(max(x.groups for x in self.layers)))
         lanes = self.layers[0].lanes
         block = Signal(range(lanes))  # groups that the present bias word has served
-        first_word, last_word = self.word == 0, self.word == layer["words"] - 1
-        last_group = group == layer["groups"] - 1
+        first_word, last_word, last_group = self.command.first, self.command.last, self.last_group
         outside = (self.layer == 0) & self.early
         m.d.comb += [
             self.command.bias.eq(state == FcState.LOAD_FC_BIAS),
             self.command.valid.eq(state == FcState.LOAD_FC_WEIGHT),
-            self.command.first.eq(first_word),
-            self.command.last.eq(last_word),
             self.command.keep.eq(outside),
-            self.command.group.eq(group),
         ]
         with m.If(state == FcState.LOAD_FC_BIAS):
             m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
         with m.Else():
-            with m.If(~outside | last_group):
-                m.d.sync += self.word.eq(Mux(last_word, 0, self.word + 1))
-            with m.If(outside | last_word):
-                m.d.sync += group.eq(Mux(last_group, 0, group + 1))
             # The next group needs a bias word after every 20th (``lanes``) one; with words outside, only at the first.
             with m.If((outside & first_word) | (~outside & last_word)):
                 m.d.sync += block.eq(block + 1)

@@ -1,6 +1,6 @@
 """One row of the fully-connected engine: 20 multipliers, an adder tree and an accumulator."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,24 @@ from .dot_product import DotProduct
 from .pipeline import delay
 from .types import ACC, CODE, FC_LANES, codes
 
-__all__ = ["FcRow", "keep_sums"]
+__all__ = ["FcRow", "RowWord", "keep_sums"]
+
+
+class RowWord(data.StructLayout):
+    """A word of a row and where it stands among those of its output.
+
+    ``x``, ``w``, ``bias``: shapes of activations, weights and biases. ``kept``: outputs whose partial sums can be kept.
+    ``first``, ``last``: the word is its output's first, its last one. ``keep``: the sum is kept as that of ``output``;
+    both have no bits where none can be.
+    """
+
+    def __init__(self, x: ShapeLike, w: ShapeLike, bias: ShapeLike, kept: int):
+        self.x = x
+        self.w = w
+        self.bias = bias
+        self.kept = kept
+        operands = {"x": x, "w": w, "bias": bias}
+        super().__init__(operands | {"first": 1, "last": 1, "keep": 1 if kept else 0, "output": range(kept)})
 
 
 class FcRow(wiring.Component):
@@ -26,7 +43,7 @@ class FcRow(wiring.Component):
 
     Members
     -------
-    i : stream of {x, w: 20 codes each; bias: code; first, last, keep, output}; always ready.
+    i : stream of `RowWord`, 20 activations and weights and a bias each; always ready.
     o : stream of codes, before ReLU; always ready.
     """
 
@@ -34,17 +51,7 @@ class FcRow(wiring.Component):
 
     def __init__(self, kept: int = 0):
         self.kept = kept
-        payload = data.StructLayout(
-            {
-                "x": codes(FC_LANES),
-                "w": codes(FC_LANES),
-                "bias": CODE,
-                "first": 1,
-                "last": 1,
-                "keep": 1 if kept else 0,
-                "output": range(kept),
-            }
-        )
+        payload = RowWord(codes(FC_LANES), codes(FC_LANES), CODE, kept)
         super().__init__(
             {
                 "i": In(stream.Signature(payload, always_ready=True)),

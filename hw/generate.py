@@ -18,7 +18,7 @@ from fivebyfive.model.weights import memory_map, pack
 from .accelerator import Accelerator
 from .verilog import Design, to_verilog
 
-__all__ = ["MANIFEST", "TOP", "Generated", "generate"]
+__all__ = ["MANIFEST", "TOP", "Generated", "describe", "generate"]
 
 TOP = "lenet"  # name of the top module
 MANIFEST = "manifest.json"
@@ -51,19 +51,24 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
     ports = layouts(accelerator)
     design = to_verilog(accelerator, TOP)
     files = {f"{design.name}.v": design.verilog} | design.memories
-    manifest = {
+    manifest = describe(checkpoint, config, source, design.name, files)
+    manifest["ports"] = [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports]
+    return Generated(design, manifest)
+
+
+def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: str, files: dict[str, str]) -> dict:
+    """What every manifest tells; ``files``: name to text."""
+    return {
         "generator": f"fivebyfive {importlib.metadata.version('fivebyfive')}",
-        "top": design.name,
+        "top": top,
         "checkpoint": {"name": source, "network": str(checkpoint.shape), "sha256": checkpoint.digest},
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
         "config": asdict(config),
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
         "dsps": {"conv": config.conv_dsps, "fc": config.fc_dsps},
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
-        "ports": [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports],
         "memory_map": [asdict(region) for region in memory_map(checkpoint.shape, config)],
     }
-    return Generated(design, manifest)
 
 
 def layouts(component: wiring.Component) -> dict[str, dict]:

@@ -64,41 +64,45 @@ class ImageBuffer(wiring.Component):
         m.submodules.maps = maps = MapMemory(
             1, IMAGE, rows_out=self.rows_out, sets=2, repeats=self.repeats
         )
-        full = Signal(2)
         taken = Signal()
-        m.d.comb += [
-            self.i.ready.eq(~full.bit_select(maps.w_set, 1)),
-            taken.eq(self.i.valid & self.i.ready),
-            self.available.eq(full.bit_select(maps.r_set, 1)),
-            maps.start.eq(self.start),
-        ]
+        m.d.comb += [taken.eq(self.i.valid & self.i.ready), maps.start.eq(self.start)]
         wiring.connect(m, maps.o, wiring.flipped(self.o))
         self.check_frame(m, maps, taken)
-        w_set, r_set = Signal(), Signal()
-        m.d.comb += [maps.w_set.eq(w_set), maps.r_set.eq(r_set)]
-        with m.If(self.accepted):
-            m.d.sync += [w_set.eq(~w_set), full.bit_select(w_set, 1).eq(1)]
-        with m.If(self.release):
-            m.d.sync += [r_set.eq(~r_set), full.bit_select(r_set, 1).eq(0)]
+        self.share(m, maps)
         return m
+
+    def share(self, m: Module, maps: MapMemory):
+        """Which image is written and which is read. That there is room for one and that one is there are registers:
+        much waits for them."""
+        w_set, r_set, blocked = Signal(), Signal(), Signal()
+        m.d.comb += [self.i.ready.eq(~blocked), maps.r_set.eq(r_set)]
+        m.d.sync += maps.w_set.eq(w_set)  # pixels are written a cycle after they are taken
+        with m.If(self.accepted):
+            m.d.sync += w_set.eq(~w_set)
+        with m.If(self.release):
+            m.d.sync += r_set.eq(~r_set)
+        with m.If(self.accepted & ~self.release):
+            m.d.sync += [self.available.eq(1), blocked.eq(self.available)]
+        with m.Elif(self.release & ~self.accepted):
+            m.d.sync += [self.available.eq(blocked), blocked.eq(0)]
 
     def check_frame(self, m: Module, maps: MapMemory, taken: Signal):
         """Write the frame's pixels; count them, and drop a frame whose last mark is not on the 784th."""
         count = Signal(range(PIXELS))
+        at_last = Signal()  # the next pixel is the 784th
         overrun = Signal()  # the frame has had its 784 pixels without a last mark
         pixel = self.i.payload
-        m.d.comb += [
+        m.d.comb += self.accepted.eq(taken & pixel.last & at_last)
+        m.d.sync += [
             maps.i.payload[0].eq(pixel.value[8 - CODE.width + 1 :]),
             maps.i.valid.eq(taken & ~overrun),
             maps.rewind.eq(taken & pixel.last),
-            self.accepted.eq(taken & pixel.last & ~overrun & (count == PIXELS - 1)),
         ]
         with m.If(taken):
+            m.d.sync += [count.eq(count + 1), at_last.eq(count == PIXELS - 2)]
             with m.If(pixel.last):
-                m.d.sync += [count.eq(0), overrun.eq(0)]
-                with m.If(~self.accepted):
+                m.d.sync += [count.eq(0), at_last.eq(0), overrun.eq(0)]
+                with m.If(~at_last):
                     m.d.sync += [self.short.eq(self.short | ~overrun), self.long.eq(self.long | overrun)]
-            with m.Elif(count == PIXELS - 1):
-                m.d.sync += overrun.eq(1)
-            with m.Else():
-                m.d.sync += count.eq(count + 1)
+            with m.Elif(at_last | overrun):
+                m.d.sync += [at_last.eq(0), overrun.eq(1)]

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay
+from .pipeline import counter, delay
 from .types import CONV_KERNEL, codes
 
 __all__ = ["KernelFetcher", "KernelPlan"]
@@ -90,25 +90,16 @@ class KernelFetcher(wiring.Component):
 
     def count_sets(self, m: Module) -> tuple:
         """When to request a set, how many kernels it has, and whether another set of the layer follows."""
-        plan = {name: Array(getattr(p, name) for p in self.plans)[self.layer] for name in ("groups", "inputs", "rest")}
-        full = Array(p.size for p in self.plans)[self.layer]
-        group = Signal(range(max(p.groups for p in self.plans)))
-        channel = Signal(range(max(p.inputs for p in self.plans)))
-        last_group, last_channel = Signal(), Signal()
         taken, begin = Signal(), Signal()
+        _, last_channel = counter(m, [p.inputs for p in self.plans], taken, name="channel", which=self.layer)
+        _, last_group = counter(
+            m, [p.groups for p in self.plans], taken & last_channel, name="group", which=self.layer
+        )
         more = ~(last_group & last_channel)
-        m.d.comb += [
-            last_group.eq(group == plan["groups"] - 1),
-            last_channel.eq(channel == plan["inputs"] - 1),
-            taken.eq(self.o.valid & self.o.ready),
-            begin.eq(self.start | (taken & more)),
-        ]
-        with m.If(taken):
-            m.d.sync += channel.eq(channel + 1)
-            with m.If(last_channel):
-                m.d.sync += [channel.eq(0), group.eq(Mux(last_group, 0, group + 1))]
+        m.d.comb += [taken.eq(self.o.valid & self.o.ready), begin.eq(self.start | (taken & more))]
         # A set is requested in the cycles after `begin`, when the counters already stand at it.
-        return begin, Mux(last_group, plan["rest"], full), more
+        full, rest = (Array(getattr(p, name) for p in self.plans)[self.layer] for name in ("size", "rest"))
+        return begin, Mux(last_group, rest, full), more
 
     def point(self, m: Module, requesting: Signal, done):
         """Address of the next word; it stays at the last one of a set until the next set is requested."""

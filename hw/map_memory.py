@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .pipeline import counter
 from .types import NO_COLLISIONS, codes
 
 __all__ = ["MapMemory"]
@@ -84,27 +85,24 @@ class MapMemory(wiring.Component):
         return address if self.sets == 1 else Cat(address, which_set)
 
     def write(self, m: Module, banks: list):
-        column = Signal(range(self.size))
-        half = Signal(range(self.rows_out)) if self.rows_out > 1 else Signal(0)
-        address = Signal(range(self.words))
+        column = Signal(self.size, init=1)  # one bit for each: no decoder is in front of the memories
+        row_end = (self.i.valid & column[-1]) | self.rewind
+        half, lower = counter(m, self.rows_out, row_end, name="half", restart=self.rewind)
+        address, _ = counter(m, self.words, (row_end & lower) | self.rewind, name="w_address", restart=self.rewind)
         with m.If(self.rewind):
-            m.d.sync += [column.eq(0), half.eq(0), address.eq(0)]
+            m.d.sync += column.eq(1)
         with m.Elif(self.i.valid):
-            m.d.sync += column.eq(column + 1)
-            with m.If(column == self.size - 1):
-                m.d.sync += [column.eq(0), half.eq(half + 1)]
-                with m.If(half == self.rows_out - 1):
-                    m.d.sync += address.eq(Mux(address == self.words - 1, 0, address + 1))
+            m.d.sync += column.eq(column.rotate_left(1))
         for bank, halves in enumerate(banks):
             for index, (port, _) in enumerate(halves):
                 enable = self.i.valid & (half == index)
-                m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(enable << column)]
+                m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(Mux(enable, column, 0))]
                 m.d.comb += [port.data[c].eq(self.i.payload[bank]) for c in range(self.size)]
 
     def read(self, m: Module, banks: list):
         """Addresses in order; each stage of the pipeline moves on when the one after it can."""
         read, held, advance = Signal(), Signal(), Signal()  # a word is on the read ports, in the registers behind them
-        bank, address, _ = self.count(m, self.busy & advance)
+        bank, address = self.count(m, self.busy & advance)
         move = ~self.o.valid | self.o.ready
         step = ~held | move
         ports = [port for halves in banks for _, port in halves]
@@ -124,23 +122,20 @@ class MapMemory(wiring.Component):
                 rows = Array(words[half :: self.rows_out])
                 m.d.sync += self.o.payload[half].as_value().eq(rows[bank_held])
 
-    def count(self, m: Module, step) -> tuple[Signal, Signal, Signal]:
-        """Bank, address and pass of the next word; ends ``busy`` after the last."""
+    def count(self, m: Module, step) -> tuple[Signal, Signal]:
+        """Bank and address of the next word; ends ``busy`` after the last."""
         rows = self.size // self.rows_out
-        row, base = Signal(range(rows)), Signal(range(self.words))
-        channel, bank, turn = Signal(range(self.channels)), Signal(range(self.banks)), Signal(range(self.repeats))
-        address = Signal(range(self.words))
+        base, address = Signal(range(self.words)), Signal(range(self.words))
+        row, last_row = counter(m, rows, step, name="row")
+        map_end = step & last_row
+        _, last_channel = counter(m, self.channels, map_end, name="channel")
+        bank, last_bank = counter(m, self.banks, map_end, name="bank", restart=last_channel)
+        _, last_turn = counter(m, self.repeats, map_end & last_channel, name="turn")
         m.d.comb += address.eq(base + row)
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.If(step):
-            m.d.sync += row.eq(row + 1)
-            with m.If(row == rows - 1):
-                m.d.sync += [row.eq(0), channel.eq(channel + 1), bank.eq(bank + 1)]
-                with m.If(bank == self.banks - 1):
-                    m.d.sync += [bank.eq(0), base.eq(base + rows)]
-                with m.If(channel == self.channels - 1):
-                    m.d.sync += [channel.eq(0), bank.eq(0), base.eq(0), turn.eq(turn + 1)]
-                    with m.If(turn == self.repeats - 1):
-                        m.d.sync += [turn.eq(0), self.busy.eq(0)]
-        return bank, address, turn
+        with m.Elif(map_end & last_channel & last_turn):
+            m.d.sync += self.busy.eq(0)
+        with m.If(map_end & (last_bank | last_channel)):
+            m.d.sync += base.eq(Mux(last_channel, 0, base + rows))
+        return bank, address

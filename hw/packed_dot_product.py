@@ -30,8 +30,8 @@ PRODUCT = HIGH + 2 * Q2_6.bits + 1  # bits of p
 class PackedDotProduct(wiring.Component):
     """Two sums of ``terms`` products of Q2.6 codes, modulo 2**14; the products of a term share an operand.
 
-    New sums start each cycle; `latency` cycles later they come out, as from a `DotProduct`: one for the products, one
-    for each level of the adder trees. DSP blocks make the first level.
+    New sums start each cycle; `latency` cycles later they come out, as from a `DotProduct`: one for the operands,
+    one for the products, one for each level of the adder trees. DSP blocks make the first level.
 
     Parameters
     ----------
@@ -66,10 +66,12 @@ class PackedDotProduct(wiring.Component):
     @staticmethod
     def cycles(terms: int) -> int:
         """`latency` of a packed dot product of so many terms."""
-        return max(2, DotProduct.cycles(terms))
+        return max(3, DotProduct.cycles(terms))
 
     def elaborate(self, platform):
         m = Module()
+        self.held = Signal.like(self.i.payload, name="held", reset_less=True)
+        m.d.sync += self.held.eq(self.i.payload)
         sums = [self.first_level(m, first) for first in range(0, self.terms, 2)]
         for n in range(2):
             m.d.comb += self.o.payload[n].eq(DotProduct.tree(m, [both[n] for both in sums], f"sum_{n}"))
@@ -95,6 +97,6 @@ class PackedDotProduct(wiring.Component):
 
     def product(self, term: int):
         """(high * 2**16 + low) * shared; side by side where neither is negative."""
-        low, high = (operands[term] for operands in self.i.payload.pair)
+        low, high = (operands[term] for operands in self.held.pair)
         factor = (high << HIGH) + low if self.pair.signed else Cat(low, Const(0, HIGH - self.pair.width), high)
-        return factor * self.i.payload.shared[term]
+        return factor * self.held.shared[term]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.q26 import Q2_6
 
-from .fc_row import keep_sums
+from .fc_row import RowWord, keep_sums
 from .packed_dot_product import PackedDotProduct
 from .pipeline import delay
 from .types import ACC, CODE, codes
@@ -26,24 +26,14 @@ class PackedFcRow(wiring.Component):
 
     Members
     -------
-    i : stream of {x: ``lanes`` codes, w: two times as many, bias: two codes, first, last, keep, output}; always ready.
+    i : stream of `RowWord`: ``lanes`` activations, two times as many weights, two biases; always ready.
     o : stream of two codes, before ReLU; always ready.
     """
 
     def __init__(self, lanes: int, kept: int = 0):
         self.lanes = lanes
         self.kept = kept
-        payload = data.StructLayout(
-            {
-                "x": codes(lanes),
-                "w": data.ArrayLayout(codes(lanes), 2),
-                "bias": codes(2),
-                "first": 1,
-                "last": 1,
-                "keep": 1 if kept else 0,
-                "output": range(kept),
-            }
-        )
+        payload = RowWord(codes(lanes), data.ArrayLayout(codes(lanes), 2), codes(2), kept)
         super().__init__(
             {
                 "i": In(stream.Signature(payload, always_ready=True)),

@@ -2,23 +2,24 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import accumulate
 from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .pipeline import delay
 from .types import CODE, NO_COLLISIONS, codes
 
-__all__ = ["WeightMemory", "WriteSignature", "bank_latency"]
+__all__ = ["GROUP", "WeightMemory", "WriteSignature", "bank_latency"]
 
 GROUP = 5  # banks joined at once; with what comes from the group before, the six inputs of a LUT of the 7 series
 
 
 def bank_latency(banks: int) -> int:
     """Cycles from an address to its word in a memory of so many banks."""
-    return 3 if banks == 1 else 4 + -(-banks // GROUP)
+    return 3 if banks == 1 else 5 + -(-banks // GROUP)
 
 
 class WriteSignature(wiring.Signature):
@@ -33,13 +34,14 @@ class WriteSignature(wiring.Signature):
 class WeightMemory(wiring.Component):
     """Words of ``width`` codes in block RAM.
 
-    The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes three cycles: the block
-    RAM's own register and two behind it, of which the first can lie beside it. More banks are spread over the whole
+    The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes three cycles: a
+    register in front of the block RAM, the RAM's own, and one behind it. More banks are spread over the whole
     chip, and nothing may cross that in a cycle. They stand in groups of five. The address goes through a register in
-    front of each group; behind each bank are two registers, of which the second stays zero unless the word is the
+    front of each group; behind each bank are three registers, of which the last stays zero unless the word is the
     bank's own; and what the groups have is joined by ORs, a register behind each group: cheaper than a multiplexer, and
     no logic is behind a block RAM.
-    An address that is read in the cycle of its write gives a word of no meaning.
+    A write goes through a register too, or two where there are banks: an address that is read in the cycle after its
+    write, or in as many cycles before that as there are groups and one more, gives a word of no meaning.
 
     Parameters
     ----------
@@ -79,46 +81,47 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if len(self.banks) == 1:
-            word = self.add_bank(m, "words", self.init, self.address, self.load.en, self.load)
-            m.d.comb += self.data.eq(delay(m, word, 2, name="word"))
+            load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
+            address = delay(m, self.address, 1, name="address")
+            word = self.add_bank(m, "words", self.init, address, load.en, load)
+            m.d.comb += self.data.eq(delay(m, word, 1, name="word"))
             return m
-        address, load = self.address, self.hold_load(m)
+        address = self.address
+        load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
+        ends = list(accumulate(self.banks))
         joined = None
         for group in range(0, len(self.banks), GROUP):
             words = []
-            # Which bank it is matters to further groups only.
-            bits = len(address) if group + GROUP < len(self.banks) else (max(self.banks[group:]) - 1).bit_length()
-            registered = delay(m, address[:bits], 1, name=f"address_{group // GROUP}")
+            address = delay(m, address, 1, name=f"address_{group // GROUP}")
+            bits = (max(self.banks[group : group + GROUP]) - 1).bit_length()
+            near = self.hold(m, f"load_{group // GROUP}", address=load.address[:bits], data=load.data)
             for number in range(group, min(group + GROUP, len(self.banks))):
-                start = sum(self.banks[:number])
-                end = start + self.banks[number]
+                start, end = ends[number] - self.banks[number], ends[number]
                 mine = delay(m, self.within(address, start, end), 3, name=f"reads_{number}")
                 written = load.en & self.within(load.address, start, end)
-                word = self.add_bank(m, f"bank_{number}", self.init[start:end], registered, written, load)
+                written = delay(m, written, 1, name=f"writes_{number}", reset_less=True)
+                word = self.add_bank(m, f"bank_{number}", self.init[start:end], address, written, near)
                 words.append(self.gate(m, word, mine, number))
-            address = registered
             joined = self.join(m, words if joined is None else [joined, *words], group // GROUP)
         m.d.comb += self.data.eq(joined)
         return m
 
     def gate(self, m: Module, word, mine, number: int) -> Signal:
-        """A bank's word, two cycles later; zero where it is another bank's turn."""
-        first, second = (Signal.like(word, name=f"word_{number}_{n}", reset_less=True) for n in range(2))
-        m.d.sync += [first.eq(word), second.eq(Mux(mine, first, 0))]
-        return second
+        """A bank's word, three cycles later; zero where it is another bank's turn."""
+        own = Signal.like(word, name=f"own_{number}", reset_less=True)
+        m.d.sync += own.eq(Mux(mine, delay(m, word, 2, name=f"word_{number}", reset_less=True), 0))
+        return own
 
-    def hold_load(self, m: Module):
-        """The load port a cycle later: it reaches every block RAM."""
-        load = Signal(
-            data.StructLayout({"en": 1, "address": range(self.depth), "data": codes(self.width)}), reset_less=True
-        )
-        m.d.sync += [load[name].eq(getattr(self.load, name)) for name in ("en", "address", "data")]
-        return load
+    def hold(self, m: Module, name: str, **write) -> data.View:
+        """What there is of a write, a cycle later: it comes from far, or goes to many block RAMs."""
+        layout = data.StructLayout({field: Value.cast(value).shape() for field, value in write.items()})
+        held = Signal(layout, name=name, reset_less=True)
+        m.d.sync += [held[field].eq(value) for field, value in write.items()]
+        return held
 
     def within(self, address, start: int, end: int):
         """Whether an address is one of a bank's: only the bits that all banks begin with zeros below are looked at."""
-        starts = [sum(self.banks[:n]) for n in range(1, len(self.banks))]
-        bits = min((first & -first).bit_length() - 1 for first in starts)
+        bits = min((first & -first).bit_length() - 1 for first in accumulate(self.banks[:-1]))
         return address[bits:].matches(*range(start >> bits, -(-end >> bits)))
 
     def add_bank(self, m: Module, name: str, init: list[int], address, written, load):

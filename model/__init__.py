@@ -16,4 +16,7 @@ Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Foll
 `checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `progress` and `extras` serve them all.
 
 `parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures.
+`registers` is the map of the AXI core's registers, for hardware, documents and driver alike.
+
+`pictures` makes MNIST's form of a person's picture; `link` is the language of a board's serial line.
 """

@@ -7,12 +7,12 @@ again: after a change of the hardware that moves its area. docs/measuring.md tel
 
 import json
 from functools import cache
-from math import ceil, gcd
+from math import gcd
 from pathlib import Path
 
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape
-from .weights import bank_sizes
+from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
+from .weights import bank_sizes, memory_depths
 
 __all__ = ["TABLE", "estimate_area", "features"]
 
@@ -32,7 +32,7 @@ def table() -> dict:
 def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """lut, lutram, ff, dsp and bram, as synthesis would count them."""
     given = features(shape, config, family)
-    area: dict[str, float] = {"dsp": getattr(config, "dsps", config.multipliers)}
+    area: dict[str, float] = {"dsp": config.dsps}
     for what, weights in table()[family]["coefficients"].items():
         value = sum(weight * given[name] for name, weight in weights.items())
         area[what] = round(2 * value) / 2 if what == "bram" else round(value)
@@ -42,7 +42,6 @@ def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, f
 def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
     pes, rows = config.windows * config.outputs, config.fc_rows
-    packed = getattr(config, "packed", False)
     early = config.inputs_outside(shape, 0)
     maps = map_memories(shape, config)
     shallow = [memory for memory in maps if memory[0] <= SHALLOW[family]]
@@ -55,8 +54,8 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "pes": pes,
         "rows": rows,
         "early_rows": rows if early else 0,
-        "packed_pes": pes if packed else 0,
-        "packed_rows": rows if packed else 0,
+        "packed_pes": pes if config.packed else 0,
+        "packed_rows": rows if config.packed else 0,
         "crossbar": lane_choices(config.outputs, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
         "map_banks": len(maps),
         "weight_banks": sum(bits for _, bits in weights[1:]) / 1000 if len(weights) > 2 else 0,  # a register each
@@ -75,13 +74,9 @@ def lane_choices(parallel: int, *widths: int) -> float:
 
 def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
-    kernels = shape.conv1 + shape.conv2 * shape.conv1
-    conv = kernels + ceil(shape.conv1 / CONV_WORD) + ceil(shape.conv2 / CONV_WORD)
-    fc = sum(
-        ceil(outputs / config.fc_rows) * ceil(inputs / FC_WORD) + ceil(outputs / (FC_WORD * config.fc_rows))
-        for outputs, inputs in zip(shape.fc, shape.fc_inputs, strict=True)
-    )
-    return [(conv, BYTE * CONV_WORD), *((words, BYTE * FC_WORD * config.fc_rows) for words in bank_sizes(fc))]
+    words = memory_depths(shape, config)
+    banks = [(count, BYTE * FC_WORD * config.fc_rows) for count in bank_sizes(words["fc"])]
+    return [(words["conv"], BYTE * CONV_WORD), *banks]
 
 
 def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
@@ -89,20 +84,20 @@ def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     halves = 2 if config.windows == 4 else 1
     image = (2 * power_of_two(IMAGE // halves), BYTE * IMAGE)
     banks = min(config.outputs, shape.conv1)
-    words = ceil(shape.conv1 / config.outputs) * shape.pool1_out // halves
+    words = ceil_div(shape.conv1, config.outputs) * shape.pool1_out // halves
     return [image] * halves + [(words, BYTE * shape.pool1_out)] * (banks * halves)
 
 
 def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the distributed RAMs: activations, partial sums, rows being pooled."""
     inputs = [shape.fc_inputs[0], *([max(shape.fc[:-1])] if len(shape.fc) > 1 else [])]
-    sets = 2 if getattr(config, "overlap", True) else 1
-    depths = [count * power_of_two(ceil(width / FC_WORD)) for count, width in zip((sets, 2), inputs, strict=False)]
+    sets = 2 if config.overlap else 1
+    depths = [count * power_of_two(ceil_div(width, FC_WORD)) for count, width in zip((sets, 2), inputs, strict=False)]
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
     memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
     memories += [(shape.pool1_out, BYTE * config.outputs)]
     if config.inputs_outside(shape, 0):
-        memories += [(ceil(shape.fc[0] / config.fc_rows), SUM_BITS)] * config.fc_rows
+        memories += [(ceil_div(shape.fc[0], config.fc_rows), SUM_BITS)] * config.fc_rows
     return memories
 
 
@@ -115,12 +110,12 @@ def pieces(words: int, bits: int, family: str) -> int:
     """LUTs of a distributed RAM; words of whole bytes are written byte by byte, each in pieces of its own."""
     lanes = [BYTE] * (bits // BYTE) if bits % BYTE == 0 else [bits]
     if family == "ecp5":
-        return sum(6 * ceil(words / 16) * ceil(lane / 4) for lane in lanes)
+        return sum(6 * ceil_div(words, 16) * ceil_div(lane, 4) for lane in lanes)
     if words <= 32:
-        return sum(4 * ceil(lane / 6) for lane in lanes)
-    return sum(4 * ceil(words / 64) * ceil(lane / 3) for lane in lanes)
+        return sum(4 * ceil_div(lane, 6) for lane in lanes)
+    return sum(4 * ceil_div(words, 64) * ceil_div(lane, 3) for lane in lanes)
 
 
 def blocks(words: int, bits: int, family: str) -> float:
     """Block RAMs of a memory, in the shape of which fewest are needed."""
-    return BLOCK[family] * min(ceil(words / depth) * ceil(bits / width) for depth, width in BLOCK_SHAPES)
+    return BLOCK[family] * min(ceil_div(words, depth) * ceil_div(bits, width) for depth, width in BLOCK_SHAPES)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .shape import CONV_WORD, FC_WORD, LeNetShape
+from .shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
 
 __all__ = ["Config"]
 
@@ -71,12 +71,12 @@ class Config:
         """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two; a channel may be odd."""
         if not self.packed:
             return self.conv_multipliers
-        return CONV_WORD * (_ceil(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
+        return CONV_WORD * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
 
     @property
     def fc_dsps(self) -> int:
         """DSP blocks of the fully-connected engine, likewise; an output may be odd."""
-        return self.fc_lanes * (_ceil(self.fc_outputs, 2) if self.packed else self.fc_outputs)
+        return self.fc_lanes * (ceil_div(self.fc_outputs, 2) if self.packed else self.fc_outputs)
 
     @property
     def dsps(self) -> int:
@@ -97,7 +97,7 @@ class Config:
     def fc_words(self, inputs: int) -> int:
         """Words of inputs of an output: at least as many as the cycles it takes to write what is computed at once, 20
         a cycle; a word too many is zeros."""
-        return max(_ceil(inputs, self.fc_lanes), _ceil(self.fc_outputs, FC_WORD))
+        return max(ceil_div(inputs, self.fc_lanes), ceil_div(self.fc_outputs, FC_WORD))
 
     @property
     def _split(self) -> bool:
@@ -124,7 +124,3 @@ class Config:
             for cell in range(POOL2_CELLS)
             for channel in group
         ]
-
-
-def _ceil(value: int, divisor: int) -> int:
-    return -(-value // divisor)

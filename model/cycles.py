@@ -7,13 +7,13 @@ The constants are the schedule's fixed waits; each names where it comes from.
 from dataclasses import dataclass
 
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape
-from .weights import bank_sizes, memory_map
+from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape, ceil_div
+from .weights import bank_sizes, memory_depths
 
 __all__ = ["CyclePlan", "plan"]
 
-MEMORY = 3  # latency of a weight memory of one bank: block RAM and two registers
-TREE = {25: 6, 20: 6, 10: 5}  # products and adder tree of so many terms
+MEMORY = 3  # latency of a weight memory of one bank: block RAM and a register on both sides
+TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of so many terms
 BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
 READING = 4  # from the start of a map memory to its first rows
 POOLING = 2
@@ -70,7 +70,7 @@ def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read."""
     cycle = 0
     for layer, (outputs, _, positions, _) in enumerate(conv_layers(shape, config)):
-        words = _ceil(outputs, CONV_WORD)
+        words = ceil_div(outputs, CONV_WORD)
         words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
         begin = cycle + words * BIAS_WORD + fill(config, outputs)
         cycle = begin + positions + CONV_DRAIN
@@ -114,14 +114,13 @@ def fill(config: Config, outputs: int) -> int:
 def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Groups of outputs, and words of inputs, of each fully-connected layer."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    return [(_ceil(outputs, config.fc_outputs), config.fc_words(inputs)) for outputs, inputs in sizes]
+    return [(ceil_div(outputs, config.fc_outputs), config.fc_words(inputs)) for outputs, inputs in sizes]
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Latency of the FC weight memory: with several banks two registers more, and one for each five of them."""
-    words = max(region.end for region in memory_map(shape, config) if region.memory == "fc")
-    banks = len(bank_sizes(words))
-    return MEMORY if banks == 1 else MEMORY + 1 + _ceil(banks, 5)
+    """Latency of the FC weight memory: with several banks three registers more, and one for each five of them."""
+    banks = len(bank_sizes(memory_depths(shape, config)["fc"]))
+    return MEMORY if banks == 1 else MEMORY + 2 + ceil_div(banks, 5)
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
     done = 0
     for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):
-        biases = _ceil(shape.fc[layer], FC_WORD * config.fc_rows)
+        biases = ceil_div(shape.fc[layer], FC_WORD * config.fc_rows)
         if outside and layer == 0:
             ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
             ready += [commit] * (inputs - len(ready))
@@ -173,14 +172,11 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
 
 
 def argmax(shape: LeNetShape, config: Config) -> int:
-    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come."""
+    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and
+    compared in the next."""
     period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else fc_layers(shape, config)[-1][1]
     looked = 0  # when the latest logit was looked at, counted from the first logits
     for logit in range(shape.classes):
         arrived = logit // config.fc_outputs * period
         looked = max(looked + 1, arrived + 1)
-    return looked - (_ceil(shape.classes, config.fc_outputs) - 1) * period
-
-
-def _ceil(value: int, divisor: int) -> int:
-    return -(-value // divisor)
+    return looked + 1 - (ceil_div(shape.classes, config.fc_outputs) - 1) * period

@@ -1,5 +1,10 @@
 """The one exception a user's mistake becomes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["UserError", "user_values"]
+
 
 class UserError(Exception):
     """Something the user gave cannot be used.
@@ -7,3 +12,12 @@ class UserError(Exception):
     The message is one line: what is wrong, then what to do. The command line prints it without a traceback
     and exits with code 2.
     """
+
+
+@contextmanager
+def user_values() -> Iterator[None]:
+    """What a value of the user's is refused with (ValueError), as the user's mistake that it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error

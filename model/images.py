@@ -1,17 +1,17 @@
-"""Images that a person names: the first so many MNIST test images, a .npy file, or a folder of PNGs."""
+"""Images that a person names: the first so many MNIST test images, a .npy file, or pictures of their own."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from .datasets import load_dataset
 from .errors import UserError
+from .pictures import SUFFIXES, load_picture
 from .shape import IMAGE
 
-__all__ = ["Images", "load_images"]
+__all__ = ["Images", "load_images", "picture_images"]
 
 MAX_IMAGES = 1_000_000  # 784 MB of pixels
 
@@ -31,18 +31,19 @@ class Images:
 
 
 def load_images(spec: str | Path) -> Images:
-    """Images by what ``spec`` is: a number N, the first N MNIST test images; a folder, its PNGs sorted by
-    name; else a .npy file of uint8 (N, 28, 28).
+    """Images by what ``spec`` is: a number N, the first N MNIST test images; a folder, its PNGs and JPEGs sorted
+    by name; a single one of those; else a .npy file of uint8 (N, 28, 28).
 
-    A PNG is 28x28 pixels, a bright digit on a dark background as in MNIST; colour is made grey, transparency
-    black. Raises UserError, one line, for anything else.
+    Pictures become what MNIST would hold, see `pictures`. Raises UserError, one line, for anything else.
     """
     text = str(spec)
     if text.isascii() and text.lstrip("-").isdigit():
         return mnist_images(int(text[:12]))
     path = Path(spec)
     if path.is_dir():
-        return png_images(path)
+        return folder_images(path)
+    if path.suffix.lower() in SUFFIXES:
+        return picture_images([path], path.name)
     return npy_images(path)
 
 
@@ -80,41 +81,18 @@ def npy_images(path: Path) -> Images:
     return Images(np.array(array), tuple(map(str, range(len(array)))), None, path.name)
 
 
-def png_images(folder: Path) -> Images:
-    """The PNGs of a folder, sorted by name."""
+def picture_images(paths: Sequence[Path], source: str) -> Images:
+    """Pictures of any size, PNG or JPEG (`pictures.load_picture`), in their order; names are those of the files."""
+    pixels = np.stack([load_picture(path) for path in paths])
+    return Images(pixels, tuple(path.stem for path in paths), None, source)
+
+
+def folder_images(folder: Path) -> Images:
+    """The PNGs and JPEGs of a folder, sorted by name."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         raise UserError(f"cannot read folder {folder}: {error.strerror}") from error
     if not 1 <= len(paths) <= MAX_IMAGES:
-        raise UserError(f"{folder} has {len(paths)} .png files; give a folder with 1 to {MAX_IMAGES}")
-    pixels = np.stack([png_pixels(path) for path in paths])
-    return Images(pixels, tuple(path.stem for path in paths), None, f"the PNGs of {folder.name or folder}")
-
-
-def png_pixels(path: Path) -> np.ndarray:
-    """Pixels of a PNG, uint8 (28, 28)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is refused in any case
-            image = Image.open(path, formats=["PNG"])
-        with image:
-            if image.size != (IMAGE, IMAGE):
-                width, height = image.size
-                raise UserError(f"{path} is {width}x{height} pixels; scale it to {IMAGE}x{IMAGE}")
-            image.load()
-            return grey(image)
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not a PNG file; save it as one or take it out of the folder") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
-
-
-def grey(image: Image.Image) -> np.ndarray:
-    """Any kind of pixels as 0..255, uint8."""
-    if image.mode.startswith("I"):  # 16 bits of grey
-        return (np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)
-    if "A" in image.getbands() or "transparency" in image.info:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return np.asarray(image.convert("L"), dtype=np.uint8)
+        raise UserError(f"{folder} has {len(paths)} .png or .jpg files; give a folder with 1 to {MAX_IMAGES}")
+    return picture_images(paths, f"the pictures of {folder.name or folder}")

@@ -10,7 +10,7 @@ from .cycles import plan
 from .parts import Part, parts_that_hold
 from .shape import LeNetShape
 
-__all__ = ["Measurement", "estimate", "may_fit", "measurement"]
+__all__ = ["Measurement", "estimate", "may_fit", "measurement", "size_text"]
 
 MARGIN = 1.1  # an estimated area may be that much too high
 
@@ -65,6 +65,14 @@ class Measurement:
 
     def as_dict(self) -> dict:
         return asdict(self)
+
+
+def size_text(one: Config | Measurement, separator: str = ",") -> str:
+    """A machine's multipliers, such as 1,250 + 260: of the convolutions and of the fully-connected layers.
+
+    ``separator`` stands between thousands; it may be empty.
+    """
+    return f"{one.conv_multipliers:{separator}} + {one.fc_multipliers:{separator}}"
 
 
 def measurement(

@@ -12,7 +12,7 @@ from .errors import UserError
 
 __all__ = ["PARTS", "RESOURCES", "Part", "find_part", "parts_that_hold"]
 
-RESOURCES = ("lut", "ff", "dsp", "bram")
+RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}  # and what people call them
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "LeNetShape"]
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "LeNetShape", "ceil_div"]
 
 IMAGE = 28  # rows and columns of the input
 KERNEL = 5  # rows and columns of a convolution kernel
@@ -122,3 +122,8 @@ class LeNetShape:
 
     def __str__(self) -> str:
         return "-".join(str(width) for width in (self.conv1, self.conv2, *self.fc))
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    """How many parts of ``divisor`` hold ``value``: the quotient, rounded up."""
+    return -(-value // divisor)

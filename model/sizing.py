@@ -1,10 +1,13 @@
 """From what a user asks for to the sizes that the machine is built with: the best W x O split of the conv PEs."""
 
+from collections.abc import Mapping
+
 from .config import Config
 from .cycles import conv_cycles
+from .errors import user_values
 from .shape import LeNetShape
 
-__all__ = ["MAX_CONV_PES", "sized"]
+__all__ = ["MAX_CONV_PES", "sized", "user_config"]
 
 MAX_CONV_PES = 50
 
@@ -23,3 +26,9 @@ def sized(shape: LeNetShape, conv_pes: int = 1, fc_rows: int = 1, **options: boo
         for outputs in range(1, min(conv_pes // windows, Config.most_outputs(windows)) + 1)
     ]
     return min(configs, key=lambda config: (conv_cycles(shape, config)[0], config.conv_multipliers))
+
+
+def user_config(shape: LeNetShape, size: Mapping[str, int | bool]) -> Config:
+    """`sized` for what a user asks for, its arguments. Raises UserError where a size is out of range."""
+    with user_values():
+        return sized(shape, **size)

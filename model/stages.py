@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .shape import ceil_div
+
 __all__ = ["Stage"]
 
 
@@ -28,4 +30,4 @@ class Stage:
 
     def steps(self, images: int) -> int:
         """Batches of the whole stage, the last of an epoch perhaps short."""
-        return self.epochs * -(-images // self.batch_images)
+        return self.epochs * ceil_div(images, self.batch_images)

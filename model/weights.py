@@ -18,9 +18,9 @@ import numpy as np
 
 from .checkpoint import Checkpoint
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape
+from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape, ceil_div
 
-__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_map", "pack", "unpack"]
+__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_depths", "memory_map", "pack", "unpack"]
 
 BANK_WORDS = 2048  # of 9 bits are one ECP5 block RAM and half of a 7-series one: nothing but it before a register
 
@@ -55,14 +55,19 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
         memory = "conv" if layer.startswith("conv") else "fc"
         outputs, inputs = shape.arrays[f"{layer}.weight"][:2]
         if memory == "conv":
-            words = _ceil(outputs, CONV_WORD), outputs * inputs
+            words = ceil_div(outputs, CONV_WORD), outputs * inputs
         else:
             rows, lanes = config.fc_outputs, config.fc_lanes
-            words = _ceil(outputs, rows * lanes), _ceil(outputs, rows) * config.fc_words(inputs)
+            words = ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.fc_words(inputs)
         for kind, count in zip(("bias", "weight"), words, strict=True):
             regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
             address[memory] += count
     return regions
+
+
+def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
+    """Words of each memory, by its name."""
+    return {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
 
 
 def bank_sizes(words: int) -> list[int]:
@@ -113,7 +118,7 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     outputs, inputs = dimensions
     order = np.array(config.fc1_order(shape)) if layer == "fc1" else np.arange(inputs)
     rows, lanes = config.fc_outputs, config.fc_lanes
-    index = np.full((_ceil(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
+    index = np.full((ceil_div(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
     inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)
@@ -125,7 +130,3 @@ def _fill(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     filled = np.full(shape, -1)
     filled.flat[: len(values)] = values
     return filled
-
-
-def _ceil(value: int, divisor: int) -> int:
-    return -(-value // divisor)

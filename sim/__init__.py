@@ -17,6 +17,9 @@ what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a de
                                                        v
                           synthesis, harness, nextpnr <- units --> cache (results, by content)
 
+`axi` puts bus models of cocotbext-axi around the AXI core; `axi_device` is that core, simulated, for
+`fivebyfive.driver`.
+
 `measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `fit_area` fits the area
 model of `fivebyfive.model.area` to what was synthesized.
 """

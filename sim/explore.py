@@ -1,6 +1,6 @@
 """Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.measurement import Measurement, estimate, may_fit
@@ -53,10 +53,9 @@ def candidates(shape: LeNetShape, family: str) -> list[Config]:
     A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
     be packed: two products in a DSP block.
     """
-    packed = family == "xc7" and "packed" in {field.name for field in fields(Config)}
     convs = [
-        sized(shape, conv_pes, **options)
-        for options in ([{}, {"packed": True}] if packed else [{}])
+        sized(shape, conv_pes, packed=packed)
+        for packed in ([False, True] if family == "xc7" else [False])
         for conv_pes in range(1, MAX_CONV_PES + 1)
     ]
     return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, shape.fc)]

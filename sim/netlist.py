@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.errors import UserError
 
-from .synthesis import FAMILIES, TIMEOUT_S, count_cells
+from .synthesis import FAMILIES, run_synthesis
 
 __all__ = ["OURS", "find_family", "synthesized"]
 
@@ -39,16 +38,14 @@ def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
     the .mem files stay in the design, and nothing reads them. Raises UserError for an unknown family, YosysError where
     Yosys fails.
     """
-    about = FAMILIES[find_family(family)]
+    find_family(family)
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         place = Path(folder)
         design.write(place)
-        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
-                  "tee -o cells.json stat -json"]
         # A net for each bit, or the bits of a carry chain look like a loop. No cell changes.
-        run_yosys([*script, "splitnets", "write_verilog -noattr netlist.v"], place, TIMEOUT_S)
+        write = "splitnets", "write_verilog -noattr netlist.v"
+        cells = run_synthesis(place, f"{design.name}.v", design.name, family, write)
         netlist = (place / "netlist.v").read_text()
-        cells = count_cells((place / "cells.json").read_text(), design.name)
     return replace(design, verilog=netlist + cells_of(netlist, family)), dict(sorted(cells.items()))
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,20 +13,25 @@ from fivebyfive.hw.yosys import run_yosys
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog
 
-__all__ = ["FAMILIES", "Area", "area_of", "synthesize", "synthesize_core"]
+__all__ = ["FAMILIES", "Area", "area_of", "run_synthesis", "synthesize", "synthesize_core"]
 
 TIMEOUT_S = 3600
+# What ABC takes a wire for, in ps. On a chip as full as this one they take about a nanosecond; at Yosys's own 300 ABC
+# spares LUTs where that costs levels of logic, since a block RAM seems to be slower than six of them.
+WIRE_PS = 1200
 
 
 @dataclass(frozen=True)
 class Family:
     """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
 
+    ``commands``: from Verilog to cells, with {top} for the top module.
+
     ``lut``: logic; a carry cell of ECP5 takes two LUTs, one of the 7 series none. ``lutram``: LUTs used as RAM, counted
     as nextpnr does on ECP5 (two of six hold the write port). ``bram``: in units of ``bram_name``.
     """
 
-    command: str
+    commands: tuple[str, ...]
     lut: dict[str, float]
     ff: str
     lutram: dict[str, float]
@@ -33,11 +39,15 @@ class Family:
     bram: dict[str, float]
     bram_name: str
 
+    def script(self, top: str) -> list[str]:
+        """Yosys commands that synthesize module ``top``."""
+        return [command.format(top=top) for command in self.commands]
+
 
 FAMILIES = {
     # With I/O pads abc9 of pyosys 0.70 stops with an assertion; a core inside a design has none anyway.
     "xc7": Family(
-        command="synth_xilinx -family xc7 -noiopad -flatten",
+        commands=("synth_xilinx -family xc7 -noiopad -flatten -top {top}",),
         lut={r"LUT[1-6]": 1, r"INV": 1, r"SRL\w+": 1},
         ff=r"FD[RCSP]E(_1)?",
         lutram={r"RAM32X1D": 2, r"RAM64X1D": 2, r"RAM128X1D": 4, r"RAM32M": 4, r"RAM64M": 4, r"RAM256X1D": 8,
@@ -47,7 +57,18 @@ FAMILIES = {
         bram_name="RAMB36E1",
     ),
     "ecp5": Family(
-        command="synth_ecp5 -noiopad",
+        # Each multiplier keeps its own operand registers: flattened before them, equal ones of several PEs would become
+        # one, far from most of its multipliers.
+        commands=(
+            "setattr -mod -set keep_hierarchy 1 *_dot",
+            "synth_ecp5 -noiopad -top {top} -run begin:map_luts",
+            f"abc9 -W {WIRE_PS}",
+            "clean",
+            "synth_ecp5 -noiopad -top {top} -run map_cells:",
+            "setattr -mod -unset keep_hierarchy *",
+            "flatten -noscopeinfo",
+            "clean",
+        ),
         lut={r"LUT4": 1, r"CCU2C": 2},
         ff=r"TRELLIS_FF",
         lutram={r"TRELLIS_DPR16X4": 6},
@@ -71,22 +92,15 @@ class Area:
     cells: dict[str, int]
 
 
-def synthesize(design: Design, family: str, *, netlist: Path | None = None) -> Area:
+def synthesize(design: Design, family: str) -> Area:
     """Synthesize for ``family``, a key of `FAMILIES`; about two CPU minutes for the shipped network.
 
-    ``netlist``: where to write Yosys's JSON netlist, for place and route. Raises YosysError where Yosys fails.
+    Raises YosysError where Yosys fails.
     """
-    about = FAMILIES[family]
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         place = Path(folder)
         design.write(place)
-        script = [f"read_verilog {design.name}.v", f"{about.command} -top {design.name}", "check -assert",
-                  "tee -o cells.json stat -json", *(["write_json netlist.json"] if netlist else [])]
-        run_yosys(script, place, TIMEOUT_S)
-        cells = count_cells((place / "cells.json").read_text(), design.name)
-        if netlist:
-            netlist.write_bytes((place / "netlist.json").read_bytes())
-    return area_of(cells, family)
+        return area_of(run_synthesis(place, f"{design.name}.v", design.name, family), family)
 
 
 def synthesize_core(design: Design, family: str, *, netlist: Path | None = None) -> Area:
@@ -95,23 +109,25 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
     What is counted is what is routed: the harness of `fivebyfive.sim.harness` is synthesized by itself and put around
     the finished core. Raises YosysError where Yosys fails.
     """
-    command = FAMILIES[family].command
     with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
         place = Path(folder)
         design.write(place)
         (place / "core.v").write_text(core_verilog(design))
         (place / "harness.v").write_text(harness_verilog(design))
-        script = [f"read_verilog {design.name}.v core.v", f"{command} -top {CORE}", "check -assert",
-                  "tee -o cells.json stat -json"]
-        if netlist:
-            script += ["design -stash core", "read_verilog harness.v", f"{command} -top {HARNESS}", f"delete ={CORE}",
-                       f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
-                       "write_json netlist.json"]
-        run_yosys(script, place, TIMEOUT_S)
-        cells = count_cells((place / "cells.json").read_text(), CORE)
+        around = ["design -stash core", "read_verilog harness.v", *FAMILIES[family].script(HARNESS), f"delete ={CORE}",
+                  f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
+                  "write_json netlist.json"]
+        cells = run_synthesis(place, f"{design.name}.v core.v", CORE, family, around if netlist else ())
         if netlist:
             netlist.write_bytes((place / "netlist.json").read_bytes())
     return area_of(cells, family)
+
+
+def run_synthesis(folder: Path, files: str, top: str, family: str, after: Sequence[str] = ()) -> Counter:
+    """Synthesize Verilog ``files`` of a folder, then run the commands ``after``; the cells of module ``top``."""
+    script = [f"read_verilog {files}", *FAMILIES[family].script(top), "check -assert", "tee -o cells.json stat -json"]
+    run_yosys([*script, *after], folder, TIMEOUT_S)
+    return count_cells((folder / "cells.json").read_text(), top)
 
 
 def area_of(cells: Counter, family: str) -> Area:

@@ -29,6 +29,7 @@ import fivebyfive.model
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 
@@ -57,7 +58,7 @@ class Synthesis:
         return (f"pyosys {version('pyosys')}",)
 
     def __str__(self) -> str:
-        return f"synthesis for {self.family} of {self.network}, {size_text(self.config)}"
+        return f"synthesis for {self.family} of {self.network}, {size_text(self.config, separator='')}"
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,10 @@ class Routing:
         return f"pyosys {version('pyosys')}", nextpnr_version()
 
     def __str__(self) -> str:
-        return f"routing on {self.part} of {self.network}, {size_text(self.config)}, seed {self.seed}"
+        return f"routing on {self.part} of {self.network}, {size_text(self.config, separator='')}, seed {self.seed}"
 
 
 Unit = Synthesis | Routing
-
-
-def size_text(config: Config) -> str:
-    return f"{config.conv_multipliers} + {config.fc_multipliers}"
 
 
 def known_unit(unit: Unit) -> dict | None:
@@ -122,7 +119,8 @@ def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
     from .harness import core_verilog, harness_verilog
     from .synthesis import FAMILIES
 
-    texts = core_verilog(design), harness_verilog(design), FAMILIES[unit.family].command, unit.tools[0]
+    script = "\n".join(FAMILIES[unit.family].commands)
+    texts = core_verilog(design), harness_verilog(design), script, unit.tools[0]
     root = cache_folder(KIND)
     path = root / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
     netlist = path.with_suffix(".netlist.gz")
@@ -181,8 +179,7 @@ def generate_design(unit: Unit) -> "Design":
 
 def source_path(unit: Unit) -> Path:
     """Where the result of a unit is kept, by all that it depends on."""
-    about = {key: value for key, value in asdict(unit).items()}
-    texts = type(unit).__name__, json.dumps(about, sort_keys=True), sources_digest(), *unit.tools
+    texts = type(unit).__name__, json.dumps(asdict(unit), sort_keys=True), sources_digest(), *unit.tools
     return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
 
 

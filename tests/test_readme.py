@@ -150,6 +150,8 @@ def test_commands_and_options_in_the_table_exist() -> None:
         "simulate",
         "measure",
         "explore",
+        "build",
+        "classify",
         "demo",
     }
     for command, words in rows:

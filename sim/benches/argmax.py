@@ -48,7 +48,7 @@ async def check(dut, pauses: tuple[float, float], rng, arrays) -> StreamMonitor:
 
 @cocotb.test()
 async def at_full_speed(dut) -> None:
-    """The result is there ``classes + 1`` cycles after the first transfer, or two after the last, if that is later."""
+    """The result is there ``classes + 2`` cycles after the first transfer, or three after the last if that is later."""
     await start(dut)
     i = StreamMonitor(dut, "i").start()
     o = await check(dut, (0, 0), random_source(), random_arrays())
@@ -56,7 +56,7 @@ async def at_full_speed(dut) -> None:
     step = -(-classes // rows)
     firsts, lasts = i.cycles[::step], i.cycles[step - 1 :: step]
     for first, last, given in zip(firsts, lasts, o.cycles, strict=True):
-        assert given == max(first + classes + 1, last + 2)
+        assert given == max(first + classes + 2, last + 3)
 
 
 @cocotb.test()

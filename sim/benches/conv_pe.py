@@ -1,26 +1,42 @@
-"""`ConvPE` against the golden model: a base and 25 products a cycle."""
+"""`ConvPE` against the golden model: a base and 25 products a cycle.
+
+With ``natural`` among the parameters it is `PackedConvPE`; bases and sums are then pairs (see `dot_product`).
+"""
 
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv_pe import ConvPE
-from fivebyfive.model.golden import accumulate
+from fivebyfive.hw.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD
-from fivebyfive.sim.payload import pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+from . import dot_product, parameters
+from .dot_product import join, words
 
 SUMS = 300
 
 
-def golden(base: int, window: np.ndarray, kernel: np.ndarray) -> int:
-    total = accumulate(window[np.newaxis], kernel[np.newaxis], np.zeros(1, np.int8))
-    return (base + int(total[0, 0])) % (1 << Q2_6.acc_bits)
+def component() -> ConvPE | PackedConvPE:
+    given = parameters()
+    return PackedConvPE(NATURAL if given["natural"] else CODE) if "natural" in given else ConvPE()
 
 
-async def give_bases(dut, bases: list[int], latency: int = ConvPE.base_latency) -> None:
+def operands(arrays: np.random.Generator, count: int) -> np.ndarray:
+    """Windows and kernels, the shared one last (`dot_product.operands`)."""
+    return dot_product.operands(lambda shape: arrays.integers(-128, 128, shape, np.int8), count, CONV_WORD)
+
+
+def golden(bases: list[int], operand: np.ndarray) -> list[int]:
+    sums = dot_product.golden(operand)
+    return [(base + total) % (1 << Q2_6.acc_bits) for base, total in zip(bases, sums, strict=True)]
+
+
+async def give_bases(dut, bases: list[int], latency: int) -> None:
     """The base of each sum, ``latency`` cycles after its operands, and junk at any other time."""
     waiting, rng = [0] * latency, random_source()
     left = iter(bases)
@@ -32,15 +48,17 @@ async def give_bases(dut, bases: list[int], latency: int = ConvPE.base_latency) 
 
 
 async def check(dut, pause: float, arrays: np.random.Generator) -> None:
-    values = arrays.integers(-128, 128, (SUMS, 2, CONV_WORD), np.int8)
-    bases = [int(base) for base in arrays.integers(0, 1 << Q2_6.acc_bits, SUMS)]
+    values = operands(arrays, SUMS)
+    bases = arrays.integers(0, 1 << Q2_6.acc_bits, (SUMS, values.shape[1] - 1)).tolist()
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
-    task = cocotb.start_soon(give_bases(dut, bases))
-    await StreamSource(dut, "i", pause=pause, rng=random_source()).send(map(pack_codes, values))
-    await cycles(dut, ConvPE.latency + 2)
+    pe = component()
+    task = cocotb.start_soon(give_bases(dut, list(map(join, bases)), pe.base_latency))
+    sent = words(pe.i.payload.shape(), values)
+    await StreamSource(dut, "i", pause=pause, rng=random_source()).send(sent)
+    await cycles(dut, pe.latency + 2)
     task.cancel()
-    assert o.words == [golden(base, *value) for base, value in zip(bases, values, strict=True)]
-    assert [b - a for a, b in zip(i.cycles, o.cycles, strict=True)] == [ConvPE.latency] * SUMS
+    assert o.words == [join(golden(base, value)) for base, value in zip(bases, values, strict=True)]
+    assert [b - a for a, b in zip(i.cycles, o.cycles, strict=True)] == [pe.latency] * SUMS
 
 
 @cocotb.test()
@@ -60,6 +78,6 @@ async def reset_in_flight(dut) -> None:
     await start(dut)
     arrays, rng = random_arrays(), random_source()
     for _ in range(5):
-        words = [pack_codes(value) for value in arrays.integers(-128, 128, (60, 2, CONV_WORD), np.int8)]
-        await reset_sometime(dut, [StreamSource(dut, "i", pause=0.1, rng=rng).send(words)], 50, rng)
+        sent = words(component().i.payload.shape(), operands(arrays, 60))
+        await reset_sometime(dut, [StreamSource(dut, "i", pause=0.1, rng=rng).send(sent)], 50, rng)
         await check(dut, 0.1, arrays)

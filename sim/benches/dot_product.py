@@ -1,44 +1,83 @@
-"""`DotProduct` against the golden model's sums."""
+"""`DotProduct` against the golden model's sums.
+
+With ``natural`` among the parameters it is `PackedDotProduct`: each of what is called a sum here is then a pair of
+them, and ``natural`` says whether the operands that a pair does not share are never negative.
+"""
+
+from collections.abc import Iterable
 
 import cocotb
 import numpy as np
 
 from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.payload import pack_codes
+from fivebyfive.sim.payload import pack, pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 from . import parameters
 
 SUMS = 200
+EXTREMES = np.array([-128, 127], np.int8)
+CORNERS = np.array([-128, -127, -1, 0, 1, 127], np.int8)
 
 
-def operands(draw) -> np.ndarray:
-    """Operands x and w of SUMS sums, int8 (SUMS, 2, terms)."""
-    return draw((SUMS, 2, parameters()["terms"]))
+def component() -> DotProduct | PackedDotProduct:
+    given = parameters()
+    if "natural" not in given:
+        return DotProduct(given["terms"])
+    return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE)
 
 
-def golden(operand: np.ndarray) -> int:
-    """The sum of products of operands (2, terms), modulo 2**14."""
-    total = accumulate(operand[:1], operand[1:], np.zeros(1, np.int8))
-    return int(total[0, 0]) % (1 << Q2_6.acc_bits)
+def operands(draw, count: int, terms: int) -> np.ndarray:
+    """Operands of ``count`` sums, int8 (count, 2, terms), or (count, 3, terms) of pairs of sums: the last ones are
+    multiplied by each of those before, which are not negative where they may not be."""
+    natural = parameters().get("natural")
+    values = draw((count, 2 if natural is None else 3, terms))
+    if natural:
+        values[:, :-1] &= 127
+    return values
+
+
+def words(layout, values: np.ndarray) -> list[int]:
+    """Operands as words of a stream whose payload has that layout."""
+    if "natural" not in parameters():
+        return [pack_codes(value) for value in values]
+    return [pack(layout, {"pair": value[:2].tolist(), "shared": value[2].tolist()}) for value in values]
+
+
+def golden(operand: np.ndarray) -> list[int]:
+    """The sum of products of operands, modulo 2**14; both of a pair."""
+    totals = accumulate(operand[-1:], operand[:-1], np.zeros(len(operand) - 1, np.int8))[0]
+    return [int(total) % (1 << Q2_6.acc_bits) for total in totals]
+
+
+def join(sums: Iterable[int]) -> int:
+    """Sums as the word of a stream, the first in its lowest bits."""
+    return sum(total << n * Q2_6.acc_bits for n, total in enumerate(sums))
 
 
 async def check(dut, values: np.ndarray, pause: float) -> None:
     """Every sum is right, and comes `latency` cycles after its operands."""
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
-    latency = DotProduct(parameters()["terms"]).latency
-    await StreamSource(dut, "i", pause=pause, rng=random_source()).send(map(pack_codes, values))
-    await cycles(dut, latency + 2)
-    assert o.words == [golden(value) for value in values]
-    assert [end - begin for begin, end in zip(i.cycles, o.cycles, strict=True)] == [latency] * len(values)
+    dot = component()
+    sent = words(dot.i.payload.shape(), values)
+    await StreamSource(dut, "i", pause=pause, rng=random_source()).send(sent)
+    await cycles(dut, dot.latency + 2)
+    assert o.words == [join(golden(value)) for value in values]
+    assert [end - begin for begin, end in zip(i.cycles, o.cycles, strict=True)] == [dot.latency] * len(values)
+
+
+def drawn(draw) -> np.ndarray:
+    return operands(draw, SUMS, parameters()["terms"])
 
 
 def anything() -> np.ndarray:
     rng = random_arrays()
-    return operands(lambda shape: rng.integers(-128, 128, shape, np.int8))
+    return drawn(lambda shape: rng.integers(-128, 128, shape, np.int8))
 
 
 @cocotb.test()
@@ -55,10 +94,12 @@ async def sums_with_gaps(dut) -> None:
 
 @cocotb.test()
 async def extremes(dut) -> None:
-    """Only -128 and 127: the largest products of both signs."""
+    """Only -128 and 127: the largest products of both signs; with what lies around zero: none beside a negative one."""
     await start(dut)
     rng = random_arrays()
-    await check(dut, operands(lambda shape: rng.choice(np.array([-128, 127], np.int8), shape)), pause=0)
+    await check(dut, drawn(lambda shape: rng.choice(EXTREMES, shape)), pause=0)
+    await check(dut, drawn(lambda shape: rng.choice(CORNERS, shape)), pause=0)
+    await check(dut, drawn(lambda shape: np.full(shape, -128, np.int8)), pause=0)
 
 
 @cocotb.test()
@@ -66,5 +107,6 @@ async def reset_in_flight(dut) -> None:
     """Sums under way at a reset vanish; those after it are right."""
     await start(dut)
     rng = random_source()
-    await reset_sometime(dut, [StreamSource(dut, "i").send(map(pack_codes, anything()))], 50, rng)
+    sent = words(component().i.payload.shape(), anything())
+    await reset_sometime(dut, [StreamSource(dut, "i").send(sent)], 50, rng)
     await check(dut, anything(), pause=0.2)

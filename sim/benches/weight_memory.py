@@ -5,7 +5,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.weight_memory import bank_latency
+from fivebyfive.hw.weight_memory import GROUP, bank_latency
 from fivebyfive.sim.testbench import cycles, drive, random_source, reset, start
 
 from . import parameters
@@ -22,14 +22,20 @@ def contents() -> list[int]:
 
 
 async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
-    """A random read a cycle, and with probability ``load`` a random write; what both are of is of no meaning."""
+    """A random read a cycle, and with probability ``load`` a random write; a word that is read about the time of its
+    write is of no meaning."""
     rng = random_source()
     latency = bank_latency(len(parameters()["banks"]))
+    about = 1 + -(-len(parameters()["banks"]) // GROUP)
+    asked: list[int] = []
     expected: list[int | None] = []
+    written = None
     for step in range(count):
         address = rng.randrange(len(words))
         drive(dut, "address", address)
         target = rng.choice([address, rng.randrange(len(words))])  # often the word that is being read
+        asked.append(address)
+        expected.append(None if written == address else words[address])
         word = rng.getrandbits(8 * parameters()["width"])
         writes = rng.random() < load
         dut.load__en.value, dut.load__data.value = writes, word
@@ -39,9 +45,11 @@ async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
         if step >= latency:
             due = expected[step - latency]
             assert due is None or int(dut.data.value) == due, f"read {step - latency}"
-        expected.append(None if writes and target == address else words[address])
+        written = target if writes else None
         if writes:
             words[target] = word
+            for recent in range(max(0, step + 1 - about), step + 1):
+                expected[recent] = None if asked[recent] == target else expected[recent]
     dut.load__en.value = 0
 
 

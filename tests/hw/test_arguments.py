@@ -31,6 +31,6 @@ def test_message(make, message):
 def test_parameters_stay_readable():
     lines = LineBuffer(4, (28, 12))
     assert (lines.windows, lines.sizes, lines.rows, lines.columns, lines.rows_in) == (4, (28, 12), 6, 6, 2)
-    assert DotProduct(25).latency == 6
-    assert DotProduct(1).latency == 1
-    assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [2, 2, 5, 6]
+    assert DotProduct(25).latency == 7
+    assert DotProduct(1).latency == 2
+    assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [3, 3, 6, 7]

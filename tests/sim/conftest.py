@@ -1,7 +1,7 @@
 """Simulators that a test may lack, and small designs to try the tools on."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,12 @@ def icarus_or_verilator() -> str:
 def bench(simulator: str, tmp_path: Path) -> Callable[..., Run]:
     """Runs a bench of `fivebyfive.sim.benches` on a component with the present simulator."""
 
-    def run_bench(component, name: str, *, timeout_s: float = 300, **parameters) -> Run:
+    def run_bench(component, name: str, *, timeout_s: float = 300, tests: Sequence[str] = (), **parameters) -> Run:
         design = component if isinstance(component, Design) else to_verilog(component, name)
         design.write(tmp_path)
         built = build(design, simulator)
         module = f"fivebyfive.sim.benches.{name}"
-        result = run(built, module, tmp_path, parameters=parameters, timeout_s=timeout_s)
+        result = run(built, module, tmp_path, parameters=parameters, tests=tests, timeout_s=timeout_s)
         print(f"{simulator}: seed {result.seed}, {len(result.tests)} tests in {result.seconds:.1f} s")
         return result
 

@@ -17,10 +17,12 @@ from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
 from fivebyfive.hw.conv_pe import ConvPE
 from fivebyfive.hw.counters import Counters
+from fivebyfive.hw.deframer import Deframer
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.fc_controller import FcController, FcLayer
 from fivebyfive.hw.fc_engine import FcEngine
 from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.framer import Framer
 from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
@@ -28,7 +30,9 @@ from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.types import NATURAL
+from fivebyfive.hw.uart import UartReceiver, UartTransmitter
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
@@ -128,10 +132,32 @@ def counters():
     return Counters(), {}
 
 
+def uart_receiver():
+    return UartReceiver(4), {"divisor": 4}
+
+
+def uart_transmitter():
+    return UartTransmitter(4), {"divisor": 4}
+
+
+def deframer():
+    return Deframer(), {}
+
+
+def framer():
+    return Framer(14), {"most": 14}
+
+
+def serial_accelerator():
+    shape = LeNetShape(1, 1, (10,))
+    given = {"conv1": 1, "conv2": 1, "fc": shape.fc, "seed": 4, "divisor": 4}
+    return SerialAccelerator(Checkpoint.random(shape, 4), divisor=4), given
+
+
 COMPONENTS = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
-    packed_dot_product, packed_conv_pe,
+    packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
 )  # fmt: skip
 
 # The output of each that is broken.
@@ -141,6 +167,8 @@ OUTPUTS = {
     "conv_engine": "o__payload", "fc_row": "o__payload", "fc_controller": "command", "fc_engine": "o__payload",
     "map_memory": "o__payload", "image_buffer": "o__payload", "kernel_fetcher": "o__payload",
     "argmax": "o__payload", "counters": "cycles", "packed_dot_product": "o__payload", "packed_conv_pe": "o__payload",
+    "uart_receiver": "o_valid", "uart_transmitter": "tx", "deframer": "valid", "framer": "o__payload",
+    "serial_accelerator": "tx",
 }  # fmt: skip
 
 
@@ -168,6 +196,7 @@ CASES = [
     for make in COMPONENTS
     for broken in BREAKS
     if (make, broken) != (weight_memory, "reset does nothing")  # it has no state that a reset could mend
+    if (make, broken) != (serial_accelerator, "a cycle late")  # the line has no clock
 ]
 
 
@@ -187,5 +216,6 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
         design = replace(design, verilog=design.verilog.replace("if (rst) begin", "if (1'b0) begin"))
     design.write(tmp_path)
     built = build(design, icarus_or_verilator)
+    bench = f"fivebyfive.sim.benches.{name.removeprefix('packed_')}"
     with pytest.raises(SimulationFailed, match="failed with seed"):
-        run(built, f"fivebyfive.sim.benches.{name}", tmp_path, parameters=given, timeout_s=300, seed=1)
+        run(built, bench, tmp_path, parameters=given, timeout_s=300, seed=1)

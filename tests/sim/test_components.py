@@ -39,7 +39,7 @@ def test_dot_product(bench, terms):
 @pytest.mark.parametrize(("terms", "natural"), [(1, False), (10, False), (25, True)])
 def test_packed_dot_product(bench, terms, natural):
     dot = PackedDotProduct(terms, NATURAL if natural else CODE)
-    bench(dot, "packed_dot_product", terms=terms, natural=natural)
+    bench(dot, "dot_product", terms=terms, natural=natural)
 
 
 @pytest.mark.parametrize("windows", [1, 2, 4])
@@ -157,7 +157,7 @@ def test_conv_pe(bench):
 
 @pytest.mark.parametrize("natural", [False, True])
 def test_packed_conv_pe(bench, natural):
-    bench(PackedConvPE(NATURAL if natural else CODE), "packed_conv_pe", natural=natural)
+    bench(PackedConvPE(NATURAL if natural else CODE), "conv_pe", natural=natural)
 
 
 @pytest.mark.parametrize(

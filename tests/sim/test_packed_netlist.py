@@ -16,8 +16,8 @@ from fivebyfive.sim.synthesis import FAMILIES
 def netlist(design: Design, folder: Path) -> Design:
     """``design`` as cells of the 7 series, with the models of the cells that come with Yosys."""
     design.write(folder)
-    command = f"{FAMILIES['xc7'].command} -top {design.name}"
-    run_yosys([f"read_verilog {design.name}.v", command, "write_verilog -noattr netlist.v"], folder)
+    script = FAMILIES["xc7"].script(design.name)
+    run_yosys([f"read_verilog {design.name}.v", *script, "write_verilog -noattr netlist.v"], folder)
     models = Path(importlib.util.find_spec("pyosys").origin).parent / "share" / "xilinx" / "cells_sim.v"
     return replace(design, verilog=(folder / "netlist.v").read_text() + models.read_text())
 
@@ -27,4 +27,4 @@ def netlist(design: Design, folder: Path) -> Design:
 def test_bench_of_the_netlist(bench, tmp_path, terms, natural):
     """What Yosys put into DSP blocks (pairs, corrections, sums, registers) gives the golden model's sums."""
     design = to_verilog(PackedDotProduct(terms, NATURAL if natural else CODE), "packed_dot_product")
-    bench(netlist(design, tmp_path), "packed_dot_product", terms=terms, natural=natural)
+    bench(netlist(design, tmp_path), "dot_product", terms=terms, natural=natural)

@@ -1,0 +1,150 @@
+"""The command build: a checkpoint becomes a bitstream for a board, or the files from which Vivado makes one."""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.parts import PARTS
+
+from .places import check_file
+from .report import console, table
+from .terminal import Stage
+
+__all__ = ["BuildRequest", "run_build"]
+
+REPORT = "build.json"
+VERILOG = (
+    "read_rtlil top.il", "proc -nomux -norom", "clean -purge",
+    "attrmap -remove generator -remove top", "attrmap -modattr -remove generator -remove top", "write_verilog top.v",
+)  # fmt: skip
+VIVADO_README = """\
+{network} behind a serial line, for {board} at {clock_mhz:g} MHz; written by fivebyfive build.
+
+In this folder:  vivado -mode batch -source top.tcl  makes top.bit. Then: fivebyfive classify --port PORT IMAGE...
+
+Vivado was not run on these files by whoever wrote them: Yosys reads the Verilog, and pins and clocks are those of
+amaranth-boards. Look at top_timing.rpt before you trust the bitstream.
+"""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """``source``: name of the checkpoint's file. ``seed``: of place and route. ``out``: the folder to make."""
+
+    checkpoint: Checkpoint
+    source: str
+    board: str
+    config: Config
+    clock_mhz: float
+    seed: int
+    out: Path
+
+
+def run_build(request: BuildRequest, as_json: bool) -> None:
+    """Carry a request out and report on it.
+
+    Raises UserError where the board, the clock or the folder cannot be used, or the clock is not met; ToolFailed where
+    a tool fails. Then nothing is written.
+    """
+    from fivebyfive.hw.boards import find_board
+    from fivebyfive.hw.serial_accelerator import SerialAccelerator
+    from fivebyfive.hw.verilog import to_verilog
+
+    board = find_board(request.board)
+    clock_hz = round(request.clock_mhz * 1e6)
+    try:
+        divisor = board.divisor(clock_hz)
+    except ValueError as error:
+        raise UserError(f"--clock: {error}") from error
+    check_place(request.out)
+    with Stage("generating Verilog") as stage:
+        stage(0, 0, "generating Verilog")
+        design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
+        told = {
+            "board": board.name, "part": board.part, "grade": board.grade, "clock_mhz": clock_hz / 1e6,
+            "baud": clock_hz // divisor, "checkpoint": request.source, "network": str(request.checkpoint.shape),
+            "sha256": request.checkpoint.digest, "config": asdict(request.config),
+        }  # fmt: skip
+        if PARTS[board.part].device:
+            files, found = open_flow(design, board, clock_hz, request.seed, stage)
+        else:
+            files, found = vivado_flow(design, board, clock_hz, told)
+    told |= found
+    write(request.out, files | {REPORT: json.dumps(told, indent=2).encode() + b"\n"})
+    told["files"] = [str(request.out / name) for name in (*files, REPORT)]
+    if as_json:
+        print(json.dumps(told))
+    else:
+        show(told)
+
+
+def check_place(out: Path) -> None:
+    """Raise UserError where the folder cannot be written, or holds anything but what build wrote."""
+    check_file(out / REPORT) if out.is_dir() else check_file(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+        raise UserError(f"{out} has other files in it, which would be lost; name a new folder with --out")
+
+
+def open_flow(design, board, clock_hz: int, seed: int, stage: Stage) -> tuple[dict[str, bytes], dict]:
+    """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
+    from fivebyfive.sim.bitstream import make_bitstream
+
+    made = make_bitstream(design, board, clock_hz, seed, stage)
+    part = PARTS[board.part]
+    area = {name: getattr(made.area, name) for name in ("lut", "lutram", "ff", "dsp", "bram")}
+    used = area | {"lut": made.area.lut + made.area.lutram}
+    found = {
+        "seed": seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
+        "percent": {name: round(value, 1) for name, value in part.percent(used).items()},
+        "bytes": len(made.data), "seconds": made.seconds,
+    }  # fmt: skip
+    return {f"{board.name}.bit": made.data, "nextpnr.log": made.log.encode()}, found
+
+
+def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, bytes], dict]:
+    """What Vivado needs."""
+    from fivebyfive.hw.boards import board_files
+    from fivebyfive.hw.yosys import run_yosys
+
+    texts = {f"{design.name}.v": design.verilog} | design.memories
+    around = board_files(board, design, clock_hz)
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
+        (Path(place) / "top.il").write_text(around.pop("top.il"))
+        run_yosys(VERILOG, Path(place))
+        texts["top.v"] = (Path(place) / "top.v").read_text()
+    texts |= around | {"README.md": VIVADO_README.format(**told)}
+    return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
+
+
+def write(out: Path, files: dict[str, bytes]) -> None:
+    """Replace the folder by one with these files."""
+    with replacing_folder(out) as new:
+        for name, data in files.items():
+            (new / name).write_bytes(data)
+
+
+def show(told: dict) -> None:
+    """Timing, area and files, for people."""
+    out = console()
+    where = f"{told['board']} at {told['clock_mhz']:g} MHz"
+    out.print(f"{told['network']} on {where}, serial line of {told['baud']:,} bits a second")
+    if "area" in told:
+        area, percent = told["area"], told["percent"]
+        rows = table("<what", "used", "% of the part")
+        rows.add_row("LUT", f"{area['lut']:,}", "")
+        rows.add_row("LUT as RAM", f"{area['lutram']:,}", f"{percent['lut']:.0f} (with LUT)")
+        for name, text in (("ff", "FF"), ("dsp", "MULT18X18D"), ("bram", "DP16KD")):
+            rows.add_row(text, f"{area[name]:,.0f}", f"{percent[name]:.0f}")
+        out.print(rows)
+        out.print(f"clock met: {told['fmax_mhz']:g} MHz of {told['clock_mhz']:g}, seed {told['seed']}")
+        out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in told["seconds"].items()))
+    out.print("\n".join(["", *told["files"]]))
+    if "next" in told:
+        out.print(f"\nNext, in that folder: {told['next']}")
+    else:
+        out.print(f"\nNext: openFPGALoader -b ulx3s {told['files'][0]}; fivebyfive classify --port PORT IMAGE...")

@@ -1,0 +1,340 @@
+"""Drives the AXI core from Python: on a board through PYNQ, or simulated, by the same lines.
+
+    from pynq import Overlay
+    from fivebyfive.driver import Driver
+
+    with Driver.of_overlay(Overlay("lenet_system.bit")) as lenet:
+        logits = lenet.predict(images)
+
+`Driver` needs of the core's registers ``read(offset)`` and ``write(offset, value)``, and of the AXI DMA (simple mode)
+``sendchannel`` and ``recvchannel`` with ``transfer``, ``idle``, ``wait`` and ``start``, and ``write`` for a reset. As
+have PYNQ's objects, and those of `fivebyfive.sim.axi_device`. Whatever goes wrong is a `DriverError` with a line.
+"""
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
+from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.weights import pack
+
+__all__ = [
+    "ChecksumError",
+    "Driver",
+    "DriverError",
+    "Identity",
+    "LoadRefusedError",
+    "OrderError",
+    "ResultTimeoutError",
+    "Results",
+    "WrongCoreError",
+    "WrongShapeError",
+]  # fmt: skip
+
+NUMBERS = 1 << 16  # frame numbers count modulo this
+DMA_CONTROL, DMA_RESET = 0x00, 0x4  # of Xilinx's AXI DMA: its control register, and the bit that resets it all
+COUNTERS = (
+    "images", "dropped", "input_stalls", "output_stalls", "conv_cycles", "fc_cycles", "latency", "interval",
+)  # fmt: skip
+
+
+class DriverError(RuntimeError):
+    """Whatever goes wrong between us and the core."""
+
+
+class WrongCoreError(DriverError):
+    """What is at the address is no core of ours, another version of it, or another network."""
+
+
+class WrongShapeError(DriverError, ValueError):
+    """Images or weights that the core cannot take."""
+
+
+class ResultTimeoutError(DriverError, TimeoutError):
+    """A result did not come in time."""
+
+
+class OrderError(DriverError):
+    """A result is of another frame than the one that was due."""
+
+
+class LoadRefusedError(DriverError):
+    """The core did not take weights, because it was busy."""
+
+
+class ChecksumError(DriverError):
+    """The core received other weights than were sent."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the core says that it is."""
+
+    shape: LeNetShape
+    config: Config
+    pixel_bytes: int
+    result_words: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """``logits``: int8 (N, classes). ``classes``: int64 (N,)."""
+
+    logits: np.ndarray
+    classes: np.ndarray
+
+
+class Driver:
+    """One core and its DMA; a context manager, as buffers and a simulator want to be given back.
+
+    The core is reset (`reset`) when the driver takes it. A run that failed leaves it in an unknown state: every run is
+    refused then until the next `reset`.
+
+    Parameters
+    ----------
+    core, dma : registers and DMA, as the module says.
+    allocate : makes a buffer that the DMA can reach from (shape, dtype); ``pynq.allocate`` on a board.
+    timeout_s : seconds without any progress after which a run fails.
+    expect : shape of the network that the core must have; any if None.
+
+    Raises WrongCoreError where the core is another one.
+    """
+
+    def __init__(
+        self, core, dma, *, allocate: Callable = np.zeros, timeout_s: float = 5.0, expect: LeNetShape | None = None
+    ):
+        self.core = core
+        self.dma = dma
+        self.timeout_s = timeout_s
+        self.identity = identify(core, expect)
+        # Two buffers for images: one is filled while the DMA sends the other.
+        self._buffers = [allocate(shape=(IMAGE * IMAGE,), dtype=np.uint8) for _ in range(2)]
+        self._result = allocate(shape=(self.identity.result_words,), dtype=np.uint32)
+        self._closers: list[Callable] = []
+        self.reset()
+
+    @classmethod
+    def of_overlay(cls, overlay, core: str = "lenet", dma: str = "dma", **options) -> "Driver":
+        """The driver of a PYNQ overlay, of the cells of these names; those of scripts/block_design.tcl by default."""
+        from pynq import allocate
+
+        return cls(getattr(overlay, core), getattr(overlay, dma), allocate=allocate, **options)
+
+    @classmethod
+    def simulated(
+        cls, checkpoint: Checkpoint, config: Config | None = None, *, simulator: str = "verilator", **options
+    ) -> "Driver":
+        """The driver of a core that is generated and simulated here. Raises UserError where there is no simulator."""
+        from fivebyfive.sim.axi_device import AxiDevice
+
+        device = AxiDevice(checkpoint, config, simulator=simulator)
+        try:
+            driver = cls(device.core, device.dma, **options)
+        except BaseException:
+            device.close()
+            raise
+        driver._closers.append(device.close)
+        return driver
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give buffers back, and end a simulation; again does nothing."""
+        buffers, self._buffers = self._buffers, []
+        for buffer in (*buffers, self._result) if buffers else ():
+            if hasattr(buffer, "freebuffer"):
+                buffer.freebuffer()
+        while self._closers:
+            self._closers.pop()()
+
+    def reset(self) -> None:
+        """Forget all that is under way, in the core and in the DMA; weights stay, counters and flags begin anew.
+
+        Raises ResultTimeoutError where the core does not come to rest, DriverError where the driver is closed.
+        """
+        self._check_open()
+        self._ready = False
+        self._write("control", encode("control", soft_reset=1))
+        self.dma.write(DMA_CONTROL, DMA_RESET)
+        for channel in (self.dma.sendchannel, self.dma.recvchannel):
+            channel.start()
+        while self.status()["sending"]:  # a result that was on its way out
+            self._receive()
+            self._wait(lambda: self.dma.recvchannel.idle, "the rest of a result")
+        # Once more: numbers begin at 0, whatever came in until the DMA was reset.
+        self._write("control", encode("control", soft_reset=1, clear_counters=1))
+        self._write("errors", 0xFFFFFFFF)
+        self._number = 0
+        self._ready = True
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits, int8 (N, classes), of images uint8 (N, 28, 28); raises as `run`."""
+        return self.run(images).logits
+
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """Classes, int64 (N,); raises as `run`."""
+        return self.run(images).classes
+
+    def run(self, images: np.ndarray) -> Results:
+        """Send all images, as many at once as the core takes, and take their results.
+
+        Raises WrongShapeError before anything is sent; ResultTimeoutError, OrderError or DriverError (a DMA's own
+        complaint), after which only `reset` helps.
+        """
+        images = self._checked(images)
+        self._check_open()
+        if not self._ready:
+            raise DriverError("an earlier run failed: call reset() first")
+        self._ready = False
+        words = np.zeros((len(images), self.identity.result_words), np.uint32)
+        try:
+            self._exchange(images, words)
+        except RuntimeError as error:
+            raise error if isinstance(error, DriverError) else DriverError(f"the DMA stopped: {error}") from error
+        self._ready = True
+        classes = self.identity.shape.classes
+        logits = np.ascontiguousarray(words[:, 1:]).astype("<u4").view(np.int8)[:, :classes]
+        return Results(logits.copy(), (words[:, 0] & 0xFF).astype(np.int64))
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Replace all weights.
+
+        Raises WrongShapeError for a network of other widths, LoadRefusedError where an image is inside, ChecksumError
+        where something was lost on the way; after the last two the weights are a mixture: load again.
+        """
+        if checkpoint.shape != self.identity.shape:
+            raise WrongShapeError(f"the core is a LeNet {self.identity.shape}, the checkpoint a {checkpoint.shape}")
+        self._write("errors", field_mask("errors", "load_refused"))
+        self._write("load_crc", 0)
+        image, check_sum = pack(checkpoint, self.identity.config), 0
+        for memory, words in ((0, image.conv), (1, image.fc)):
+            padded = np.pad(words, ((0, 0), (0, -words.shape[1] % 4))).view("<u4")
+            check_sum = zlib.crc32(padded.tobytes(), check_sum)
+            self._write("load_address", encode("load_address", memory=memory))
+            for piece in padded.ravel().tolist():
+                self._write("load_data", piece)
+        if "load_refused" in self.errors():
+            raise LoadRefusedError("the core refused weights: an image was inside; take its result first, or reset()")
+        found = self._read("load_crc")
+        if found != check_sum:
+            raise ChecksumError(f"the weights arrived with check-sum {found:#010x}, not {check_sum:#010x}: load again")
+
+    def status(self) -> dict[str, int]:
+        """Fields of the register status."""
+        return decode("status", self._read("status"))
+
+    def errors(self) -> set[str]:
+        """Names of the error flags that are set."""
+        return {name for name, value in decode("errors", self._read("errors")).items() if value}
+
+    def counters(self) -> dict[str, int]:
+        """Images and frames since the last reset, stalls in cycles, and the cycles of the last image."""
+        return {name: self._read(name) for name in COUNTERS}
+
+    def _check_open(self) -> None:
+        if not self._buffers:
+            raise DriverError("the driver is closed: make another one")
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        images = np.asarray(images)
+        if images.ndim != 3 or images.shape[1:] != (IMAGE, IMAGE) or images.dtype != np.uint8:
+            raise WrongShapeError(
+                f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {images.dtype} {images.shape}"
+            )
+        return images.reshape(len(images), IMAGE * IMAGE)
+
+    def _exchange(self, images: np.ndarray, words: np.ndarray) -> None:
+        """Keep both channels of the DMA busy until all results are there."""
+        send, receive = self.dma.sendchannel, self.dma.recvchannel
+        sent = received = 0
+        if len(images):
+            self._receive()
+        progress = time.monotonic()
+        while received < len(images):
+            before = sent, received
+            if sent < len(images) and (sent == 0 or send.idle):
+                if sent:
+                    send.wait()
+                self._buffers[sent % 2][:] = images[sent]
+                send.transfer(self._buffers[sent % 2])
+                sent += 1
+            if receive.idle:
+                receive.wait()
+                words[received] = self._result
+                self._check_number(int(words[received, 0]) >> 16, received)
+                received += 1
+                if received < len(images):
+                    self._receive()
+            if (sent, received) != before:
+                progress = time.monotonic()
+            elif time.monotonic() - progress > self.timeout_s:
+                raise ResultTimeoutError(self._overdue(received, len(images)))
+        if sent:
+            self._wait(lambda: send.idle, "the end of the last image")
+            send.wait()
+
+    def _receive(self) -> None:
+        self.dma.recvchannel.transfer(self._result)
+
+    def _check_number(self, number: int, image: int) -> None:
+        due, self._number = self._number, (self._number + 1) % NUMBERS
+        if number != due:
+            flags = ", ".join(sorted(self.errors())) or "none"
+            raise OrderError(
+                f"image {image}: the result of frame {number} came where that of frame {due} was due (flags: {flags}); "
+                "somebody else uses the core, or a frame was lost: call reset()"
+            )
+
+    def _overdue(self, image: int, images: int) -> str:
+        flags = ", ".join(sorted(self.errors())) or "none"
+        busy = "busy" if self.status()["busy"] else "idle"
+        what = f"no result of image {image} of {images} within {self.timeout_s:g} s"
+        return f"{what}; the core is {busy}, its flags: {flags}; call reset()"
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + self.timeout_s
+        while not done():
+            if time.monotonic() > end:
+                raise ResultTimeoutError(f"{what} did not come within {self.timeout_s:g} s")
+
+    def _read(self, name: str) -> int:
+        return int(self.core.read(register(name).offset))
+
+    def _write(self, name: str, value: int) -> None:
+        self.core.write(register(name).offset, value)
+
+
+def identify(core, expect: LeNetShape | None = None) -> Identity:
+    """What the core is. Raises WrongCoreError where it is none of ours, or has another network than ``expect``."""
+
+    def fields(name: str) -> dict[str, int]:
+        return decode(name, int(core.read(register(name).offset)))
+
+    found = fields("id")["value"]
+    if found != ID:
+        raise WrongCoreError(f"no core of fivebyfive is there: its identification is {found:#010x}, not {ID:#010x}")
+    version = fields("version")
+    if version["major"] != VERSION[0] or version["minor"] < VERSION[1]:
+        said, ours = f"{version['major']}.{version['minor']}", "{}.{}".format(*VERSION)
+        raise WrongCoreError(f"the core has version {said} of the registers, this driver knows {ours}")
+    widths = fields("conv_widths")
+    fc = [width for name in ("fc_widths_0", "fc_widths_1") for width in fields(name).values() if width]
+    sizes = {name: type(getattr(Config(), name))(value) for name, value in fields("machine").items()}
+    frame = fields("frame")
+    try:
+        shape, config = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
+    except ValueError as error:
+        raise WrongCoreError(f"the core describes no network: {error}") from error
+    if expect not in (None, shape):
+        raise WrongCoreError(f"the core is a LeNet {shape}, not {expect}")
+    return Identity(shape, config, frame["pixel_bytes"], frame["result_words"])

@@ -1,0 +1,128 @@
+"""MNIST test images through the AXI core between independent bus models, stalls on every channel; a log of it.
+
+`make verify-axi` runs this as ``python -m fivebyfive.verify_axi --log docs/verify-axi.log``. Icarus simulates some
+hundred cycles a second of this: there a small network of random weights takes the place of the shipped one.
+"""
+
+import platform
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import numpy as np
+
+from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.vivado import TOP
+from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.files import replacing
+from fivebyfive.model.report import versions
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
+from fivebyfive.model.weights import pack
+from fivebyfive.sim.runner import build, run
+
+from .terminal import Commands, say
+
+__all__ = ["main", "verify"]
+
+STALLS = 0.3  # probability of a stall, of each channel in each cycle
+SEED = 1
+TIMEOUT_S = 6 * 3600
+SMALL = LeNetShape(2, 1, (10,))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to simulate: the shipped network, or a small one, of a size, on a simulator."""
+
+    simulator: str
+    shipped: bool
+    pixel_bytes: int
+    conv_pes: int = 1
+    fc_rows: int = 1
+
+
+CASES = (
+    Case("verilator", True, 4, 50, 13),
+    Case("verilator", True, 1, 50, 13),
+    Case("icarus", False, 4),
+)
+
+
+@click.group(name="verify-axi", cls=Commands, invoke_without_command=True)
+@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-axi.log"), show_default=True)
+@click.option("--images", type=click.IntRange(1, 10_000), default=200, show_default=True)
+@click.option("--simulator", type=click.Choice(["verilator", "icarus"]), help="Only this one.")
+def main(log: Path, images: int, simulator: str | None) -> None:
+    """Compare the AXI core's results with the golden model on MNIST test images; write a log."""
+    texts = []
+    for case in CASES:
+        if simulator in (None, case.simulator):
+            texts.append(verify(case, images))
+            say(texts[-1])
+    with replacing(log, "w") as file:
+        file.write("\n".join(texts))
+
+
+def verify(case: Case, images: int) -> str:
+    """The log of a case in which everything was equal and every rule held. Raises SimulationFailed otherwise."""
+    started = time.monotonic()
+    checkpoint = load_checkpoint() if case.shipped else Checkpoint.random(SMALL, SEED)
+    config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
+    core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
+    built = build(to_verilog(core, TOP), case.simulator)
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
+        folder = Path(temporary)
+        built.design.write(folder)
+        np.save(folder / "pixels.npy", load_dataset().images[:images])
+        given = parameters(checkpoint, config, case) | {"pixels": str(folder / "pixels.npy")}
+        done = run(
+            built, "fivebyfive.sim.benches.axi_core", folder, parameters=given, tests=["images"], seed=SEED,
+            timeout_s=TIMEOUT_S,
+        )  # fmt: skip
+    seconds = done.seconds, time.monotonic() - started
+    return log_text(case, checkpoint, built.simulator.version, images, *seconds)
+
+
+def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
+    """What `fivebyfive.sim.benches.axi_core` is to know."""
+    shape, cycles = checkpoint.shape, plan(checkpoint.shape, config)
+    return {
+        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": vars(config),
+        "checkpoint": str(SHIPPED) if case.shipped else None, "pixel_bytes": case.pixel_bytes, "stalls": STALLS,
+        "image_cycles": max(784, cycles.conv, cycles.fc),
+    }  # fmt: skip
+
+
+def log_text(
+    case: Case, checkpoint: Checkpoint, simulator: str, images: int, simulated_s: float, total_s: float
+) -> str:
+    """A case's lines of the log: what ran, on what, and what came out. No date, no path."""
+    of = versions()
+    lines = {
+        "network": f"{checkpoint.shape}, {'shipped' if case.shipped else 'random codes'}, sha256 {checkpoint.digest}",
+        "size": f"--conv-pes {case.conv_pes} --fc-rows {case.fc_rows}, {8 * case.pixel_bytes} bits of pixels",
+        "simulator": simulator,
+        "bus models": f"cocotbext-axi {version('cocotbext-axi')}, cocotb {version('cocotb')}",
+        "fivebyfive": of["fivebyfive"],
+        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
+        "machine": of["machine"],
+        "images": f"{images}, the first of the MNIST test set",
+        "stalls": f"{STALLS:.0%} of the cycles of each of seven channels, seed {SEED}",
+        "compared": "logits, class and frame number of each image; counters; the rules of AXI at every edge",
+        "equal": "all",
+        "simulated in": f"{simulated_s:.0f} s",
+        "seconds": f"{total_s:.0f}, with compilation",
+    }
+    return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m fivebyfive.verify_axi")

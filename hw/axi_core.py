@@ -1,0 +1,228 @@
+"""The accelerator with AXI on all sides, its ports named so that Vivado finds the interfaces."""
+
+from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.config import Config
+from fivebyfive.model.registers import ADDRESS_BITS, MAP
+from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.weights import WeightImage
+
+from .accelerator import Accelerator
+from .axi_lite import AxiLite
+from .axi_pixels import FrameWatch, PixelUnpacker
+from .axi_results import ResultPacker, result_words
+from .register_file import RegisterFile
+from .weight_loader import WeightLoader
+
+__all__ = ["AxiCore", "check_pixel_bytes", "identity"]
+
+IN_FLIGHT = 8  # frame numbers kept: more than images fit between the pixels and the result
+
+
+def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, dict[str, int]]:
+    """Fields of the registers that say what was generated."""
+    fc = [*shape.fc, 0, 0, 0, 0]
+    sizes = ("windows", "outputs", "fc_rows", "early_fc", "overlap", "packed")
+    return {
+        "frame": {"pixels": IMAGE**2, "pixel_bytes": pixel_bytes, "result_words": result_words(shape.classes)},
+        "conv_widths": {"conv1": shape.conv1, "conv2": shape.conv2},
+        "fc_widths_0": {"fc1": fc[0], "fc2": fc[1]},
+        "fc_widths_1": {"fc3": fc[2], "fc4": fc[3]},
+        "machine": {name: int(getattr(config, name)) for name in sizes},
+    }
+
+
+def check_pixel_bytes(pixel_bytes: int) -> None:
+    """Raise ValueError for a width that a stream of pixels cannot have."""
+    if pixel_bytes not in (1, 4):
+        raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}")
+
+
+class AxiCore(wiring.Component):
+    """An `Accelerator` between AXI4-Streams, its status and its weights behind AXI4-Lite.
+
+    Pixels of an image end with TLAST. Each image gives a result of `ResultPacker`'s words, TLAST on the last. A frame
+    of another length is dropped and flagged. `fivebyfive.model.registers` describes the registers, docs/axi.md the
+    whole. Throughput and latency are the accelerator's, with a cycle more for a pixel and 1 + ceil(classes / 4) for a
+    result.
+
+    Parameters
+    ----------
+    shape, config, weights : as of `Accelerator`.
+    pixel_bytes : pixels in a transfer, 1 or 4.
+
+    Members
+    -------
+    aclk, aresetn : the clock, and a reset that is active low and synchronous to it.
+    s_axis_* : pixels; tkeep only where a transfer has four.
+    m_axis_* : results, 32 bits; tkeep is always 15.
+    s_axi_* : AXI4-Lite, 32 bits, 12 bits of address.
+    interrupt : high while an enabled event is there.
+    """
+
+    def __init__(
+        self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None, pixel_bytes: int = 4
+    ):
+        check_pixel_bytes(pixel_bytes)
+        self.shape = shape
+        self.config = config or Config()
+        self.pixel_bytes = pixel_bytes
+        self.accelerator = Accelerator(shape, self.config, weights)
+        keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}
+        super().__init__(
+            {
+                "aclk": In(1), "aresetn": In(1),
+                "s_axis_tdata": In(8 * pixel_bytes), **keep,
+                "s_axis_tlast": In(1), "s_axis_tvalid": In(1), "s_axis_tready": Out(1),
+                "m_axis_tdata": Out(32), "m_axis_tkeep": Out(4),
+                "m_axis_tlast": Out(1), "m_axis_tvalid": Out(1), "m_axis_tready": In(1),
+                "s_axi_awaddr": In(ADDRESS_BITS), "s_axi_awprot": In(3),
+                "s_axi_awvalid": In(1), "s_axi_awready": Out(1),
+                "s_axi_wdata": In(32), "s_axi_wstrb": In(4), "s_axi_wvalid": In(1), "s_axi_wready": Out(1),
+                "s_axi_bresp": Out(2), "s_axi_bvalid": Out(1), "s_axi_bready": In(1),
+                "s_axi_araddr": In(ADDRESS_BITS), "s_axi_arprot": In(3),
+                "s_axi_arvalid": In(1), "s_axi_arready": Out(1),
+                "s_axi_rdata": Out(32), "s_axi_rresp": Out(2), "s_axi_rvalid": Out(1), "s_axi_rready": In(1),
+                "interrupt": Out(1),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        soft = Signal()  # the cycle of a soft reset
+        m.domains.sync = outside = ClockDomain("sync")
+        m.domains.core = core = ClockDomain("core")  # what a soft reset resets too; the same clock
+        for domain in (outside, core):
+            m.d.comb += domain.clk.eq(self.aclk)
+        m.d.comb += [outside.rst.eq(~self.aresetn), core.rst.eq(~self.aresetn | soft)]
+        restart = DomainRenamer({"sync": "core"})
+        m.submodules.accelerator = restart(self.accelerator)
+        m.submodules.unpacker = unpacker = restart(PixelUnpacker(self.pixel_bytes))
+        m.submodules.frames = frames = restart(FrameWatch())
+        m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
+        m.submodules.packer = packer = ResultPacker(self.shape.classes)
+        m.submodules.registers = registers = RegisterFile()
+        loads = WeightLoader(
+            self.accelerator.depths, self.accelerator.load.payload.data.shape().length, self.config.fc_rows
+        )
+        m.submodules.loader = loads
+        self.connect_lite(m, registers)
+        self.connect_pixels(m, unpacker, frames, numbers, soft)
+        self.connect_results(m, packer, numbers, soft)
+        self.connect_loader(m, loads, registers)
+        self.connect_identity(m, registers)
+        self.connect_status(m, registers, frames, packer, loads)
+        m.d.sync += soft.eq(registers.control_w.soft_reset)
+        return m
+
+    def connect_lite(self, m: Module, registers: RegisterFile):
+        m.submodules.lite = lite = AxiLite()
+        wiring.connect(m, lite.bus, registers.bus)
+        for channel, payload in (("aw", self.s_axi_awaddr), ("ar", self.s_axi_araddr)):
+            m.d.comb += getattr(lite, channel).payload.eq(payload)
+        m.d.comb += [
+            lite.w.payload.data.eq(self.s_axi_wdata),
+            lite.w.payload.strobes.eq(self.s_axi_wstrb),
+            self.s_axi_bresp.eq(lite.b.payload),
+            self.s_axi_rdata.eq(lite.r.payload.data),
+            self.s_axi_rresp.eq(lite.r.payload.response),
+        ]
+        for channel in ("aw", "w", "ar"):
+            m.d.comb += getattr(lite, channel).valid.eq(getattr(self, f"s_axi_{channel}valid"))
+            m.d.comb += getattr(self, f"s_axi_{channel}ready").eq(getattr(lite, channel).ready)
+        for channel in ("b", "r"):
+            m.d.comb += getattr(self, f"s_axi_{channel}valid").eq(getattr(lite, channel).valid)
+            m.d.comb += getattr(lite, channel).ready.eq(getattr(self, f"s_axi_{channel}ready"))
+
+    def connect_pixels(self, m: Module, unpacker, frames, numbers, soft):
+        """Pixels into the accelerator; the number of each frame that it accepts into a queue."""
+        wiring.connect(m, unpacker.o, self.accelerator.i)
+        pixel = unpacker.o
+        m.d.comb += [
+            unpacker.i.payload.data.as_value().eq(self.s_axis_tdata),
+            unpacker.i.payload.keep.eq(self.s_axis_tkeep if self.pixel_bytes > 1 else 1),
+            unpacker.i.payload.last.eq(self.s_axis_tlast),
+            unpacker.i.valid.eq(self.s_axis_tvalid & ~soft),
+            self.s_axis_tready.eq(unpacker.i.ready & ~soft),
+            frames.taken.eq(pixel.valid & pixel.ready),
+            frames.last.eq(pixel.payload.last),
+            numbers.w_en.eq(frames.accepted),
+            numbers.w_data.eq(frames.number),
+        ]
+
+    def connect_results(self, m: Module, packer, numbers, soft):
+        """Results out. The packer knows no soft reset: what was offered stays so."""
+        result = self.accelerator.o
+        m.d.comb += [
+            packer.i.valid.eq(result.valid & ~soft),
+            packer.i.payload.result.eq(result.payload),
+            packer.i.payload.number.eq(numbers.r_data),
+            result.ready.eq(packer.i.ready & ~soft),
+            numbers.r_en.eq(result.valid & result.ready),
+            self.m_axis_tvalid.eq(packer.o.valid),
+            self.m_axis_tdata.eq(packer.o.payload.data),
+            self.m_axis_tlast.eq(packer.o.payload.last),
+            self.m_axis_tkeep.eq(0b1111),
+            packer.o.ready.eq(self.m_axis_tready),
+        ]
+
+    def connect_loader(self, m: Module, loader: WeightLoader, registers: RegisterFile):
+        wiring.connect(m, loader.o, self.accelerator.load)
+        m.d.comb += [
+            loader.address_w.eq(registers.load_address_w),
+            loader.address_written.eq(registers.load_address_written),
+            loader.data.eq(registers.load_data_w.value),
+            loader.data_written.eq(registers.load_data_written),
+            loader.crc_written.eq(registers.load_crc_written),
+            loader.busy.eq(~self.accelerator.load.ready),
+            registers.load_address.eq(loader.address),
+            registers.load_crc.value.eq(loader.crc),
+        ]
+
+    def connect_identity(self, m: Module, registers: RegisterFile):
+        """What never changes."""
+        constants = identity(self.shape, self.config, self.pixel_bytes)
+        constants |= {f"{name}_words": {"value": depth} for name, depth in self.accelerator.depths.items()}
+        for name, fields in constants.items():
+            for field, value in fields.items():
+                m.d.comb += getattr(registers, name)[field].eq(value)
+        for entry in MAP:
+            if entry.access == "ro" and entry.reset:
+                m.d.comb += getattr(registers, entry.name).as_value().eq(entry.reset)
+
+    def connect_status(self, m: Module, registers, frames, packer, loader):
+        status, cycles = self.accelerator.status, self.accelerator.cycles
+        dropped = frames.short | frames.long
+        sent = packer.o.valid & packer.o.ready & packer.o.payload.last
+        errors = registers.errors_set
+        m.d.comb += [
+            registers.status.busy.eq(status.busy),
+            registers.status.sending.eq(packer.o.valid),
+            registers.status.state.eq(status.state),
+            errors.short_frame.eq(frames.short),
+            errors.long_frame.eq(frames.long),
+            errors.bad_address.eq(registers.bad_address),
+            errors.load_refused.eq(loader.refused),
+            registers.irq_status_set.result.eq(sent),
+            registers.irq_status_set.error.eq(errors.as_value().any()),
+        ]
+        pending = registers.irq_status.as_value() & registers.irq_enable.as_value()
+        m.d.sync += self.interrupt.eq(pending.any())
+        for name, event in {
+            "images": sent,
+            "dropped": dropped,
+            "input_stalls": self.s_axis_tvalid & ~self.s_axis_tready,
+            "output_stalls": self.m_axis_tvalid & ~self.m_axis_tready,
+        }.items():
+            count = getattr(registers, name).value
+            total = Signal(32, name=f"count_{name}")
+            m.d.comb += count.eq(total)
+            m.d.sync += total.eq(Mux(registers.control_w.clear_counters, 0, total + event))
+        for name in ("conv", "fc"):
+            m.d.comb += getattr(registers, f"{name}_cycles").value.eq(cycles[name])
+        for name in ("latency", "interval"):
+            m.d.comb += getattr(registers, name).value.eq(cycles[name])
+

@@ -1,0 +1,93 @@
+"""An AXI4-Lite slave in front of registers: one write and one read at a time, each apart from the other."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.registers import ADDRESS_BITS
+
+__all__ = ["AxiLite", "RegisterBus"]
+
+OKAY, SLVERR = 0, 2
+
+
+class RegisterBus(wiring.Signature):
+    """Accesses to registers, each done in the cycle in which ``write`` or ``read`` is high.
+
+    ``w_error`` and ``r_error`` say in the same cycle that there is no such access; ``r_data`` is 0 then.
+    """
+
+    def __init__(self):
+        address = ADDRESS_BITS - 2  # of a word
+        super().__init__(
+            {
+                "write": Out(1), "w_address": Out(address), "w_data": Out(32), "w_strobes": Out(4), "w_error": In(1),
+                "read": Out(1), "r_address": Out(address), "r_data": In(32), "r_error": In(1),
+            }
+        )  # fmt: skip
+
+
+class AxiLite(wiring.Component):
+    """AXI4-Lite, 32 bits, to a `RegisterBus`.
+
+    Address and data of a write may come in any order. A write and a read each take three cycles or more; all outputs
+    are registers or inverted registers. An access that is refused is answered SLVERR. The two lowest address bits and
+    protection are not looked at.
+
+    Members
+    -------
+    aw, w, b, ar, r : the five channels. ``aw`` and ``ar`` carry the byte address, ``w`` {data, strobes}, ``b`` the
+        response, ``r`` {data, response}.
+    bus : `RegisterBus`.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "aw": In(stream.Signature(ADDRESS_BITS)),
+                "w": In(stream.Signature(data.StructLayout({"data": 32, "strobes": 4}))),
+                "b": Out(stream.Signature(2)),
+                "ar": In(stream.Signature(ADDRESS_BITS)),
+                "r": Out(stream.Signature(data.StructLayout({"data": 32, "response": 2}))),
+                "bus": Out(RegisterBus()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        address, address_there = self.hold(m, self.aw, self.bus.write, "aw")
+        word, word_there = self.hold(m, self.w, self.bus.write, "w")
+        m.d.comb += [
+            self.bus.write.eq(address_there & word_there & ~self.b.valid),
+            self.bus.w_address.eq(address[2:]),
+            self.bus.w_data.eq(word.data),
+            self.bus.w_strobes.eq(word.strobes),
+        ]
+        self.answer(m, self.b, self.bus.write, Mux(self.bus.w_error, SLVERR, OKAY))
+        address, address_there = self.hold(m, self.ar, self.bus.read, "ar")
+        m.d.comb += [
+            self.bus.read.eq(address_there & ~self.r.valid),
+            self.bus.r_address.eq(address[2:]),
+        ]
+        response = Signal(self.r.payload.shape())
+        m.d.comb += [response.data.eq(self.bus.r_data), response.response.eq(Mux(self.bus.r_error, SLVERR, OKAY))]
+        self.answer(m, self.r, self.bus.read, response)
+        return m
+
+    def hold(self, m: Module, channel, done, name: str):
+        """What came on a channel, kept until ``done``, and whether it is there."""
+        there = Signal(name=f"{name}_there")
+        kept = Signal(channel.payload.shape(), name=f"{name}_kept")
+        m.d.comb += channel.ready.eq(~there)
+        with m.If(done):
+            m.d.sync += there.eq(0)
+        with m.If(channel.valid & ~there):
+            m.d.sync += [there.eq(1), kept.eq(channel.payload)]
+        return kept, there
+
+    def answer(self, m: Module, channel, done, response):
+        """Offer ``response`` of the cycle in which ``done`` is high until it is taken."""
+        with m.If(done):
+            m.d.sync += [channel.valid.eq(1), channel.payload.eq(response)]
+        with m.Elif(channel.ready):
+            m.d.sync += channel.valid.eq(0)

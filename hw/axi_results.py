@@ -1,0 +1,66 @@
+"""A result as words of an AXI4-Stream."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .argmax import Result
+from .types import CODE
+
+__all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
+
+
+def result_words(classes: int) -> int:
+    """Words of 32 bits in a result."""
+    return 1 + -(-classes // 4)
+
+
+class Numbered(data.StructLayout):
+    """A result and the number of the frame that it is of."""
+
+    def __init__(self, classes: int):
+        super().__init__({"result": Result(classes), "number": 16})
+
+
+class ResultWord(data.StructLayout):
+    """A word of a result, and the mark of the last one."""
+
+    def __init__(self):
+        super().__init__({"data": 32, "last": 1})
+
+
+class ResultPacker(wiring.Component):
+    """Results in, words out: first {class in bits 7..0, zeros, frame number in bits 31..16}, then the logits, four in
+    a word, the first in its lowest byte, the last word filled with zeros.
+
+    The first word is there in the cycle after the result, then one a cycle.
+
+    Members
+    -------
+    i : stream of `Numbered`; ready when the words of the result before are gone.
+    o : stream of `ResultWord`.
+    """
+
+    def __init__(self, classes: int):
+        self.classes = classes
+        super().__init__({"i": In(stream.Signature(Numbered(classes))), "o": Out(stream.Signature(ResultWord()))})
+
+    def elaborate(self, platform):
+        m = Module()
+        words = result_words(self.classes)
+        left = Signal(range(words + 1))
+        bits = Signal(32 * words)
+        result = self.i.payload.result
+        m.d.comb += [
+            self.i.ready.eq(left == 0),
+            self.o.valid.eq(left != 0),
+            self.o.payload.data.eq(bits[:32]),
+            self.o.payload.last.eq(left == 1),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            head = Cat(result.index, Signal(16 - len(result.index), name="zeros"), self.i.payload.number)
+            assert len(result.logits.as_value()) == CODE.width * self.classes
+            m.d.sync += [bits.eq(Cat(head, result.logits.as_value())), left.eq(words)]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += [bits.eq(bits >> 32), left.eq(left - 1)]
+        return m

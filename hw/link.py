@@ -1,0 +1,179 @@
+"""What a board does with the frames of `fivebyfive.model.link`: collects an image, has it classified, answers."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
+from fivebyfive.model.shape import IMAGE
+
+from .argmax import Result
+from .counters import COUNTER_BITS
+from .deframer import DISTRIBUTED, Header
+from .framer import Answer
+from .image_buffer import Pixel
+
+__all__ = ["Link"]
+
+PIXELS = IMAGE * IMAGE
+SETTLE = 15  # cycles from a result to its latency on the counters, and some more
+
+
+class Link(wiring.Component):
+    """Between `Deframer` and `Framer` on one side and an `Accelerator` on the other.
+
+    A frame is dealt with in at most 60 cycles. An answer is left out while the one before is still being sent: the host
+    asks again. Pixels that come while an image is in the accelerator are ignored: the host sends them again.
+
+    Parameters
+    ----------
+    classes : number of logits.
+    digest : SHA-256 of the network's arrays, hexadecimal; its beginning is in INFO.
+
+    Members
+    -------
+    header, valid, address, payload : as of `Deframer`.
+    answer : stream of `Answer`; valid for one cycle, whether it is taken or not.
+    pixels : stream of `Pixel` to the accelerator.
+    result : stream of `Result` from it.
+    latency : cycles from the last pixel to the result, from its counters.
+    busy : an image is in the accelerator. done : its result is known. index : the class of the last one.
+    """
+
+    def __init__(self, classes: int, digest: str):
+        self.classes = classes
+        self.info = Info(VERSION, classes, bytes.fromhex(digest)[:DIGEST])
+        self.most = max(len(self.info.pack()), 4 + classes)  # bytes of the longest answer
+        super().__init__(
+            {
+                "header": In(Header()), "valid": In(1), "address": Out(range(LARGEST)), "payload": In(8),
+                "answer": Out(stream.Signature(Answer(self.most))),
+                "pixels": Out(stream.Signature(Pixel())), "result": In(stream.Signature(Result(classes))),
+                "latency": In(COUNTER_BITS),
+                "busy": Out(1), "done": Out(1), "index": Out(range(classes)),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        memory = Memory(shape=8, depth=PIXELS, init=[], attrs=DISTRIBUTED)
+        m.submodules.image = memory
+        self.sequence = Signal(16)  # of the image whose chunks came last
+        self.open = Signal()  # there is such an image
+        self.came = Signal(CHUNKS)
+        self.tell = Signal()  # a result has not been sent of itself
+        self.logits = Signal(8 * self.classes)
+        self.cycles = Signal(COUNTER_BITS)
+        self.chunk, self.inside, self.place = Signal(range(CHUNKS + 1)), Signal(range(CHUNK)), Signal(range(PIXELS + 1))
+        self.read = Signal(range(LARGEST + 1))  # next byte of the payload
+        fits = Signal()
+        m.d.sync += fits.eq(self.good())
+        ours = self.open & (self.header.sequence == self.sequence)
+        self.classify(m, memory.read_port())
+        with m.FSM():
+            with m.State("REST"):
+                with m.If(self.valid & (self.header.kind == Kind.HELLO)):
+                    m.d.sync += [self.open.eq(0), self.done.eq(0), self.tell.eq(0)]
+                    self.send(m, Kind.INFO, Const(int.from_bytes(self.info.pack(), "little"), 8 * (2 + DIGEST)))
+                with m.Elif(self.valid & (self.header.kind == Kind.ASK)):
+                    self.reply(m, ours)
+                with m.Elif(self.valid & (self.header.kind == Kind.PIXELS) & ~self.busy):
+                    m.next = "CHECK"
+                with m.Elif(self.tell):
+                    self.send(m, Kind.RESULT, self.result_bytes(), self.sequence)
+                    with m.If(self.answer.ready):
+                        m.d.sync += self.tell.eq(0)
+            with m.State("CHECK"):
+                m.next = "REST"
+                with m.If(fits):
+                    with m.If(~ours):
+                        m.d.sync += [self.came.eq(0), self.done.eq(0), self.tell.eq(0)]
+                    m.d.sync += [
+                        self.open.eq(1), self.sequence.eq(self.header.sequence), self.read.eq(1), self.inside.eq(0),
+                        self.chunk.eq(self.payload), self.place.eq((self.payload << 3) - self.payload),  # by CHUNK
+                    ]  # fmt: skip
+                    m.next = "COPY"
+            with m.State("COPY"):
+                self.copy(m, memory.write_port())
+        return m
+
+    def good(self):
+        """The payload's length is the first chunk's number and whole chunks, and none is beyond the last."""
+        return Cat(
+            (self.header.length == 1 + count * CHUNK) & (self.payload <= CHUNKS - count)
+            for count in range(1, MOST_CHUNKS + 1)
+        ).any()
+
+    def copy(self, m: Module, port):
+        """A pixel a cycle from the frame to the image; a chunk has come with its last one."""
+        chunk, inside, place = self.chunk, self.inside, self.place
+        m.d.comb += [self.address.eq(self.read), port.addr.eq(place), port.data.eq(self.payload), port.en.eq(1)]
+        m.d.sync += [self.read.eq(self.read + 1), place.eq(place + 1), inside.eq(inside + 1)]
+        with m.If(inside == CHUNK - 1):
+            m.d.sync += [self.came.bit_select(chunk, 1).eq(1), chunk.eq(chunk + 1), inside.eq(0)]
+        with m.If(self.read == self.header.length - 1):
+            m.next = "REST"
+
+    def send(self, m: Module, kind: Kind, payload, sequence=None):
+        """Offer an answer in this cycle."""
+        header = self.answer.payload.header
+        m.d.comb += [
+            self.answer.valid.eq(1), header.length.eq((len(payload) + 7) // 8), header.kind.eq(kind),
+            header.sequence.eq(self.header.sequence if sequence is None else sequence),
+            self.answer.payload.payload.eq(payload),
+        ]  # fmt: skip
+
+    def reply(self, m: Module, ours):
+        """The answer to ASK: for an image that is not the present one, nothing has come."""
+        question = self.payload[:4]
+        page = question[: (PAGES - 1).bit_length()]
+        with m.If(ours & self.done):
+            self.send(m, Kind.RESULT, self.result_bytes())
+            with m.If(self.answer.ready):
+                m.d.sync += self.tell.eq(0)
+        with m.Elif(ours & self.busy):
+            self.send(m, Kind.BUSY, Const(0, 0))
+        with m.Else():
+            came = Mux(ours, self.came.word_select(page, PAGE), 0)
+            self.send(m, Kind.MISSING, Cat(came, question))
+
+    def result_bytes(self):
+        """As `link.Result`: class, latency, logits."""
+        return Cat(self.index, Const(0, 8 - len(self.index)), self.cycles, self.logits)
+
+    def classify(self, m: Module, port):
+        """When all chunks are there: the pixels into the accelerator, one in two cycles; then wait for its result."""
+        pixel = Signal(range(PIXELS))
+        settle = Signal(range(SETTLE + 1))
+        m.d.comb += [
+            port.addr.eq(pixel), self.pixels.payload.value.eq(port.data),
+            self.pixels.payload.last.eq(pixel == PIXELS - 1),
+        ]  # fmt: skip
+        with m.FSM():
+            with m.State("EMPTY"):
+                m.d.sync += [pixel.eq(0), settle.eq(0)]
+                with m.If(self.open & self.came.all() & ~self.done):
+                    m.d.sync += self.busy.eq(1)
+                    m.next = "READ"
+            with m.State("READ"):
+                m.next = "OFFER"
+            with m.State("OFFER"):
+                m.d.comb += self.pixels.valid.eq(1)
+                with m.If(self.pixels.ready):
+                    m.d.sync += pixel.eq(pixel + 1)
+                    with m.If(pixel == PIXELS - 1):
+                        m.next = "RESULT"
+                    with m.Else():
+                        m.next = "READ"
+            with m.State("RESULT"):
+                with m.If(self.result.valid):
+                    m.d.sync += settle.eq(settle + 1)
+                with m.If(settle == SETTLE):
+                    m.d.comb += self.result.ready.eq(1)
+                    m.d.sync += [
+                        self.busy.eq(0), self.index.eq(self.result.payload.index), self.cycles.eq(self.latency),
+                        self.logits.eq(self.result.payload.logits.as_value()),
+                        self.done.eq(self.open), self.tell.eq(self.open),
+                    ]
+                    m.next = "EMPTY"

@@ -1,0 +1,65 @@
+"""An accelerator behind a serial line: what a board holds, whatever board it is."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.weights import pack
+
+from .accelerator import Accelerator
+from .deframer import Deframer
+from .framer import Framer
+from .link import Link
+from .uart import UartReceiver, UartTransmitter, check_divisor
+
+__all__ = ["SerialAccelerator"]
+
+
+class SerialAccelerator(wiring.Component):
+    """Images come over ``rx`` and classes go over ``tx``, in the language of `fivebyfive.model.link`.
+
+    Parameters
+    ----------
+    checkpoint : the network, whose weights are the contents of its memories.
+    config : size of the machine.
+    divisor : clock cycles a bit of the line, 4 to 65,536.
+
+    Members
+    -------
+    rx, tx : the line.
+    index : the class of the last image.
+    done : it is that of the present image. busy : an image is in the accelerator.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: Config | None = None, divisor: int = 50):
+        self.checkpoint = checkpoint
+        self.config = config or Config()
+        self.divisor = check_divisor(divisor)
+        super().__init__(
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.shape.classes)),
+             "done": Out(1), "busy": Out(1)}
+        )  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        shape = self.checkpoint.shape
+        m.submodules.receiver = receiver = UartReceiver(self.divisor)
+        m.submodules.deframer = deframer = Deframer()
+        m.submodules.link = link = Link(shape.classes, self.checkpoint.digest)
+        m.submodules.framer = framer = Framer(link.most)
+        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+        m.submodules.lenet = lenet = Accelerator(shape, self.config, pack(self.checkpoint, self.config))
+        for output, input_ in (
+            (link.answer, framer.i), (framer.o, transmitter.i), (link.pixels, lenet.i), (lenet.o, link.result),
+        ):  # fmt: skip
+            wiring.connect(m, output, input_)
+        m.d.comb += [
+            receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx),
+            deframer.i.eq(receiver.o), deframer.i_valid.eq(receiver.o_valid), deframer.address.eq(link.address),
+            link.header.eq(deframer.header), link.valid.eq(deframer.valid), link.payload.eq(deframer.payload),
+            link.latency.eq(lenet.cycles.latency),
+            self.index.eq(link.index), self.done.eq(link.done), self.busy.eq(link.busy),
+        ]  # fmt: skip
+        return m

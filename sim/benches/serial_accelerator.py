@@ -1,0 +1,251 @@
+"""`SerialAccelerator` at its line: images and questions as `model.link` has them, answers as the golden model has them.
+
+What is on the line is written and read bit by bit, and all that can go wrong on it does.
+"""
+
+import random
+
+import cocotb
+import numpy as np
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.link import (
+    CHUNK,
+    CHUNKS,
+    DIGEST,
+    MOST_CHUNKS,
+    VERSION,
+    Decoder,
+    Frame,
+    Info,
+    Kind,
+    Missing,
+    Result,
+    encode,
+    pixel_frame,
+    question,
+)
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.serial_line import SerialLine
+from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start
+
+from . import parameters
+
+LIMIT_CYCLES = 60_000  # for an answer: an image of the small networks of the tests, and many bytes
+
+
+def checkpoint() -> Checkpoint:
+    given = parameters()
+    return Checkpoint.random(LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given["seed"])
+
+
+class Host:
+    """Talks to the board, without any patience for what is lost."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self.line = SerialLine(dut, parameters()["divisor"]).start()
+        self.decoder = Decoder()
+
+    async def send(self, *frames: Frame) -> None:
+        for frame in frames:
+            await self.line.send(encode(frame))
+
+    async def answers(self, wait_cycles: int = 3000) -> list[Frame]:
+        """What the board says in so many cycles."""
+        await cycles(self.dut, wait_cycles)
+        return self.decoder.feed(self.line.take())
+
+    async def answer(self, asked: Frame | None = None) -> Frame:
+        """The next answer."""
+        if asked:
+            await self.send(asked)
+        end = cycle() + LIMIT_CYCLES
+        while cycle() < end:
+            if found := await self.answers(100):
+                (frame,) = found
+                assert self.decoder.bad == 0
+                return frame
+        raise AssertionError(f"no answer to {asked} in {LIMIT_CYCLES} cycles")
+
+    async def missing(self, sequence: int, page: int = 0, number: int = 0) -> list[int]:
+        """The chunks that a page lacks."""
+        frame = await self.answer(question(sequence, page, number))
+        assert (frame.kind, frame.sequence) == (Kind.MISSING, sequence)
+        missing = Missing.unpack(frame.payload)
+        assert (missing.page, missing.number) == (page, number)
+        return missing.chunks
+
+
+async def begin(dut) -> Host:
+    await start(dut)
+    host = Host(dut)
+    await cycles(dut, 20)
+    return host
+
+
+def whole(sequence: int, image: np.ndarray) -> list[Frame]:
+    return [pixel_frame(sequence, image, first, MOST_CHUNKS) for first in range(0, CHUNKS, MOST_CHUNKS)]
+
+
+def check(dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
+    """A result is that of the golden model, and on the lamps too."""
+    (logits,) = predict(checkpoint(), image[np.newaxis])
+    assert (frame.kind, frame.sequence) == (Kind.RESULT, sequence), f"{frame} is no result of image {sequence}"
+    result = Result.unpack(frame.payload)
+    assert result.logits.tolist() == logits.tolist()
+    assert result.index == int(classify(logits)) == level(dut, "index")
+    assert 0 < result.latency < LIMIT_CYCLES
+    assert dut.done.value == 1
+    assert dut.busy.value == 0
+
+
+def draw(count: int) -> np.ndarray:
+    return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
+
+
+@cocotb.test()
+async def images(dut) -> None:
+    """One after the other; the result is sent when it is there, and again for every question."""
+    host = await begin(dut)
+    info = Info.unpack((await host.answer(Frame(Kind.HELLO, 77))).payload)
+    network = checkpoint()
+    assert info == Info(VERSION, network.shape.classes, bytes.fromhex(network.digest)[:DIGEST])
+    for sequence, image in enumerate(draw(2), 0xFFFF):
+        number = sequence & 0xFFFF
+        await host.send(*whole(number, image))
+        check(dut, await host.answer(), number, image)
+        check(dut, await host.answer(question(number, 3, 1)), number, image)
+
+
+@cocotb.test()
+async def chunks_in_any_order(dut) -> None:
+    """Twice, by one and by several; the board says what it lacks, and starts with the last one."""
+    host = await begin(dut)
+    rng = random_source()
+    (image,) = draw(1)
+    rest = list(range(CHUNKS))
+    rng.shuffle(rest)
+    last = rest.pop()
+    have = set()
+    for chunk in rest:
+        if chunk not in have or rng.random() < 0.2:
+            count = next((n for n in range(1, MOST_CHUNKS) if chunk + n in (last, CHUNKS)), rng.randint(1, MOST_CHUNKS))
+            await host.send(pixel_frame(9, image, chunk, count))
+            have |= set(range(chunk, chunk + count))
+        if rng.random() < 0.1:
+            page, number = rng.randrange(4), rng.randrange(4)
+            expected = [n for n in range(28 * page, 28 * page + 28) if n not in have]
+            assert await host.missing(9, page, number) == expected
+    assert dut.busy.value == 0
+    await host.send(pixel_frame(9, image, last))
+    check(dut, await host.answer(), 9, image)
+
+
+def damaged(line: bytes, rng: random.Random) -> bytes:
+    """A byte of a frame is lost, added or changed."""
+    place = rng.randrange(len(line))
+    how = rng.randrange(3)
+    middle = (b"", bytes([rng.randrange(256), line[place]]), bytes([line[place] ^ rng.randint(1, 255)]))[how]
+    return line[:place] + middle + line[place + 1 :]
+
+
+@cocotb.test()
+async def a_bad_line(dut) -> None:
+    """Damaged frames change nothing; what is sent again is taken."""
+    host = await begin(dut)
+    rng = random_source()
+    (image,) = draw(1)
+    await host.line.send(rng.randbytes(50))
+    for frame in whole(3, image):
+        wrong = Frame(frame.kind, frame.sequence, frame.payload[:1] + rng.randbytes(len(frame.payload) - 1))
+        await host.line.send(damaged(encode(wrong), rng))
+        await host.send(frame)
+    check(dut, await host.answer(), 3, image)
+
+
+@cocotb.test()
+async def what_cannot_be(dut) -> None:
+    """Unknown kinds, pixels of a wrong length and beyond the image: neither an answer nor a change."""
+    host = await begin(dut)
+    (image,) = draw(1)
+    good = pixel_frame(5, image, 0, 2)
+    await host.send(good)
+    for kind, payload in (
+        (0, b""), (0x55, b"abc"), (Kind.INFO, b""), (Kind.RESULT, good.payload),
+        (Kind.PIXELS, b""), (Kind.PIXELS, b"\x05"), (Kind.PIXELS, bytes([5]) + bytes(CHUNK - 1)),
+        (Kind.PIXELS, bytes([5]) + bytes(CHUNK + 1)), (Kind.PIXELS, bytes([CHUNKS]) + bytes(CHUNK)),
+        (Kind.PIXELS, bytes([CHUNKS - 1]) + bytes(2 * CHUNK)), (Kind.PIXELS, bytes([255]) + bytes(CHUNK)),
+    ):  # fmt: skip
+        await host.send(Frame(kind, 5, payload))
+    assert await host.answers() == []
+    assert await host.missing(5) == list(range(2, 28))
+    assert await host.missing(5, 3) == list(range(84, 112))
+    await host.send(*whole(5, image))
+    check(dut, await host.answer(), 5, image)
+
+
+@cocotb.test()
+async def another_image(dut) -> None:
+    """A new number forgets the image before; of one that is not the present one nothing has come; HELLO forgets all."""
+    host = await begin(dut)
+    first, second = draw(2)
+    await host.send(*whole(1, first)[:-1])
+    assert await host.missing(2) == list(range(28))
+    assert await host.missing(1) == []
+    await host.send(*whole(2, second)[1:])
+    assert await host.missing(2) == list(range(8))
+    assert await host.missing(1) == list(range(28))
+    await host.send(whole(2, second)[0])
+    check(dut, await host.answer(), 2, second)
+    assert (await host.answer(Frame(Kind.HELLO, 8))).kind == Kind.INFO
+    assert dut.done.value == 0
+    assert await host.missing(2) == list(range(28))
+
+
+@cocotb.test()
+async def busy(dut) -> None:
+    """Pixels of the next image are ignored while one is in the machine; a question is answered BUSY. An image that
+    HELLO has forgotten gives no result."""
+    host = await begin(dut)
+    first, second = draw(2)
+    await host.send(*whole(1, first))
+    await cycles(dut, 1000)
+    assert dut.busy.value == 1
+    asked = encode(question(1, 0, 0))
+    await host.line.send(asked)
+    seen = await host.answers(25 * 10 * parameters()["divisor"])
+    assert seen[:1] == [Frame(Kind.BUSY, 1)]
+    if dut.busy.value:
+        await host.send(pixel_frame(2, second, 0))
+    while not seen[1:]:
+        seen += await host.answers(1000)
+    check(dut, seen[1], 1, first)
+    await host.send(*whole(2, second))
+    await cycles(dut, 100)
+    assert dut.busy.value == 1
+    assert (await host.answer(Frame(Kind.HELLO, 8))).kind == Kind.INFO
+    assert await host.answers(LIMIT_CYCLES) == []
+    assert dut.done.value == 0
+    await host.send(*whole(3, first))
+    check(dut, await host.answer(), 3, first)
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    """In the middle of a frame, of an image, of an answer."""
+    host = await begin(dut)
+    (image,) = draw(1)
+    frames = whole(1, image)
+    for before in (encode(frames[0])[:20], encode(frames[0]), b"".join(map(encode, frames)), encode(question(1, 0, 0))):
+        await host.line.send(before)
+        await reset(dut)
+        await cycles(dut, 200)
+        host.line.take()
+        host.decoder = Decoder()
+        assert dut.done.value == 0
+        assert dut.busy.value == 0
+        assert await host.missing(1) == list(range(28))
+    await host.send(*frames)
+    check(dut, await host.answer(), 1, image)

@@ -1,0 +1,127 @@
+"""The command classify against the simulated board: the same code that talks to a real one."""
+
+import os
+import tty
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.golden import classify, predict
+
+from .conftest import one_line, python_m
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three digits: as MNIST has them, dark on light, and large."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    digits = [Image.fromarray(digit) for digit in load_dataset().images[:3]]
+    digits[0].save(folder / "0.png")
+    digits[1].point(lambda value: 255 - value).save(folder / "1.png")
+    digits[2].resize((300, 300)).save(folder / "2.jpg")
+    return folder
+
+
+def test_pictures_have_the_golden_classes(answer, small: Path, pictures: Path) -> None:
+    told = answer("classify", pictures, "--port", "sim", "--checkpoint", small, "--compare")
+    assert (told["failed"], told["different"], len(told["images"])) == (0, 0, 3)
+    logits = predict(load_checkpoint(small), load_dataset().images[:2])
+    for one, golden in zip(told["images"], logits, strict=False):
+        assert one["logits"] == golden.tolist()
+        assert one["class"] == one["golden_class"] == int(classify(golden))
+    assert all(one["equal"] and one["cycles"] > 0 for one in told["images"])
+
+
+def test_a_tenth_of_the_bytes_corrupted(answer, small: Path) -> None:
+    told = answer("classify", 2, "--port", "sim", "--checkpoint", small, "--compare", "--corrupt", 0.1, "--seed", 5)
+    assert (told["failed"], told["different"]) == (0, 0)
+    assert told["bad_frames"] > 10
+    assert all(one["resent"] > 100 for one in told["images"])
+
+
+def test_a_table_for_people(cli, small: Path, pictures: Path) -> None:
+    said = cli("classify", pictures / "0.png", 1, "--port", "sim", "--checkpoint", small, "--compare").stdout
+    assert "2 of 2 answered" in said
+    assert "0 differ from the golden model" in said
+    assert said.count("equal") == 2
+
+
+@pytest.fixture
+def silent_port() -> str:
+    """A port behind which nobody is."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def test_ports_that_cannot_be_used(refused, silent_port: str, tmp_path: Path) -> None:
+    assert "cannot open port /dev/nowhere" in refused("classify", 1, "--port", "/dev/nowhere")
+    assert f"no board on port {silent_port}: no answer came" in refused("classify", 1, "--port", silent_port)
+    (tmp_path / "file").write_text("")
+    assert "cannot open port" in refused("classify", 1, "--port", tmp_path / "file")
+
+
+def test_a_board_with_another_network(refused, monkeypatch, small: Path) -> None:
+    from fivebyfive import classify as command
+
+    def other(request, network, stage):
+        from contextlib import nullcontext
+
+        return nullcontext((None, None))
+
+    class Stranger:
+        info = type("Info", (), {"digest": bytes(8), "classes": 10})
+
+    monkeypatch.setattr(command, "open_port", other)
+    monkeypatch.setattr(command, "greet", lambda *given: Stranger())
+    said = refused("classify", 1, "--port", "any", "--checkpoint", small, "--compare")
+    assert "the board holds another network (0000000000000000...) than small.npz" in said
+
+
+def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) -> None:
+    """Exit code 1; the others are answered, and after three in a row no more are tried."""
+    from contextlib import nullcontext
+
+    from fivebyfive import classify as command
+    from fivebyfive.board import Classified, LinkFailed
+
+    class Moody:
+        info = type("Info", (), {"digest": bytes(8), "classes": 10})
+        decoder = type("Decoder", (), {"bad": 7})
+        asked = 0
+
+        def classify(self, pixels):
+            self.asked += 1
+            if self.asked in (2, 4, 5, 6):
+                raise LinkFailed("no answer came")
+            return Classified(3, np.zeros(10, np.int8), 9, 1, 0.1)
+
+    monkeypatch.setattr(command, "open_port", lambda *given: nullcontext((None, None)))
+    monkeypatch.setattr(command, "greet", lambda *given: Moody())
+    said = cli("classify", 8, "--port", "any", "--checkpoint", small, code=1).stdout
+    assert "2 of 8 answered" in said
+    for name in ("1", "3", "4", "5"):
+        assert f"{name}: failed, no answer came" in said
+    for name in ("6", "7"):
+        assert f"{name}: failed, not tried" in said
+
+
+def test_options_out_of_range(refused) -> None:
+    assert "--corrupt is a probability" in refused("classify", 1, "--port", "sim", "--corrupt", 1)
+    assert "--corrupt is for the simulated line" in refused("classify", 1, "--port", "/dev/x", "--corrupt", 0.1)
+    assert "Missing option '--port'" in refused("classify", 1)
+    assert "Missing argument 'IMAGE...'" in refused("classify", "--port", "sim")
+    assert "cannot read images nowhere.npy" in refused("classify", "nowhere.npy", "--port", "sim")
+
+
+def test_a_missing_simulator_is_said() -> None:
+    done = python_m("classify", 1, "--port", "sim", env={"PATH": ""})
+    assert done.returncode == 2
+    assert "sudo apt install g++ make" in one_line(done.stderr)

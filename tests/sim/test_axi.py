@@ -1,0 +1,98 @@
+"""The AXI core between independent bus models, on both simulators."""
+
+from dataclasses import replace
+
+import pytest
+
+from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.hw.vivado import TOP
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import pack
+from fivebyfive.sim.lint import lint
+from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.runner import build, run
+
+SEED = 11
+TINY = LeNetShape(1, 1, (10,))
+DEEP = LeNetShape(2, 2, (5, 3))
+# Icarus simulates some 500 cycles a second: each thing once.
+AMOUNTS = {
+    "verilator": {"images": 12, "resets": 6, "frames": 5, "addresses": 998},
+    "icarus": {"images": 2, "resets": 1, "frames": 1, "addresses": 20},
+}
+
+
+def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int):
+    """The core of random weights, and what its bench is to know of it."""
+    checkpoint = Checkpoint.random(shape, SEED)
+    core = AxiCore(shape, config, pack(checkpoint, config), pixel_bytes)
+    cycles = plan(shape, config)
+    given = {
+        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "pixel_bytes": pixel_bytes,
+        "config": vars(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,
+    }  # fmt: skip
+    return core, given
+
+
+def test_32_bits(bench, simulator):
+    core, given = axi_core(TINY, Config(), 4)
+    bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])
+
+
+def test_8_bits(bench, simulator):
+    core, given = axi_core(DEEP, Config(fc_rows=3), 1)
+    tests = ("images", "wrong_frames") if simulator == "icarus" else ()
+    bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
+
+
+@pytest.mark.parametrize(("config", "pixel_bytes"), [(Config(), 4), (Config(fc_rows=2), 1)], ids=["32 bits", "8 bits"])
+def test_verilator_has_nothing_to_say(config, pixel_bytes):
+    core, _ = axi_core(DEEP, config, pixel_bytes)
+    assert lint(to_verilog(core, TOP)) == []
+
+
+# What is broken, by the value of a port, and a test of the bench that must see it. `odd` is high in every second cycle,
+# `rare` in one of eight.
+BROKEN = [
+    ("m_axis_tvalid", "inner_m_axis_tvalid & odd", "images"),
+    ("m_axis_tdata", "inner_m_axis_tdata ^ {odd, 3'b0}", "images"),
+    ("m_axis_tlast", "1'b1", "images"),
+    ("m_axis_tlast", "1'b0", "images"),
+    ("s_axis_tready", "inner_s_axis_tready | rare", "images"),
+    ("s_axi_bvalid", "inner_s_axi_bvalid & ~rare", "registers"),
+    ("s_axi_rdata", "inner_s_axi_rdata ^ rare", "registers"),
+    ("s_axi_bresp", "2'b0", "addresses"),
+    ("s_axi_rresp", "2'b0", "addresses"),
+    ("interrupt", "1'b0", "registers"),
+]
+
+
+@pytest.mark.parametrize(("port", "value", "test"), BROKEN, ids=[f"{p} = {v}" for p, v, _ in BROKEN])
+def test_broken_core_is_rejected(port, value, test, tmp_path, icarus_or_verilator):
+    """A bench that cannot fail proves nothing."""
+    core, given = axi_core(TINY, Config(), 4)
+    design = with_broken_port(to_verilog(core, TOP), port, value)
+    design.write(tmp_path)
+    built = build(design, icarus_or_verilator)
+    parameters = given | AMOUNTS["icarus"] | {"limit_cycles": 3000}
+    with pytest.raises(SimulationFailed, match=f"failed with seed 1:\n{test}"):
+        run(built, "fivebyfive.sim.benches.axi_core", tmp_path, parameters=parameters, tests=[test], seed=1)
+
+
+def with_broken_port(design: Design, port: str, value: str) -> Design:
+    """``design`` inside a module of the same name and ports, in which an output is what ``value`` says."""
+    text = design.verilog.replace(f"module {TOP}(", f"module {TOP}_whole(", 1)
+    sizes = {p.name: f"[{p.width - 1}:0] " if p.width > 1 else "" for p in design.ports}
+    declared = [f"  {p.direction} {sizes[p.name]}{p.name};" for p in design.ports]
+    pins = [f".{p.name}({f'inner_{port}' if p.name == port else p.name})" for p in design.ports]
+    lines = [
+        f"module {TOP}({', '.join(sizes)});", *declared, f"  wire {sizes[port]}inner_{port};",
+        "  reg [2:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;",
+        "  wire rare = &count;", "  wire odd = count[0];",
+        f"  {TOP}_whole whole({', '.join(pins)});", f"  assign {port} = {value};", "endmodule", "",
+    ]  # fmt: skip
+    return replace(design, verilog=text + "\n".join(lines))

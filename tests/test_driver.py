@@ -1,0 +1,273 @@
+"""The driver against the simulated core: every line of it, and each way in which something can go wrong."""
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fivebyfive.driver import (
+    ChecksumError,
+    Driver,
+    DriverError,
+    LoadRefusedError,
+    OrderError,
+    ResultTimeoutError,
+    WrongCoreError,
+    WrongShapeError,
+)
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.registers import register
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.axi_device import AxiDevice
+from fivebyfive.sim.process import SimulationFailed
+
+SHAPE = LeNetShape(1, 1, (10,))
+NETWORK, OTHER = (Checkpoint.random(SHAPE, seed) for seed in (11, 12))
+IMAGES = np.random.default_rng(4).integers(0, 256, (9, 28, 28), np.uint8)
+FRAME = IMAGES[0].tobytes()
+
+
+@pytest.fixture(scope="module")
+def device():
+    device = AxiDevice(NETWORK)
+    yield device
+    device.close()
+
+
+class Altered:
+    """An object with some of its attributes replaced."""
+
+    def __init__(self, real, **replaced):
+        self.__dict__.update(replaced, real=real)
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
+def reads(device, name: str, value: int) -> Altered:
+    """The core, but for what one register says."""
+    offset = register(name).offset
+    return Altered(device.core, read=lambda at: value if at == offset else device.core.read(at))
+
+
+def test_results_are_golden(device) -> None:
+    with Driver(device.core, device.dma, expect=SHAPE) as driver:
+        results = driver.run(IMAGES)
+        assert (results.logits.dtype, results.classes.dtype) == (np.int8, np.int64)
+        np.testing.assert_array_equal(results.logits, predict(NETWORK, IMAGES))
+        np.testing.assert_array_equal(results.classes, classify(results.logits))
+        np.testing.assert_array_equal(driver.predict(IMAGES[:1]), results.logits[:1])
+        np.testing.assert_array_equal(driver.classify(IMAGES[::-1][:2]), results.classes[::-1][:2])
+        assert driver.predict(IMAGES[:0]).shape == (0, 10)
+        counters = driver.counters()
+        assert (counters["images"], counters["dropped"]) == (len(IMAGES) + 3, 0)
+        assert counters["latency"] > 0
+        assert driver.errors() == set()
+        assert driver.status() == {"busy": 0, "sending": 0, "state": 0}
+        assert driver.identity.shape == SHAPE
+        assert (driver.identity.pixel_bytes, driver.identity.result_words) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES[0], IMAGES[:, :27], IMAGES.astype(np.float32), IMAGES[np.newaxis], [[1, 2], [3, 4]]],
+    ids=["one image", "27 rows", "floats", "four axes", "a list"],
+)
+def test_wrong_shapes(device, images) -> None:
+    driver = Driver(device.core, device.dma)
+    with pytest.raises(WrongShapeError, match=r"^images must be uint8 \(N, 28, 28\), not \w+ \(.*\)$"):
+        driver.predict(images)
+    np.testing.assert_array_equal(driver.predict(IMAGES[:1]), predict(NETWORK, IMAGES[:1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("id", 0xDEADBEEF, r"no core of fivebyfive is there: its identification is 0xdeadbeef, not 0x3578354c"),
+        ("version", 2 << 16, r"the core has version 2\.0 of the registers, this driver knows 1\.0"),
+        ("conv_widths", 0, "the core describes no network: conv1 must have 1 to 256 channels, not 0"),
+        ("machine", 3, "the core describes no network: windows must be"),
+    ],
+)
+def test_another_identification(device, name, value, said) -> None:
+    with pytest.raises(WrongCoreError, match=f"^{said}"):
+        Driver(reads(device, name, value), device.dma)
+
+
+def test_another_network(device) -> None:
+    with pytest.raises(WrongCoreError, match=r"^the core is a LeNet 1-1-10, not 20-50-500-10$"):
+        Driver(device.core, device.dma, expect=LeNetShape(20, 50, (500, 10)))
+
+
+def test_time_out(device) -> None:
+    """A frame that arrives short is dropped: no result. Runs are refused until a reset; then all is well."""
+    send = device.dma.sendchannel
+    short = Altered(send, transfer=lambda array: send.transfer(array[:700]))
+    driver = Driver(device.core, Altered(device.dma, sendchannel=short), timeout_s=0.5)
+    with pytest.raises(
+        ResultTimeoutError,
+        match=r"^no result of image 0 of 2 within 0\.5 s; the core is idle, its flags: short_frame; call reset\(\)$",
+    ):
+        driver.predict(IMAGES[:2])
+    assert isinstance(ResultTimeoutError(), TimeoutError)
+    with pytest.raises(DriverError, match=r"call reset\(\) first"):
+        driver.predict(IMAGES[:2])
+    driver.dma = device.dma
+    driver.reset()
+    np.testing.assert_array_equal(driver.predict(IMAGES), predict(NETWORK, IMAGES))
+
+
+def test_results_out_of_order(device) -> None:
+    """A frame that somebody else sends: what comes is not what is due."""
+    driver = Driver(device.core, device.dma)
+    device.ask("send", FRAME[:-4])
+    said = r"^image 0: the result of frame 1 came where that of frame 0 was due \(flags: short_frame\)"
+    with pytest.raises(OrderError, match=said):
+        driver.predict(IMAGES[:3])
+    driver.reset()
+    np.testing.assert_array_equal(driver.predict(IMAGES[:3]), predict(NETWORK, IMAGES[:3]))
+
+
+def until(condition) -> None:
+    """Time passes in the simulation with each question."""
+    for _ in range(10_000):
+        if condition():
+            return
+    raise AssertionError("it never was")
+
+
+def test_reset_while_a_result_is_on_its_way(device) -> None:
+    driver = Driver(device.core, device.dma)
+    device.ask("send", FRAME)
+    until(lambda: driver.status()["sending"])
+    driver.reset()
+    assert driver.status()["sending"] == 0
+    np.testing.assert_array_equal(driver.predict(IMAGES[:2]), predict(NETWORK, IMAGES[:2]))
+
+
+def test_core_that_does_not_come_to_rest(device) -> None:
+    with pytest.raises(ResultTimeoutError, match=r"^the rest of a result did not come within 0\.2 s$"):
+        Driver(reads(device, "status", 2), device.dma, timeout_s=0.2)
+
+
+def test_dma_that_complains(device) -> None:
+    def wait():
+        raise RuntimeError("DMA slave error")
+
+    driver = Driver(device.core, Altered(device.dma, recvchannel=Altered(device.dma.recvchannel, idle=True, wait=wait)))
+    with pytest.raises(DriverError, match=r"^the DMA stopped: DMA slave error$"):
+        driver.predict(IMAGES[:1])
+
+
+def test_other_weights(device) -> None:
+    driver = Driver(device.core, device.dma)
+    driver.load(OTHER)
+    np.testing.assert_array_equal(driver.predict(IMAGES), predict(OTHER, IMAGES))
+    driver.load(NETWORK)
+    np.testing.assert_array_equal(driver.predict(IMAGES), predict(NETWORK, IMAGES))
+    with pytest.raises(WrongShapeError, match=r"^the core is a LeNet 1-1-10, the checkpoint a 1-2-10$"):
+        driver.load(Checkpoint.random(LeNetShape(1, 2, (10,)), 1))
+
+
+def test_weights_while_busy(device) -> None:
+    driver = Driver(device.core, device.dma)
+    for _ in range(2):  # nobody takes the first result, so that the second image stays inside
+        device.ask("send", FRAME)
+    until(lambda: driver.status()["sending"] and driver.status()["busy"])
+    with pytest.raises(LoadRefusedError, match=r"^the core refused weights: an image was inside"):
+        driver.load(NETWORK)
+    driver.reset()
+    np.testing.assert_array_equal(driver.predict(IMAGES[:1]), predict(NETWORK, IMAGES[:1]))
+
+
+def test_weights_damaged_on_the_way(device) -> None:
+    offset, count = register("load_data").offset, 0
+
+    def write(at: int, value: int) -> None:
+        nonlocal count
+        count += at == offset
+        device.core.write(at, value ^ (at == offset and count == 20))
+
+    driver = Driver(device.core, device.dma)
+    driver.core = Altered(device.core, write=write)
+    with pytest.raises(ChecksumError, match=r"^the weights arrived with check-sum 0x\w{8}, not 0x\w{8}: load again$"):
+        driver.load(NETWORK)
+    driver.core = device.core
+    driver.load(NETWORK)
+
+
+def test_overlay_and_buffers(device, monkeypatch) -> None:
+    """As on a board: PYNQ's allocate, the cells by name, buffers given back once."""
+    given = []
+
+    class Buffer(np.ndarray):
+        def freebuffer(self) -> None:
+            given.remove(id(self))
+
+    def allocate(shape, dtype):
+        buffer = np.zeros(shape, dtype).view(Buffer)
+        given.append(id(buffer))
+        return buffer
+
+    monkeypatch.setitem(sys.modules, "pynq", types.SimpleNamespace(allocate=allocate))
+    overlay = types.SimpleNamespace(lenet=device.core, dma=device.dma, other=device.dma)
+    with Driver.of_overlay(overlay) as driver:
+        assert len(given) == 3
+        np.testing.assert_array_equal(driver.predict(IMAGES[:2]), predict(NETWORK, IMAGES[:2]))
+    assert given == []
+    driver.close()
+    for use in (driver.reset, lambda: driver.predict(IMAGES[:1])):
+        with pytest.raises(DriverError, match="the driver is closed: make another one"):
+            use()
+    Driver.of_overlay(overlay, dma="other").close()
+
+
+def test_simulated(device) -> None:
+    with Driver.simulated(NETWORK) as driver:
+        np.testing.assert_array_equal(driver.predict(IMAGES[:2]), predict(NETWORK, IMAGES[:2]))
+    with pytest.raises(WrongCoreError, match=r"^the core is a LeNet 1-1-10, not 1-1-5$"):
+        Driver.simulated(NETWORK, expect=LeNetShape(1, 1, (5,)))
+    with pytest.raises(UserError, match="simulator"):
+        Driver.simulated(NETWORK, simulator="modelsim")
+
+
+def test_simulation_that_ends(device) -> None:
+    """What the simulated bus refuses, and a bench that fails."""
+    with pytest.raises(OSError, match="refused an access to 0xffc"):
+        device.core.read(0xFFC)
+    for channel in (device.dma.sendchannel, device.dma.recvchannel):
+        device.dma.write(0, 4)
+        with pytest.raises(RuntimeError, match="not started"):
+            channel.transfer(np.zeros(784, np.uint8))
+    broken = AxiDevice(NETWORK)
+    with pytest.raises(SimulationFailed, match="has no attribute 'nonsense'"):
+        broken.ask("nonsense")
+    with pytest.raises(SimulationFailed):
+        broken.close()
+
+
+def test_example_of_the_docs() -> None:
+    """The Python of docs/axi.md, as it stands there."""
+    text = (Path(__file__).parents[1] / "docs" / "axi.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, "docs/axi.md", "exec"), {})
+    assert said.getvalue() == "(3, 10) 3 set()\n"
+
+
+def test_the_driver_needs_no_hardware_tools() -> None:
+    """A board has NumPy; it need not have what generates and simulates."""
+    code = (
+        "import sys, fivebyfive.driver;"
+        "print([name for name in ('amaranth', 'cocotb', 'pyosys', 'jinja2', 'click') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
