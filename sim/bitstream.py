@@ -76,7 +76,8 @@ def make_bitstream(
 def synthesize(design: Design, board: Board, folder: Path) -> Area:
     """Yosys; the area, if it fits the board's part."""
     try:
-        run_yosys([f"read_verilog {design.name}.v", f"read_rtlil {TOP}.il", *SCRIPT], folder, LIMIT_S)
+        # A memory whose write port nobody uses has a constant address there, and would become registers.
+        run_yosys([f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il", *SCRIPT], folder, LIMIT_S)
     except YosysError as error:
         raise ToolFailed(f"synthesis for {board.name}: {error}") from error
     area = area_of(count_cells((folder / "cells.json").read_text(), TOP), FAMILY)

@@ -1,0 +1,100 @@
+"""The way to a bitstream, with a design that is placed and routed in a minute."""
+
+from collections import Counter
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from fivebyfive.hw.boards import find_board
+from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.model.errors import UserError
+from fivebyfive.sim import bitstream
+from fivebyfive.sim.bitstream import check_clock, make_bitstream, run_tool
+from fivebyfive.sim.nextpnr import Routed, ToolFailed
+
+ULX3S = find_board("ulx3s-85f")
+MHZ = 1_000_000
+
+
+class Echo(wiring.Component):
+    """Ports of a serial accelerator, and hardly anything behind them."""
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    index: Out(4)
+    done: Out(1)
+    busy: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(24)
+        m.d.sync += [self.tx.eq(self.rx), count.eq(count + 1), self.busy.eq(self.rx ^ count[-1])]
+        m.d.comb += [self.index.eq(count[-4:]), self.done.eq(count[-5])]
+        return m
+
+
+@pytest.fixture(scope="module")
+def echo() -> Design:
+    return to_verilog(Echo(), "echo")
+
+
+@pytest.mark.slow
+def test_a_bitstream_and_a_clock_that_is_not_met(echo: Design) -> None:
+    told = []
+    made = make_bitstream(echo, ULX3S, 50 * MHZ, 2, lambda done, total, text: told.append(text))
+    assert made.data.startswith(b"\xff\x00")
+    assert b"Part: LFE5U-85F-6CABGA381" in made.data[:200]
+    assert made.routed.fmax_mhz > 50
+    assert made.area.ff >= 26
+    assert made.area.cells["EHXPLLL"] == 1
+    assert set(made.seconds) == {"synthesis", "place and route", "ecppack"}
+    assert any(text.startswith("place and route, ") for text in told)
+    assert "50.0 MHz for net clk" in made.log  # nextpnr knows what the PLL makes
+
+
+def test_a_clock_that_is_not_met() -> None:
+    routed = Routed(47.5, ("lenet.a", "lenet.b", "lenet.c"), 21.0, 9.0)
+    with pytest.raises(UserError) as raised:
+        check_clock(routed, ULX3S, 50 * MHZ, 3)
+    assert str(raised.value) == (
+        "the clock is not met on ulx3s-85f: 47.5 MHz of 50 with seed 3, from lenet.a to lenet.c; nothing was written. "
+        "Try another --seed or a slower --clock"
+    )
+    check_clock(Routed(50.0, (), 1.0, 1.0), ULX3S, 50 * MHZ, 3)
+
+
+def test_a_network_that_does_not_fit(echo: Design, monkeypatch) -> None:
+    monkeypatch.setattr(bitstream, "count_cells", lambda text, top: Counter({"DP16KD": 250, "LUT4": 90_000}))
+    with pytest.raises(UserError, match="does not fit ulx3s-85f: it takes 90000 of 83640 lut, 250 of 208 bram; take"):
+        make_bitstream(echo, ULX3S, 50 * MHZ)
+
+
+def test_memories_stay_memories(tmp_path) -> None:
+    """Those whose contents nobody replaces are block RAM too, and not registers."""
+    from fivebyfive.hw.serial_accelerator import SerialAccelerator
+    from fivebyfive.model.checkpoint import Checkpoint
+    from fivebyfive.model.shape import LeNetShape
+
+    network = Checkpoint.random(LeNetShape(1, 1, (10,)), seed=1)
+    design = to_verilog(SerialAccelerator(network, divisor=50), "serial_lenet")
+    design.write(tmp_path)
+    for name, text in bitstream.board_files(ULX3S, design, 50 * MHZ).items():
+        (tmp_path / name).write_text(text)
+    area = bitstream.synthesize(design, ULX3S, tmp_path)
+    assert area.bram == 6 + 5  # 25 and 20 bytes wide
+    assert area.dsp == 45
+
+
+def test_tools_that_fail_are_quoted(tmp_path) -> None:
+    with pytest.raises(ToolFailed, match=r"^sh failed with exit code 3:\nno such thing$"):
+        run_tool(["sh", "-c", "echo no such thing; exit 3"], tmp_path, "sh")
+
+
+def test_no_ecppack(no_programs, monkeypatch) -> None:
+    monkeypatch.setattr(bitstream, "WHEEL", "no_such_module")
+    with pytest.raises(UserError, match=r"a bitstream needs ecppack; install it: pip install 'fivebyfive\[fpga\]'"):
+        bitstream.find_ecppack()
+
+
