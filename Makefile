@@ -58,7 +58,7 @@ fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to
 	$(BIN)/python -m fivebyfive.sim.fit_area
 
 bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; a quarter of an hour
-	$(FIVEBYFIVE) build --board ulx3s-85f
+	$(FIVEBYFIVE) build --board ulx3s-85f --seed 2
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py

@@ -26,7 +26,7 @@ from .synthesis import FAMILIES, Area, area_of, count_cells
 
 __all__ = ["Bitstream", "make_bitstream"]
 
-LIMIT_S = 2 * 3600.0  # of one tool
+LIMIT_S = 3600.0  # of one tool: place and route takes ten minutes, or gets stuck with an unlucky seed
 TICK_S = 1.0
 FAMILY = "ecp5"
 NATIVE_PACK = "ecppack"
@@ -124,7 +124,8 @@ def run_tool(command: Sequence[str], folder: Path, name: str) -> None:
     with log.open("w") as file:
         code = call(list(command), folder, dict(environ), file, LIMIT_S)
     if code != 0:
-        why = f"failed with exit code {code}" if code is not None else f"did not end within {LIMIT_S:g} s"
+        late = f"did not end within {LIMIT_S:g} s, try another --seed"
+        why = f"failed with exit code {code}" if code is not None else late
         raise ToolFailed("\n".join([f"{name} {why}:", *last_lines(log)]))
 
 
