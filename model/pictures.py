@@ -4,6 +4,7 @@ A picture of exactly 28x28 pixels is taken for one of a data set: it is inverted
 scaled or moved. Any other one goes through `mnist_form`.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,7 @@ __all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PIXELS = 64_000_000  # of a picture; more than a telephone's camera, and 256 MB once it is unpacked
+MAX_BYTES = 256 << 20  # of a file
 WORKING = 512  # longer side that a large picture is brought to first, roughly
 DESPECKLE = 100  # shorter side from which single pixels are no part of a digit
 BOX = 20  # longer side of a digit in MNIST
@@ -34,25 +36,39 @@ def load_picture(path: Path | str) -> np.ndarray:
     UserError, one line, for a file that is none, is damaged, is too large (before it is unpacked) or shows nothing.
     """
     path = Path(path)
+    data = picture_bytes(path)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG", "JPEG"]) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
             image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
             image.load()
             grey = grey_levels(smaller(upright(image)))
+    except UserError:
+        raise
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not a PNG or JPEG file; save it as one or take it out of the folder") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} is damaged or cannot be read ({reason}); save it again") from error
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
     if grey.shape == (IMAGE, IMAGE):
         return 255 - grey if np.median(border(grey)) > GREY_LIGHT else grey
     try:
         return mnist_form(grey)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def picture_bytes(path: Path) -> bytes:
+    """The file as it is: from memory Pillow reads no more than there is, whatever length a chunk claims to have."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name a PNG or JPEG file") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB; save it smaller")
+    return data
 
 
 def mnist_form(grey: np.ndarray) -> np.ndarray:
