@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-axi fuzz train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi fuzz train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two process
 
 verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
 	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
+
+verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes, logits; docs/verify-sizes.log; a quarter of an hour
+	$(BIN)/python -m fivebyfive.verify_sizes --log docs/verify-sizes.log
 
 verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"

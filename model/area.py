@@ -19,7 +19,7 @@ __all__ = ["TABLE", "estimate_area", "features"]
 TABLE = Path(__file__).parent / "area.json"
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits: RAMB18E1, DP16KD
 BLOCK = {"xc7": 0.5, "ecp5": 1}  # of one of those, in RAMB36E1 and in DP16KD
-SHALLOW = {"xc7": 64, "ecp5": 32}  # a map memory with at most so many words becomes distributed RAM
+SHALLOW = 64  # a map memory with at most so many words becomes distributed RAM
 SUM_BITS = 14  # of a partial sum
 BYTE = 8  # bits of a code, the part of a word that is written by itself
 
@@ -44,8 +44,8 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
     pes, rows = config.windows * config.outputs, config.fc_rows
     early = config.inputs_outside(shape, 0)
     maps = map_memories(shape, config)
-    shallow = [memory for memory in maps if memory[0] <= SHALLOW[family]]
-    deep = [memory for memory in maps if memory[0] > SHALLOW[family]]
+    shallow = [memory for memory in maps if memory[0] <= SHALLOW]
+    deep = [memory for memory in maps if memory[0] > SHALLOW]
     weights = weight_memories(shape, config)
     return {
         "machine": 1,
@@ -90,9 +90,9 @@ def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
 
 def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the distributed RAMs: activations, partial sums, rows being pooled."""
-    inputs = [shape.fc_inputs[0], *([max(shape.fc[:-1])] if len(shape.fc) > 1 else [])]
-    sets = 2 if config.overlap else 1
-    depths = [count * power_of_two(ceil_div(width, FC_WORD)) for count, width in zip((sets, 2), inputs, strict=False)]
+    hidden = shape.fc[:-1]
+    depths = [(2 if config.overlap else 1) * ceil_div(shape.fc_inputs[0], FC_WORD)]
+    depths += [min(len(hidden), 2) * ceil_div(max(hidden), FC_WORD)] if hidden else []
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
     memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
     memories += [(shape.pool1_out, BYTE * config.outputs)]

@@ -20,9 +20,9 @@ from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.progress import Progress, silent
 
-from .nextpnr import WHEEL, Routed, ToolFailed, find_nextpnr, read_report
+from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
 from .process import call, last_lines
-from .synthesis import Area, area_of, count_cells
+from .synthesis import FAMILIES, Area, area_of, count_cells
 
 __all__ = ["Bitstream", "make_bitstream"]
 
@@ -30,7 +30,7 @@ LIMIT_S = 2 * 3600.0  # of one tool
 TICK_S = 1.0
 FAMILY = "ecp5"
 NATIVE_PACK = "ecppack"
-SCRIPT = (f"synth_ecp5 -top {TOP}", "check -assert", "tee -o cells.json stat -json", f"write_json {TOP}.json")
+CHECKED = ("check -assert", "tee -o cells.json stat -json", f"write_json {TOP}.json")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def synthesize(design: Design, board: Board, folder: Path) -> Area:
     """Yosys; the area, if it fits the board's part."""
     try:
         # A memory whose write port nobody uses has a constant address there, and would become registers.
-        run_yosys([f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il", *SCRIPT], folder, LIMIT_S)
+        read = [f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il"]
+        run_yosys([*read, *FAMILIES[FAMILY].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
     except YosysError as error:
         raise ToolFailed(f"synthesis for {board.name}: {error}") from error
     area = area_of(count_cells((folder / "cells.json").read_text(), TOP), FAMILY)
@@ -93,7 +94,7 @@ def nextpnr_options(board: Board, seed: int) -> list[str]:
     return [
         "--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--textcfg", f"{TOP}.config", "--report", "report.json",
         f"--{PARTS[board.part].device}", "--package", board.package, "--speed", board.grade, "--seed", str(seed),
-        "--timing-allow-fail",  # we look ourselves, and say it in a line
+        "--placer", PLACER, "--timing-allow-fail",  # we look ourselves, and say it in a line
     ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+from scipy.optimize import nnls
 
 from fivebyfive.model.area import TABLE, features
 from fivebyfive.model.config import Config
@@ -43,11 +44,7 @@ def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
     names = [name for name in DEPENDS[what] if any(row[name] for row in rows)]
     wanted = np.maximum(np.array(targets, float), 1.0)
     matrix = np.array([[row[name] for name in names] for row in rows], float) / wanted[:, None]
-    solution = np.zeros(len(names))
-    gram, goal = matrix.T @ matrix, matrix.T @ np.ones(len(rows))
-    for _ in range(20_000):  # one coefficient after the other, as far as it may go
-        for n in range(len(names)):
-            solution[n] = max(0.0, solution[n] + (goal[n] - gram[n] @ solution) / gram[n, n])
+    solution, _ = nnls(matrix, np.ones(len(rows)))
     return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import Part
 
-__all__ = ["FREQUENCY_MHZ", "Routed", "ToolFailed", "nextpnr_version", "route"]
+__all__ = ["FREQUENCY_MHZ", "PLACER", "Routed", "ToolFailed", "find_nextpnr", "nextpnr_version", "read_report", "route"]
 
 FREQUENCY_MHZ = 200  # asked for: more than is reached, so that nextpnr never stops early
 # The electrostatic placer. nextpnr's default, "heap", leaves single registers half a chip away from their block RAM:

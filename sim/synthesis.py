@@ -25,7 +25,7 @@ WIRE_PS = 1200
 class Family:
     """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
 
-    ``commands``: from Verilog to cells, with {top} for the top module.
+    ``commands``: from Verilog to cells, with {top} for the top module, {pads} for the option that says without I/O.
 
     ``lut``: logic; a carry cell of ECP5 takes two LUTs, one of the 7 series none. ``lutram``: LUTs used as RAM, counted
     as nextpnr does on ECP5 (two of six hold the write port). ``bram``: in units of ``bram_name``.
@@ -39,9 +39,9 @@ class Family:
     bram: dict[str, float]
     bram_name: str
 
-    def script(self, top: str) -> list[str]:
-        """Yosys commands that synthesize module ``top``."""
-        return [command.format(top=top) for command in self.commands]
+    def script(self, top: str, pads: bool = False) -> list[str]:
+        """Yosys commands that synthesize module ``top``; ``pads``: with the part's I/O cells at its ports."""
+        return [command.format(top=top, pads="" if pads else "-noiopad ") for command in self.commands]
 
 
 FAMILIES = {
@@ -61,10 +61,10 @@ FAMILIES = {
         # one, far from most of its multipliers.
         commands=(
             "setattr -mod -set keep_hierarchy 1 *_dot",
-            "synth_ecp5 -noiopad -top {top} -run begin:map_luts",
+            "synth_ecp5 {pads}-top {top} -run begin:map_luts",
             f"abc9 -W {WIRE_PS}",
             "clean",
-            "synth_ecp5 -noiopad -top {top} -run map_cells:",
+            "synth_ecp5 {pads}-top {top} -run map_cells:",
             "setattr -mod -unset keep_hierarchy *",
             "flatten -noscopeinfo",
             "clean",

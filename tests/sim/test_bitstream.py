@@ -77,7 +77,7 @@ def test_memories_stay_memories(tmp_path) -> None:
     from fivebyfive.model.checkpoint import Checkpoint
     from fivebyfive.model.shape import LeNetShape
 
-    network = Checkpoint.random(LeNetShape(1, 1, (10,)), seed=1)
+    network = Checkpoint.random(LeNetShape(1, 5, (10,)), seed=1)  # 80 inputs: no lane without weights
     design = to_verilog(SerialAccelerator(network, divisor=50), "serial_lenet")
     design.write(tmp_path)
     for name, text in bitstream.board_files(ULX3S, design, 50 * MHZ).items():

@@ -1,0 +1,57 @@
+"""MNIST test images through machines of the five sizes of `bench`, logits compared, counters shown; a log of it.
+
+`make verify-sizes` runs this as ``python -m fivebyfive.verify_sizes --log docs/verify-sizes.log``.
+"""
+
+import time
+from pathlib import Path
+
+import click
+
+from fivebyfive.model.files import replacing
+
+from .bench import SIZES
+from .terminal import Commands, say
+from .verify import about_tools, checkpoint_text, log_of, result, simulation
+
+__all__ = ["main", "verify"]
+
+COLUMNS = "{:>12}  {:>8}  {:>6}  {:>8}  {:>7}  {:>7}  {:>8}  {:>6}\n"
+HEADER = ("multipliers", "early fc", "images", "conv", "fc", "latency", "interval", "logits")
+
+
+@click.group(name="verify-sizes", cls=Commands, invoke_without_command=True)
+@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-sizes.log"), show_default=True)
+@click.option("--images", type=click.IntRange(12, 10_000), default=100, show_default=True)
+def main(log: Path, images: int) -> None:
+    """Compare machines of five sizes with the golden model on MNIST test images; write a log."""
+    text = verify(images)
+    with replacing(log, "w") as file:
+        file.write(text)
+    click.echo(text, nl=False)
+
+
+def verify(images: int) -> str:
+    """The log of simulations in which all logits were equal. Raises UserError with the first difference."""
+    started = time.monotonic()
+    rows, told = [], {}
+    for pes, fc_rows in SIZES:
+        for early in (False, True):
+            sizes = ["--conv-pes", str(pes), "--fc-rows", str(fc_rows), *(["--early-fc"] if early else [])]
+            told = result(simulation("--logits-only", "--images", str(images), *sizes))
+            rows.append(row(told, early, f"{25 * pes} + {20 * fc_rows}"))
+            say(rows[-1].rstrip())
+    about = {"checkpoint": checkpoint_text(told), **about_tools(told), "seconds": f"{time.monotonic() - started:.0f}"}
+    return log_of(about) + "\nCycles, by the hardware's counters; latency is that of the first image.\n\n" + "".join(
+        [COLUMNS.format(*HEADER), *rows]
+    )
+
+
+def row(told: dict, early: bool, multipliers: str) -> str:
+    """A machine's line: what its counters said."""
+    cycles = (f"{told[name]:,.0f}" for name in ("conv_cycles", "fc_cycles", "latency_cycles", "interval_cycles"))
+    return COLUMNS.format(multipliers, "yes" if early else "no", told["images"], *cycles, "equal")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m fivebyfive.verify_sizes")
