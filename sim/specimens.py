@@ -6,9 +6,12 @@ name, less ``packed_``.
 
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 
+from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.argmax import Argmax
+from fivebyfive.hw.axi_core import AxiCore
 from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
@@ -26,6 +29,7 @@ from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.types import NATURAL
@@ -33,6 +37,7 @@ from fivebyfive.hw.uart import UartReceiver, UartTransmitter
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import memory_map, pack
 
@@ -95,6 +100,10 @@ def fc_row():
     return FcRow(3), {"kept": 3}
 
 
+def packed_fc_row():
+    return PackedFcRow(10, 3), {"lanes": 10, "kept": 3}
+
+
 def fc_controller():
     layers, sizes = ((45, 64), (10, 45)), {"depth": 4096, "drain": 9}
     parts = [FcLayer(outputs, inputs, 1) for outputs, inputs in layers]
@@ -151,10 +160,29 @@ def serial_accelerator():
     return SerialAccelerator(Checkpoint.random(shape, 4), divisor=4), given
 
 
+def accelerator():
+    shape, config = LeNetShape(2, 3, (22, 10)), Config(4, 2, 3)
+    network = Checkpoint.random(shape, 5)
+    image_cycles = plan(shape, config).conv + 400
+    given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
+    return Accelerator(shape, config, pack(network, config)), given | {"config": asdict(config)}
+
+
+def axi_core():
+    shape, config = LeNetShape(1, 1, (10,)), Config()
+    network, cycles = Checkpoint.random(shape, 11), plan(shape, config)
+    given = {"conv1": 1, "conv2": 1, "fc": shape.fc, "seed": 11, "pixel_bytes": 4, "config": asdict(config)}
+    given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
+    return AxiCore(shape, config, pack(network, config), 4), given | AXI_AMOUNTS
+
+
+AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
+
 SPECIMENS: tuple[Callable, ...] = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
+    packed_fc_row, accelerator, axi_core,
 )  # fmt: skip
 
 
