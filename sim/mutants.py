@@ -32,8 +32,7 @@ LIMIT_S = 600  # of Yosys
 RUN_LIMIT_S = 120  # of a bench; a mutant that makes it run for so long was noticed
 PROOF_LIMIT_S = 60
 SEED = 1  # of every run of a bench
-# "memory" would make registers of large memories; as cells they are mutated at their ports.
-READ = ("hierarchy -top {top}", "proc", "memory_dff", "memory_collect", "opt_clean -purge")
+READ = ("hierarchy -top {top}", "proc", "opt_clean -purge")
 
 
 @dataclass(frozen=True)
@@ -123,10 +122,9 @@ def wrapper(design: Design, inner: str) -> str:
 def equivalence(top: str, command: str) -> list[str]:
     """A Yosys script that fails unless a mutation cannot be observed."""
     plain = re.sub(rf" -ctrl {SELECTOR} \d+ \d+", "", command)
-    prepared = [f"hierarchy -top {top}", "proc", "memory_dff", "memory_collect", "opt_clean -purge"]
-    flat = ["flatten", "memory_map", "opt_clean"]
+    flat = ["flatten", "memory_dff", "memory_collect", "memory_map", "opt_clean"]
     return [
-        f"read_verilog {top}.v", *prepared, "design -save start", *flat, "design -stash gold",
+        f"read_verilog {top}.v", *(line.format(top=top) for line in READ), "design -save start", *flat, "design -stash gold",
         "design -load start", plain, *flat, "design -stash gate",
         f"design -copy-from gold -as gold {top}", f"design -copy-from gate -as gate {top}",
         "equiv_make gold gate equiv", "hierarchy -top equiv", "opt_clean -purge",
