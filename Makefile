@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi fuzz train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,9 @@ verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes
 verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
 	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
+fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; about half an hour
+	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log
 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz

@@ -1,14 +1,20 @@
 """Reading back what `generate` wrote, so that Verilog or memories edited by hand can be simulated."""
 
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 from fivebyfive.hw.generate import MANIFEST, Generated
 from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
 
 __all__ = ["read_folder"]
 
+NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,99}")
+FILE = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+WIDEST = 1 << 16  # bits of a port
 AGAIN = "make it with: fivebyfive generate --out DIR"
 
 
@@ -22,15 +28,9 @@ def read_folder(folder: Path) -> Generated:
     if manifest.get("target") == "vivado":
         raise UserError(f"{folder} is for Vivado; simulate takes what generate writes without --target")
     try:
-        ports = tuple(
-            Port(port["name"], port["direction"], port["width"], port["signed"]) for port in manifest["ports"]
-        )
-        top, names = manifest["top"], list(manifest["files"])
-        manifest["checkpoint"]["network"], manifest["checkpoint"]["sha256"], dict(manifest["config"])
-    except (KeyError, TypeError) as error:
+        top, names, ports = judged(manifest)
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / MANIFEST} is not what generate writes ({error}); {AGAIN}") from error
-    if any(Path(name).name != name for name in names):
-        raise UserError(f"{folder / MANIFEST} names files outside its folder; {AGAIN}")
     files = {name: read_text(folder / name) for name in names}
     verilog = files.pop(f"{top}.v", None)
     if verilog is None:
@@ -38,10 +38,34 @@ def read_folder(folder: Path) -> Generated:
     return Generated(Design(top, verilog, files, ports), manifest)
 
 
+def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
+    """Top module, names of files, and ports. Raises KeyError, TypeError or ValueError where anything is amiss."""
+    top, names = manifest["top"], list(manifest["files"])
+    for name in names:
+        if not FILE.fullmatch(name):
+            raise ValueError(f"{name!r} is outside its folder")
+    for name in (top, *(port["name"] for port in manifest["ports"])):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of Verilog")
+    ports = tuple(Port(port["name"], port["direction"], port["width"], port["signed"]) for port in manifest["ports"])
+    for port in ports:
+        if port.direction not in ("input", "output") or type(port.width) is not int or not 0 < port.width <= WIDEST:
+            raise ValueError(f"port {port.name} is {port.direction!r} of {port.width!r} bits")
+    of, config = manifest["checkpoint"], manifest["config"]
+    for text in (of["network"], of["sha256"]):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
+    for field in fields(Config):
+        if type(config[field.name]) is not type(field.default):
+            raise TypeError(f"{field.name} cannot be {config[field.name]!r}")
+    Config(**config)
+    return top, names, ports
+
+
 def read_manifest(path: Path) -> dict:
     try:
         manifest = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); {AGAIN}") from error
     if not isinstance(manifest, dict):
         raise UserError(f"{path} is not what generate writes; {AGAIN}")

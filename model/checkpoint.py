@@ -6,7 +6,6 @@
 """
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from .errors import UserError
 from .files import replacing
+from .npy import MAGIC, read_npy
 from .shape import MAX_FC_LAYERS, LeNetShape
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -133,25 +133,26 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
-        if size > MAX_BYTES:
-            raise UserError(f"{path} unpacks to {size} bytes; a checkpoint has at most {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: _entry(path, archive, name) for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            if size > MAX_BYTES:
+                raise UserError(f"{path} unpacks to {size} bytes; a checkpoint has at most {MAX_BYTES}")
+            return {info.filename.removesuffix(".npy"): _member(path, archive, info) for info in archive.infolist()}
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive makes zipfile raise almost anything
         raise UserError(f"{path} is damaged or truncated ({error}); get it again") from error
 
 
-def _entry(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    try:
-        array = archive[name]
-    except ValueError as error:
-        if "pickle" in str(error).lower():
-            raise UserError(
-                f"{path}: {name} holds Python objects, which are never loaded; store int8 codes"
-            ) from error
-        raise UserError(f"{path} is damaged or truncated ({name}: {error}); get it again") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(
-            f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}"
-        )
+def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One array. Its declared size is known to be sane, and zipfile unpacks no more than that."""
+    name = info.filename.removesuffix(".npy")
+    with archive.open(info) as file:
+        if file.peek(len(MAGIC))[: len(MAGIC)] != MAGIC:
+            raise UserError(f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}")
+        try:
+            array = read_npy(file, info.file_size)
+        except ValueError as error:
+            raise UserError(f"{path} is damaged or truncated ({name}: {error}); get it again") from error
+        file.read()  # to the end, where the check-sum is compared
+    if array.dtype.hasobject:
+        raise UserError(f"{path}: {name} holds Python objects, which are never loaded; store int8 codes")
     return array

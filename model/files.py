@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -10,7 +11,15 @@ from typing import IO
 
 from .errors import UserError
 
-__all__ = ["replacing", "replacing_folder"]
+__all__ = ["read_bounded", "replacing", "replacing_folder"]
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """A file's bytes. Raises OSError where it cannot be read or has more than ``limit``, before any are read."""
+    with path.open("rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > limit:
+            raise OSError(errno.EFBIG, f"it is larger than {limit >> 20} MiB")
+        return file.read(size)
 
 
 @contextmanager

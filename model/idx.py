@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import UserError
+from .files import read_bounded
 
 __all__ = ["MAX_BYTES", "idx_bytes", "parse_idx", "read_idx", "unpacked"]
 
@@ -25,8 +26,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
     """The uint8 array of that many dimensions in an idx file, gzip-compressed or not. Raises UserError."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bounded(Path(path), MAX_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     return parse_idx(unpacked(data, str(path)), str(path), dimensions)

@@ -1,5 +1,6 @@
 """Images that a person names: the first so many MNIST test images, a .npy file, or pictures of their own."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,14 @@ import numpy as np
 
 from .datasets import load_dataset
 from .errors import UserError
+from .npy import MAGIC, read_npy
 from .pictures import SUFFIXES, load_picture
 from .shape import IMAGE
 
 __all__ = ["Images", "load_images", "picture_images"]
 
 MAX_IMAGES = 1_000_000  # 784 MB of pixels
+MAX_NPY = MAX_IMAGES * IMAGE * IMAGE + 4096  # bytes, with a header
 
 
 @dataclass(frozen=True)
@@ -64,21 +67,23 @@ def npy_images(path: Path) -> Images:
     wanted = f"give uint8 (N, {IMAGE}, {IMAGE}) as numpy.save writes it"
     try:
         with path.open("rb") as file:
-            head = file.read(6)
-        if head != b"\x93NUMPY":
-            raise UserError(f"{path} is not a .npy file; {wanted}")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if file.read(len(MAGIC)) != MAGIC:
+                raise UserError(f"{path} is not a .npy file; {wanted}")
+            if (size := os.fstat(file.fileno()).st_size) > MAX_NPY:
+                raise UserError(f"{path} has {size} bytes; {MAX_IMAGES} images, the most at once, take {MAX_NPY}")
+            file.seek(0)
+            array = read_npy(file, size)
     except OSError as error:
         raise UserError(f"cannot read images {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, OverflowError, EOFError, SyntaxError) as error:
-        if "python objects" in str(error).lower():
-            raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}") from error
-        raise UserError(f"{path} is damaged or truncated; {wanted}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged or truncated ({error}); {wanted}") from error
+    if array.dtype.hasobject:
+        raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (IMAGE, IMAGE):
         raise UserError(f"{path} holds {array.dtype} {array.shape}; {wanted}")
     if not 1 <= len(array) <= MAX_IMAGES:
         raise UserError(f"{path} holds {len(array)} images; give 1 to {MAX_IMAGES}")
-    return Images(np.array(array), tuple(map(str, range(len(array)))), None, path.name)
+    return Images(array, tuple(map(str, range(len(array)))), None, path.name)
 
 
 def picture_images(paths: Sequence[Path], source: str) -> Images:

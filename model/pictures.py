@@ -4,6 +4,7 @@ A picture of exactly 28x28 pixels is taken for one of a data set: it is inverted
 scaled or moved. Any other one goes through `mnist_form`.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .errors import UserError
+from .files import read_bounded
 from .shape import IMAGE
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PIXELS = 64_000_000  # of a picture; more than a telephone's camera, and 256 MB once it is unpacked
+MAX_BYTES = 256 << 20  # of a file
 WORKING = 512  # longer side that a large picture is brought to first, roughly
 DESPECKLE = 100  # shorter side from which single pixels are no part of a digit
 BOX = 20  # longer side of a digit in MNIST
@@ -35,18 +38,23 @@ def load_picture(path: Path | str) -> np.ndarray:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG", "JPEG"]) as image:
+        data = read_bounded(path, MAX_BYTES)  # in memory, where a chunk that claims to be long costs nothing
+    except OSError as error:
+        raise UserError(f"cannot read picture {path}: {error.strerror}; give a PNG or JPEG file") from error
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
             image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
             image.load()
             grey = grey_levels(smaller(upright(image)))
+    except UserError:
+        raise
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is not a PNG or JPEG file; save it as one or take it out of the folder") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} is damaged or cannot be read ({reason}); save it again") from error
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
     if grey.shape == (IMAGE, IMAGE):
         return 255 - grey if np.median(border(grey)) > GREY_LIGHT else grey
     try:

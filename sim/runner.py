@@ -38,6 +38,7 @@ def run(
     timeout_s: float = 600,
     log: Path | None = None,
     watch: Callable[[], None] | None = None,
+    failures: int = 0,
 ) -> Run:
     """Run cocotb module ``bench`` in ``folder``, which holds the .mem files; all output goes to ``log``.
 
@@ -45,6 +46,7 @@ def run(
     of those to run, all if empty. ``seed`` seeds all random choices, a new one if None; it is in the log and
     in the result. The simulator and its children are killed after ``timeout_s`` seconds, and when
     this call is interrupted. ``watch`` is called ten times a second meanwhile; what it raises ends the run.
+    ``failures``: after so many failed tests the others are left out; 0: never.
 
     Raises SimulationFailed unless every test ran and passed.
     """
@@ -62,6 +64,7 @@ def run(
         "COCOTB_RANDOM_SEED": str(seed),
         "COCOTB_RESULTS_FILE": str(results),
         "COCOTB_ANSI_OUTPUT": "0",
+        "COCOTB_MAX_FAILURES": str(failures),
         PARAMETERS_VARIABLE: str(folder / "parameters.json"),
     }
     if tests:

@@ -193,6 +193,9 @@ def test_folder_that_generate_did_not_write(refused, tmp_path: Path, cli, small:
         ("{}", "not what generate writes"),
         (whole.replace('"lenet.v"', '"../lenet.v"'), "outside its folder"),
         (whole.replace('"lenet.v"', '"other.v"'), "cannot read"),
+        ("[" * 100_000, "not JSON"),
+        (whole.replace('"windows": 1', '"windows": true'), "windows cannot be True"),
+        (whole.replace('"width": 1,', '"width": "1",'), "port clk is 'input' of '1' bits"),
     ):
         manifest.write_text(text)
         assert said in refused("simulate", small, "--verilog", tmp_path / "v")

@@ -1,6 +1,7 @@
 """Pictures of one's own: whatever size and kind they have, the network is given what MNIST would hold."""
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from fivebyfive.model import pictures
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.golden import classify, predict
@@ -162,6 +164,30 @@ def png_header(width: int, height: int) -> bytes:
     """A PNG that ends where its pixels should begin: whoever reads on fails in another way."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">II", zlib.crc32(chunk), 1000) + b"IDAT"
+
+
+def test_a_chunk_that_claims_four_gigabytes(tmp_path: Path) -> None:
+    """Pillow asks the file for as many bytes as a chunk claims to have, and Python makes room for them."""
+    path = tmp_path / "wild.png"
+    Image.new("L", (40, 30)).save(path)
+    data = path.read_bytes()
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + b"\xff\xff\xff\xf0" + data[at + 4 :])
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"wild\.png"):
+            load_picture(path)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 1 << 20)
+    path = tmp_path / "large.png"
+    path.write_bytes(bytes((1 << 20) + 1))
+    with pytest.raises(UserError, match=r"large\.png: it is larger than 1 MiB"):
+        load_picture(path)
 
 
 def test_size_is_judged_before_anything_is_unpacked(tmp_path: Path) -> None:

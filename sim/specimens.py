@@ -1,0 +1,191 @@
+"""One small machine of every component, which its bench goes through in seconds: for faults that benches must notice.
+
+Each function gives a component and the parameters of its bench (`fivebyfive.sim.benches`), which has the function's
+name, less ``packed_``.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+
+from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.activation_memory import ActivationMemory
+from fivebyfive.hw.argmax import Argmax
+from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.conv_array import ConvArray
+from fivebyfive.hw.conv_controller import ConvController, ConvLayer
+from fivebyfive.hw.conv_engine import ConvEngine
+from fivebyfive.hw.conv_pe import ConvPE
+from fivebyfive.hw.counters import Counters
+from fivebyfive.hw.deframer import Deframer
+from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.fc_controller import FcController, FcLayer
+from fivebyfive.hw.fc_engine import FcEngine
+from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.framer import Framer
+from fivebyfive.hw.image_buffer import ImageBuffer
+from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
+from fivebyfive.hw.line_buffer import LineBuffer
+from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.packed_fc_row import PackedFcRow
+from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.types import NATURAL
+from fivebyfive.hw.uart import UartReceiver, UartTransmitter
+from fivebyfive.hw.weight_memory import WeightMemory
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weights import memory_map, pack
+
+__all__ = ["SPECIMENS", "bench_of"]
+
+
+def dot_product():
+    return DotProduct(5), {"terms": 5}
+
+
+def packed_dot_product():
+    return PackedDotProduct(5), {"terms": 5, "natural": False}
+
+
+def packed_conv_pe():
+    return PackedConvPE(NATURAL), {"natural": True}
+
+
+def pooling():
+    return Pooling(2, 1, (8, 24)), {"outputs": 2, "windows": 1, "sizes": (8, 24)}
+
+
+def line_buffer():
+    return LineBuffer(1, (28, 12)), {"windows": 1, "sizes": (28, 12)}
+
+
+def weight_memory():
+    rng = random.Random(1)
+    words = [rng.getrandbits(200) for _ in range(70)]
+    return WeightMemory(words, 25), {"width": 25, "banks": (70,), "words": [f"{word:x}" for word in words]}
+
+
+def activation_memory():
+    return ActivationMemory(96, 6, (6, 4)), {"inputs": 96, "writers": 6, "counts": (6, 4)}
+
+
+def conv_pe():
+    return ConvPE(), {}
+
+
+def conv_array():
+    return ConvArray(1, 3, 5, 5, 64, 1), {"windows": 1, "outputs": 3, "bias_words": 1}
+
+
+def conv_controller():
+    layers, sizes = ((3, 1, 0), (4, 3, 4)), {"depth": 1100, "memory_latency": 2, "drain": 9}
+    parts = [ConvLayer(outputs, inputs, 1, address) for outputs, inputs, address in layers]
+    return ConvController(parts, **sizes), {"layers": layers, "parallel": 1, **sizes}
+
+
+def conv_engine():
+    shape, config = LeNetShape(2, 2, (1,)), Config()
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(shape, 5), config).conv]
+    at = {region.name: region.address for region in memory_map(shape, config)}
+    engine = ConvEngine(shape, config, words, (at["conv1.bias"], at["conv2.bias"]))
+    return engine, {"conv1": 2, "conv2": 2, "config": {}, "seed": 5}
+
+
+def fc_row():
+    return FcRow(3), {"kept": 3}
+
+
+def packed_fc_row():
+    return PackedFcRow(10, 3), {"lanes": 10, "kept": 3}
+
+
+def fc_controller():
+    layers, sizes = ((45, 64), (10, 45)), {"depth": 4096, "drain": 9}
+    parts = [FcLayer(outputs, inputs, 1) for outputs, inputs in layers]
+    return FcController(parts, **sizes), {"layers": layers, "rows": 1, "early": False, **sizes}
+
+
+def fc_engine():
+    shape, config = LeNetShape(1, 3, (7, 10)), Config()
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(shape, 6), config).fc]
+    return FcEngine(shape, config, words), {"conv2": 3, "fc": (7, 10), "config": {}, "seed": 6}
+
+
+def map_memory():
+    sizes = {"channels": 3, "size": 6, "repeats": 2}
+    return MapMemory(**sizes), sizes
+
+
+def image_buffer():
+    return ImageBuffer(1, 2), {"rows_out": 1, "repeats": 2}
+
+
+def kernel_fetcher():
+    plans, sizes = ((2, 6, 1), (9, 8, 3)), {"depth": 40, "memory_latency": 2}
+    return KernelFetcher([KernelPlan(*p, 3) for p in plans], 3, **sizes), {"plans": plans, "outputs": 3, **sizes}
+
+
+def argmax():
+    return Argmax(10, 3), {"classes": 10, "rows": 3}
+
+
+def counters():
+    return Counters(), {}
+
+
+def uart_receiver():
+    return UartReceiver(4), {"divisor": 4}
+
+
+def uart_transmitter():
+    return UartTransmitter(4), {"divisor": 4}
+
+
+def deframer():
+    return Deframer(), {}
+
+
+def framer():
+    return Framer(14), {"most": 14}
+
+
+def serial_accelerator():
+    shape = LeNetShape(1, 1, (10,))
+    given = {"conv1": 1, "conv2": 1, "fc": shape.fc, "seed": 4, "divisor": 4}
+    return SerialAccelerator(Checkpoint.random(shape, 4), divisor=4), given
+
+
+def accelerator():
+    shape, config = LeNetShape(2, 3, (22, 10)), Config(4, 2, 3)
+    network = Checkpoint.random(shape, 5)
+    image_cycles = plan(shape, config).conv + 400
+    given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
+    return Accelerator(shape, config, pack(network, config)), given | {"config": asdict(config)}
+
+
+def axi_core():
+    shape, config = LeNetShape(1, 1, (10,)), Config()
+    network, cycles = Checkpoint.random(shape, 11), plan(shape, config)
+    given = {"conv1": 1, "conv2": 1, "fc": shape.fc, "seed": 11, "pixel_bytes": 4, "config": asdict(config)}
+    given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
+    return AxiCore(shape, config, pack(network, config), 4), given | AXI_AMOUNTS
+
+
+AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
+
+SPECIMENS: tuple[Callable, ...] = (
+    dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
+    conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
+    packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
+    packed_fc_row, accelerator, axi_core,
+)  # fmt: skip
+
+
+def bench_of(make: Callable) -> str:
+    """The module with the bench of a specimen."""
+    return f"fivebyfive.sim.benches.{make.__name__.removeprefix('packed_')}"

@@ -1,0 +1,77 @@
+"""All targets, one after the other, each in a process of its own: ``python tests/fuzz/run.py [INPUTS] [SEED] [LOG]``.
+
+INPUTS in all are dealt out by the targets' shares. Ends with 1 where any target crashed; the log is written either way.
+"""
+
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LIMIT_S = 3 * 3600
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a target: ``inputs`` executed; ``grown``: how many of them reached code that none had before; ``memory``: the
+    most in use, MB; ``report``: libFuzzer's and Python's last lines where it crashed, else empty."""
+
+    inputs: int
+    grown: int
+    memory: int
+    seconds: float
+    report: str
+
+
+def fuzz(name: str, runs: int, seed: int) -> Outcome:
+    """Run a target in a process of its own."""
+    began = time.monotonic()
+    command = [sys.executable, str(HERE / "fuzz.py"), name, str(runs), str(seed)]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, **streams, timeout=LIMIT_S, check=False)
+    text = done.stdout.decode(errors="replace")
+    figures = [re.search(rf"stat::{what}: +(\d+)", text) for what in
+               ("number_of_executed_units", "new_units_added", "peak_rss_mb")]  # fmt: skip
+    inputs, grown, memory = (int(found[1]) if found else 0 for found in figures)
+    well = done.returncode == 0 and inputs >= runs
+    report = "" if well else "\n".join(text.splitlines()[-30:]) or f"exit code {done.returncode}"
+    return Outcome(inputs, grown, memory, time.monotonic() - began, report)
+
+
+def dealt(inputs: int) -> dict[str, int]:
+    """How many inputs each target gets."""
+    from targets import TARGETS
+
+    whole = sum(target.share for target in TARGETS.values())
+    return {name: -(-inputs * target.share // whole) for name, target in TARGETS.items()}
+
+
+def main() -> int:
+    inputs, seed, log = (*sys.argv[1:], *("1000000", "1", "")[len(sys.argv) - 1 :])
+    lines = [
+        f"Fuzzing with Atheris {version('atheris')}, Python {platform.python_version()}, Pillow {version('pillow')}, "
+        f"NumPy {version('numpy')}; seed {seed}",
+        f"{'target':<20} {'inputs':>8} {'new paths':>9} {'MB':>5} {'seconds':>8}  outcome",
+    ]
+    print(*lines, sep="\n", flush=True)
+    total = crashed = 0
+    for name, runs in dealt(int(inputs)).items():
+        done = fuzz(name, runs, int(seed))
+        total, crashed = total + done.inputs, crashed + bool(done.report)
+        outcome = done.report or "each taken or refused with one line"
+        lines.append(f"{name:<20} {done.inputs:>8} {done.grown:>9} {done.memory:>5} {done.seconds:>8.1f}  {outcome}")
+        print(lines[-1], flush=True)
+    lines.append(f"{total:,} inputs; targets that crashed, hung or took too much memory: {crashed}")
+    print(lines[-1])
+    if log:
+        Path(log).write_text("\n".join(lines) + "\n")
+    return crashed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

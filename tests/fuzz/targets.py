@@ -1,0 +1,286 @@
+"""What is fuzzed: everything that reads bytes from outside. A target returns or raises UserError with one line; all
+else is a crash.
+
+Where a format has a check-sum that chance never gets right (zip, gzip, PNG, the frames of the serial line), a second
+target makes the wrapping good and gives what is inside to the fuzzer.
+"""
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fivebyfive.board import Board, Limits, LinkFailed
+from fivebyfive.folder import read_folder
+from fivebyfive.hw.generate import generate
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.idx import idx_bytes, read_idx
+from fivebyfive.model.images import load_images
+from fivebyfive.model.link import Decoder, Frame, Info, Kind, Missing, Result, encode
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.state import read_state
+
+__all__ = ["TARGETS", "Target"]
+
+MEMORY = Path("/dev/shm")  # files in memory: thousands a second
+PLACE = Path(tempfile.mkdtemp(prefix="fivebyfive-fuzz-", dir=MEMORY if MEMORY.is_dir() else None))
+NETWORK = Checkpoint.random(LeNetShape(1, 2, (3,)), seed=1)
+PIXELS = np.arange(784, dtype=np.uint8).reshape(1, 28, 28)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """``run`` takes what the fuzzer made; ``seeds``: good inputs to begin with; ``share``: of all inputs, the quick
+    targets get more."""
+
+    run: Callable[[bytes], object]
+    seeds: Callable[[], list[bytes]]
+    share: int = 1
+
+
+def written(name: str, data: bytes) -> Path:
+    path = PLACE / name
+    path.write_bytes(data)
+    return path
+
+
+def joined(parts: list[bytes]) -> bytes:
+    """Several parts as one input: each behind its length, two bytes."""
+    return b"".join(struct.pack("<H", len(part)) + part for part in parts)
+
+
+def parts_of(data: bytes) -> list[bytes]:
+    """The parts of any input; the last one may be cut."""
+    parts = []
+    while len(data) >= 2 and len(parts) < 64:
+        length = struct.unpack_from("<H", data)[0]
+        parts.append(data[2 : 2 + length])
+        data = data[2 + length :]
+    return parts
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npz(arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+# checkpoints
+
+def members() -> list[bytes]:
+    """Names and .npy files of a checkpoint, for `zipped`."""
+    return [part for name, array in NETWORK.arrays.items() for part in (f"{name}.npy".encode(), npy(array))]
+
+
+def zipped(parts: list[bytes]) -> bytes:
+    """A zip archive of names and contents; the first bit of a content's length says whether it is compressed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        seen: set[str] = set()
+        for name, content in zip(parts[::2], parts[1::2], strict=False):
+            text = name.decode("latin-1")
+            if text not in seen:
+                method = zipfile.ZIP_DEFLATED if len(content) & 1 else zipfile.ZIP_STORED
+                archive.writestr(zipfile.ZipInfo(text), content, method)
+            seen.add(text)
+    return file.getvalue()
+
+
+# float models
+
+def torch_file() -> bytes:
+    torch = __import__("torch")
+    file = io.BytesIO()
+    state = {name: torch.zeros(shape) for name, shape in NETWORK.shape.arrays.items()}
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def torch_members() -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(torch_file())) as archive:
+        return [part for name in archive.namelist() for part in (name.encode(), archive.read(name))]
+
+
+def safetensors_file() -> bytes:
+    from safetensors.torch import save
+
+    torch = __import__("torch")
+    return save({name: torch.zeros(shape) for name, shape in NETWORK.shape.arrays.items()})
+
+
+def evil_pickles() -> list[bytes]:
+    """Pickles that would do something: none may ever run."""
+    return [pickle.dumps(print), pickle.dumps(Path("/")), b"cos\nsystem\n(S'false'\ntR."]
+
+
+# pictures
+
+def picture(kind: str, mode: str = "L", size: tuple[int, int] = (40, 30)) -> bytes:
+    file = io.BytesIO()
+    image = Image.new("L", size, 255)
+    image.paste(0, (10, 8, 22, 24))
+    image.convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+def png_chunks(data: bytes) -> list[bytes]:
+    """Kinds and contents of a PNG's chunks, that of the pixels unpacked."""
+    parts, at = [], len(PNG)
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        parts += [kind, zlib.decompress(content) if kind == b"IDAT" else content]
+        at += 12 + length
+    return parts
+
+
+def png_of(parts: list[bytes]) -> bytes:
+    """A PNG whose chunks have the right lengths and check-sums."""
+    chunks = [PNG]
+    for kind, content in zip(parts[::2], parts[1::2], strict=False):
+        kind = kind[:4].ljust(4, b"a")
+        body = kind + (zlib.compress(content, 1) if kind == b"IDAT" else content)
+        chunks.append(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
+    return b"".join(chunks)
+
+
+# the serial line
+
+ANSWERS = [
+    Frame(Kind.INFO, 0, Info(1, 3, b"12345678").pack()),
+    Frame(Kind.MISSING, 1, bytes([0xFE, 0xFF, 0xFF, 0x0F])),
+    Frame(Kind.BUSY, 1),
+    Frame(Kind.RESULT, 1, bytes([2, 1, 2, 3, 250, 3, 9])),
+]
+
+
+class FuzzedPort:
+    """A line on which the fuzzer answers: a part to each reading, then nothing. An answer gets the sequence number of
+    the question where its highest bit is set, since chance would never find it."""
+
+    def __init__(self, parts: list[bytes]):
+        self.parts = list(reversed(parts))
+        self.sequence = 0
+
+    def write(self, data: bytes) -> None:
+        for frame in Decoder().feed(data):
+            self.sequence = frame.sequence
+
+    def read(self, timeout_s: float) -> bytes:
+        if not timeout_s or not self.parts:
+            return b""
+        part = self.parts.pop()
+        if part[:1] < b"\x80":
+            return part
+        kind, payload = part[1:2].ljust(1, b"\0")[0], part[2:250]
+        return encode(Frame(kind, self.sequence, payload))
+
+
+def talk(data: bytes) -> None:
+    limits = Limits(answer_s=1e-4, silence_s=1e-3, image_s=2e-3)
+    try:
+        Board(FuzzedPort(parts_of(data)), limits).classify(PIXELS[0])
+    except LinkFailed as error:
+        raise UserError(str(error)) from error
+
+
+def frames(data: bytes) -> None:
+    for frame in Decoder().feed(data):
+        for kind in (Info, Missing, Result):
+            try:
+                kind.unpack(frame.payload)
+            except ValueError:
+                pass
+
+
+# folders of `generate`
+
+def manifest() -> dict:
+    return json.loads(json.dumps(MANIFEST))
+
+
+MANIFEST = generate(NETWORK).manifest
+
+
+def altered(parts: list[bytes]) -> bytes:
+    """A manifest with some values replaced: parts say, in turn, which way to go down and what to put there."""
+    whole = manifest()
+    for way, text in zip(parts[::2], parts[1::2], strict=False):
+        place, last = {"": whole}, ""
+        for step in way:
+            inner = place[last]
+            if not isinstance(inner, dict | list) or not inner:
+                break
+            keys = list(inner) if isinstance(inner, dict) else range(len(inner))
+            place, last = inner, keys[step % len(keys)]
+        try:
+            place[last] = json.loads(text)
+        except (ValueError, RecursionError):
+            place[last] = text.decode("latin-1")
+    return json.dumps(whole).encode()
+
+
+def folder(data: bytes) -> object:
+    place = PLACE / "folder"
+    place.mkdir(exist_ok=True)
+    (place / "manifest.json").write_bytes(data)
+    (place / "lenet.v").write_bytes(b"module lenet; endmodule\n")
+    return read_folder(place)
+
+
+TARGETS = {
+    "checkpoint": Target(lambda data: load_checkpoint(written("a.npz", data)), lambda: [npz(NETWORK.arrays)], 8),
+    "checkpoint-members": Target(
+        lambda data: load_checkpoint(written("b.npz", zipped(parts_of(data)))), lambda: [joined(members())], 8
+    ),
+    "float-model": Target(
+        lambda data: read_state(written("a.pt", data)), lambda: [torch_file(), *evil_pickles()], 2
+    ),
+    "float-model-members": Target(
+        lambda data: read_state(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
+    ),
+    "safetensors": Target(lambda data: read_state(written("a.safetensors", data)), lambda: [safetensors_file()], 4),
+    "npy": Target(lambda data: load_images(written("a.npy", data)), lambda: [npy(PIXELS)], 10),
+    "idx": Target(
+        lambda data: read_idx(written("a", data), 3),
+        lambda: [idx_bytes(PIXELS), gzip.compress(idx_bytes(PIXELS), mtime=0)], 20,
+    ),
+    "png": Target(
+        lambda data: load_images(written("a.png", data)),
+        lambda: [picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"), picture("PNG", "1")], 6,
+    ),
+    "png-chunks": Target(
+        lambda data: load_images(written("b.png", png_of(parts_of(data)))),
+        lambda: [joined(png_chunks(picture("PNG", mode))) for mode in ("L", "RGBA", "P", "1", "I;16")], 6,
+    ),
+    "jpeg": Target(
+        lambda data: load_images(written("a.jpg", data)), lambda: [picture("JPEG"), picture("JPEG", "RGB")], 6
+    ),
+    "frames": Target(frames, lambda: [encode(frame) for frame in ANSWERS], 40),
+    "answers": Target(
+        talk, lambda: [joined([bytes([0x80, frame.kind]) + frame.payload for frame in ANSWERS])], 3
+    ),
+    "folder": Target(folder, lambda: [json.dumps(manifest()).encode()], 10),
+    "folder-values": Target(
+        lambda data: folder(altered(parts_of(data))),
+        lambda: [joined([bytes([way, 0]), text]) for way in range(12) for text in (b"1", b"[[]]", b'"../a"')], 10,
+    ),
+}  # fmt: skip
