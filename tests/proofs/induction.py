@@ -18,7 +18,7 @@ def nothing(frame: Frame) -> dict[str, Bits]:
 
 def holds_forever(
     netlist: Netlist, invariants: Claims, *, assume: Claims = nothing, rigid: Sequence[str] = (),
-    step: Callable[[Frame, Frame], Mapping[str, Bits]] | None = None, uninitialized: bool = False,
+    step: Callable[[Frame, Frame], Mapping[str, Bits]] | None = None,
 ) -> None:
     """The invariants hold in every cycle after a reset, and ``step`` of any two cycles one after the other.
 
@@ -58,9 +58,14 @@ def width_of(netlist: Netlist, name: str) -> int:
 
 def shown(frame: Frame) -> dict[str, Bits]:
     """Small registers and inputs, for the message of a failure."""
+    names = {node: name for name, node in frame.netlist.names.items()}
+    for name, alias in frame.netlist.names.items():
+        operation, _, operands = frame.netlist.nodes[alias]
+        if operation == "uext":
+            names[int(operands[0])] = name
     values = {}
     for node in (*frame.netlist.inputs, *frame.netlist.states):
         sort = frame.netlist.sorts[frame.netlist.nodes[node][1]]
         if sort.is_bv() and sort.bv_size() <= 64:
-            values[frame.netlist.inputs.get(node) or frame.netlist.states[node]] = frame._bits(node)
+            values[names[node]] = frame[names[node]]
     return values

@@ -20,6 +20,7 @@ from bitwuzla import Kind, Sort, Term
 from fivebyfive.hw.yosys import run_yosys
 
 from .bits import TERMS, Bits, const
+from .names import named_as_in_source
 
 __all__ = ["Frame", "Netlist", "netlist"]
 
@@ -159,11 +160,16 @@ class Frame:
 
     def _needs(self, node: int) -> list[int]:
         operation, _, operands = self.netlist.nodes[node]
-        if operation in ("input", "state", *BASES):
+        if operation in ("input", "state", *BASES) or self._is_nothing(operation, operands):
             return []
         if operation in ("slice", "uext", "sext"):
             return [int(operands[0])]
-        return [abs(int(x)) for x in operands if x.lstrip("-").isdigit()]
+        return [int(x) for x in operands if x.isdigit()]
+
+    @staticmethod
+    def _is_nothing(operation: str, operands: list[str]) -> bool:
+        """Whether an operand of no bits is extended: Amaranth's ``x + 0`` has one; Yosys calls it number -1."""
+        return operation in EXTEND and operands[0] == "-1"
 
     def _evaluate(self, node: int) -> Term:
         operation, sort, operands = self.netlist.nodes[node]
@@ -171,6 +177,8 @@ class Frame:
             return self._input(self.netlist.inputs[node], self.netlist.sorts[sort])
         if operation == "state":
             return TERMS.mk_const(self.netlist.sorts[sort], f"{self.netlist.states[node]} @ {self.label}")
+        if self._is_nothing(operation, operands):
+            return TERMS.mk_bv_zero(self.netlist.sorts[sort])
         if operation in BASES:
             width = self.netlist.sorts[sort].bv_size()
             return const(int(operands[0], BASES[operation]) % (1 << width), width).term
@@ -225,7 +233,9 @@ def netlist(component: wiring.Component) -> Netlist:
             ports["__".join(map(str, path))] = value, direction
     with tempfile.TemporaryDirectory(prefix="fivebyfive-proof-") as temporary:
         folder = Path(temporary)
-        (folder / "design.il").write_text(rtlil.convert(component, name="top", ports=ports, emit_src=False))
+        with named_as_in_source():
+            text = rtlil.convert(component, name="top", ports=ports, emit_src=False)
+        (folder / "design.il").write_text(text)
         run_yosys(YOSYS, folder)
         lines = (folder / "design.btor").read_text().splitlines()
     result = Netlist()

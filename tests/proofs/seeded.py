@@ -40,4 +40,5 @@ def seed(within: str, old: str, new: str) -> None:
     module.__package__ = hw.__name__
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
-    exec(compile(source.replace(old, new), str(path), "exec"), vars(module))
+    vars(module)["__seeded__"] = source = source.replace(old, new)
+    exec(compile(source, str(path), "exec"), vars(module))
