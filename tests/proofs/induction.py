@@ -68,4 +68,4 @@ def shown(frame: Frame) -> dict[str, Bits]:
         sort = frame.netlist.sorts[frame.netlist.nodes[node][1]]
         if sort.is_bv() and sort.bv_size() <= 64:
             values[names[node]] = frame[names[node]]
-    return values
+    return values | {name: frame[name] for name in frame.netlist.ghosts}

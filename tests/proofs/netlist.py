@@ -19,10 +19,10 @@ from bitwuzla import Kind, Sort, Term
 
 from fivebyfive.hw.yosys import run_yosys
 
-from .bits import TERMS, Bits, const
+from .bits import TERMS, Bits, const, mux
 from .names import named_as_in_source
 
-__all__ = ["Frame", "Netlist", "netlist"]
+__all__ = ["Frame", "Ghost", "Netlist", "netlist"]
 
 YOSYS = (
     "read_rtlil design.il",
@@ -54,12 +54,21 @@ EXTEND = {"uext": Kind.BV_ZERO_EXTEND, "sext": Kind.BV_SIGN_EXTEND}
 BASES = {"const": 2, "constd": 10, "consth": 16}
 
 
+@dataclass(frozen=True)
+class Ghost:
+    """A register that only the proof has: it notes what the component was given, and cannot change what that does."""
+
+    width: int
+    init: int
+    update: Callable[[Frame], Bits]
+
+
 @dataclass
 class Netlist:
     """Nodes by number, ``names`` of signals, and what each state becomes.
 
     ``nodes``: number to (operation, sort, operands). ``inputs``, ``states``: number to name. ``init``, ``next``: state's
-    number to node.
+    number to node. ``ghosts``: registers of the proof. ``driven``: inputs that the surroundings make of the rest.
     """
 
     sorts: dict[int, Sort] = field(default_factory=dict)
@@ -69,6 +78,17 @@ class Netlist:
     states: dict[int, str] = field(default_factory=dict)
     init: dict[int, int] = field(default_factory=dict)
     next: dict[int, int] = field(default_factory=dict)
+    ghosts: dict[str, Ghost] = field(default_factory=dict)
+    driven: dict[str, Callable[[Frame], Bits]] = field(default_factory=dict)
+
+    def ghost(self, name: str, width: int, update: Callable[[Frame], Bits | int], init: int = 0) -> None:
+        """Add a register of the proof: ``init`` after reset, then what ``update`` makes of each cycle, cut to width."""
+
+        def cut(frame: Frame) -> Bits:
+            value = update(frame)
+            return const(value, width) if isinstance(value, int) else value.zext(max(width, value.width))[:width]
+
+        self.ghosts[name] = Ghost(width, init, cut)
 
     def add(self, line: str) -> None:
         """Read one line of BTOR2."""
@@ -97,34 +117,40 @@ class Netlist:
         elif operation == "uext" and len(operands) == 3:  # how Yosys names a wire
             self.names[operands[2]] = node
 
-    def frame(self, label: str, state: Mapping[int, Term] | None = None, inputs: Mapping[str, Bits | int] | None = None,
+    def frame(self, label: str, state: Mapping[int | str, Term] | None = None,
+              inputs: Mapping[str, Bits | int] | None = None,
               multiply: Callable[[Bits, Bits], Bits] | None = None) -> Frame:
         """A clock cycle. ``state``: of each register and memory, unknown where it is left out. ``inputs`` by name,
         unknown likewise, except for ``rst``, which is low. ``multiply`` may replace the solver's multiplication."""
         return Frame(self, label, dict(state or {}), {"rst": 0} | dict(inputs or {}), multiply)
 
-    def initial(self) -> dict[int, Term]:
+    def initial(self) -> dict[int | str, Term]:
         """The state after power-up; memories, whose contents Yosys leaves out, are unknown."""
         frame = self.frame("power-up")
-        return {state: frame.term(value) for state, value in self.init.items()}
+        state: dict[int | str, Term] = {state: frame.term(value) for state, value in self.init.items()}
+        return state | {name: const(ghost.init, ghost.width).term for name, ghost in self.ghosts.items()}
 
 
 class Frame:
     """One clock cycle of a netlist; signals are found by name: ``frame["line_0"]``."""
 
-    def __init__(self, netlist: Netlist, label: str, state: dict[int, Term], inputs: dict, multiply):
+    def __init__(self, netlist: Netlist, label: str, state: dict[int | str, Term], inputs: dict, multiply):
         self.netlist = netlist
         self.label = label
         self.inputs = inputs
         self.multiply = multiply
-        self.terms: dict[int, Term] = dict(state)
+        self.terms: dict[int | str, Term] = dict(state)
 
     def __getitem__(self, name: str) -> Bits:
-        """A signal. Raises KeyError where there is none of that name."""
+        """A signal or a register of the proof. Raises KeyError where there is none of that name."""
+        if name in self.netlist.ghosts:
+            width = self.netlist.ghosts[name].width
+            term = self.terms.setdefault(name, TERMS.mk_const(TERMS.mk_bv_sort(width), f"{name} @ {self.label}"))
+            return Bits(term, width)
         return self._bits(self.netlist.names[name])
 
     def __contains__(self, name: str) -> bool:
-        return name in self.netlist.names
+        return name in self.netlist.names or name in self.netlist.ghosts
 
     def memory(self, name: str, address: Bits) -> Bits:
         """A word of a memory."""
@@ -140,7 +166,9 @@ class Frame:
 
     def next(self, label: str, inputs: Mapping[str, Bits | int] | None = None) -> Frame:
         """The clock cycle after this one."""
-        state = {state: self.term(value) for state, value in self.netlist.next.items()}
+        state: dict[int | str, Term] = {state: self.term(value) for state, value in self.netlist.next.items()}
+        for name, ghost in self.netlist.ghosts.items():
+            state[name] = mux(self["rst"], ghost.init, ghost.update(self)).term
         return self.netlist.frame(label, state, inputs, self.multiply)
 
     def term(self, node: int) -> Term:
@@ -187,6 +215,8 @@ class Frame:
 
     def _input(self, name: str, sort: Sort) -> Term:
         value = self.inputs.get(name)
+        if value is None and name in self.netlist.driven:
+            value = self.netlist.driven[name](self)
         if value is None:
             return TERMS.mk_const(sort, f"{name} @ {self.label}")
         value = const(value, sort.bv_size()) if isinstance(value, int) else value
