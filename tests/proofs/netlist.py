@@ -88,6 +88,8 @@ class Netlist:
             value = update(frame)
             return const(value, width) if isinstance(value, int) else value.zext(max(width, value.width))[:width]
 
+        if name in self.names:
+            raise ValueError(f"the component has a signal {name}")
         self.ghosts[name] = Ghost(width, init, cut)
 
     def add(self, line: str) -> None:
