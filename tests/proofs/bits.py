@@ -87,6 +87,10 @@ class Bits:
             return self
         return Bits(TERMS.mk_term(Kind.BV_SIGN_EXTEND, [self.term], [width - self.width]), width)
 
+    def fit(self, width: int) -> Bits:
+        """Modulo 2**width, in ``width`` bits."""
+        return self[:width] if width <= self.width else self.zext(width)
+
     def implies(self, other: Bits) -> Bits:
         """Of truth values."""
         return ~self | other

@@ -86,7 +86,7 @@ class Netlist:
 
         def cut(frame: Frame) -> Bits:
             value = update(frame)
-            return const(value, width) if isinstance(value, int) else value.zext(max(width, value.width))[:width]
+            return const(value, width) if isinstance(value, int) else value.fit(width)
 
         if name in self.names:
             raise ValueError(f"the component has a signal {name}")
@@ -127,9 +127,10 @@ class Netlist:
         return Frame(self, label, dict(state or {}), {"rst": 0} | dict(inputs or {}), multiply)
 
     def initial(self) -> dict[int | str, Term]:
-        """The state after power-up; memories, whose contents Yosys leaves out, are unknown."""
+        """The state after power-up; what memories hold is left unknown."""
         frame = self.frame("power-up")
-        state: dict[int | str, Term] = {state: frame.term(value) for state, value in self.init.items()}
+        registers = [state for state in self.init if self.sorts[self.nodes[state][1]].is_bv()]
+        state: dict[int | str, Term] = {state: frame.term(self.init[state]) for state in registers}
         return state | {name: const(ghost.init, ghost.width).term for name, ghost in self.ghosts.items()}
 
 
@@ -159,7 +160,7 @@ class Frame:
         node = self.netlist.names[name]
         array = self.term(node)
         bits = array.sort().array_index().bv_size()
-        word = TERMS.mk_term(Kind.ARRAY_SELECT, [array, address.zext(bits)[:bits].term])
+        word = TERMS.mk_term(Kind.ARRAY_SELECT, [array, address.fit(bits).term])
         return Bits(word, word.sort().bv_size())
 
     def _bits(self, node: int) -> Bits:
