@@ -119,6 +119,23 @@ class Netlist:
         elif operation == "uext" and len(operands) == 3:  # how Yosys names a wire
             self.names[operands[2]] = node
 
+    def source(self, name: str) -> int:
+        """Number of the node behind a name: names of one signal have the same."""
+        node = self.names[name]
+        while self.nodes[node][0] == "uext" and self.nodes[node][2][1] == "0":
+            node = int(self.nodes[node][2][0])
+        return node
+
+    def register(self, name: str) -> str:
+        """The register that is called so in the source, where signals of submodules have taken its name in the netlist:
+        one of ``name``, ``name$1``, ... that is a state. Raises LookupError unless there is one."""
+        found = {self.source(n): n for n in self.names if n.split("$")[0] == name and self.source(n) in self.states}
+        inner = {self.source(n) for n in self.names if n.endswith(f".{name}")}
+        own = [n for node, n in found.items() if node not in inner]
+        if len(own) != 1:
+            raise LookupError(f"{len(own)} registers are called {name}")
+        return own[0]
+
     def frame(self, label: str, state: Mapping[int | str, Term] | None = None,
               inputs: Mapping[str, Bits | int] | None = None,
               multiply: Callable[[Bits, Bits], Bits] | None = None) -> Frame:
