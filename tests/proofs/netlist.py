@@ -26,6 +26,7 @@ __all__ = ["Frame", "Ghost", "Netlist", "netlist"]
 
 YOSYS = (
     "read_rtlil design.il",
+    "delete t:$meminit*",  # what a memory holds is unknown in every proof, and takes minutes to carry along
     "hierarchy -top top",
     "setattr -set keep 1 w:\\*",  # a signal that nobody reads is still spoken of in a proof
     "proc",

@@ -10,7 +10,7 @@ from fivebyfive.hw import argmax
 
 from .bits import Bits, fresh, mux
 from .induction import holds_forever
-from .netlist import Frame, netlist
+from .netlist import Frame, Netlist, netlist
 from .seeded import broken
 from .streams import stays, table, taken
 
@@ -21,12 +21,16 @@ def signed_less(a: Bits, b: Bits) -> Bits:
 
 
 class Proof:
-    def __init__(self, component):
-        self.classes, self.rows = component.classes, component.rows
+    """Of an argmax: of its own netlist, or of one that it is part of, by the name ``inside``."""
+
+    def __init__(self, classes: int, rows: int, design: Netlist, inside: str = ""):
+        self.classes, self.rows = classes, rows
+        self.inside = inside
         self.transfers = -(-self.classes // self.rows)
         self.witness = fresh("witness", 7)
-        self.netlist = netlist(component)
-        self.netlist.ghost("came", 7, lambda f: mux(taken(f, "o"), 0, f["came"] + taken(f, "i")))
+        self.netlist = design
+        self.i, self.o = f"{inside}i", f"{inside}o"
+        self.netlist.ghost("came", 7, lambda f: mux(taken(f, self.o), 0, f["came"] + taken(f, self.i)))
         self.netlist.ghost("noted", 8, self.note)
 
     def transfer_of(self, number: Bits) -> Bits:
@@ -34,23 +38,23 @@ class Proof:
 
     def note(self, f: Frame) -> Bits:
         lane = table(self.witness, [n % self.rows for n in range(self.classes)], 7)
-        mine = taken(f, "i") & (f["came"] == self.transfer_of(self.witness))
-        return mux(mine, f["i__payload"].word(lane, 8), f["noted"])
+        mine = taken(f, self.i) & (f["came"] == self.transfer_of(self.witness))
+        return mux(mine, f[f"{self.i}__payload"].word(lane, 8), f["noted"])
 
     def invariants(self, f: Frame) -> dict[str, Bits]:
-        payload, looked, fresh_one, number = f["o__payload"], f["looked"], f["fresh"], f["number"]
+        payload, looked, fresh_one, number = f[f"{self.o}__payload"], f[self.inside + "looked"], f[self.inside + "fresh"], f[self.inside + "number"]
         logits, index = payload[: 8 * self.classes], payload[8 * self.classes :]
         compared = (looked - fresh_one)[:7]
         witness = logits.word(self.witness, 8)
-        mine, best = self.witness < self.classes, f["best"]
+        mine, best = self.witness < self.classes, f[self.inside + "best"]
         first = (compared == 0) | (index < compared)
         seen = mine & (self.witness < compared)
         no_better = ~signed_less(best, witness) & ((self.witness < index).implies(signed_less(witness, best)))
-        o_valid = f["o__valid"]
+        o_valid = f[f"{self.o}__valid"]
         return {
-            "counts": (f["received"] == f["came"]) & (f["came"] <= self.transfers) & (looked <= self.classes),
+            "counts": (f[self.inside + "received"] == f["came"]) & (f["came"] <= self.transfers) & (looked <= self.classes),
             "looks at what came": (looked == 0) | (self.transfer_of((looked - 1)[:7]) < f["came"]),
-            "candidate": fresh_one.implies((number + 1 == looked) & (f["candidate"] == logits.word(number, 8))),
+            "candidate": fresh_one.implies((number + 1 == looked) & (f[self.inside + "candidate"] == logits.word(number, 8))),
             "best": (compared == 0) | (first & (best == logits.word(index, 8))),
             "none better": seen.implies(no_better),
             "valid with the last": o_valid == (compared == self.classes),
@@ -59,14 +63,14 @@ class Proof:
             "result: class": (o_valid & mine).implies(
                 (index < self.classes) & (logits.word(index, 8) == best) & no_better
             ),
-            "none taken meanwhile": f["i__ready"] == (f["came"] != self.transfers),
+            "none taken meanwhile": f[f"{self.i}__ready"] == (f["came"] != self.transfers),
         }
 
     def steps(self, now: Frame, then: Frame) -> dict[str, Bits]:
         """What is offered stays; a comparison follows each logit: with all there, the class is `classes` + 2 away."""
-        all_there = (now["came"] == self.transfers) & ~now["o__valid"]
-        before, after = (f["looked"] + (f["looked"] - f["fresh"])[:7] for f in (now, then))  # looked at, and compared
-        return stays(now, then) | {"nearer to the class": all_there.implies(then["o__valid"] | (after > before))}
+        all_there = (now["came"] == self.transfers) & ~now[f"{self.o}__valid"]
+        before, after = (f[self.inside + "looked"] + (f[self.inside + "looked"] - f[self.inside + "fresh"])[:7] for f in (now, then))  # looked at, and compared
+        return stays(now, then, self.o) | {"nearer to the class": all_there.implies(then[f"{self.o}__valid"] | (after > before))}
 
     def prove(self) -> None:
         holds_forever(self.netlist, self.invariants, step=self.steps)
@@ -74,7 +78,7 @@ class Proof:
 
 @pytest.mark.parametrize(("classes", "rows"), [(10, 1), (10, 3), (10, 20), (2, 1), (64, 6)])
 def test_class_and_logits(classes: int, rows: int) -> None:
-    Proof(argmax.Argmax(classes, rows)).prove()
+    Proof(classes, rows, netlist(argmax.Argmax(classes, rows))).prove()
 
 
 BUGS = {
@@ -91,4 +95,4 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_bugs_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(broken("argmax", "Argmax", *BUGS[bug])(10, 3)).prove()
+        Proof(10, 3, netlist(broken("argmax", "Argmax", *BUGS[bug])(10, 3))).prove()
