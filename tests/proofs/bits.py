@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bitwuzla import Bitwuzla, Kind, Option, Options, Result, Term, TermManager
 
-__all__ = ["Bits", "Refuted", "all_of", "any_of", "bit", "choose", "const", "fresh", "mux", "prove", "satisfiable"]
+__all__ = ["Bits", "RefutedError", "all_of", "any_of", "bit", "choose", "const", "fresh", "mux", "prove", "satisfiable"]
 
 TERMS = TermManager()
 LIMIT_MS = 500_000  # of one question: a proof that does not end is no proof
 
 
-class Refuted(AssertionError):
+class RefutedError(AssertionError):
     """A claim is wrong; the message has the values that show it."""
 
 
@@ -109,10 +109,10 @@ class Bits:
 
 
 def const(value: int, width: int) -> Bits:
-    """A number; Raises ValueError where it does not fit."""
+    """A number. Raises ValueError where it does not fit."""
     if not 0 <= value < 1 << width:
         raise ValueError(f"{value} has no place in {width} bits")
-    return Bits(TERMS.mk_bv_value(TERMS.mk_bv_sort(width), value), width)
+    return Bits(TERMS.mk_bv_value(TERMS.mk_bv_sort(width), int(value)), width)
 
 
 def fresh(name: str, width: int) -> Bits:
@@ -182,14 +182,15 @@ def satisfiable(conditions: Iterable[Bits]) -> bool:
 def prove(claims: Mapping[str, Bits], assuming: Iterable[Bits] = (), show: Mapping[str, Bits] | None = None) -> None:
     """All claims hold for all values for which the assumptions do.
 
-    Raises Refuted where one does not, with the names of those and the values of ``show``; TimeoutError without answer.
+    Raises RefutedError where one does not, with the names of those and the values of ``show``; TimeoutError where there
+    is no answer.
     """
     solver = _solver(assuming)
     solver.assert_formula(truth(~all_of(claims.values())))
     result = solver.check_sat()
     if result == Result.UNKNOWN:
-        raise TimeoutError(f"the solver found no answer within {LIMIT_MS / 1000:g} s on {', '.join(claims)}")
+        raise TimeoutError(f"no answer within {LIMIT_MS / 1000:g} s on {', '.join(claims)}")
     if result == Result.SAT:
         wrong = [name for name, claim in claims.items() if solver.get_value(truth(claim)).is_false()]
         values = [f"  {name} = {int(solver.get_value(x.term).value(10))}" for name, x in (show or {}).items()]
-        raise Refuted("\n".join([f"not always so: {', '.join(wrong)}", *values]))
+        raise RefutedError("\n".join([f"not always so: {', '.join(wrong)}", *values]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .bits import Bits, all_of, const, fresh, prove, satisfiable
+from .bits import Bits, fresh, prove, satisfiable
 from .netlist import Frame, Netlist
 
 __all__ = ["holds_forever"]
@@ -26,7 +26,7 @@ def holds_forever(
     any state in which they hold, a cycle without reset leads to one in which they hold again.
 
     ``assume``: what the surroundings promise in every cycle. ``rigid``: inputs that never change: the proof holds for
-    each of their values. Raises Refuted, or AssertionError where no state satisfies invariants and assumptions.
+    each of their values. Raises RefutedError, or AssertionError where no state satisfies invariants and assumptions.
     """
     rigid_inputs = {name: fresh(name, width_of(netlist, name)) for name in rigid}
 

@@ -45,8 +45,10 @@ def _targets(source: str) -> dict[Place, str]:
     """Place of each value of an assignment of several: line, last line, column, last column; to its target's name."""
     found = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
-            for target, value in zip(node.targets[0].elts, node.value.elts, strict=True):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple):
+            continue
+        if isinstance(targets := node.targets[0], ast.Tuple):
+            for target, value in zip(targets.elts, node.value.elts, strict=True):
                 place = value.lineno, value.end_lineno, value.col_offset, value.end_col_offset
                 found[place] = target.attr if isinstance(target, ast.Attribute) else ast.unparse(target)
     return found

@@ -68,8 +68,9 @@ class Ghost:
 class Netlist:
     """Nodes by number, ``names`` of signals, and what each state becomes.
 
-    ``nodes``: number to (operation, sort, operands). ``inputs``, ``states``: number to name. ``init``, ``next``: state's
-    number to node. ``ghosts``: registers of the proof. ``driven``: inputs that the surroundings make of the rest.
+    ``nodes``: number to (operation, sort, operands). ``inputs``, ``states``: number to name. ``init``, ``next``: a
+    state's number to node. ``ghosts``: registers of the proof. ``driven``: inputs that the surroundings make of what
+    else there is.
     """
 
     sorts: dict[int, Sort] = field(default_factory=dict)

@@ -41,7 +41,7 @@ def exact_sum(base: Bits, xs: list[Bits], ws: list[Bits]) -> Bits:
 
 
 def prove_multiplier() -> None:
-    """16 bits of sign-extended operands multiplied modulo 2**16 are the exact product, for all 65,536 pairs of codes."""
+    """Sign-extended operands multiplied modulo 2**16 are the exact product, for all 65,536 pairs of codes."""
     x, w = fresh("x", 8), fresh("w", 8)
     product = (x.sext(16) * w.sext(16))[:16]
     prove({"exact": product.sext(32) == (x.sext(32) * w.sext(32))[:32]})

@@ -3,7 +3,7 @@
 from .bits import Bits, choose, const
 from .netlist import Frame
 
-__all__ = ["count_ones", "stays", "taken", "table"]
+__all__ = ["count_ones", "stays", "table", "taken"]
 
 
 def taken(frame: Frame, name: str) -> Bits:

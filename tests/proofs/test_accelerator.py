@@ -1,7 +1,7 @@
 """The whole accelerator: what is proved of its parts holds inside of it, in its own netlist.
 
-The result: once valid it stays as it is until it is taken; its logits are those that the rows delivered, and its class is
-right.
+The result: once valid it stays as it is until it is taken; its logits are those that the rows delivered, and its
+class is right.
 """
 
 import pytest

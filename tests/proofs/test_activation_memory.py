@@ -1,9 +1,9 @@
 """The activation memory: what is read of a word is what was last written to it, code by code, whatever else happens.
 
-Symbolic witness: code number ``word`` x 20 + ``lane`` of a set, any. It is noted for each of the sets as it comes, and
-its memory's word is compared with that; and so is what is read. Codes of a transfer that are still to be written, more
-than 20 of them take more cycles, are in the invariant too. Nothing is lost: the codes in the memory are those that came,
-less those.
+Symbolic witness: code number ``word`` x 20 + ``lane`` of a set, any. It is noted for each of the sets as it comes,
+and its memory's word is compared with that; and so is what is read. Codes of a transfer that are still to be written,
+more than 20 of them take more cycles, are in the invariant too. Nothing is lost: the codes in the memory are those
+that came, less those.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """Argmax: the logits come out as they came in, with the index of the largest, the lowest on a tie; and they stay.
 
-Symbolic witness: logit number ``witness``, any. The result is right for it: it is what was given, and none of the others
-could be the class in place of the one that is told. As the witness is any, this holds for all logits.
+Symbolic witness: logit number ``witness``, any. The result is right for it: it is what was given, and none of the
+others could be the class in place of the one that is told. As the witness is any, this holds for all logits.
 """
 
 import pytest
@@ -42,35 +42,42 @@ class Proof:
         return mux(mine, f[f"{self.i}__payload"].word(lane, 8), f["noted"])
 
     def invariants(self, f: Frame) -> dict[str, Bits]:
-        payload, looked, fresh_one, number = f[f"{self.o}__payload"], f[self.inside + "looked"], f[self.inside + "fresh"], f[self.inside + "number"]
+        payload, o_valid = f[f"{self.o}__payload"], f[f"{self.o}__valid"]
+        received, looked, number, fresh_one, candidate, best = (
+            f[self.inside + name] for name in ("received", "looked", "number", "fresh", "candidate", "best")
+        )
         logits, index = payload[: 8 * self.classes], payload[8 * self.classes :]
         compared = (looked - fresh_one)[:7]
         witness = logits.word(self.witness, 8)
-        mine, best = self.witness < self.classes, f[self.inside + "best"]
+        mine, came = self.witness < self.classes, f["came"]
         first = (compared == 0) | (index < compared)
         seen = mine & (self.witness < compared)
         no_better = ~signed_less(best, witness) & ((self.witness < index).implies(signed_less(witness, best)))
-        o_valid = f[f"{self.o}__valid"]
         return {
-            "counts": (f[self.inside + "received"] == f["came"]) & (f["came"] <= self.transfers) & (looked <= self.classes),
-            "looks at what came": (looked == 0) | (self.transfer_of((looked - 1)[:7]) < f["came"]),
-            "candidate": fresh_one.implies((number + 1 == looked) & (f[self.inside + "candidate"] == logits.word(number, 8))),
+            "counts": (received == came) & (came <= self.transfers) & (looked <= self.classes),
+            "looks at what came": (looked == 0) | (self.transfer_of((looked - 1)[:7]) < came),
+            "candidate": fresh_one.implies((number + 1 == looked) & (candidate == logits.word(number, 8))),
             "best": (compared == 0) | (first & (best == logits.word(index, 8))),
             "none better": seen.implies(no_better),
             "valid with the last": o_valid == (compared == self.classes),
-            "logits as they came": (mine & (f["came"] > self.transfer_of(self.witness))).implies(witness == f["noted"]),
+            "logits as they came": (mine & (came > self.transfer_of(self.witness))).implies(witness == f["noted"]),
             "result: logits": (o_valid & mine).implies(witness == f["noted"]),
             "result: class": (o_valid & mine).implies(
                 (index < self.classes) & (logits.word(index, 8) == best) & no_better
             ),
-            "none taken meanwhile": f[f"{self.i}__ready"] == (f["came"] != self.transfers),
+            "none taken meanwhile": f[f"{self.i}__ready"] == (came != self.transfers),
         }
 
     def steps(self, now: Frame, then: Frame) -> dict[str, Bits]:
         """What is offered stays; a comparison follows each logit: with all there, the class is `classes` + 2 away."""
         all_there = (now["came"] == self.transfers) & ~now[f"{self.o}__valid"]
-        before, after = (f[self.inside + "looked"] + (f[self.inside + "looked"] - f[self.inside + "fresh"])[:7] for f in (now, then))  # looked at, and compared
-        return stays(now, then, self.o) | {"nearer to the class": all_there.implies(then[f"{self.o}__valid"] | (after > before))}
+        nearer = then[f"{self.o}__valid"] | (self.progress(then) > self.progress(now))
+        return stays(now, then, self.o) | {"nearer to the class": all_there.implies(nearer)}
+
+    def progress(self, f: Frame) -> Bits:
+        """Logits looked at, and those compared."""
+        looked = f[self.inside + "looked"]
+        return looked + (looked - f[self.inside + "fresh"])[:7]
 
     def prove(self) -> None:
         holds_forever(self.netlist, self.invariants, step=self.steps)

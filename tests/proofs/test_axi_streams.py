@@ -1,8 +1,8 @@
 """Pixels from and words to AXI4-Streams: nothing is lost, doubled, reordered or changed, and what is offered stays.
 
-Pixels are numbered as they come and as they go, modulo 16; at most four are inside, so that the numbers tell them apart.
-A symbolic witness, the pixels whose number is ``rigid`` modulo 16, is noted as it comes and compared as it goes: as
-the number is any, so are all pixels.
+Pixels are numbered as they come and as they go, modulo 16; at most four are inside, so that the numbers tell them
+apart. A symbolic witness, the pixels whose number is ``rigid`` modulo 16, is noted as it comes and compared as it
+goes: as the number is any, so are all pixels.
 """
 
 import pytest

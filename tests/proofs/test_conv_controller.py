@@ -2,11 +2,11 @@
 
 Ranking function: the cycles that are left if nothing is waited for. It goes down by one in each cycle that does not
 wait, stays where it was in one that does, and is zero in CONV_IDLE alone. So from every reachable state CONV_FINISH
-follows, whatever back-pressure there is, as long as that ends; there is no state in which nothing can happen any more.
-Started, it is the number of cycles that `fivebyfive.model.cycles` has.
+follows, whatever back-pressure there is, as long as that ends; there is no state in which nothing can happen any
+more. Started, it is the number of cycles that `fivebyfive.model.cycles` has.
 
-Surroundings (`Sweeps`): every n-th position of a layer is a sweep's last one; test_line_buffer.py proves that of the line
-buffer. Kernels and positions are there or not, at will.
+Surroundings (`Sweeps`): every n-th position of a layer is a sweep's last one; test_line_buffer.py proves that of the
+line buffer. Kernels and positions are there or not, at will.
 """
 
 import pytest
@@ -20,7 +20,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import conv_cycles, fill
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 
-from .bits import Bits, all_of, choose, const, mux, prove
+from .bits import Bits, all_of, choose, const, mux
 from .induction import holds_forever
 from .netlist import Frame, netlist
 from .seeded import broken

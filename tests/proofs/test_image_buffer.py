@@ -1,9 +1,9 @@
 """The image buffer: every row of every whole image comes out as its pixels went in, as often as it is asked for.
 
 Symbolic witness: pixel (``row``, ``column``), any. It is noted as it comes in a frame, and kept for each of the two
-images when a frame is accepted. Frames of any length, pauses at will on both sides, images begun and released at any time
-the documentation allows. The invariant says where the pixel is: in the register before the memory, in the memory, in a
-register behind it; and which rows are in the pipeline.
+images when a frame is accepted. Frames of any length, pauses at will on both sides, images begun and released at any
+time the documentation allows. The invariant says where the pixel is: in the register before the memory, in the
+memory, in a register behind it; and which rows are in the pipeline.
 """
 
 import pytest
@@ -52,9 +52,9 @@ class Proof:
         """Where the pixel goes that is in the register before the memory; and whether it ended an image."""
         valid, rewind = (lambda f: f["maps.i__valid"]), (lambda f: f["maps.rewind"])
         ends = lambda f: f["w_column"] == IMAGE - 1  # noqa: E731
-        net.ghost("w_column", 5, lambda f: mux(rewind(f), 0, mux(valid(f), self.after(f["w_column"], IMAGE), f["w_column"])))
-        net.ghost("w_row", 5, lambda f: mux(
-            rewind(f), 0, mux(valid(f) & ends(f), self.after(f["w_row"], IMAGE), f["w_row"])))  # fmt: skip
+        step = lambda f, name, when: mux(rewind(f), 0, mux(when, self.after(f[name], IMAGE), f[name]))  # noqa: E731
+        net.ghost("w_column", 5, lambda f: step(f, "w_column", valid(f)))
+        net.ghost("w_row", 5, lambda f: step(f, "w_row", valid(f) & ends(f)))
         net.ghost("just_ended", 1, self.whole)
 
     @staticmethod
@@ -186,12 +186,13 @@ class Proof:
 
     def steps(self, now: Frame, then: Frame) -> dict[str, Bits]:
         """Rows come, and none but those that were asked for."""
-        waits = (now["to_go"] != 0) & ~now["o__valid"]
+        none, held, read = ~now["o__valid"], now["maps.held"], now["maps.read"]
+        waits = (now["to_go"] != 0) & none
         return stays(now, then) | {
             "only what was asked for": now["o__valid"].implies(now["to_go"] != 0),
             "rows move on": waits.implies(then["o__valid"] | then["maps.held"] | then["maps.read"]),
-            "and on": (~now["o__valid"] & now["maps.held"]).implies(then["o__valid"]),
-            "and on from the memory": (~now["o__valid"] & ~now["maps.held"] & now["maps.read"]).implies(then["maps.held"]),
+            "and on": (none & held).implies(then["o__valid"]),
+            "and on from the memory": (none & ~held & read).implies(then["maps.held"]),
         }
 
     def prove(self) -> None:
@@ -214,7 +215,7 @@ BUGS = {
 }
 READ_BUGS = {
     "moves over what waits": ("move = ~self.o.valid | self.o.ready", "move = 1"),
-    "read again": ("m.d.comb += [port.en.eq(advance) for port in ports]", "m.d.comb += [port.en.eq(1) for port in ports]"),
+    "read again": ("[port.en.eq(advance) for port in ports]", "[port.en.eq(1) for port in ports]"),
     "a row too few": ("_, last_turn = counter(m, self.repeats,", "_, last_turn = counter(m, self.repeats - 1,"),
     "wrong set": ("port.addr.eq(self.word(address, self.r_set))", "port.addr.eq(self.word(address, ~self.r_set))"),
     "no rewind": ("restart=self.rewind)\n        address,", ")\n        address,"),

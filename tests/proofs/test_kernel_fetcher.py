@@ -1,4 +1,5 @@
-"""The kernel fetcher: set after set in the order of the weight memory, each kernel the right word, and what is offered stays.
+"""The kernel fetcher: set after set in the order of the weight memory, each kernel the right word, and what is
+offered stays.
 
 The weight memory is any contents, read with the latency that the fetcher was told: an array of the solver, behind
 registers of the proof for the address. ``age`` counts the cycles since a set was begun; all of the fetcher's pipeline

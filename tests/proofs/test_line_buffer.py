@@ -2,8 +2,8 @@
 
 A symbolic witness: one pixel (``row``, ``column``), any, the same in all maps. The harness notes what is given for it
 in a map, counts the positions that are taken, and looks at the patch wherever the witness lies under it. As row and
-column are any and data are any, this holds for all pixels of all windows. Maps follow each other without end, rows and
-positions pause at will, and the size changes where no map is in flight. By induction over cycles, from reset.
+column are any and data are any, this holds for all pixels of all windows. Maps follow each other without end, rows
+and positions pause at will, and the size changes where no map is in flight. By induction over cycles, from reset.
 
 The invariant says which row is in each register: the stage has the last rows that were given, the lines have those of
 the output row, shifted by the positions taken, once what is pending in this cycle has been done.
@@ -62,7 +62,7 @@ class Watched(wiring.Component):
         self.watch_patch(m)
         before, flying = Signal.like(self.size), Signal()
         m.d.comb += [
-            flying.eq((self.in_row != 0) | (self.out_row != 0) | (self.out_column != 0) | (self.in_map != self.out_map)),
+            flying.eq(self.in_row.any() | self.out_row.any() | self.out_column.any() | (self.in_map != self.out_map)),
             self.fair.eq(~flying | (self.size == before)),
         ]
         m.d.sync += before.eq(self.size)
@@ -204,7 +204,7 @@ BUGS = {
     "shifts by two": ("*list(line)[self.column_step :]", "*list(line)[self.column_step + 1 :], line[0]"),
     "a row too early": ("wanted.eq(missing != 1)", "wanted.eq(missing > 2)"),
     "last row forgotten": ("Mux(last_row_staged, whole, step)", "step"),
-    "shift before move": ("m.d.sync += [shifts.eq(taken), moves.eq(move)]", "m.d.comb += [shifts.eq(taken), moves.eq(move)]"),
+    "shift before move": ("m.d.sync += [shifts.eq(taken), moves", "m.d.comb += [shifts.eq(taken), moves"),
     "row end too late": ("row_end.eq(column + 1 == last)", "row_end.eq(column == last)"),
     "takes rows at any time": ("self.i.ready.eq(wanted)", "self.i.ready.eq(wanted | ~self.o.valid)"),
     "position lost": ("(~self.o.valid | (taken & row_end))", "(~self.o.valid | row_end)"),
