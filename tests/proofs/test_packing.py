@@ -7,11 +7,11 @@ cut out as an unknown function of its operands, of which only the range of a pro
 
 import pytest
 
-from fivebyfive.hw import packed_conv_pe, packed_dot_product
+from fivebyfive.hw import packed_conv_pe, packed_dot_product, packed_fc_row
 from fivebyfive.hw.packed_dot_product import PRODUCT
 from fivebyfive.hw.types import CODE, NATURAL
 
-from .bits import Bits, const, fresh, prove
+from .bits import Bits, const, fresh, mux, prove
 from .netlist import Frame, Netlist, netlist
 from .products import exact_sum, prove_multiplier, times
 from .seeded import broken
@@ -126,6 +126,55 @@ def prove_packed_pe(pair, component=packed_conv_pe.PackedConvPE) -> None:
     prove({"valid": frames[-1]["o__valid"] == frames[0]["i__valid"]})
 
 
+class Row:
+    """A packed row, unrolled from any state from the cycle on in which a word's first level is in its registers."""
+
+    def __init__(self, row):
+        self.row, self.lanes = row, row.lanes
+        self.design = netlist(row)
+        self.frames, _ = run(self.design, row.latency + 1)
+        payload = self.frames[0]["i__payload"]
+        rest = payload[3 * 8 * self.lanes :]
+        self.bias, self.first, self.last, self.valid = rest[:16], rest[16], rest[17], self.frames[0]["i__valid"]
+        self.keep, self.output = (rest[18], rest[19:]) if row.kept else (const(0, 1), const(0, 1))
+
+    def kept(self, cycle: int, output: Bits) -> Bits:
+        """Both partial sums in the memory, as a cycle finds them."""
+        return self.frames[cycle].memory("sums", output)
+
+    def prove(self) -> None:
+        """As of a row in test_products.py, for both outputs; the dot product is proved by itself."""
+        at = self.row.latency
+        total, dot = [frame["total"] for frame in self.frames], self.frames[at - 1]["dot.o__payload"]
+        before = mux(self.keep, self.kept(at - 2, self.output), total[at - 1]) if self.row.kept else total[at - 1]
+        o = self.frames[at]
+        for n in range(2):
+            base = mux(self.first, self.bias.word(n, 8).zext(14) * 64, before.word(n, 14))
+            summed = mux(self.valid, (base[:14] + dot.word(n, 14))[:14], total[at - 1].word(n, 14))
+            code = o["o__payload"].word(n, 8) == total[at].word(n, 14)[6:]
+            prove({f"sum {n}": total[at].word(n, 14) == summed, f"code {n}": code})
+        prove({"valid": o["o__valid"] == (self.valid & self.last)})
+        if self.row.kept:
+            other = fresh("other", self.output.width)
+            written = self.valid & self.keep & (other == self.output)
+            kept = self.kept(at + 1, other) == mux(written, total[at], self.kept(at, other))
+            prove({"kept": (other < self.row.kept).implies(kept)})
+
+    def prove_dot(self) -> None:
+        """The dot product inside the row has the word's activations and weights."""
+        x, w = 8 * self.lanes, 8 * self.lanes
+        payload = self.frames[0]["i__payload"]
+        fed = self.frames[0]["dot.i__payload"]
+        order = {"pair": fed[: 2 * w] == payload[x : x + 2 * w], "shared": fed[2 * w :] == payload[:x]}
+        prove(order | {"valid": self.frames[0]["dot.i__valid"] == self.frames[0]["i__valid"]})
+
+
+def prove_packed_row(lanes: int, kept: int, component=packed_fc_row.PackedFcRow) -> None:
+    row = Row(component(lanes, kept))
+    row.prove_dot()
+    row.prove()
+
+
 def test_products_distribute() -> None:
     prove_multiplier()
     prove_distributes(PRODUCT)
@@ -140,6 +189,25 @@ def test_packed_dot_product(terms: int, pair) -> None:
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 def test_packed_conv_pe(pair) -> None:
     prove_packed_pe(pair)
+
+
+@pytest.mark.parametrize(("lanes", "kept"), [(10, 0), (20, 0), (10, 250)])
+def test_packed_row(lanes: int, kept: int) -> None:
+    prove_packed(lanes, CODE)
+    prove_packed_row(lanes, kept)
+
+
+ROW_BUGS = {
+    "one bias for both": ("biases.word_select(n, CODE.width)", "biases.word_select(0, CODE.width)"),
+    "one sum for both": ("before.word_select(n, ACC.width)) + part", "before.word_select(0, ACC.width)) + part"),
+    "the wrong activations": ("dot.i.payload.shared.eq(payload.x)", "dot.i.payload.shared.eq(payload.w[0])"),
+}
+
+
+@pytest.mark.parametrize("bug", ROW_BUGS)
+def test_bugs_of_the_row_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_packed_row(10, 250, broken("packed_fc_row", "PackedFcRow", *ROW_BUGS[bug]))
 
 
 BUGS = {
