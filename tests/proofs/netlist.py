@@ -128,12 +128,11 @@ class Netlist:
             node = int(self.nodes[node][2][0])
         return node
 
-    def register(self, name: str) -> str:
-        """The register that is called so in the source, where signals of submodules have taken its name in the netlist:
-        one of ``name``, ``name$1``, ... that is a state. Raises LookupError unless there is one."""
+    def register(self, name: str, other_than: str) -> str:
+        """The register that is called so in the source, where a submodule's signal, ``other_than``, has taken its name
+        in the netlist: one of ``name``, ``name$1``, ... Raises LookupError unless there is one."""
         found = {self.source(n): n for n in self.names if n.split("$")[0] == name and self.source(n) in self.states}
-        inner = {self.source(n) for n in self.names if n.endswith(f".{name}")}
-        own = [n for node, n in found.items() if node not in inner]
+        own = [n for node, n in found.items() if node != self.source(other_than)]
         if len(own) != 1:
             raise LookupError(f"{len(own)} registers are called {name}")
         return own[0]

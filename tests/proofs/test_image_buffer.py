@@ -27,7 +27,7 @@ class Proof:
         self.row, self.column = fresh("row", 5), fresh("column", 5)
         self.number = self.row * IMAGE + self.column
         self.netlist = net = netlist(component)
-        self.w_set = net.register("w_set")
+        self.w_set = net.register("w_set", "maps.w_set")
         self.read_data = [self.find_read_data(half) for half in range(self.rows_out)]
         self.add_frames(net)
         self.add_writes(net)
