@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi fuzz train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi proofs fuzz train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -20,6 +20,9 @@ demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, 
 test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
+
+proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; about three minutes of CPU
+	$(PYTEST) tests/proofs --durations=0
 
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .

@@ -1,0 +1,160 @@
+"""Pixels from and words to AXI4-Streams: nothing is lost, doubled, reordered or changed, and what is offered stays.
+
+Pixels are numbered as they come and as they go, modulo 16; at most four are inside, so that the numbers tell them
+apart. A symbolic witness, the pixels whose number is ``rigid`` modulo 16, is noted as it comes and compared as it
+goes: as the number is any, so are all pixels.
+"""
+
+import pytest
+
+from fivebyfive.hw import axi_pixels, axi_results
+from fivebyfive.hw.axi_results import result_words
+
+from .bits import Bits, all_of, const, fresh, mux
+from .induction import holds_forever
+from .netlist import Frame, Netlist, netlist
+from .seeded import broken
+from .streams import count_ones, stays, taken
+
+
+class Unpacker:
+    """The proof's registers beside a `PixelUnpacker`: how many pixels came and went, and the witness as it came."""
+
+    def __init__(self, component):
+        self.width = component.width
+        self.witness = fresh("witness", 4)
+        self.netlist = netlist(component)
+        self.netlist.ghost("came", 4, lambda f: mux(taken(f, "i"), f["came"] + self.pixels(f), f["came"]))
+        self.netlist.ghost("went", 4, lambda f: f["went"] + taken(f, "o"))
+        self.netlist.ghost("noted", 9, self.note)
+
+    def transfer(self, f: Frame) -> list[tuple[Bits, Bits]]:
+        """Of each byte of a transfer: is it a pixel, and the pixel with its mark. A marked transfer of none is a black
+        pixel."""
+        payload, width = f["i__payload"], self.width
+        keep, last = payload[8 * width : 9 * width], payload[9 * width]
+        pixels = []
+        for n in range(width):
+            after = keep[n + 1 :].any() if n + 1 < width else const(0, 1)
+            black = (last & (keep == 0)) if n == 0 else const(0, 1)
+            value = mux(black, 0, payload.word(n, 8))
+            pixels.append((keep[n] | black, value + (last & ~after) * 256))
+        return pixels
+
+    def pixels(self, f: Frame) -> Bits:
+        """How many pixels a transfer has."""
+        total = const(0, 4)
+        for there, _ in self.transfer(f):
+            total = (total + there)[:4]
+        return total
+
+    def note(self, f: Frame) -> Bits:
+        noted, number = f["noted"], f["came"]
+        for there, pixel in self.transfer(f):
+            noted = mux(taken(f, "i") & there & (number == self.witness), pixel[:9], noted)
+            number = (number + there)[:4]
+        return noted
+
+    def invariants(self, f: Frame) -> dict[str, Bits]:
+        keep, went = f["keep"], f["went"]
+        inside = {}
+        for n in range(self.width):
+            number = (went + count_ones(keep[:n]) if n else went + 0)[:4]
+            after = keep[n + 1 :].any() if n + 1 < self.width else const(0, 1)
+            same = (f["pixels"].word(n, 8) == f["noted"][:8]) & ((f["last"] & ~after) == f["noted"][8])
+            inside[f"pixel {n} inside"] = (keep[n] & (number == self.witness)).implies(same)
+        offered = f["o__valid"] & (went == self.witness)
+        return inside | {
+            "none lost, none doubled": (f["came"] - went)[:4] == count_ones(keep),
+            "the right pixel": offered.implies(f["o__payload"] == f["noted"]),
+            "offered while there are some": f["o__valid"] == (f["came"] != went),
+        }
+
+
+def prove_unpacker(component) -> None:
+    proof = Unpacker(component)
+    holds_forever(proof.netlist, proof.invariants, step=stays)
+
+
+class Packer:
+    """The proof's registers beside a `ResultPacker`: the result that is inside, and how many of its words went."""
+
+    def __init__(self, component):
+        self.classes = component.classes
+        self.words = result_words(component.classes)
+        self.netlist = netlist(component)
+        width = Netlist.frame(self.netlist, "any")["i__payload"].width
+        self.netlist.ghost("inside", 1, lambda f: mux(taken(f, "i"), 1, f["inside"] & ~(taken(f, "o") & self.end(f))))
+        self.netlist.ghost("went", 8, lambda f: mux(taken(f, "i"), 0, f["went"] + taken(f, "o")))
+        self.netlist.ghost("result", width, lambda f: mux(taken(f, "i"), f["i__payload"], f["result"]))
+
+    def end(self, f: Frame) -> Bits:
+        return f["went"] + 1 == self.words
+
+    def expected(self, f: Frame) -> Bits:
+        """All words of the result, as docs/axi.md has them: class, number, logits, zeros."""
+        result, logits = f["result"], 8 * self.classes
+        index, number = result[logits:-16], result[-16:]
+        return (index.zext(32 * self.words) | number.zext(32 * self.words) * (1 << 16)
+                | result[:logits].zext(32 * self.words) * (1 << 32))[: 32 * self.words]  # fmt: skip
+
+    def invariants(self, f: Frame) -> dict[str, Bits]:
+        expected, went = self.expected(f), f["went"]
+        left = mux(f["inside"], self.words - 1, 0) + f["inside"] - mux(f["inside"], went, 0)
+        word = f["o__payload"]
+        rest = all_of(
+            (f["inside"] & (went + n < self.words)).implies(f["bits"].word(n, 32) == expected.word((went + n)[:8], 32))
+            for n in range(self.words)
+        )
+        return {
+            "words left": (f["left"] == left) & (f["inside"].implies(went < self.words)),
+            "words inside": rest,
+            "offered": f["o__valid"] == f["inside"],
+            "ready for the next": f["i__ready"] == ~f["inside"],
+            "the right word": f["inside"].implies(word[:32] == expected.word(went, 32)),
+            "the mark": f["inside"].implies(word[32] == self.end(f)),
+        }
+
+
+def prove_packer(component) -> None:
+    proof = Packer(component)
+    holds_forever(proof.netlist, proof.invariants, step=stays)
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_pixels(width: int) -> None:
+    prove_unpacker(axi_pixels.PixelUnpacker(width))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 64])
+def test_results(classes: int) -> None:
+    prove_packer(axi_results.ResultPacker(classes))
+
+
+PIXEL_BUGS = {
+    "takes the next too early": ("(~rest.any() & self.o.ready)", "~rest.any()"),
+    "highest first": ("for number in reversed(range(self.width)):", "for number in range(self.width):"),
+    "mark too early": ("last & ~rest.any()", "last"),
+    "does not wait": ("with m.If(self.o.valid & self.o.ready):", "with m.If(self.o.valid):"),
+    "a transfer of none is lost": ("new.keep | (new.last & nothing)", "new.keep"),
+}
+
+
+@pytest.mark.parametrize("bug", PIXEL_BUGS)
+def test_bugs_of_pixels_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_unpacker(broken("axi_pixels", "PixelUnpacker", *PIXEL_BUGS[bug])(4))
+
+
+RESULT_BUGS = {
+    "takes a result too early": ("self.i.ready.eq(left == 0)", "self.i.ready.eq(left <= 1)"),
+    "does not wait": ("m.Elif(self.o.valid & self.o.ready)", "m.Elif(self.o.valid)"),
+    "number at the wrong place": ("16 - len(result.index)", "15 - len(result.index)"),
+    "a word too few": ("left.eq(words)", "left.eq(words - 1)"),
+}
+
+
+@pytest.mark.parametrize("bug", RESULT_BUGS)
+def test_bugs_of_results_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_packer(broken("axi_results", "ResultPacker", *RESULT_BUGS[bug])(10))

@@ -1,0 +1,163 @@
+"""The conv PE, the dot product and the row of the fully-connected engine are what they say, for all operands.
+
+From any state, with any operands in any cycle: registers and adders are unrolled over the latency, products are cut
+out (products.py), and what is left, a tree of 14-bit adders against an exact sum, the solver's normal form of sums
+decides. No reset is needed and no number of cycles is assumed; rows follow any number of words by one word's step.
+"""
+
+import pytest
+
+from fivebyfive.hw import conv_pe, dot_product, fc_row
+
+from .bits import Bits, const, fresh, mux, prove
+from .netlist import Frame, Netlist, netlist
+from .products import exact_sum, multiply, prove_multiplier
+from .seeded import broken
+
+BUG = "not always so"
+
+
+def run(design: Netlist, cycles: int) -> list[Frame]:
+    """Cycles one after the other from any state, with any inputs, without reset."""
+    frames = [design.frame("cycle 0", multiply=multiply)]
+    for number in range(1, cycles + 1):
+        frames.append(frames[-1].next(f"cycle {number}"))
+    return frames
+
+
+def words(value: Bits, count: int, first: int = 0) -> list[Bits]:
+    """``count`` codes of a payload, from code number ``first`` on."""
+    return [value.word(first + n, 8) for n in range(count)]
+
+
+def prove_dot_product(terms: int, component=dot_product.DotProduct) -> None:
+    dot = component(terms)
+    frames = run(netlist(dot), dot.latency)
+    payload, o = frames[0]["i__payload"], frames[-1]
+    exact = exact_sum(const(0, 1), words(payload, terms), words(payload, terms, terms))
+    prove({"sum": o["o__payload"] == exact[:14], "valid": o["o__valid"] == frames[0]["i__valid"]})
+
+
+def prove_conv_pe(component=conv_pe.ConvPE) -> None:
+    pe = component()
+    frames = run(netlist(pe), pe.latency)
+    payload, o = frames[0]["i__payload"], frames[-1]
+    exact = exact_sum(frames[pe.base_latency]["base"], words(payload, 25), words(payload, 25, 25))
+    prove({"partial sum": o["o__payload"] == exact[:14], "valid": o["o__valid"] == frames[0]["i__valid"]})
+
+
+class Row:
+    """A row, unrolled from any state; word 0 is the one that the claims are about."""
+
+    def __init__(self, row):
+        self.row = row
+        self.at = row.latency  # the cycle in which the word is in the sum
+        self.frames = run(netlist(row), self.at + 1)
+        payload = self.frames[0]["i__payload"]
+        self.x, self.w, self.bias = words(payload, 20), words(payload, 20, 20), words(payload, 1, 40)[0]
+        self.first, self.last, self.valid = payload[328], payload[329], self.frames[0]["i__valid"]
+        self.keep, self.output = (payload[330], payload[331:]) if row.kept else (const(0, 1), const(0, 1))
+
+    def kept(self, cycle: int, output: Bits) -> Bits:
+        """The partial sum in the memory, as a cycle finds it."""
+        return self.frames[cycle].memory("sums", output)
+
+    def dot(self) -> Bits:
+        """The sum of the word's products, as it leaves the tree."""
+        return self.frames[self.at - 1]["dot.o__payload"]
+
+    def claims(self) -> dict[str, Bits]:
+        """What becomes of the word, given that `dot` is right."""
+        total = [frame["total"] for frame in self.frames]
+        before = total[self.at - 1]
+        if self.row.kept:
+            before = mux(self.keep, self.kept(self.at - 2, self.output), before)
+        base = mux(self.first, self.bias.zext(14) * 64, before)
+        o = self.frames[self.at]
+        claims = {
+            "sum": total[self.at] == mux(self.valid, (base[:14] + self.dot())[:14], total[self.at - 1]),
+            "code": o["o__payload"] == total[self.at][6:],
+            "valid": o["o__valid"] == (self.valid & self.last),
+        }
+        if self.row.kept:
+            other = fresh("other", self.output.width)
+            written = self.valid & self.keep & (other == self.output)
+            kept = self.kept(self.at + 1, other) == mux(written, total[self.at], self.kept(self.at, other))
+            claims["kept"] = (other < self.row.kept).implies(kept)
+        return claims
+
+
+def prove_row(kept: int, component=fc_row.FcRow) -> None:
+    """A word's products and its base become the sum and, marked ``last``, its code. Where sums are kept: the base is
+    what the memory holds in cycle 6 of a word, and its sum is there from cycle 9 on, unchanged until another word of
+    the output; so words of an output three cycles apart are added to each other."""
+    row = Row(component(kept))
+    prove({"dot": row.dot() == exact_sum(const(0, 1), row.x, row.w)[:14]})
+    prove(row.claims())
+
+
+def test_multiplier() -> None:
+    prove_multiplier()
+
+
+@pytest.mark.parametrize("terms", [1, 2, 3, 10, 20, 25])
+def test_dot_product(terms: int) -> None:
+    prove_dot_product(terms)
+
+
+def test_conv_pe() -> None:
+    prove_conv_pe()
+
+
+@pytest.mark.parametrize("kept", [0, 25, 500])
+def test_row(kept: int) -> None:
+    prove_row(kept)
+
+
+def test_words_of_a_kept_output_must_be_three_cycles_apart() -> None:
+    row = Row(fc_row.FcRow(500))
+    assert row.at - 2 + 3 == row.at + 1
+
+
+TREE_BUGS = {
+    "a term is lost": ("range(0, len(level), 2)]", "range(0, len(level) - len(level) % 2, 2)] or level[:1]"),
+    "13 bits": ("level.append(product[: Q2_6.acc_bits])", "level.append(product[: Q2_6.acc_bits - 1])"),
+    "wrong pair": ("held.x[term] * held.w[term]", "held.x[term] * held.w[term - 1]"),
+    "unsigned": ("held.x[term] * held.w[term]", "held.x[term].as_unsigned() * held.w[term]"),
+    "a stage too few": ("self.latency, name", "self.latency - 1, name"),
+    "lower bit": ("product[: Q2_6.acc_bits]", "(product | 1)[: Q2_6.acc_bits]"),
+}
+
+
+@pytest.mark.parametrize("bug", TREE_BUGS)
+def test_bugs_of_the_dot_product_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_dot_product(25, broken("dot_product", "DotProduct", *TREE_BUGS[bug]))
+
+
+@pytest.mark.parametrize("bug", TREE_BUGS)
+def test_bugs_inside_the_conv_pe_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_conv_pe(broken("conv_pe", "ConvPE", *TREE_BUGS[bug], within="dot_product"))
+
+
+def test_a_bug_of_the_conv_pe_is_refuted() -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_conv_pe(broken("conv_pe", "ConvPE", "self.base + dot.o.payload", "self.base | dot.o.payload"))
+
+
+ROW_BUGS = {
+    "bias at the wrong place": ("Cat(Const(0, Q2_6.frac_bits), bias), before", "Cat(Const(0, 5), bias), before"),
+    "bias of the word after": ("dot.latency, name=\"flags\"", "dot.latency - 1, name=\"flags\""),
+    "adds without a word": ("with m.If(dot.o.valid):", "with m.If(dot.o.valid | last):"),
+    "rounds": ("total[Q2_6.frac_bits :]", "(total + 32)[Q2_6.frac_bits :][:8]"),
+    "kept too late": ('early, 2, name="output_written"', 'early, 3, name="output_written"'),
+    "keeps without a word": ("written[0] & delay(", "written[0] | delay("),
+    "base of the wrong output": ("read.addr.eq(early[1:])", "read.addr.eq(early[1:] ^ 1)"),
+}
+
+
+@pytest.mark.parametrize("bug", ROW_BUGS)
+def test_bugs_of_the_row_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_row(25, broken("fc_row", "FcRow", *ROW_BUGS[bug]))
