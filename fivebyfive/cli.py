@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, build, classify, demo.
+"""The command line, from train to demo; `fivebyfive --help` lists the commands.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
 (`fivebyfive.report`). Heavy modules are imported by the command that needs them.
@@ -419,6 +419,32 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
 
     request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
     click.get_current_context().exit(run_classify(request, as_json))
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--out", type=FILE, default=BUILD / "lenet.bin", show_default=True, help="The packed file.")
+@json_option
+def pack(checkpoint, out, as_json) -> None:
+    """Store a checkpoint in as few bytes as it needs; unpack gives exactly the same arrays.
+
+    The fewer weights are not zero, and the fewer values they have, the smaller: see compress. Needs pip install
+    'fivebyfive[compress]'.
+    """
+    from .compressing import run_pack
+
+    run_pack(checkpoint, out, as_json)
+
+
+@main.command()
+@click.argument("packed", metavar="G.bin", type=FILE)
+@click.option("--out", type=FILE, default=BUILD / "lenet.npz", show_default=True, help="The integer checkpoint.")
+@json_option
+def unpack(packed, out, as_json) -> None:
+    """Make a checkpoint again of what pack wrote."""
+    from .compressing import run_unpack
+
+    run_unpack(packed, out, as_json)
 
 
 @main.command()
