@@ -1,7 +1,7 @@
 """The network in numbers: what it is, how it is trained, what every layer must come to. Imports no HDL.
 
     datasets, idx, download, images      train, quantize
-        pixels 0..255  ----------------->  stages, fit, lenet, augment, state (PyTorch)
+        pixels 0..255  ----------------->  stages, fit, course, lenet, augment, state (PyTorch)
               |                                  |
               |                                  v
               |                       checkpoint: int8 arrays, their shape

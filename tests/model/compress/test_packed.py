@@ -165,7 +165,7 @@ def sealed(content: bytes) -> bytes:
 @settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_nonsense_with_a_right_crc_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="damaged|arrays"):
+    with pytest.raises(ValueError, match=r"damaged|arrays"):
         unpack(sealed(MAGIC + b"\1" + content + b"crc4"))
 
 
@@ -175,7 +175,7 @@ def test_changed_files_with_a_right_crc_are_refused(changes: dict[int, int]) -> 
     changed = bytearray(packed_once().data[:-4])
     for place, change in changes.items():
         changed[place] ^= change
-    with pytest.raises(ValueError, match="damaged|arrays"):
+    with pytest.raises(ValueError, match=r"damaged|arrays"):
         unpack(sealed(bytes(changed)))
 
 

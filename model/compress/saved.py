@@ -1,0 +1,67 @@
+"""What an interrupted compression goes on from: the state after each epoch of each training, in a folder.
+
+The same plan finds its trainings again by their number; what lies between them is computed once more, the same way,
+as it follows from seed, data and the states.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from ..errors import UserError
+from ..files import replacing
+
+__all__ = ["States"]
+
+KEY = "key.txt"
+
+
+class States:
+    """States in ``folder``, of the work whose digest is ``key``; those of other work are thrown away.
+
+    Without a folder nothing is kept.
+    """
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self.folder, self.count = folder, 0
+        if folder is None:
+            return
+        if folder.is_dir() and not (folder / KEY).is_file() and any(folder.iterdir()):
+            raise UserError(f"{folder} is in the way and not a state of compress; move it or choose another --out")
+        if not folder.is_dir() or (folder / KEY).read_text() != key:
+            self.clear()
+            with replacing(folder / KEY, "w") as file:
+                file.write(key)
+
+    def next(self) -> "State":
+        """The place of the next training."""
+        self.count += 1
+        return State(self.folder / f"{self.count:03}.pt" if self.folder else None)
+
+    def clear(self) -> None:
+        """Forget everything: the work is done."""
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class State:
+    """One training's `fivebyfive.model.course.Saved`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def save(self, state: dict) -> None:
+        """Keep tensors and plain values."""
+        if self.path:
+            with replacing(self.path) as file:
+                torch.save(state, file)
+
+    def load(self) -> dict | None:
+        """What was kept; None where nothing was. Raises UserError for a damaged file; nothing is unpickled."""
+        if not self.path or not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, weights_only=True)
+        except Exception as error:  # a damaged file makes torch.load raise almost anything
+            raise UserError(f"{self.path} is damaged; delete the folder {self.path.parent} to start anew") from error

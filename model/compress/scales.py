@@ -1,0 +1,46 @@
+"""Layers of two or three values: scales that are powers of two, without loss.
+
+A layer's output may be scaled freely if the next layer makes up for it (`fivebyfive.model.fit.rescale`): so every
+scale can be made the power of two below it, exactly, in floats.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from ..errors import UserError
+from ..fit import rescale
+from .job import Job
+from .projections import Masked, Projection, mask_of, step_exponent, step_value
+
+__all__ = ["project"]
+
+
+def project(
+    job: Job,
+    layers: tuple[str, ...],
+    magnitude: Callable[[torch.Tensor, torch.Tensor], float],
+    make: Callable[[torch.Tensor, int], Projection],
+) -> None:
+    """Scale ``layers`` so that each one's ``magnitude(weight, mask)`` is a power of two, and give it the projection
+    ``make(mask, exponent)``. The job's temperature follows the logits' scale."""
+    exponents, factors, factor = {}, {}, 1.0
+    for layer in job.net.shape.layers:
+        if layer in layers:
+            refuse(job, layer)
+            size = magnitude(job.net.layers[layer][0].detach(), mask_of(job.net, layer))
+            exponents[layer] = step_exponent(size / factor)  # the output then shrinks, to a half at most
+            factor *= step_value(exponents[layer]) / max(size, 1e-9)
+        factors[layer] = factor
+    rescale(job.net, factors)
+    job.temperature /= factor
+    for layer, exponent in exponents.items():
+        job.net.projections[layer] = make(mask_of(job.net, layer), exponent)
+
+
+def refuse(job: Job, layer: str) -> None:
+    """Raise UserError where a layer's weights have few values already."""
+    projection = job.net.projections[layer] if layer in job.net.projections else None
+    if projection is not None and not isinstance(projection, Masked):
+        kind = type(projection).__name__.lower()
+        raise UserError(f"{layer} has {kind} weights already; leave it out with layers")
