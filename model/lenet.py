@@ -92,7 +92,7 @@ class LeNet(torch.nn.Module):
                     before[name], 2
                 )  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
             else:
-                before[name] = x = F.linear(x.flatten(1), weight, bias)  # (N, F)
+                before[name] = x = self.normed(name, F.linear(x.flatten(1), weight, bias))  # (N, F)
             if quantized:
                 x = floor_activation(x)
             if name != self.shape.layers[-1]:
@@ -100,7 +100,7 @@ class LeNet(torch.nn.Module):
         return x, before
 
     def normed(self, name: str, maps: torch.Tensor) -> torch.Tensor:
-        """What becomes of a convolution's sums before pooling: here nothing."""
+        """What becomes of a layer's sums before pooling: here nothing."""
         return maps
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from ..errors import UserError
 from ..files import replacing
 
-__all__ = ["States"]
+__all__ = ["States", "forget"]
 
 KEY = "key.txt"
 
@@ -30,7 +30,7 @@ class States:
         if folder.is_dir() and not (folder / KEY).is_file() and any(folder.iterdir()):
             raise UserError(f"{folder} is in the way and not a state of compress; move it or choose another --out")
         if not folder.is_dir() or (folder / KEY).read_text() != key:
-            self.clear()
+            forget(folder)
             with replacing(folder / KEY, "w") as file:
                 file.write(key)
 
@@ -39,10 +39,6 @@ class States:
         self.count += 1
         return State(self.folder / f"{self.count:03}.pt" if self.folder else None)
 
-    def clear(self) -> None:
-        """Forget everything: the work is done."""
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class State:
@@ -65,3 +61,8 @@ class State:
             return torch.load(self.path, weights_only=True)
         except Exception as error:  # a damaged file makes torch.load raise almost anything
             raise UserError(f"{self.path} is damaged; delete the folder {self.path.parent} to start anew") from error
+
+
+def forget(folder: Path) -> None:
+    """Throw the states away, if there are any: the work is done, or is other work."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -5,11 +5,9 @@ None of them needs PyTorch to be imported; running does.
 
 from types import ModuleType
 
-from . import binary, distill, kmeans, linear, magnitude, ternary, tune
+from . import binary, distill, kmeans, l1, lasso, linear, magnitude, slimming, svd, taylor, ternary, thinet, tune
 
 __all__ = ["METHODS"]
 
-METHODS: dict[str, ModuleType] = {
-    module.__name__.rsplit(".", 1)[-1]: module
-    for module in (magnitude, kmeans, linear, ternary, binary, distill, tune)
-}
+IN_ORDER = magnitude, l1, slimming, taylor, lasso, thinet, svd, kmeans, linear, ternary, binary, distill, tune
+METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[-1]: module for module in IN_ORDER}

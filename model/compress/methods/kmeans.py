@@ -4,7 +4,9 @@ Han, Mao and Dally 2016, Deep Compression (arXiv:1510.00149), section 3: cluster
 centroids trained by the sum of their weights' gradients; starting centroids spread evenly serve large weights best.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from ...extras import require
@@ -29,17 +31,19 @@ class Config(Tuning):
     bits: ByLayer = option(ByLayer(4), "Of an index, for all layers or such as conv1=5,fc1=3.", 1, 8)
     start: str = option("linear", "Centroids to begin with.", choices=("linear", "k-means++"))
     reassign: bool = option(False, "A weight may change its centroid while it is trained.")
-    seed: int = option(0, "Of k-means++.", 0, 2**31)
 
 
 def run(job: "Job", config: Config) -> None:
     """Share the weights of the job's network, and train it."""
+    seed = job.generator.initial_seed() % 2**32  # all that scikit-learn takes
     for layer, bits in config.bits.chosen(job.net.shape.layers).items():
-        share(job, layer, int(bits), lambda weight, count: centroids(weight, count, config), config.reassign)
+        share(job, layer, int(bits), partial(centroids, start=config.start, seed=seed), config.reassign)
     job.tune(config)
 
 
-def share(job: "Job", layer: str, bits: int, values, reassign: bool) -> None:
+def share(
+    job: "Job", layer: str, bits: int, values: Callable[["torch.Tensor", int], "torch.Tensor"], reassign: bool
+) -> None:
     """Replace a layer's projection by a codebook; ``values(weights, count)`` makes it, of the weights that are not
     masked (N,)."""
     from ..projections import Shared, mask_of
@@ -50,7 +54,7 @@ def share(job: "Job", layer: str, bits: int, values, reassign: bool) -> None:
     job.net.projections[layer] = Shared(mask, weight, values(weight[mask > 0], count), reassign)
 
 
-def centroids(weights: "torch.Tensor", count: int, config: Config) -> "torch.Tensor":
+def centroids(weights: "torch.Tensor", count: int, start: str, seed: int) -> "torch.Tensor":
     """At most ``count`` centroids of weights (N,), float32 in order."""
     import torch
 
@@ -59,9 +63,6 @@ def centroids(weights: "torch.Tensor", count: int, config: Config) -> "torch.Ten
     points = (places / FINENESS).double().numpy()[:, None]
     if len(points) <= count:
         return torch.from_numpy(points[:, 0]).float()
-    start = torch.linspace(*weights.aminmax(), count).double().numpy()[:, None]
-    first = start if config.start == "linear" else "k-means++"
-    found = cluster.KMeans(count, init=first, n_init=1, random_state=config.seed).fit(
-        points, sample_weight=numbers.numpy()
-    )
-    return torch.from_numpy(found.cluster_centers_[:, 0]).float().sort().values
+    first = torch.linspace(*weights.aminmax(), count).double().numpy()[:, None] if start == "linear" else start
+    clusters = cluster.KMeans(count, init=first, n_init=1, random_state=seed).fit(points, sample_weight=numbers.numpy())
+    return torch.from_numpy(clusters.cluster_centers_[:, 0]).float().sort().values
