@@ -37,7 +37,7 @@ class Masked(Projection):
 
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         value = (round_weight(weight) if quantized else weight) * self.mask
-        return weight + (value - weight).detach() if self.regrow else value
+        return value.detach() + straight(weight) if self.regrow else value
 
 
 class Shared(Projection):
@@ -62,7 +62,7 @@ class Shared(Projection):
         centroids = round_weight(self.centroids) if quantized else self.centroids
         value = centroids[self.index]
         if self.reassign:
-            value = value + (weight - weight.detach())
+            value = value + straight(weight)
         return value * self.mask
 
 
@@ -80,7 +80,7 @@ class Ternary(Projection):
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         chosen = weight.detach().abs() > ternary_threshold(weight.detach(), self.mask)
         value = step_value(self.exponent) * weight.detach().sign() * chosen
-        return (weight + (value - weight).detach()) * self.mask
+        return (value + straight(weight)) * self.mask
 
 
 class Binary(Projection):
@@ -93,13 +93,18 @@ class Binary(Projection):
 
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         value = step_value(self.exponent) * torch.where(weight.detach() < 0, -1.0, 1.0)
-        return weight + (value - weight).detach()
+        return value + straight(weight)
 
 
 def mask_of(net: torch.nn.Module, layer: str) -> torch.Tensor:
     """The mask of a layer: all ones where it has no projection."""
     projections = net.projections
     return projections[layer].mask if layer in projections else torch.ones_like(net.layers[layer][0])
+
+
+def straight(weight: torch.Tensor) -> torch.Tensor:
+    """Exactly zero, with the slope of the weight."""
+    return weight - weight.detach()
 
 
 def nearest(weight: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
