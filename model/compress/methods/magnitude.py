@@ -95,7 +95,7 @@ def shares(job: "Job", config: Config, layer: str, mask: "torch.Tensor", value: 
     from ..masks import banks
 
     if config.each.empty:
-        return float(mask.mean()), value
+        return float(mask.double().mean()), value
     if mask.dim() != 2:
         raise UserError(f"lanes are of fully-connected layers; {layer} has none: use granularity kernel")
     places = banks(job.net.shape, layer, config.outputs)

@@ -16,14 +16,14 @@ def trained(few_digits, tmp_path_factory) -> Path:
     """4-6-20-10, trained on 320 digits."""
     pytest.importorskip("torch")
     path = tmp_path_factory.mktemp("trained") / "net.npz"
-    config = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=24, seed=3, threads=1)
+    config = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=60, seed=3, threads=1)
     save_checkpoint(path, train(config, few_digits).checkpoint)
     return path
 
 
 @pytest.fixture
 def run(few_digits, trained: Path) -> Callable[..., Result]:
-    """Runs the steps of a TOML text, each of two epochs unless it says otherwise, on that network."""
+    """Runs the steps of a TOML text, each of twelve short epochs unless it says otherwise, on that network."""
     pytest.importorskip("constriction")
     from fivebyfive.model.compress.plan import parse_plan
     from fivebyfive.model.compress.run import compress
@@ -37,4 +37,4 @@ def run(few_digits, trained: Path) -> Callable[..., Result]:
     return call
 
 
-QUICK = {"epochs": 2, "clean_epochs": 1, "warp": 0.0}
+QUICK = {"epochs": 12, "clean_epochs": 4, "warp": 0.0, "learning_rate": 4e-3}
