@@ -15,6 +15,8 @@
 Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Follow a weight: `train.train`,
 `checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `progress` and `extras` serve them all.
 
+`compress` makes checkpoints smaller, and stores them in few bytes.
+
 `parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures.
 `registers` is the map of the AXI core's registers, for hardware, documents and driver alike.
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from ..checkpoint import load_checkpoint
 from ..course import Extras
 from ..errors import UserError
-from ..fit import Images, examine, fit
-from ..lenet import LeNet, from_checkpoint
+from ..fit import EXAMINE_BATCH, Images, fit
+from ..lenet import LeNet, from_checkpoint, pixels_to_values
 from ..stages import Stage
 from .losses import Distilled
 from .options import Tuning
@@ -78,7 +79,10 @@ def loaded(net: LeNet) -> LeNet:
     return net
 
 
+@torch.no_grad()
 def temperature_of(net: LeNet, images: Images) -> float:
     """The temperature under which a quantized network's classes are as sure as they are right on images it has not
     learned from (Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599)."""
-    return min(TEMPERATURES, key=lambda value: examine(net, images, value, quantized=True).loss)
+    batches = images.pixels.split(EXAMINE_BATCH)
+    logits = torch.cat([net(pixels_to_values(pixels), quantized=True)[0] for pixels in batches])  # (N, classes)
+    return min(TEMPERATURES, key=lambda value: float(F.cross_entropy(value * logits, images.labels)))

@@ -24,38 +24,40 @@ class States:
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
-        self.folder, self.count = folder, 0
-        if folder is None:
+        self.folder, self.key, self.count = folder, key, 0
+        if folder is None or not folder.is_dir():
             return
-        if folder.is_dir() and not (folder / KEY).is_file() and any(folder.iterdir()):
+        if not (folder / KEY).is_file() and any(folder.iterdir()):
             raise UserError(f"{folder} is in the way and not a state of compress; move it or choose another --out")
-        if not folder.is_dir() or (folder / KEY).read_text() != key:
+        if not (folder / KEY).is_file() or (folder / KEY).read_text() != key:
             forget(folder)
-            with replacing(folder / KEY, "w") as file:
-                file.write(key)
 
     def next(self) -> "State":
         """The place of the next training."""
         self.count += 1
-        return State(self.folder / f"{self.count:03}.pt" if self.folder else None)
-
+        return State(self, self.count)
 
 
 class State:
-    """One training's `fivebyfive.model.course.Saved`."""
+    """One training's `fivebyfive.model.course.Saved`, the first of which makes the folder."""
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, states: States, number: int) -> None:
+        self.states = states
+        self.path = states.folder / f"{number:03}.pt" if states.folder else None
 
     def save(self, state: dict) -> None:
         """Keep tensors and plain values."""
-        if self.path:
-            with replacing(self.path) as file:
-                torch.save(state, file)
+        if self.path is None:
+            return
+        if not (self.path.parent / KEY).exists():
+            with replacing(self.path.parent / KEY, "w") as file:
+                file.write(self.states.key)
+        with replacing(self.path) as file:
+            torch.save(state, file)
 
     def load(self) -> dict | None:
         """What was kept; None where nothing was. Raises UserError for a damaged file; nothing is unpickled."""
-        if not self.path or not self.path.exists():
+        if self.path is None or not self.path.exists():
             return None
         try:
             return torch.load(self.path, weights_only=True)

@@ -49,6 +49,19 @@ class Config(Tuning):
         super().__post_init__()
         if sum(not value.empty for value in (self.keep, self.sensitivity, self.each)) != 1:
             raise ValueError("magnitude needs one of keep, sensitivity and each")
+        if self.schedule == "gradual":
+            self.check_ramp()
+
+    def check_ramp(self) -> None:
+        """Raise ValueError where pruning would still go on at the end of an epoch that may be the one that is kept."""
+        first = max(1, self.epochs - max(1, self.clean_epochs) + 1)
+        if not self.epochs:
+            raise ValueError("a gradual schedule needs epochs to prune in")
+        if self.ramp * self.epochs > first:
+            raise ValueError(
+                f"with {self.epochs} epochs, {self.clean_epochs} of them clean, ramp must be at most "
+                f"{first / self.epochs:.2f}: an epoch that may be kept must be past all pruning"
+            )
 
     @property
     def all_epochs(self) -> int:

@@ -24,6 +24,8 @@ bits = 5
 teacher = "big.npz"
 """
 
+GRADUAL = "[[step]]\nmethod = 'magnitude'\nkeep = 0.1\nschedule = 'gradual'\n"
+
 
 def refused(tmp_path: Path, text: str | bytes) -> str:
     path = tmp_path / "plan.toml"
@@ -96,6 +98,8 @@ def test_the_digest_knows_everything_that_matters() -> None:
         ("[[step]]\nmethod = 'magnitude'\neach = 1.5", "each must be a whole number"),
         ("[[step]]\nmethod = 'magnitude'\nkeep = 0.1\nschedule = 'never'", "schedule must be one of one-shot,"),
         ("[[step]]\nmethod = 'magnitude'\nkeep = 0.1\nregrow = 1", "regrow must be true or false"),
+        (GRADUAL + "epochs = 0", "a gradual schedule needs epochs"),
+        (GRADUAL + "epochs = 6\nclean_epochs = 5", "clean, ramp must be at most 0.33"),
         ("[[step]]\nmethod = 'l1'\nshape = '8-16'", "a shape is written like 20-50-500-10"),
         ("[[step]]\nmethod = 'l1'", "a shape is written like"),
         ("[[step]]\nmethod = 'taylor'", "taylor needs one of shape and macs"),
