@@ -10,7 +10,7 @@ from typing import IO
 
 from .errors import UserError
 
-__all__ = ["replacing", "replacing_folder"]
+__all__ = ["read_limited", "replacing", "replacing_folder"]
 
 
 @contextmanager
@@ -61,6 +61,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_limited(path: Path, limit: int, what: str) -> bytes:
+    """The bytes of a file that must be ``what``. Raises UserError where it cannot be read or is larger."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from error
+    if len(data) > limit:
+        raise UserError(f"{path} has more than {limit} bytes; it cannot be a {what}")
+    return data
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

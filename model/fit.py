@@ -85,12 +85,11 @@ def fit(
 
     Of a stage that ends in clean epochs, the best of those by `Examination.rank` on ``held_out`` is kept,
     else the last epoch. ``tick(steps, text)`` is called after every batch with the number of steps since
-    the last call.
+    the last call. ``extras``: see there.
     """
     extras = extras or Extras()
     criterion = extras.criterion or CrossEntropy(temperature)
-    trained = {id(parameter): parameter for parameter in (*net.parameters(), *criterion.parameters())}
-    optimizer = torch.optim.AdamW(trained.values(), lr=stage.learning_rate)
+    optimizer = torch.optim.AdamW([*net.parameters(), *criterion.parameters()], lr=stage.learning_rate)
     course = Course(net, optimizer, criterion, generator)
     if extras.saved:
         course.resume(extras.saved.load())

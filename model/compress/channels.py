@@ -6,7 +6,7 @@ import torch
 
 from ..lenet import LeNet
 from ..shape import LeNetShape
-from .projections import Masked
+from .projections import Masked, only_masked
 
 __all__ = ["Kept", "keep"]
 
@@ -38,7 +38,7 @@ class Kept:
 def keep(net: LeNet, kept: Kept) -> LeNet:
     """A smaller network of the outputs that stay, with what they computed and their masks.
 
-    Raises ValueError where a layer has shared, ternary or binary weights.
+    Raises UserError where a layer has shared, ternary or binary weights.
     """
     small = LeNet(kept.shape)
     inputs = torch.arange(1)
@@ -51,17 +51,11 @@ def keep(net: LeNet, kept: Kept) -> LeNet:
             small.layers[layer][0].copy_(cut)
             small.layers[layer][1].copy_(bias.detach()[outputs])
         if layer in net.projections:
-            small.projections[layer] = smaller_mask(layer, net.projections[layer], outputs, inputs)
+            only_masked(net, layer, "take channels out before that")
+            old = net.projections[layer]
+            small.projections[layer] = Masked(old.mask[outputs][:, inputs], old.regrow)
         inputs = outputs
     return small
-
-
-def smaller_mask(layer: str, old: torch.nn.Module, outputs: torch.Tensor, inputs: torch.Tensor) -> Masked:
-    """The mask of what stays."""
-    if not isinstance(old, Masked):
-        kind = type(old).__name__.lower()
-        raise ValueError(f"{layer} has {kind} weights; take channels out before that")
-    return Masked(old.mask[outputs][:, inputs], old.regrow)
 
 
 def spread(channels: torch.Tensor, size: int) -> torch.Tensor:

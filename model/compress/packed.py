@@ -23,7 +23,7 @@ import numpy as np
 
 from ..checkpoint import MAX_BYTES, Checkpoint
 from ..errors import UserError
-from ..files import replacing
+from ..files import read_limited, replacing
 from ..progress import Progress, silent
 from ..shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from . import huffman
@@ -164,14 +164,7 @@ def write_packed(path: Path | str, packed: Packed) -> None:
 
 def read_packed(path: Path | str) -> Checkpoint:
     """The checkpoint in a packed file. Raises UserError, one line, for anything that is not one."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > MAX_FILE:
-        raise UserError(f"{path} is larger than {MAX_FILE >> 20} MiB; it cannot be a packed checkpoint")
+    data = read_limited(Path(path), MAX_FILE, "packed checkpoint")
     try:
         return unpack(data)
     except ValueError as error:

@@ -23,7 +23,7 @@ from typing import Any
 from ..checkpoint import SHIPPED
 from ..errors import UserError
 from ..extras import require
-from ..files import replacing
+from ..files import read_limited, replacing
 from ..train import check_run
 from .methods import METHODS
 from .options import Tuning
@@ -91,13 +91,7 @@ class Plan:
 
 def read_plan(path: Path) -> Plan:
     """The plan in a TOML file. Raises UserError, one line, for anything that is not one."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read plan {path}: {error.strerror}") from error
-    if len(text) > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES} bytes; it cannot be a plan")
+    text = read_limited(path, MAX_BYTES, "plan")
     try:
         content = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

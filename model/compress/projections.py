@@ -8,10 +8,11 @@ passes straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432).
 
 import torch
 
+from ..errors import UserError
 from ..lenet import round_weight
 from ..q26 import Q2_6
 
-__all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "step_exponent"]
+__all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "only_masked", "step_exponent"]
 
 TERNARY_THRESHOLD = 0.7  # of the mean magnitude; Li, Zhang and Liu 2016, section 2.2
 MAX_EXPONENT = 6  # a step of 64 codes is 1.0; 128 is not representable
@@ -94,6 +95,14 @@ class Binary(Projection):
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         value = step_value(self.exponent) * torch.where(weight.detach() < 0, -1.0, 1.0)
         return value + straight(weight)
+
+
+def only_masked(net: torch.nn.Module, layer: str, advice: str) -> None:
+    """Raise UserError where a layer's weights have few values already."""
+    projection = net.projections[layer] if layer in net.projections else None
+    if projection is not None and not isinstance(projection, Masked):
+        kind = type(projection).__name__.lower()
+        raise UserError(f"{layer} has {kind} weights already; {advice}")
 
 
 def mask_of(net: torch.nn.Module, layer: str) -> torch.Tensor:

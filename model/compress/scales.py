@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import torch
 
-from ..errors import UserError
 from ..fit import rescale
 from .job import Job
-from .projections import Masked, Projection, mask_of, step_exponent, step_value
+from .projections import Projection, mask_of, only_masked, step_exponent, step_value
 
 __all__ = ["project"]
 
@@ -27,7 +26,7 @@ def project(
     exponents, factors, factor = {}, {}, 1.0
     for layer in job.net.shape.layers:
         if layer in layers:
-            refuse(job, layer)
+            only_masked(job.net, layer, "leave it out with layers")
             size = magnitude(job.net.layers[layer][0].detach(), mask_of(job.net, layer))
             exponents[layer] = step_exponent(size / factor)  # the output then shrinks, to a half at most
             factor *= step_value(exponents[layer]) / max(size, 1e-9)
@@ -36,11 +35,3 @@ def project(
     job.temperature /= factor
     for layer, exponent in exponents.items():
         job.net.projections[layer] = make(mask_of(job.net, layer), exponent)
-
-
-def refuse(job: Job, layer: str) -> None:
-    """Raise UserError where a layer's weights have few values already."""
-    projection = job.net.projections[layer] if layer in job.net.projections else None
-    if projection is not None and not isinstance(projection, Masked):
-        kind = type(projection).__name__.lower()
-        raise UserError(f"{layer} has {kind} weights already; leave it out with layers")

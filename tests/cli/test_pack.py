@@ -29,7 +29,7 @@ def test_what_a_person_reads(cli, small: Path) -> None:
 
 
 def test_files_that_are_no_packed_checkpoint(refused, cli, small: Path, tmp_path: Path) -> None:
-    assert "cannot read nowhere.bin: No such file" in refused("unpack", "nowhere.bin")
+    assert "cannot read packed checkpoint nowhere.bin: No such file" in refused("unpack", "nowhere.bin")
     assert "is not a packed checkpoint" in refused("unpack", small)
     assert "cannot read checkpoint" in refused("pack", "nowhere.npz")
     path = tmp_path / "g.bin"

@@ -84,15 +84,13 @@ def run(job: "Job", config: Config) -> None:
 def install(job: "Job", config: Config) -> dict[str, tuple[float, float]]:
     """Masks for the layers that are pruned. Returns the share of each that is there and that shall stay, or 0 and the
     sensitivity. Raises UserError where there is nothing to prune."""
-    from ..projections import Masked, mask_of
+    from ..projections import Masked, mask_of, only_masked
 
     given = next(value for value in (config.keep, config.sensitivity, config.each) if not value.empty)
     targets = {}
     for layer, value in given.chosen(job.net.shape.layers).items():
         old = mask_of(job.net, layer)
-        if layer in job.net.projections and not isinstance(job.net.projections[layer], Masked):
-            kind = type(job.net.projections[layer]).__name__.lower()
-            raise UserError(f"{layer} has {kind} weights; prune before that")
+        only_masked(job.net, layer, "prune before that")
         targets[layer] = share = shares(job, config, layer, old, value)
         if config.sensitivity.empty and share[1] >= share[0]:
             raise UserError(

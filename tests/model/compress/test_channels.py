@@ -2,6 +2,7 @@
 
 import pytest
 
+from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
 
 torch = pytest.importorskip("torch")
@@ -68,7 +69,7 @@ def test_masks_are_cut_too(net) -> None:
     assert torch.nonzero(small.projections["fc1"].mask).tolist() == [[1, place] for place in range(16)]
     assert small.projections["fc1"].regrow
     net.projections["fc2"] = Binary(torch.ones(8, 12), 1)
-    with pytest.raises(ValueError, match="fc2 has binary weights; take channels out before that"):
+    with pytest.raises(UserError, match="fc2 has binary weights already; take channels out before that"):
         keep(net, kept())
 
 
