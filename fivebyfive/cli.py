@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, generate, simulate, measure, explore, quantize, build, classify, demo.
+"""The command line, from train to demo; `fivebyfive --help` lists the commands.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
 (`fivebyfive.report`). Heavy modules are imported by the command that needs them.
@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 FILE = click.Path(path_type=Path)
 BUILD = Path("build")
+OUT_HELP = "The integer checkpoint; its plan with all figures goes beside it, as .toml."
 
 checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE, default=SHIPPED)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -419,6 +420,90 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
 
     request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
     click.get_current_context().exit(run_classify(request, as_json))
+
+
+class Methods(click.Group):
+    """The methods of compress, made when they are asked for: each is a command with options of its own."""
+
+    def list_commands(self, ctx):
+        from fivebyfive.model.compress.methods import METHODS
+
+        return list(METHODS)
+
+    def get_command(self, ctx, name):
+        from fivebyfive.model.compress.methods import METHODS
+
+        from .compress import method_command
+
+        return method_command(name, METHODS[name], compress_options()) if name in METHODS else None
+
+
+def compress_options() -> list[click.Parameter]:
+    """What every method takes, beside its own options."""
+
+    @click.command()
+    @checkpoint_argument
+    @click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help=OUT_HELP)
+    @data_option
+    @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
+    @click.option(
+        "--threads", type=int, default=1, show_default=True, help="Of PyTorch; another number gives another network."
+    )
+    @json_option
+    def taken() -> None: ...
+
+    return taken.params
+
+
+@main.group(cls=Methods, invoke_without_command=True, subcommand_metavar="[METHOD [F.npz] ...]")
+@click.option("--plan", type=FILE, metavar="FILE.toml", help="Methods one after the other, instead of a METHOD.")
+@click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help="Of --plan. " + OUT_HELP)
+@json_option
+@click.pass_context
+def compress(ctx, plan, out, as_json) -> None:
+    """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
+
+    Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
+    choose what is kept. Interrupted work goes on when the same command is given again. Needs pip install
+    'fivebyfive[train,compress]'.
+    """
+    if ctx.invoked_subcommand:
+        if plan:
+            raise UserError("--plan comes without a METHOD; write the method into the plan")
+        return
+    if not plan:
+        raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
+    from fivebyfive.model.compress.plan import read_plan
+
+    from .compress import run_compress
+
+    run_compress(read_plan(plan), out, as_json)
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--out", type=FILE, default=BUILD / "lenet.bin", show_default=True, help="The packed file.")
+@json_option
+def pack(checkpoint, out, as_json) -> None:
+    """Store a checkpoint in as few bytes as it needs; unpack gives exactly the same arrays.
+
+    The fewer weights are not zero, and the fewer values they have, the smaller: see compress. Needs pip install
+    'fivebyfive[compress]'.
+    """
+    from .compressing import run_pack
+
+    run_pack(checkpoint, out, as_json)
+
+
+@main.command()
+@click.argument("packed", metavar="G.bin", type=FILE)
+@click.option("--out", type=FILE, default=BUILD / "lenet.npz", show_default=True, help="The integer checkpoint.")
+@json_option
+def unpack(packed, out, as_json) -> None:
+    """Make a checkpoint again of what pack wrote."""
+    from .compressing import run_unpack
+
+    run_unpack(packed, out, as_json)
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """The network in numbers: what it is, how it is trained, what every layer must come to. Imports no HDL.
 
     datasets, idx, download, images      train, quantize
-        pixels 0..255  ----------------->  stages, fit, lenet, augment, state (PyTorch)
+        pixels 0..255  ----------------->  stages, fit, course, lenet, augment, state (PyTorch)
               |                                  |
               |                                  v
               |                       checkpoint: int8 arrays, their shape
@@ -14,6 +14,8 @@
 
 Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Follow a weight: `train.train`,
 `checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `progress` and `extras` serve them all.
+
+`compress` makes checkpoints smaller, and stores them in few bytes.
 
 `parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures.
 `registers` is the map of the AXI core's registers, for hardware, documents and driver alike.

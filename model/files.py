@@ -1,6 +1,5 @@
 """Writing files so that nobody ever sees half of one."""
 
-import errno
 import os
 import shutil
 import tempfile
@@ -11,15 +10,7 @@ from typing import IO
 
 from .errors import UserError
 
-__all__ = ["read_bounded", "replacing", "replacing_folder"]
-
-
-def read_bounded(path: Path, limit: int) -> bytes:
-    """A file's bytes. Raises OSError where it cannot be read or has more than ``limit``, before any are read."""
-    with path.open("rb") as file:
-        if (size := os.fstat(file.fileno()).st_size) > limit:
-            raise OSError(errno.EFBIG, f"it is larger than {limit >> 20} MiB")
-        return file.read(size)
+__all__ = ["read_limited", "replacing", "replacing_folder"]
 
 
 @contextmanager
@@ -70,6 +61,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_limited(path: Path, limit: int, what: str) -> bytes:
+    """The bytes of a file that must be ``what``. Raises UserError where it cannot be read or is larger, before anything
+    is read."""
+    try:
+        with path.open("rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) <= limit:
+                return file.read(size)
+    except OSError as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from error
+    raise UserError(f"{path} has {size} bytes; a {what} has at most {limit}")
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import cos, pi
 
@@ -10,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from .augment import augment
+from .course import Course, CrossEntropy, Extras
 from .datasets import Dataset
 from .lenet import LeNet, pixels_to_values
 from .q26 import Q2_6
@@ -79,38 +79,45 @@ def fit(
     temperature: float,
     generator: torch.Generator,
     tick: Callable[[int, str], None],
+    extras: Extras | None = None,
 ) -> list[dict]:
     """Train ``net`` in place for one stage; one record an epoch.
 
     Of a stage that ends in clean epochs, the best of those by `Examination.rank` on ``held_out`` is kept,
     else the last epoch. ``tick(steps, text)`` is called after every batch with the number of steps since
-    the last call.
+    the last call. ``extras``: see there.
     """
-    optimizer = torch.optim.AdamW(net.parameters(), lr=stage.learning_rate)
-    steps = stage.steps(len(training))
-    step, records, best = 0, [], None
-    for epoch in range(1, stage.epochs + 1):
+    extras = extras or Extras()
+    criterion = extras.criterion or CrossEntropy(temperature)
+    optimizer = torch.optim.AdamW([*net.parameters(), *criterion.parameters()], lr=stage.learning_rate)
+    course = Course(net, optimizer, criterion, generator)
+    if extras.saved:
+        course.resume(extras.saved.load())
+    steps, epoch_steps = stage.steps(len(training)), stage.steps(len(training)) // max(stage.epochs, 1)
+    if course.epoch:
+        tick(course.epoch * epoch_steps, f"{stage.name}, going on")
+    for epoch in range(course.epoch + 1, stage.epochs + 1):
         clean = epoch > stage.epochs - stage.clean_epochs
         pixels = training.pixels if clean else augment(training.pixels, generator, stage.warp)
-        for index in torch.randperm(len(training), generator=generator).split(stage.batch_images):
+        order = torch.randperm(len(training), generator=generator).split(stage.batch_images)
+        for step, index in enumerate(order, (epoch - 1) * epoch_steps):
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate * (1 + cos(pi * step / steps)) / 2
-            logits, before = net(pixels_to_values(pixels[index]), stage.quantized)
-            loss = F.cross_entropy(temperature * logits, training.labels[index]) + penalty(before, stage)
+            x, labels = pixels_to_values(pixels[index]), training.labels[index]
+            logits, before = net(x, stage.quantized)
+            loss = criterion(x, labels, logits, before) + penalty(before, stage)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             net.clip()
-            step += 1
+            extras.after_step(step + 1)
             tick(1, f"{stage.name}, epoch {epoch} of {stage.epochs}")
         seen = examine(net, held_out, temperature, stage.quantized)
-        records.append({"stage": stage.name, "epoch": epoch, "clean": clean, **asdict(seen)})
-        if clean and (best is None or seen.rank < best[0]):
-            best = seen.rank, deepcopy(net.state_dict()), epoch
-    if best is not None:
-        net.load_state_dict(best[1])
-        records.append({"stage": stage.name, "kept_epoch": best[2]})
-    return records
+        course.records.append({"stage": stage.name, "epoch": epoch, "clean": clean, **asdict(seen)})
+        course.finish(epoch, clean, seen.rank)
+        if extras.saved:
+            extras.saved.save(course.state)
+    return course.kept()
 
 
 def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:

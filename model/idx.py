@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import UserError
-from .files import read_bounded
+from .files import read_limited
 
 __all__ = ["MAX_BYTES", "idx_bytes", "parse_idx", "read_idx", "unpacked"]
 
@@ -25,10 +25,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
     """The uint8 array of that many dimensions in an idx file, gzip-compressed or not. Raises UserError."""
-    try:
-        data = read_bounded(Path(path), MAX_BYTES)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    data = read_limited(Path(path), MAX_BYTES, "data set")
     return parse_idx(unpacked(data, str(path)), str(path), dimensions)
 
 

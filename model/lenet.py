@@ -56,6 +56,7 @@ class LeNet(torch.nn.Module):
                 bound = weight[0].numel() ** -0.5
                 weight.uniform_(-bound, bound, generator=generator)
                 bias.uniform_(-bound, bound, generator=generator)
+        self.projections = torch.nn.ModuleDict()  # layer to what its weight goes through (fivebyfive.model.compress)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions: a third faster
 
     @property
@@ -66,6 +67,15 @@ class LeNet(torch.nn.Module):
             for name in self.shape.layers
         }
 
+    def effective(self, name: str, quantized: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight and bias a layer computes with: projected, and rounded with ``quantized``."""
+        weight, bias = self.layers[name]
+        if name in self.projections:
+            weight = self.projections[name](weight, quantized)
+        elif quantized:
+            weight = round_weight(weight)
+        return weight, round_weight(bias) if quantized else bias
+
     def forward(
         self, x: torch.Tensor, quantized: bool = False
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -74,20 +84,24 @@ class LeNet(torch.nn.Module):
         ``x`` comes from `pixels_to_values`, (N, 1, 28, 28).
         """
         before: dict[str, torch.Tensor] = {}
-        for name, (w, b) in self.layers.items():
-            weight, bias = (round_weight(w), round_weight(b)) if quantized else (w, b)
+        for name in self.shape.layers:
+            weight, bias = self.effective(name, quantized)
             if name.startswith("conv"):
-                before[name] = F.conv2d(x, weight, bias)  # (N, O, 24, 24), (N, P, 8, 8)
+                before[name] = self.normed(name, F.conv2d(x, weight, bias))  # (N, O, 24, 24), (N, P, 8, 8)
                 x = F.max_pool2d(
                     before[name], 2
                 )  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
             else:
-                before[name] = x = F.linear(x.flatten(1), weight, bias)  # (N, F)
+                before[name] = x = self.normed(name, F.linear(x.flatten(1), weight, bias))  # (N, F)
             if quantized:
                 x = floor_activation(x)
             if name != self.shape.layers[-1]:
                 x = F.relu(x)
         return x, before
+
+    def normed(self, name: str, maps: torch.Tensor) -> torch.Tensor:
+        """What becomes of a layer's sums before pooling: here nothing."""
+        return maps
 
     @torch.no_grad()
     def clip(self) -> None:
@@ -96,13 +110,14 @@ class LeNet(torch.nn.Module):
             parameter.clamp_(LOW, HIGH)
 
 
+@torch.no_grad()
 def to_checkpoint(net: LeNet) -> Checkpoint:
-    """The integer checkpoint of a network: every parameter rounded to the nearest code."""
-    arrays = {name: value.detach() * Q2_6.one for name, value in net.named_parameters()}
-    codes = {
-        name: value.round().clamp(Q2_6.min, Q2_6.max).to(torch.int8).numpy() for name, value in arrays.items()
-    }
-    return Checkpoint(net.shape, {name: codes[name] for name in net.shape.arrays})
+    """The integer checkpoint of a network: every parameter as it is computed with, at the nearest code."""
+    codes = {}
+    for layer in net.shape.layers:
+        for kind, value in zip(("weight", "bias"), net.effective(layer, quantized=True), strict=True):
+            codes[f"{layer}.{kind}"] = (value.detach() * Q2_6.one).round().to(torch.int8).contiguous().numpy()
+    return Checkpoint(net.shape, codes)
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:

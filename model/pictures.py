@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .errors import UserError
-from .files import read_bounded
+from .files import read_limited
 from .shape import IMAGE
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]
@@ -37,10 +37,7 @@ def load_picture(path: Path | str) -> np.ndarray:
     UserError, one line, for a file that is none, is damaged, is too large (before it is unpacked) or shows nothing.
     """
     path = Path(path)
-    try:
-        data = read_bounded(path, MAX_BYTES)  # in memory, where a chunk that claims to be long costs nothing
-    except OSError as error:
-        raise UserError(f"cannot read picture {path}: {error.strerror}; give a PNG or JPEG file") from error
+    data = read_limited(path, MAX_BYTES, "picture")  # in memory, where a chunk that claims to be long costs nothing
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
             width, height = image.size

@@ -124,8 +124,8 @@ def equivalence(top: str, command: str) -> list[str]:
     plain = re.sub(rf" -ctrl {SELECTOR} \d+ \d+", "", command)
     flat = ["flatten", "memory_dff", "memory_collect", "memory_map", "opt_clean"]
     return [
-        f"read_verilog {top}.v", *(line.format(top=top) for line in READ), "design -save start", *flat, "design -stash gold",
-        "design -load start", plain, *flat, "design -stash gate",
+        f"read_verilog {top}.v", *(line.format(top=top) for line in READ),
+        "design -save start", *flat, "design -stash gold", "design -load start", plain, *flat, "design -stash gate",
         f"design -copy-from gold -as gold {top}", f"design -copy-from gate -as gate {top}",
         "equiv_make gold gate equiv", "hierarchy -top equiv", "opt_clean -purge",
         "equiv_struct -icells", "equiv_simple -undef", "equiv_induct -undef", "equiv_status -assert",

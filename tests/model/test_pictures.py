@@ -186,7 +186,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(pictures, "MAX_BYTES", 1 << 20)
     path = tmp_path / "large.png"
     path.write_bytes(bytes((1 << 20) + 1))
-    with pytest.raises(UserError, match=r"large\.png: it is larger than 1 MiB"):
+    with pytest.raises(UserError, match=r"large\.png has 1048577 bytes; a picture has at most 1048576"):
         load_picture(path)
 
 

@@ -1,0 +1,88 @@
+"""The commands about small checkpoints: pack and unpack."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fivebyfive.model.compress.packed import Packed, read_packed, write_packed
+from fivebyfive.model.compress.packed import pack as packed_form
+
+from .places import check_file
+from .report import console, table
+from .terminal import Stage
+
+__all__ = ["run_pack", "run_unpack"]
+
+FLOAT_BYTES = 4  # of a parameter, before anything was compressed
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a packed checkpoint came to."""
+
+    name: str
+    network: str
+    packed: Packed
+    parameters: int
+    nonzero: dict[str, int]
+    out: Path
+
+    @classmethod
+    def of(cls, path: Path, checkpoint: Checkpoint, packed: Packed, out: Path) -> "Sizes":
+        held = {name: int((array != 0).sum()) for name, array in checkpoint.arrays.items()}
+        parameters = sum(array.size for array in checkpoint.arrays.values())
+        return cls(path.name, str(checkpoint.shape), packed, parameters, held, out)
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        arrays = {
+            name: {"form": form.name.lower(), "bytes": self.packed.sizes[name], "nonzero": self.nonzero[name]}
+            for name, form in self.packed.forms.items()
+        }
+        told = {"checkpoint": self.name, "network": self.network, "out": str(self.out)}
+        told |= {"parameters": self.parameters, "float_bytes": FLOAT_BYTES * self.parameters}
+        return told | {"bytes": self.packed.bytes, "huffman_bytes": self.packed.huffman_bytes, "arrays": arrays}
+
+
+def run_pack(path: Path, out: Path, as_json: bool) -> None:
+    """Pack a checkpoint, and tell of it."""
+    checkpoint = load_checkpoint(path)
+    check_file(out)
+    with Stage("packing") as stage:
+        packed = packed_form(checkpoint, stage)
+    write_packed(out, packed)
+    told = Sizes.of(path, checkpoint, packed, out).as_dict()
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        show_packed(told)
+
+
+def run_unpack(path: Path, out: Path, as_json: bool) -> None:
+    """Unpack a checkpoint, and tell of it."""
+    check_file(out)
+    with Stage("unpacking"):
+        checkpoint = read_packed(path)
+    save_checkpoint(out, checkpoint)
+    told = {"packed": path.name, "network": str(checkpoint.shape), "sha256": checkpoint.digest, "out": str(out)}
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        console().print(f"{told['network']} of {path.name} in {out}.\nNext: fivebyfive evaluate {out}")
+
+
+def show_packed(told: dict) -> None:
+    """Bytes by array, and how much smaller all is than in floats."""
+    out = console()
+    rows = table("<array", "not zero", "bytes", "<form")
+    for name, about in told["arrays"].items():
+        rows.add_row(name, f"{about['nonzero']:,}", f"{about['bytes']:,}", about["form"])
+    out.print(rows)
+    ratio = told["float_bytes"] / told["bytes"]
+    out.print(
+        f"\n{told['network']} in {told['out']}: {told['bytes']:,} bytes, {ratio:.1f} times smaller than "
+        f"{told['float_bytes']:,} in floats; with Huffman codes alone {told['huffman_bytes']:,}."
+    )

@@ -1,0 +1,88 @@
+"""One compression in the works: the network as it is, the images, and how it is trained between the methods' cuts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from ..checkpoint import load_checkpoint
+from ..course import Extras
+from ..errors import UserError
+from ..fit import EXAMINE_BATCH, Images, fit
+from ..lenet import LeNet, from_checkpoint, pixels_to_values
+from ..stages import Stage
+from .losses import Distilled
+from .options import Tuning
+from .projections import Masked
+from .saved import States
+
+__all__ = ["START", "Job", "loaded", "temperature_of"]
+
+START = "start"  # the name of the teacher that is what the work started from
+TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(4, 29))  # 2 to 128
+PRUNED = 0.5  # a layer with as many zeros keeps them
+
+
+@dataclass
+class Job:
+    """``net`` is replaced or changed by each method. ``temperature``: what its logits are multiplied with in the loss.
+    ``start``: what the work began with. ``folder``: where paths of teachers begin. ``tick(steps, text)`` counts
+    batches. ``records``: an entry for each epoch."""
+
+    net: LeNet
+    learning: Images
+    held_out: Images
+    generator: torch.Generator
+    temperature: float
+    states: States
+    tick: Callable[[int, str], None]
+    folder: Path = Path()
+    start: LeNet | None = None
+    records: list[dict] = field(default_factory=list)
+
+    def tune(
+        self,
+        tuning: Tuning,
+        stage: Stage | None = None,
+        after_step: Callable[[int], None] = lambda step: None,
+        criterion: torch.nn.Module | None = None,
+    ) -> None:
+        """Train for a stage, quantized and of ``tuning``'s epochs unless said otherwise."""
+        stage = stage or tuning.stage()
+        if criterion is None and tuning.teacher:
+            teacher, temperature = self.teacher(tuning.teacher)
+            both = self.temperature, temperature
+            criterion = Distilled(self.net, teacher, both, tuning.soft, tuning.softness)
+        extras = Extras(criterion, after_step, self.states.next())
+        data = self.learning, self.held_out
+        self.records += fit(self.net, stage, *data, self.temperature, self.generator, self.tick, extras)
+
+    def teacher(self, name: str) -> tuple[LeNet, float]:
+        """The network of a checkpoint, or the one that the work started from, and its temperature."""
+        if name == START:
+            net = self.start or self.net
+        else:
+            net = from_checkpoint(load_checkpoint(self.folder / name))
+        if net.shape.classes != self.net.shape.classes:
+            raise UserError(f"teacher {name} has {net.shape.classes} classes, the network {self.net.shape.classes}")
+        return net, temperature_of(net, self.held_out)
+
+
+def loaded(net: LeNet) -> LeNet:
+    """A network as it comes from a checkpoint; layers that are pruned stay so."""
+    for layer, (weight, _) in net.layers.items():
+        mask = weight.detach() != 0
+        if mask.float().mean() <= PRUNED:
+            net.projections[layer] = Masked(mask)
+    return net
+
+
+@torch.no_grad()
+def temperature_of(net: LeNet, images: Images) -> float:
+    """The temperature under which a quantized network's classes are as sure as they are right on images it has not
+    learned from (Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599)."""
+    batches = images.pixels.split(EXAMINE_BATCH)
+    logits = torch.cat([net(pixels_to_values(pixels), quantized=True)[0] for pixels in batches])  # (N, classes)
+    return min(TEMPERATURES, key=lambda value: float(F.cross_entropy(value * logits, images.labels)))

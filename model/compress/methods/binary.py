@@ -1,0 +1,44 @@
+"""Weights of two values, -s and s, with a power of two for s: a product is an add or a subtract.
+
+Courbariaux, Bengio and David 2015, BinaryConnect (arXiv:1511.00363); a scale for each layer as in Rastegari et al.
+2016, XNOR-Net (arXiv:1603.05279).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import UserError
+from ..options import Tuning, option
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..job import Job
+
+__all__ = ["Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config(Tuning):
+    """``layers`` of them, such as fc1,fc2; all where it is empty."""
+
+    layers: str = option("", "Layers, such as fc1,fc2; all by default.")
+
+
+def run(job: "Job", config: Config) -> None:
+    """Make the layers binary, and train the network. Raises UserError for a layer that is pruned."""
+    from ..naming import named
+    from ..projections import Binary, mask_of
+    from ..scales import project
+
+    layers = named(job, config.layers)
+    for layer in layers:
+        if not mask_of(job.net, layer).all():
+            raise UserError(f"{layer} is pruned, but binary weights cannot be zero; make it ternary")
+    project(job, layers, magnitude, Binary)
+    job.tune(config)
+
+
+def magnitude(weight: "torch.Tensor", mask: "torch.Tensor") -> float:
+    """The mean magnitude: the best s."""
+    return float(weight.abs().mean())

@@ -1,0 +1,70 @@
+"""Train a small network to answer, and to look, as a larger one does.
+
+Soft answers: Hinton, Vinyals and Dean 2015 (arXiv:1503.02531). Attention transfer with a learned transfer layer:
+after Zagoruyko and Komodakis 2017 (arXiv:1612.03928). Hints: Romero et al. 2015, FitNets (arXiv:1412.6550).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import user_values
+from ...shape import LeNetShape
+from ...stages import Stage
+from ...train import TEMPERATURE
+from ..options import Tuning, option
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..job import Job
+
+__all__ = ["Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config(Tuning):
+    """The pupil is a new network of ``shape``, trained in floats first; without one, the network as it is."""
+
+    teacher: str = option("start", "The checkpoint to learn from; 'start' for what is compressed.")
+    shape: str = option("", "Widths of a new network, such as 8-16-64-10; the present one is trained by default.")
+    float_epochs: int = option(6, "Of a new network, in floats, before those with the hardware's rounding.", 1, 10_000)
+    float_learning_rate: float = option(2e-3, "Of those.", 0.0, 1.0)
+    looks: float = option(0.0, "Weight of attention transfer.", 0.0, 1e6)
+    hints: float = option(0.0, "Weight of hints from conv2's maps.", 0.0, 1e6)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shape:
+            LeNetShape.parse(self.shape)
+        if not self.teacher:
+            raise ValueError("distill needs a teacher")
+
+    @property
+    def all_epochs(self) -> int:
+        return self.epochs + (self.float_epochs if self.shape else 0)
+
+
+def run(job: "Job", config: Config) -> None:
+    """Train the job's network, or a new one in its place."""
+    from ...fit import calibrated
+    from ...lenet import LeNet
+
+    teacher, temperature = job.teacher(config.teacher)
+    if config.shape:
+        with user_values():
+            job.net = LeNet(LeNetShape.parse(config.shape), job.generator)
+        job.teacher(config.teacher)  # knows as many classes?
+        job.temperature = TEMPERATURE
+        stage = Stage("float", config.float_epochs, False, config.float_learning_rate, warp=config.warp)
+        job.tune(config, stage, criterion=criterion(job, config, teacher, temperature))
+        job.temperature = calibrated(job.net, job.learning, job.temperature)
+        job.net.clip()
+    job.tune(config, criterion=criterion(job, config, teacher, temperature))
+
+
+def criterion(job: "Job", config: Config, teacher, temperature: float) -> "torch.nn.Module":
+    """What the pupil learns from."""
+    from ..losses import Distilled
+
+    both, amounts = (job.temperature, temperature), (config.soft, config.softness, config.looks, config.hints)
+    return Distilled(job.net, teacher, both, *amounts, job.generator)

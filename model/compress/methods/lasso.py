@@ -1,0 +1,45 @@
+"""Take out the channels that Lasso gives up first, and refit what takes them by least squares.
+
+He, Zhang and Sun 2017, Channel pruning for accelerating very deep neural networks (arXiv:1707.06168): layer by layer,
+the next layer's sums shall be what they were. Channels enter along the whole path of Lasso (Efron et al. 2004), which
+spares the search for its penalty.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...extras import require
+from ..narrow import Stepwise
+from ..rebuild import rebuild
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..job import Job
+
+__all__ = ["Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config(Stepwise):
+    """Nothing of its own."""
+
+
+def run(job: "Job", config: Config) -> None:
+    """Narrow the job's network, and train it. Raises UserError without scikit-learn."""
+    require("sklearn.linear_model", "channel pruning by Lasso needs", "scikit-learn", "compress")
+    rebuild(job, config, choose)
+
+
+def choose(products: "torch.Tensor", count: int) -> "torch.Tensor":
+    """Indices of ``count`` channels, of the products of their parts (C, C)."""
+    import torch
+
+    model = require("sklearn.linear_model", "channel pruning by Lasso needs", "scikit-learn", "compress")
+    wanted = products.sum(1)  # what each has in common with the sum of all
+    found = model.lars_path_gram(wanted.numpy(), products.numpy(), n_samples=1, method="lasso")[2]  # (C, steps)
+    path = torch.from_numpy(found.copy())
+    steps = path.shape[1]
+    entered = torch.where(path != 0, torch.arange(steps), steps).amin(1)
+    strength = path[:, -1].abs() / path[:, -1].abs().max().clamp(min=1e-12)
+    return (entered.double() - 0.5 * strength).argsort(stable=True)[:count]

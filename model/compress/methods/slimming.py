@@ -1,0 +1,51 @@
+"""Let training itself choose channels: batch normalization whose scales are pulled to zero.
+
+Liu, Li, Shen, Huang, Yan and Zhang 2017, Learning efficient convolutional networks through network slimming
+(arXiv:1708.06519). The normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) is there while channels are chosen, in
+floats; then it is folded into weights and biases, exactly, and the network is rescaled and trained with the hardware's
+rounding. The hidden neurons of the fully-connected layers have such scales too.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...stages import Stage
+from ..narrow import Narrowing, remove, target_shape
+from ..options import option
+
+if TYPE_CHECKING:
+    from ..job import Job
+
+__all__ = ["Config", "run"]
+
+FREE = {"conv_penalty": 0.0, "fc_penalty": 0.0}  # no care for the range: the rescaling afterwards takes it
+
+
+@dataclass(frozen=True)
+class Config(Narrowing):
+    """``sparsity``: what the sum of all scales costs."""
+
+    sparsity: float = option(1e-3, "What a scale of 1 costs, beside the cross-entropy.", 0.0, 100.0)
+    float_epochs: int = option(6, "In floats, with the normalization, while channels are chosen.", 1, 10_000)
+    float_learning_rate: float = option(2e-3, "Of those.", 0.0, 1.0)
+
+    @property
+    def all_epochs(self) -> int:
+        return super().all_epochs + self.float_epochs
+
+
+def run(job: "Job", config: Config) -> None:
+    """Narrow the job's network, and train it."""
+    from ...fit import calibrated
+    from ..normalized import Normalized, Slimming
+
+    target = target_shape(job, config)
+    job.net = net = Normalized(job.net)
+    stage = Stage("slimming", config.float_epochs, False, config.float_learning_rate, warp=config.warp, **FREE)
+    job.tune(config, stage, criterion=Slimming(net, job.temperature, config.sparsity))
+    worth = {layer: scale.detach().abs() for layer, scale in net.scales.items()}
+    job.net = net.folded()
+    remove(job, worth, target)
+    job.temperature = calibrated(job.net, job.learning, job.temperature)
+    job.net.clip()
+    job.tune(config)

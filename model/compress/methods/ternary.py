@@ -1,0 +1,42 @@
+"""Weights of three values, -s, 0 and s, with a power of two for s: no multiplier is needed.
+
+Li, Zhang and Liu 2016, Ternary weight networks (arXiv:1605.04711).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..options import Tuning, option
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..job import Job
+
+__all__ = ["Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config(Tuning):
+    """``layers`` of them, such as fc1,fc2; all where it is empty."""
+
+    layers: str = option("", "Layers, such as fc1,fc2; all by default.")
+
+
+def run(job: "Job", config: Config) -> None:
+    """Make the layers ternary, and train the network."""
+    from ..naming import named
+    from ..projections import Ternary
+    from ..scales import project
+
+    project(job, named(job, config.layers), magnitude, Ternary)
+    job.tune(config)
+
+
+def magnitude(weight: "torch.Tensor", mask: "torch.Tensor") -> float:
+    """The mean magnitude of the weights that are not zero: the best s."""
+    from ..projections import ternary_threshold
+
+    size = weight.abs() * mask
+    chosen = size > ternary_threshold(weight, mask)
+    return float(size[chosen].mean()) if chosen.any() else 0.0

@@ -1,0 +1,66 @@
+"""What a layer's inputs are on real images, in second moments: enough to choose channels and refit weights.
+
+For a layer that computes sums over channels c of W_c x_c, the part of channel c in all outputs and samples is
+Z_c = X_c W_c'. Products of such parts need only X'X and W'W, which are small.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from ..fit import EXAMINE_BATCH, Images
+from ..lenet import LeNet, floor_activation, pixels_to_values
+from ..shape import KERNEL
+
+__all__ = ["activations", "next_layer", "parts", "refit", "second_moments"]
+
+RIDGE = 1e-4  # of the mean of the diagonal: what two channels have in common stays solvable
+
+
+def next_layer(net: LeNet, layer: str) -> str:
+    """The layer that takes the outputs of ``layer``."""
+    layers = net.shape.layers
+    return layers[layers.index(layer) + 1]
+
+
+@torch.no_grad()
+def activations(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
+    """What a hidden layer hands on: pooled, rounded, at least zero; of images uint8 (N, 28, 28)."""
+    values = net(pixels_to_values(pixels), quantized=True)[1][layer]
+    return floor_activation(F.max_pool2d(values, 2) if values.dim() == 4 else values).relu()
+
+
+@torch.no_grad()
+def second_moments(net: LeNet, layer: str, images: Images) -> torch.Tensor:
+    """X'X of the inputs of the layer after ``layer``, float64 (K, K); K counts as its weights of an output do."""
+    total = torch.zeros(1, dtype=torch.float64)
+    following = next_layer(net, layer)
+    for pixels in images.pixels.split(EXAMINE_BATCH):
+        maps = activations(net, layer, pixels)
+        if following.startswith("conv"):
+            rows = F.unfold(maps, KERNEL, stride=2).transpose(1, 2).flatten(0, 1)  # (N 16, C 25): every fourth window
+        else:
+            rows = maps.flatten(1)  # (N, K)
+        rows = rows.double()
+        total = total + rows.T @ rows
+    return total
+
+
+def parts(moments: torch.Tensor, weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """Products of the parts of every two channels, summed over samples and outputs, float64 (C, C)."""
+    flat = weight.detach().flatten(1).double()  # (O, K)
+    products = moments * (flat.T @ flat)  # (K, K)
+    size = len(moments) // channels
+    return products.reshape(channels, size, channels, size).sum((1, 3))
+
+
+def refit(moments: torch.Tensor, weight: torch.Tensor, kept: torch.Tensor, channels: int) -> torch.Tensor:
+    """Weights that are zero outside the channels ``kept`` and make up for them as well as least squares can; of the
+    weight's shape."""
+    size = len(moments) // channels
+    inputs = (kept[:, None] * size + torch.arange(size)).flatten()
+    flat = weight.detach().flatten(1).double()
+    own = moments[inputs][:, inputs]
+    own = own + RIDGE * own.diagonal().mean() * torch.eye(len(inputs), dtype=torch.float64)
+    found = torch.zeros_like(flat)
+    found[:, inputs] = torch.linalg.solve(own, moments[inputs] @ flat.T).T
+    return found.float().reshape(weight.shape)

@@ -1,0 +1,146 @@
+"""A plan: methods one after the other, as TOML. Nothing here needs PyTorch.
+
+    seed = 1
+    start = "lenet.npz"          # beside the plan; without it, the LeNet that ships
+    [[step]]
+    method = "magnitude"         # and its hyper-parameters
+    keep = { conv2 = 0.1, fc1 = 0.02 }
+    [[step]]
+    method = "kmeans"
+
+Beside a result lies its plan with every hyper-parameter, and what came of it in the table ``result``: it can be run
+again as it is.
+"""
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import SHIPPED
+from ..errors import UserError
+from ..extras import require
+from ..files import read_limited, replacing
+from ..train import check_run
+from .methods import METHODS
+from .options import Tuning
+
+__all__ = ["Plan", "Step", "read_plan", "write_plan"]
+
+MAX_BYTES = 1 << 20
+KEYS = ("start", "seed", "threads", "data", "step", "result")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A method's name and its hyper-parameters."""
+
+    method: str
+    config: Tuning
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to the checkpoint ``start``; ``folder``: where paths in it begin. As for `TrainConfig`, the same
+    seed, threads, data, processor and PyTorch give the same checkpoint. Raises ValueError where a number is out of
+    range."""
+
+    steps: tuple[Step, ...]
+    start: str = ""  # the one that ships
+    seed: int = 1
+    threads: int | None = 1
+    data: str = "mnist"
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        check_run(self.seed, self.threads)
+        if not self.steps:
+            raise ValueError("a plan needs at least one [[step]]")
+
+    @property
+    def start_path(self) -> Path:
+        return self.folder / self.start if self.start else SHIPPED
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Plain values, as `read_plan` takes them."""
+        values: dict[str, Any] = {"seed": self.seed, "threads": self.threads or 0, "data": self.data}
+        if self.start:
+            values["start"] = self.start
+        return values | {"step": [{"method": step.method} | step.config.plain for step in self.steps]}
+
+    def digest(self, start: str) -> str:
+        """SHA-256 of everything that decides the result; ``start`` is the digest of the first checkpoint."""
+        return sha256(json.dumps([self.plain, start], sort_keys=True).encode()).hexdigest()
+
+    def moved(self, folder: Path) -> "Plan":
+        """The same plan with paths that begin in another folder."""
+
+        def move(text: str) -> str:
+            return os.path.relpath(self.folder / text, folder) if text and text != "start" else text
+
+        steps = []
+        for step in self.steps:
+            values = step.config.plain | {"teacher": move(step.config.teacher)}
+            steps.append(Step(step.method, type(step.config)(**values)))
+        return Plan(tuple(steps), move(self.start), self.seed, self.threads, self.data, folder)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a TOML file. Raises UserError, one line, for anything that is not one."""
+    text = read_limited(path, MAX_BYTES, "plan")
+    try:
+        content = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from error
+    try:
+        return parse_plan(content, path.parent)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def parse_plan(content: dict[str, Any], folder: Path) -> Plan:
+    """The plan in the values of a TOML file. Raises ValueError."""
+    refuse_unknown(content, KEYS, "a plan")
+    kinds = {"start": str, "data": str, "seed": int, "threads": int}
+    given = {name: content[name] for name in kinds if name in content}
+    for name, value in given.items():
+        if type(value) is not kinds[name]:
+            raise ValueError(f"{name} must be a {'text' if kinds[name] is str else 'whole number'}, not {value}")
+    steps = content.get("step", [])
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise ValueError("steps are written as [[step]]")
+    if given.get("threads") == 0:
+        given["threads"] = None
+    return Plan(tuple(map(parse_step, steps, range(1, len(steps) + 1))), folder=folder, **given)
+
+
+def parse_step(values: dict[str, Any], number: int) -> Step:
+    """One step. Raises ValueError that says which."""
+    name = values.get("method")
+    if not isinstance(name, str) or name not in METHODS:
+        raise ValueError(f"step {number}: method must be one of {', '.join(METHODS)}, not {name}")
+    config = METHODS[name].Config
+    own = {key: value for key, value in values.items() if key != "method"}
+    refuse_unknown(own, tuple(one.name for one in fields(config)), f"step {number}, {name}")
+    try:
+        return Step(name, config(**own))
+    except ValueError as error:
+        raise ValueError(f"step {number}, {name}: {error}") from error
+
+
+def refuse_unknown(given: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+    """Raise ValueError for a key there is not."""
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{what} has no {key}; it has {', '.join(known)}")
+
+
+def write_plan(path: Path, plan: Plan, result: dict[str, Any]) -> None:
+    """Write a plan whose paths begin in ``path``'s folder, with what came of it."""
+    toml = require("tomli_w", "plans need", "tomli-w", "compress")
+    with replacing(path) as file:
+        file.write(toml.dumps(plan.moved(path.parent).plain | {"result": result}).encode())

@@ -1,0 +1,141 @@
+"""What a weight goes through before a layer computes with it: the constraint that a method puts on it.
+
+A projection is a module in `LeNet.projections`, called with the free weight and whether to round to Q2.6; with
+``quantized`` what it returns is representable, so that the checkpoint is just that. Every projection has a ``mask`` of
+the weight's shape, 1 where a weight may be other than zero. Where rounding or choosing has no slope, the gradient
+passes straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432).
+"""
+
+import torch
+
+from ..errors import UserError
+from ..lenet import round_weight
+from ..q26 import Q2_6
+
+__all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "only_masked", "step_exponent"]
+
+TERNARY_THRESHOLD = 0.7  # of the mean magnitude; Li, Zhang and Liu 2016, section 2.2
+MAX_EXPONENT = 6  # a step of 64 codes is 1.0; 128 is not representable
+
+
+class Projection(torch.nn.Module):
+    """``mask``: float32, zeros and ones, of the weight's shape."""
+
+    mask: torch.Tensor
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask.to(torch.float32))
+
+
+class Masked(Projection):
+    """Weights outside the mask are zero. With ``regrow`` they still learn, so that a later mask may take them back
+    (Guo, Yao and Chen 2016, Dynamic Network Surgery, arXiv:1608.04493)."""
+
+    def __init__(self, mask: torch.Tensor, regrow: bool = False) -> None:
+        super().__init__(mask)
+        self.regrow = regrow
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        value = (round_weight(weight) if quantized else weight) * self.mask
+        return value.detach() + straight(weight) if self.regrow else value
+
+
+class Shared(Projection):
+    """Weights share the values of a codebook: ``centroids`` (K,), trained, in order at the start.
+
+    Each weight takes the centroid it was nearest to at the start (Han, Mao and Dally 2016, arXiv:1510.00149) or, with
+    ``reassign``, the one its free weight is nearest to at present. The gradient of a centroid is the sum over its
+    weights.
+    """
+
+    index: torch.Tensor
+
+    def __init__(self, mask: torch.Tensor, weight: torch.Tensor, centroids: torch.Tensor, reassign: bool) -> None:
+        super().__init__(mask)
+        self.reassign = reassign
+        self.centroids = torch.nn.Parameter(centroids.sort().values.clone())
+        self.register_buffer("index", nearest(weight, self.centroids.detach()))
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        if self.reassign:
+            self.index.copy_(nearest(weight.detach(), self.centroids.detach()))
+        centroids = round_weight(self.centroids) if quantized else self.centroids
+        value = centroids[self.index]
+        if self.reassign:
+            value = value + straight(weight)
+        return value * self.mask
+
+
+class Ternary(Projection):
+    """-s, 0 and s, where s is 2**``exponent`` codes: a product is an add, a subtract or nothing.
+
+    Zero where the free weight is below 0.7 of the layer's mean magnitude (Li, Zhang and Liu 2016, Ternary Weight
+    Networks, arXiv:1605.04711).
+    """
+
+    def __init__(self, mask: torch.Tensor, exponent: int) -> None:
+        super().__init__(mask)
+        self.exponent = exponent
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        chosen = weight.detach().abs() > ternary_threshold(weight.detach(), self.mask)
+        value = step_value(self.exponent) * weight.detach().sign() * chosen
+        return (value + straight(weight)) * self.mask
+
+
+class Binary(Projection):
+    """-s and s, where s is 2**``exponent`` codes (Courbariaux, Bengio and David 2015, BinaryConnect,
+    arXiv:1511.00363; one scale a layer as in Rastegari et al. 2016, arXiv:1603.05279). The mask is all ones."""
+
+    def __init__(self, mask: torch.Tensor, exponent: int) -> None:
+        super().__init__(mask)
+        self.exponent = exponent
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        value = step_value(self.exponent) * torch.where(weight.detach() < 0, -1.0, 1.0)
+        return value + straight(weight)
+
+
+def only_masked(net: torch.nn.Module, layer: str, advice: str) -> None:
+    """Raise UserError where a layer's weights have few values already."""
+    projection = net.projections[layer] if layer in net.projections else None
+    if projection is not None and not isinstance(projection, Masked):
+        kind = type(projection).__name__.lower()
+        raise UserError(f"{layer} has {kind} weights already; {advice}")
+
+
+def mask_of(net: torch.nn.Module, layer: str) -> torch.Tensor:
+    """The mask of a layer: all ones where it has no projection."""
+    projections = net.projections
+    return projections[layer].mask if layer in projections else torch.ones_like(net.layers[layer][0])
+
+
+def straight(weight: torch.Tensor) -> torch.Tensor:
+    """Exactly zero, with the slope of the weight."""
+    return weight - weight.detach()
+
+
+def nearest(weight: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
+    """Index of the nearest centroid of each weight."""
+    ordered, order = centroids.sort()
+    middles = (ordered[1:] + ordered[:-1]) / 2
+    return order[torch.bucketize(weight.detach().contiguous(), middles)]
+
+
+def ternary_threshold(weight: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Weights below become zero; a scalar."""
+    return TERNARY_THRESHOLD * (weight.abs() * mask).sum() / mask.sum().clamp(min=1)
+
+
+def step_value(exponent: int) -> float:
+    """The value of a step of 2**exponent codes."""
+    return 2.0**exponent / Q2_6.one
+
+
+def step_exponent(magnitude: float) -> int:
+    """The exponent of the largest step that is at most ``magnitude``, or the smallest there is."""
+    exponent = 0
+    while exponent < MAX_EXPONENT and step_value(exponent + 1) <= magnitude:
+        exponent += 1
+    return exponent

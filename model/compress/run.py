@@ -1,0 +1,95 @@
+"""Do what a plan says: a checkpoint goes in, a smaller one comes out."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..datasets import Dataset
+from ..errors import user_values
+from ..extras import require_torch
+from ..progress import Progress, silent
+from ..report import figures, finished
+from ..train import Result, counter, divide
+from .methods import METHODS
+from .packed import pack
+from .plan import Plan, Step
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["compress", "contents"]
+
+
+def compress(
+    plan: Plan,
+    training: Dataset,
+    test: Dataset | None = None,
+    states: Path | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Run a plan. ``states``: a folder that keeps how far it is after each epoch, so that the same call goes on from
+    there; whoever has stored the result deletes it. ``progress`` counts batches, then images and codes.
+
+    The report has ``command``, ``plan``, ``data``, ``start`` (its digest), ``steps`` (method, contents, and the golden
+    model's figures on the held-out images after each), ``epochs``, ``contents``, ``bytes`` (packed),
+    ``huffman_bytes``, and what `finished` tells. Nothing is chosen by ``test``. Raises UserError.
+    """
+    require_torch()
+    from ..fit import threads
+    from ..lenet import to_checkpoint
+
+    started = time.monotonic()
+    start = load_checkpoint(plan.start_path)
+    learning, held_out = divide(start.shape, training, test)
+    with threads(plan.threads):
+        job = make_job(plan, start, learning, held_out, states, progress)
+        steps = [run_step(job, step, held_out) for step in plan.steps]
+    checkpoint = to_checkpoint(job.net)
+    packed = pack(checkpoint, progress)
+    report = {"command": "compress", "plan": plan.plain, "seed": plan.seed, "data": training.name}
+    report |= {"start": start.digest, "steps": steps, "epochs": job.records, "contents": contents(checkpoint)}
+    report |= {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
+    return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
+
+
+def make_job(
+    plan: Plan, start: Checkpoint, learning: Dataset, held_out: Dataset, states: Path | None, progress: Progress
+) -> "Job":
+    """The work before its first step."""
+    import torch
+
+    from ..fit import Images
+    from ..lenet import from_checkpoint
+    from .job import Job, loaded, temperature_of
+    from .saved import States
+
+    batches = [step.config.stage(step.config.all_epochs).steps(len(learning)) for step in plan.steps]
+    net, images = loaded(from_checkpoint(start)), Images.of(held_out)
+    kept = States(states, plan.digest(start.digest))
+    generator = torch.Generator().manual_seed(plan.seed)
+    about = generator, temperature_of(net, images), kept, counter(progress, batches), plan.folder
+    return Job(net, Images.of(learning), images, *about, from_checkpoint(start))
+
+
+def run_step(job: "Job", step: Step, held_out: Dataset) -> dict:
+    """One method; what is left after it."""
+    from ..lenet import to_checkpoint
+
+    with user_values():
+        METHODS[step.method].run(job, step.config)
+    checkpoint = to_checkpoint(job.net)
+    seen = figures(checkpoint, held_out, silent)
+    return {"method": step.method, "shape": str(checkpoint.shape), "held_out": seen, "contents": contents(checkpoint)}
+
+
+def contents(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
+    """Of each layer its weights, how many are not zero, and how many values these have."""
+    told = {}
+    for layer in checkpoint.shape.layers:
+        codes = checkpoint.arrays[f"{layer}.weight"]
+        values = np.unique(codes[codes != 0])
+        told[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}
+    return told

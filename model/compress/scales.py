@@ -1,0 +1,37 @@
+"""Layers of two or three values: scales that are powers of two, without loss.
+
+A layer's output may be scaled freely if the next layer makes up for it (`fivebyfive.model.fit.rescale`): so every
+scale can be made the power of two below it, exactly, in floats.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from ..fit import rescale
+from .job import Job
+from .projections import Projection, mask_of, only_masked, step_exponent, step_value
+
+__all__ = ["project"]
+
+
+def project(
+    job: Job,
+    layers: tuple[str, ...],
+    magnitude: Callable[[torch.Tensor, torch.Tensor], float],
+    make: Callable[[torch.Tensor, int], Projection],
+) -> None:
+    """Scale ``layers`` so that each one's ``magnitude(weight, mask)`` is a power of two, and give it the projection
+    ``make(mask, exponent)``. The job's temperature follows the logits' scale."""
+    exponents, factors, factor = {}, {}, 1.0
+    for layer in job.net.shape.layers:
+        if layer in layers:
+            only_masked(job.net, layer, "leave it out with layers")
+            size = magnitude(job.net.layers[layer][0].detach(), mask_of(job.net, layer))
+            exponents[layer] = step_exponent(size / factor)  # the output then shrinks, to a half at most
+            factor *= step_value(exponents[layer]) / max(size, 1e-9)
+        factors[layer] = factor
+    rescale(job.net, factors)
+    job.temperature /= factor
+    for layer, exponent in exponents.items():
+        job.net.projections[layer] = make(mask_of(job.net, layer), exponent)

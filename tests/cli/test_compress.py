@@ -1,0 +1,84 @@
+"""compress: a method with options, a plan, and what is refused."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.compress.methods import METHODS
+
+from .conftest import one_line, python_m
+
+pytest.importorskip("torch")
+pytest.importorskip("constriction")
+
+
+def test_a_method_and_the_plan_it_leaves(answer, cli, small: Path, few_digits: Path) -> None:
+    words = ("compress", "magnitude", small, "--keep", "fc1=0.2,conv2=0.5", "--epochs", 1, "--data", few_digits)
+    told = answer(*words, "--seed", 3, "--out", "new/g.npz")
+    assert sorted(path.name for path in Path("new").iterdir()) == ["g.npz", "g.toml"]  # no state is left
+    card = tomllib.loads(Path("new/g.toml").read_text())
+    assert (card["seed"], card["step"][0]["keep"]) == (3, {"fc1": 0.2, "conv2": 0.5})
+    assert card["result"]["bytes"] == told["bytes"]
+    assert card["result"]["digest"] == load_checkpoint(Path("new/g.npz")).digest == told["digest"]
+    assert card["result"]["test"]["images"] == 20
+    assert told["contents"]["fc1"]["nonzero"] <= 68
+    again = answer("compress", "--plan", "new/g.toml", "--out", "again/h.npz")
+    assert again["digest"] == told["digest"]
+    assert tomllib.loads(Path("again/h.toml").read_text())["step"] == card["step"]
+    assert answer("pack", "again/h.npz")["bytes"] == told["bytes"]
+
+
+def test_what_a_person_reads(cli, small: Path, few_digits: Path) -> None:
+    said = cli("compress", "ternary", small, "--epochs", 1, "--data", few_digits).stdout
+    assert "2-3-7-10 in build/small.npz" in said
+    assert "held-out errors" in said
+    assert "Packed:" in said
+
+
+def test_help_lists_methods_and_their_options(cli) -> None:
+    said = cli("compress", "--help").stdout
+    for name in METHODS:
+        assert f"  {name} " in said
+        own = cli("compress", name, "--help").stdout
+        assert "--learning-rate" in own
+        assert "--json" in own
+    assert "arXiv:1707.06168" in cli("compress", "lasso", "--help").stdout
+    assert "--granularity [fine|vector|kernel|filter]" in cli("compress", "magnitude", "--help").stdout
+
+
+def test_what_is_refused(refused, small: Path, few_digits: Path) -> None:
+    data = ("--data", few_digits)
+    assert "name a METHOD or a --plan" in refused("compress")
+    assert "No such command 'prune'" in refused("compress", "prune")
+    assert "--plan comes without a METHOD" in refused("compress", "--plan", "p.toml", "tune", small)
+    assert "cannot read plan p.toml" in refused("compress", "--plan", "p.toml")
+    assert "needs one of keep, sensitivity and each" in refused("compress", "magnitude", small, *data)
+    assert "keep must be 1e-06 to 1, not 2" in refused("compress", "magnitude", small, *data, "--keep", 2)
+    assert "are needed, not much" in refused("compress", "magnitude", small, *data, "--keep", "much")
+    assert "'never' is not one of" in refused("compress", "magnitude", small, *data, "--schedule", "never")
+    assert "the seed must be" in refused("compress", "tune", small, *data, "--seed", -1)
+    assert "no layer fc7" in refused("compress", "magnitude", small, *data, "--keep", "fc7=0.1")
+    assert "takes nothing out of it" in refused("compress", "l1", small, *data, "--shape", "2-3-7-10")
+    assert "cannot read checkpoint" in refused("compress", "tune", "none.npz", *data)
+    assert "cannot read checkpoint" in refused("compress", "tune", small, *data, "--teacher", "none.npz")
+    assert "is what the work starts from" in refused("compress", "tune", small, *data, "--out", small)
+    Path("plan.toml").write_text("[[step]]\nmethod = 'tune'\nepoch = 3")
+    assert "plan.toml: step 1, tune has no epoch; it has epochs" in refused("compress", "--plan", "plan.toml")
+
+
+def test_without_the_packages(refused, small: Path, tmp_path: Path) -> None:
+    for package, extra in (("torch", "train"), ("constriction", "compress"), ("tomli_w", "compress")):
+        folder = tmp_path / package
+        folder.mkdir()
+        (folder / f"{package}.py").write_text("raise ImportError('as if it were not installed')")
+        done = python_m("compress", "tune", small, env={"PYTHONPATH": str(folder)})
+        assert done.returncode == 2
+        assert f"pip install 'fivebyfive[{extra}]'" in one_line(done.stderr)
+
+
+def test_the_object_is_json(cli, small: Path, few_digits: Path) -> None:
+    said = cli("compress", "tune", small, "--epochs", 0, "--data", few_digits, "--json").stdout
+    assert json.loads(said)["command"] == "compress"

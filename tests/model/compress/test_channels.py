@@ -1,0 +1,156 @@
+"""Channels that go, normalization that folds, layers that split: what is left computes the same."""
+
+import pytest
+
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.shape import LeNetShape
+
+torch = pytest.importorskip("torch")
+
+from fivebyfive.model.compress.channels import Kept, keep  # noqa: E402
+from fivebyfive.model.compress.factors import split  # noqa: E402
+from fivebyfive.model.compress.methods.lasso import choose as by_lasso  # noqa: E402
+from fivebyfive.model.compress.methods.thinet import choose as by_thinet  # noqa: E402
+from fivebyfive.model.compress.moments import activations, parts, refit, second_moments  # noqa: E402
+from fivebyfive.model.compress.normalized import Normalized  # noqa: E402
+from fivebyfive.model.compress.projections import Binary, Masked  # noqa: E402
+from fivebyfive.model.fit import Images  # noqa: E402
+from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
+
+SHAPE = LeNetShape(5, 6, (12, 8, 10))
+KEPT = {"conv1": [0, 3], "conv2": [1, 2, 5], "fc1": [0, 4, 6, 11], "fc2": [7]}
+
+
+@pytest.fixture
+def net() -> LeNet:
+    return LeNet(SHAPE, torch.Generator().manual_seed(4))
+
+
+@pytest.fixture
+def images(few_digits) -> Images:
+    return Images.of(few_digits)
+
+
+def logits(net: LeNet, images: Images, quantized: bool = False) -> torch.Tensor:
+    with torch.no_grad():
+        return net(pixels_to_values(images.pixels[:50]), quantized)[0]
+
+
+def kept() -> Kept:
+    return Kept.everything(SHAPE, **{layer: torch.tensor(index) for layer, index in KEPT.items()})
+
+
+def silence(net: LeNet) -> None:
+    """Nothing takes the outputs that are to go."""
+    following = dict(zip(SHAPE.layers, SHAPE.layers[1:], strict=False))
+    with torch.no_grad():
+        for layer, index in KEPT.items():
+            weight = net.layers[following[layer]][0]
+            size = weight.shape[1] // SHAPE.arrays[f"{layer}.bias"][0]
+            for channel in set(range(SHAPE.arrays[f"{layer}.bias"][0])) - set(index):
+                weight[:, channel * size : (channel + 1) * size] = 0
+
+
+def test_channels_nobody_takes_can_go(net, images) -> None:
+    before = logits(net, images, quantized=True)
+    small = keep(net, kept())
+    assert str(small.shape) == "2-3-4-1-10"
+    assert not torch.equal(logits(small, images, quantized=True), before)
+    silence(net)
+    wanted = logits(net, images, quantized=True)
+    assert torch.equal(logits(keep(net, kept()), images, quantized=True), wanted)
+
+
+def test_masks_are_cut_too(net) -> None:
+    mask = torch.zeros(12, 96)
+    mask[4, 16:32] = 1  # what fc1's output 4 takes from channel 1
+    net.projections["fc1"] = Masked(mask, regrow=True)
+    small = keep(net, kept())
+    assert torch.nonzero(small.projections["fc1"].mask).tolist() == [[1, place] for place in range(16)]
+    assert small.projections["fc1"].regrow
+    net.projections["fc2"] = Binary(torch.ones(8, 12), 1)
+    with pytest.raises(UserError, match="fc2 has binary weights already; take channels out before that"):
+        keep(net, kept())
+
+
+def test_the_best_stay_in_order() -> None:
+    worth = {"conv1": torch.tensor([5.0, 1.0, 9.0, 2.0, 7.0])}
+    found = Kept.best(SHAPE, LeNetShape(3, 6, (12, 8, 10)), worth)
+    assert found.outputs["conv1"].tolist() == [0, 2, 4]
+    assert str(found.shape) == "3-6-12-8-10"
+
+
+def test_normalization_folds(net, images) -> None:
+    normal = Normalized(net)
+    for _ in range(3):
+        normal(pixels_to_values(images.pixels))  # with gradients: learns means and variances
+    with torch.no_grad():
+        for scale in normal.scales.values():
+            scale.uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
+    wanted = logits(normal, images)
+    assert torch.allclose(logits(normal.folded(), images), wanted, atol=1e-4)
+    assert not torch.allclose(logits(net, images), wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc2", "fc3"])
+def test_a_layer_of_low_rank_splits_without_loss(net, images, layer) -> None:
+    weight = net.layers[layer][0]
+    with torch.no_grad():
+        left = torch.randn(len(weight), 2, generator=torch.Generator().manual_seed(2))
+        right = torch.randn(2, weight.shape[1], generator=torch.Generator().manual_seed(3))
+        weight.copy_(left @ right / 40)
+    wide = split(net, layer, 2, images)
+    place = int(layer[2:]) + 1
+    widths = [5, 6, 12, 8, 10]
+    assert str(wide.shape) == "-".join(map(str, [*widths[:place], 2, *widths[place:]]))
+    assert float(wide.layers[layer][1].detach().min()) >= 0  # the bias that lifts
+    # what comes in is rounded when the range is looked for, so that a value may lie a little lower than was seen
+    assert torch.allclose(logits(wide, images), logits(net, images), atol=0.02)
+
+
+@pytest.mark.parametrize(("layer", "size"), [("conv1", 25), ("conv2", 16), ("fc1", 1)])
+def test_parts_of_channels_are_what_they_are_summed_from(net, images, layer, size) -> None:
+    few = Images(images.pixels[:9], images.labels[:9])
+    channels = SHAPE.arrays[f"{layer}.bias"][0]
+    following = SHAPE.layers[SHAPE.layers.index(layer) + 1]
+    weight = net.layers[following][0].detach()
+    moments = second_moments(net, layer, few)
+    assert moments.shape == (channels * size, channels * size)
+    maps = activations(net, layer, few.pixels)
+    alone = []
+    for channel in range(channels):
+        part = torch.zeros_like(maps)
+        part[:, channel] = maps[:, channel]
+        if following == "conv2":
+            alone.append(torch.nn.functional.conv2d(part, weight)[:, :, ::2, ::2].flatten().double())
+        else:
+            alone.append((part.flatten(1) @ weight.T).flatten().double())
+    together = torch.stack(alone)
+    assert torch.allclose(parts(moments, weight, channels), together @ together.T, rtol=1e-3, atol=1e-3)
+
+
+def test_refitting_makes_up_for_a_double(net, images) -> None:
+    """Where two channels say the same, one can go, and the other's weights take over."""
+    with torch.no_grad():
+        for value in net.layers["conv1"]:
+            value[1] = value[0]
+    weight = net.layers["conv2"][0].detach()
+    moments = second_moments(net, "conv1", images)
+    stay = torch.tensor([0, 2, 3, 4])
+    found = refit(moments, weight, stay, 5)
+    assert not found[:, 1].any()
+    products = parts(moments, weight, 5)
+    change = (found - weight).flatten(1).double()
+    error = (change @ moments * change).sum()
+    assert error < 1e-3 * products.sum()
+    removed = weight.clone()
+    removed[:, 1] = 0
+    loss = (removed - weight).flatten(1).double()
+    assert (loss @ moments * loss).sum() > 20 * error
+
+
+def test_channels_that_say_nothing_go_first() -> None:
+    parts_of = torch.diag(torch.tensor([4.0, 0.001, 9.0, 1.0, 0.0], dtype=torch.float64))
+    for choose in (by_lasso, by_thinet):
+        for count, stay in ((4, {0, 1, 2, 3}), (3, {0, 2, 3}), (2, {0, 2}), (1, {2})):
+            assert set(choose(parts_of, count).tolist()) == stay, choose

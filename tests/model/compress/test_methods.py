@@ -1,0 +1,265 @@
+"""Every method on a small network: what the checkpoint then holds, and that it was learned."""
+
+import numpy as np
+import pytest
+
+from fivebyfive.model.compress.methods import METHODS
+from fivebyfive.model.compress.schedules import cubic, geometric
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.evaluate import evaluate
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from fivebyfive.model.compress.losses import Distilled, attention, soft_loss  # noqa: E402
+from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.shape import LeNetShape  # noqa: E402
+
+STEPS = {
+    "fine": 'method = "magnitude"\nkeep = { conv2 = 0.3, fc1 = 0.1 }',
+    "threshold": 'method = "magnitude"\nsensitivity = 0.5\nschedule = "iterative"\nrounds = 2\nround_epochs = 1',
+    "kernels": 'method = "magnitude"\nkeep = { conv2 = 0.5 }\ngranularity = "kernel"',
+    "gradual": 'method = "magnitude"\nkeep = 0.25\nschedule = "gradual"\ninterval = 1\nregrow = true',
+    "banks": 'method = "magnitude"\neach = { fc1 = 2 }\nschedule = "gradual"\ninterval = 2',
+    "uneven": 'method = "magnitude"\neach = { fc1 = 2 }\nuneven = true',
+    "l1": 'method = "l1"\nshape = "3-4-12-10"\nrounds = 2\nround_epochs = 1',
+    "slimming": 'method = "slimming"\nshape = "3-4-12-10"\nfloat_epochs = 6',
+    "taylor": 'method = "taylor"\nshape = "3-4-12-10"\nrounds = 2',
+    "budget": 'method = "taylor"\nmacs = 120_000\nparameters = 2500\nrounds = 2',
+    "lasso": 'method = "lasso"\nshape = "3-4-12-10"',
+    "thinet": 'method = "thinet"\nshape = "3-4-12-10"',
+    "svd": 'method = "svd"\nrank = 8',
+    "kmeans": 'method = "kmeans"\nbits = { conv2 = 3, fc1 = 2 }',
+    "reassigned": 'method = "kmeans"\nbits = 3\nreassign = true\nstart = "k-means++"',
+    "linear": 'method = "linear"\nbits = 4',
+    "ternary": 'method = "ternary"',
+    "binary": 'method = "binary"\nlayers = "fc1,fc2"',
+    "pupil": 'method = "distill"\nshape = "3-5-10"\nlooks = 1.0\nhints = 0.1\nfloat_epochs = 20',
+    "tune": 'method = "tune"\nteacher = "start"',
+}
+CALLED = {"fine": "magnitude", "threshold": "magnitude", "kernels": "magnitude", "gradual": "magnitude"}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    """Each method's result, made once."""
+    return {}
+
+
+@pytest.fixture
+def result(run, results):
+    def call(name: str):
+        if name not in results:
+            results[name] = run("[[step]]\n" + STEPS[name])
+        return results[name]
+
+    return call
+
+
+def codes(result, layer: str) -> np.ndarray:
+    return result.checkpoint.arrays[f"{layer}.weight"]
+
+
+def share(result, layer: str) -> float:
+    return np.count_nonzero(codes(result, layer)) / codes(result, layer).size
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_what_comes_out_works(name: str, result, few_digits) -> None:
+    found = result(name)
+    seen = evaluate(found.checkpoint, few_digits)
+    assert seen.errors < 240  # of 400; guessing would miss 360
+    assert sum(seen.wraps.values()) < 5  # held-out images choose, and these few are not all
+    (step,) = found.report["steps"]
+    assert step["held_out"]["errors"] == found.report["held_out"]["errors"]
+    for layer, told in step["contents"].items():
+        array = codes(found, layer)
+        assert told == {
+            "weights": array.size, "nonzero": np.count_nonzero(array), "values": len(set(array[array != 0].tolist())),
+        }  # fmt: skip
+    assert found.report["bytes"] < 4 * found.report["huffman_bytes"]
+
+
+def test_every_method_is_here() -> None:
+    tried = {step.split('"')[1] for step in STEPS.values()}
+    assert tried == set(METHODS)
+    for name, module in METHODS.items():
+        assert module.__doc__
+        assert "Config" in vars(module), name
+
+
+def test_so_many_weights_stay(result) -> None:
+    assert 0.27 < share(result("fine"), "conv2") <= 0.301  # some that stay may round to zero
+    assert 0.08 < share(result("fine"), "fc1") <= 0.101
+    assert share(result("fine"), "fc2") > 0.9
+    for layer in ("conv1", "conv2", "fc1", "fc2"):
+        assert 0.2 < share(result("gradual"), layer) <= 0.26
+    kernels = codes(result("kernels"), "conv2").any(axis=(2, 3))
+    assert kernels.sum() <= 12 < kernels.size == 24
+    assert share(result("threshold"), "fc1") < 0.8
+
+
+@pytest.mark.parametrize("name", ["banks", "uneven"])
+def test_lanes_hold_as_many_as_asked_for(result, name: str) -> None:
+    held = (codes(result(name), "fc1") != 0).astype(int)  # (20, 96)
+    lanes = np.stack([held[:, lane::20].sum(1) for lane in range(20)], 1)
+    assert held.sum() <= 20 * 20 * 2
+    assert held.sum() > 600
+    assert (lanes.max() == 2) or name == "uneven"
+
+
+@pytest.mark.parametrize("name", ["l1", "slimming", "taylor", "lasso", "thinet"])
+def test_channels_are_gone(result, name: str) -> None:
+    assert str(result(name).checkpoint.shape) == "3-4-12-10"
+
+
+def test_a_budget_decides_for_itself(result) -> None:
+    shape = result("budget").checkpoint.shape
+    assert sum(shape.macs.values()) <= 120_000
+    assert sum(int(np.prod(dimensions)) for dimensions in shape.arrays.values()) <= 2500
+    assert shape.classes == 10
+
+
+def test_reconstruction_beats_magnitudes(result) -> None:
+    """After as little training, a refitted network is better than one that only lost channels."""
+    for name in ("lasso", "thinet"):
+        assert result(name).report["held_out"]["errors"] <= result("l1").report["held_out"]["errors"]
+
+
+def test_layers_split(result) -> None:
+    assert str(result("svd").checkpoint.shape) == "4-6-8-20-10"
+
+
+def test_few_values(result) -> None:
+    values = {layer: len(np.unique(codes(result("kmeans"), layer))) for layer in ("conv1", "conv2", "fc1")}
+    assert values["conv2"] <= 8
+    assert values["fc1"] <= 4
+    assert values["conv1"] > 8
+    for layer in ("conv1", "conv2", "fc1", "fc2"):
+        assert len(np.unique(codes(result("reassigned"), layer))) <= 8
+        assert len(np.unique(codes(result("linear"), layer))) <= 16
+    steps = np.diff(np.unique(codes(result("linear"), "fc2")))
+    assert steps.max() - steps.min() <= 1  # even, but for the rounding
+
+
+def test_two_and_three_values_of_a_power_of_two(result) -> None:
+    for name, layers in (("ternary", ("conv1", "conv2", "fc1", "fc2")), ("binary", ("fc1", "fc2"))):
+        for layer in layers:
+            found = np.unique(codes(result(name), layer)).tolist()
+            step = found[-1]
+            assert step in (1, 2, 4, 8, 16, 32, 64)
+            assert found == ([-step, step] if name == "binary" else [-step, 0, step])
+    assert len(np.unique(codes(result("binary"), "conv2"))) > 3
+
+
+def test_a_new_pupil_has_its_own_shape(result) -> None:
+    assert str(result("pupil").checkpoint.shape) == "3-5-10"
+    stages = [record["stage"] for record in result("pupil").report["epochs"] if "epoch" in record]
+    assert stages == ["float"] * 20 + ["quantized"] * 12
+
+
+def test_steps_build_on_each_other(run) -> None:
+    found = run(
+        '[[step]]\nmethod = "magnitude"\nkeep = { fc1 = 0.1 }\n'
+        '[[step]]\nmethod = "l1"\nshape = "4-5-16-10"\n'
+        '[[step]]\nmethod = "kmeans"\nbits = 3\n'
+        '[[step]]\nmethod = "tune"\n'
+    )
+    first, *others = found.report["steps"]
+    assert [step["method"] for step in found.report["steps"]] == ["magnitude", "l1", "kmeans", "tune"]
+    assert first["contents"]["conv2"]["values"] > 8
+    for step in others:
+        one = step["contents"]["fc1"]
+        assert one["nonzero"] < 0.2 * one["weights"]
+    assert all(one["values"] <= 8 for one in others[-1]["contents"].values())
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (['method = "magnitude"\nkeep = { fc3 = 0.1 }'], "the network has no layer fc3; it has conv1, conv2, fc1, fc2"),
+        (['method = "magnitude"\nkeep = 1.0'], "keeps 1 of its weights already"),
+        (['method = "magnitude"\nkeep = 0.2', 'method = "magnitude"\nkeep = { fc1 = 0.3 }'], "fc1 keeps 0.2 of its"),
+        (['method = "magnitude"\neach = { conv2 = 1 }'], "conv2 has none: use granularity kernel"),
+        (['method = "magnitude"\neach = { fc1 = 1 }', 'method = "magnitude"\neach = { fc1 = 1 }'], "already"),
+        (['method = "magnitude"\nkeep = { fc1 = 0.1 }\ngranularity = "kernel"'], "kernels are of convolutions"),
+        (['method = "kmeans"', 'method = "magnitude"\nkeep = 0.1'], "conv1 has shared weights already; prune"),
+        (['method = "magnitude"\nkeep = 0.1', 'method = "binary"'], "conv1 is pruned, but binary weights cannot be"),
+        (['method = "ternary"', 'method = "ternary"'], "conv1 has ternary weights already; leave it"),
+        (['method = "ternary"\nlayers = "fc9"'], "the network has no layer fc9"),
+        (['method = "linear"', 'method = "l1"\nshape = "2-2-2-10"'], "has shared weights already; take channels"),
+        (['method = "l1"\nshape = "5-6-20-10"'], "the network is 4-6-20-10; 5-6-20-10 takes nothing out"),
+        (['method = "l1"\nshape = "4-6-20-10"'], "takes nothing out of it"),
+        (['method = "thinet"\nshape = "4-6-10"'], "has other layers or classes"),
+        (['method = "taylor"\nmacs = 1'], "no LeNet has only 1 multiply-accumulates"),
+        (['method = "taylor"\nmacs = 10_000_000'], "ask for less"),
+        (['method = "svd"\nrank = 17'], "it must be at most 16"),
+        (['method = "svd"\nlayer = "conv2"'], "splits a fully-connected layer"),
+        (['method = "magnitude"\nkeep = 0.5', 'method = "svd"\nrank = 2'], "split layers before that"),
+        (['method = "distill"\nshape = "2-2-5"'], "teacher start has 10 classes, the network 5"),
+        (['method = "tune"\nteacher = "none.npz"'], "cannot read checkpoint"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_a_line(run, steps: list[str], said: str) -> None:
+    text = "".join(f"[[step]]\nepochs = 0\n{step}\n" for step in steps)
+    with pytest.raises(UserError) as caught:
+        run(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pruned_checkpoint_stays_pruned(run, result, tmp_path) -> None:
+    from fivebyfive.model.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "pruned.npz", result("fine").checkpoint)
+    found = run(f'start = "{tmp_path}/pruned.npz"\n[[step]]\nmethod = "tune"\nlearning_rate = 0.02')
+    before, after = codes(result("fine"), "fc1"), codes(found, "fc1")
+    assert not after[before == 0].any()
+    assert (after != before).any()
+    with pytest.raises(UserError, match=r"fc1 keeps 0\.1 of its"):
+        run(f'start = "{tmp_path}/pruned.npz"\n[[step]]\nmethod = "magnitude"\nkeep = {{ fc1 = 0.1 }}')
+
+
+def test_shares_on_the_way() -> None:
+    for schedule in (geometric, cubic):
+        assert schedule(0.8, 0.1, 0) == pytest.approx(0.8)
+        assert schedule(0.8, 0.1, 1) == pytest.approx(0.1)
+        shares = [schedule(0.8, 0.1, step / 10) for step in range(11)]
+        assert shares == sorted(shares, reverse=True)
+    assert cubic(1.0, 0.0, 0.5) == 0.125
+    assert geometric(1.0, 0.01, 0.5) == pytest.approx(0.1)
+
+
+def test_soft_answers() -> None:
+    teacher = torch.tensor([[4.0, 1.0, 0.0]])
+    assert float(soft_loss(teacher, teacher, 3.0)) == pytest.approx(0, abs=1e-6)
+    assert float(soft_loss(teacher + 7, teacher, 3.0)) == pytest.approx(0, abs=1e-6)
+    p, q = (torch.tensor(row) for row in ([0.7, 0.3], [0.5, 0.5]))
+    wanted = float((p * (p / q).log()).sum())
+    assert float(soft_loss(q.log()[None], p.log()[None], 1.0)) == pytest.approx(wanted)
+    assert float(soft_loss(2 * q.log()[None], 2 * p.log()[None], 2.0)) == pytest.approx(4 * wanted)
+
+
+def test_attention_knows_place_and_no_scale() -> None:
+    maps = torch.rand(2, 3, 4, 4)
+    assert torch.allclose(attention(5 * maps), attention(maps))
+    assert torch.allclose(attention(maps[:, [2, 0, 1]]), attention(maps))
+    assert torch.allclose(attention(maps).norm(dim=1), torch.ones(2))
+    assert not torch.allclose(attention(maps.flip(3)), attention(maps))
+
+
+def test_a_teacher_teaches_and_does_not_learn(noise) -> None:
+    pupil, teacher = (LeNet(LeNetShape(c, c, (10,)), torch.Generator().manual_seed(c)) for c in (2, 3))
+    loss = Distilled(pupil, teacher, (1.0, 1.0), 0.5, 2.0, looks=1.0, hints=1.0)
+    assert [tuple(p.shape) for p in loss.parameters()] == [(3, 2, 1, 1), (3, 2, 1, 1)]
+    x, labels = pixels_to_values(torch.from_numpy(noise)), torch.tensor([1, 2, 3])
+    loss(x, labels, *pupil(x)).backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(p.grad is not None for p in (*pupil.parameters(), *loss.parameters()))
+    parts = [
+        float(Distilled(pupil, teacher, (1.0, 1.0), soft, 2.0, looks, hints, torch.Generator().manual_seed(1))(
+            x, labels, *pupil(x)).detach())
+        for soft, looks, hints in ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.5, 1.0, 0.0), (0.5, 1.0, 1.0))
+    ]  # fmt: skip
+    assert parts[2] == pytest.approx((parts[0] + parts[1]) / 2, rel=1e-5)
+    assert parts[2] < parts[3] < parts[4]
