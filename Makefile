@@ -57,7 +57,7 @@ registers: .venv/demo.stamp ## docs/registers.md, from the same description as t
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area
 
-bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; a quarter of an hour
+bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; ten minutes
 	$(FIVEBYFIVE) build --board ulx3s-85f --seed 2
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
