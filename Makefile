@@ -48,7 +48,7 @@ verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
 
-bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
+bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
 	$(BIN)/python -m fivebyfive.bench
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
