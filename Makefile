@@ -54,7 +54,7 @@ fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
 	$(FIVEBYFIVE) train --out build/lenet.npz
 
-bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; hours, once
+bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
 	$(BIN)/python -m fivebyfive.bench
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
@@ -63,7 +63,7 @@ registers: .venv/demo.stamp ## docs/registers.md, from the same description as t
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area
 
-bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; a quarter of an hour
+bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; ten minutes
 	$(FIVEBYFIVE) build --board ulx3s-85f --seed 2
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder

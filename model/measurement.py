@@ -90,7 +90,7 @@ def measurement(
         part=part.name, network=str(shape), config=asdict(config), multipliers=config.multipliers,
         conv_multipliers=config.conv_multipliers, fc_multipliers=config.fc_multipliers,
         interval_cycles=planned.interval, latency_cycles=planned.latency, conv_cycles=planned.conv,
-        fc_cycles=planned.fc, utilization=round(planned.utilization(shape, config), 4), lut=area["lut"],
+        fc_cycles=planned.fc, utilization=round(planned.utilization(shape, config), 6), lut=area["lut"],
         lutram=area["lutram"], ff=area["ff"], dsp=area["dsp"], bram=area["bram"],
         percent={name: round(value, 1) for name, value in part.percent(used).items()}, fits=not missing,
         missing=missing, fits_in=parts_that_hold(part.family, used), fmax_mhz=fmax, fmax_seeds_mhz=speeds,
