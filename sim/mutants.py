@@ -128,7 +128,7 @@ def equivalence(top: str, command: str) -> list[str]:
         "design -save start", *flat, "design -stash gold", "design -load start", plain, *flat, "design -stash gate",
         f"design -copy-from gold -as gold {top}", f"design -copy-from gate -as gate {top}",
         "equiv_make gold gate equiv", "hierarchy -top equiv", "opt_clean -purge",
-        "equiv_struct -icells", "equiv_simple -undef", "equiv_induct -undef", "equiv_status -assert",
+        "equiv_simple -undef", "equiv_induct -undef", "equiv_status -assert",
     ]  # fmt: skip
 
 

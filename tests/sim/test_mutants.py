@@ -1,0 +1,64 @@
+"""Mutants: a bench notices what it can observe, and a proof is found for what nobody can."""
+
+import re
+
+import pytest
+
+from fivebyfive.hw.verilog import Design, Port, to_verilog
+from fivebyfive.sim.mutants import Mutant, mutate, try_mutants
+from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.specimens import argmax, dot_product
+
+
+def test_a_bench_notices_mutants(tmp_path) -> None:
+    told = []
+    mutated, tried = try_mutants(argmax, 12, 1, tmp_path, numbers=(1, 5, 9), told=told.append)
+    assert told == tried
+    assert [one.mutant for one in tried] == [mutated.mutants[number - 1] for number in (1, 5, 9)]
+    assert all(one.noticed and "failed with seed" in one.said for one in tried)
+    assert list(tmp_path.iterdir()) == []
+
+
+REDUNDANT = """
+module redundant(clk, a, b, y);
+  input clk, a, b;
+  output reg y;
+  always @(posedge clk) y <= b | (a & b);
+endmodule
+"""
+
+
+def test_a_proof_is_found_for_what_nobody_can_observe() -> None:
+    ports = tuple(Port(name, "output" if name == "y" else "input", 1, False) for name in ("clk", "a", "b", "y"))
+    mutated = mutate(Design("redundant", REDUNDANT, {}, ports), 100, 1)
+    cell = next(found[1] for one in mutated.mutants if (found := re.search(r"-cell (\S*\$and\S*)", one.command)))
+
+    def equivalent(mode: str, port: str) -> bool:
+        command = f"mutate -ctrl mutant 16 1 -mode {mode} -module redundant -cell {cell} -port {port} -portbit 0"
+        return mutated.equivalent(Mutant(1, command))
+
+    assert equivalent("const0", "A")
+    assert equivalent("inv", "A")
+    assert equivalent("const0", "Y")
+    assert not equivalent("const1", "Y")
+    assert not equivalent("const1", "B")
+
+
+def test_the_same_seed_gives_the_same_mutants() -> None:
+    design = to_verilog(dot_product()[0], "dot_product")
+    first, again, other = (mutate(design, 5, seed) for seed in (3, 3, 4))
+    assert [str(mutant) for mutant in first.mutants] == [str(mutant) for mutant in again.mutants]
+    assert first.mutants != other.mutants
+    assert first.design == again.design
+    assert first.design.ports == design.ports  # the selector is no port: benches are the same
+
+
+def test_a_bench_that_fails_by_itself_says_so(tmp_path, monkeypatch) -> None:
+    """Otherwise it would notice every mutant."""
+
+    def dot_product_of_six():
+        return dot_product()[0], {"terms": 6}
+
+    dot_product_of_six.__name__ = "dot_product"
+    with pytest.raises(SimulationFailed, match="dot_product fails without a mutant"):
+        try_mutants(dot_product_of_six, 2, 1, tmp_path)
