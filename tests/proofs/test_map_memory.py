@@ -1,8 +1,8 @@
 """The feature maps: rows come out as their codes went in, channel after channel, as often as they are asked for.
 
-Symbolic witness: code (``row``, ``column``) of channel ``channel``, any; noted whenever it is written. The banks and halves
-that a machine of its size has are read side by side; the invariant says which row of which channel is in each stage of
-the pipeline. Codes and rows pause at will. Nothing is written while rows are read.
+Symbolic witness: code (``row``, ``column``) of channel ``channel``, any; noted whenever it is written. The banks and
+halves that a machine of its size has are read side by side; the invariant says which row of which channel is in each
+stage of the pipeline. Codes and rows pause at will. Nothing is written while rows are read.
 """
 
 import pytest
