@@ -21,7 +21,7 @@ test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
-proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; about three minutes of CPU
+proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs --durations=0
 
 lint: .venv/test.stamp ## style and plain mistakes

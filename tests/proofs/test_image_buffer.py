@@ -227,11 +227,11 @@ READ_BUGS = {
 def test_bugs_of_frames_are_refuted(bug: str) -> None:
     buffer = broken("image_buffer", "ImageBuffer", *BUGS[bug])
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(buffer(2, 3)).prove()
+        Proof(buffer(2, 4)).prove()
 
 
 @pytest.mark.parametrize("bug", READ_BUGS)
 def test_bugs_of_rows_are_refuted(bug: str) -> None:
     buffer = broken("image_buffer", "ImageBuffer", *READ_BUGS[bug], within="map_memory")
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(buffer(2, 3)).prove()
+        Proof(buffer(2, 4)).prove()

@@ -153,7 +153,7 @@ def plans(outputs: int) -> list[KernelPlan]:
     return [KernelPlan(1, 20, 1, outputs), KernelPlan(23, 50, 20, outputs)]
 
 
-@pytest.mark.parametrize("outputs", [1, 5, 7])
+@pytest.mark.parametrize("outputs", [1, 3, 5, 7])
 def test_every_set(outputs: int) -> None:
     Proof(kernel_fetcher.KernelFetcher(plans(outputs), outputs, 1023, 3)).prove()
 

@@ -181,7 +181,7 @@ def test_products_distribute() -> None:
 
 
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
-@pytest.mark.parametrize("terms", [1, 2, 3, 10, 20, 25])
+@pytest.mark.parametrize("terms", [1, 2, 3, 4, 10, 20, 25])
 def test_packed_dot_product(terms: int, pair) -> None:
     prove_packed(terms, pair)
 

@@ -168,7 +168,7 @@ class Proof:
 
 
 @pytest.mark.parametrize("sizes", [(24, 8), (8, 4)], ids=str)
-@pytest.mark.parametrize(("windows", "outputs"), [(1, 1), (1, 3), (2, 2), (4, 5)])
+@pytest.mark.parametrize(("windows", "outputs"), [(1, 1), (1, 2), (1, 3), (2, 2), (4, 2), (4, 5)])
 def test_every_cell(windows: int, outputs: int, sizes: tuple[int, ...]) -> None:
     Proof(pooling.Pooling(outputs, windows, sizes), outputs - 1).prove()
 
