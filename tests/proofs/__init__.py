@@ -5,6 +5,7 @@ netlist.py    a component becomes a netlist: Amaranth -> RTLIL -> Yosys -> BTOR2
 names.py      signals of the netlist are called as in the source
 induction.py  invariants: they hold after reset, and each clock cycle keeps them
 streams.py    what every stream promises
+maps.py       what is common to the proofs of memories of maps
 products.py   multipliers cut out of a proof
 seeded.py     a component with one thing in its source broken, whose proof must fail
 

@@ -6,16 +6,19 @@ time the documentation allows. The invariant says where the pixel is: in the reg
 memory, in a register behind it; and which rows are in the pipeline.
 """
 
+from functools import partial
+
 import pytest
 
 from fivebyfive.hw import image_buffer
 from fivebyfive.model.shape import IMAGE
 
-from .bits import Bits, all_of, choose, const, fresh, mux, prove
+from .bits import Bits, all_of, choose, const, fresh, mux
 from .induction import holds_forever
+from .maps import find_read_data, rows_move_on
 from .netlist import Frame, netlist
 from .seeded import broken
-from .streams import stays, taken
+from .streams import taken
 
 PIXELS = IMAGE * IMAGE
 
@@ -28,7 +31,7 @@ class Proof:
         self.number = self.row * IMAGE + self.column
         self.netlist = net = netlist(component)
         self.w_set = net.register("w_set", "maps.w_set")
-        self.read_data = [self.find_read_data(half) for half in range(self.rows_out)]
+        self.read_data = [find_read_data(net, f"maps.word_{half}", "maps.") for half in range(self.rows_out)]
         self.add_frames(net)
         self.add_writes(net)
         net.ghost("to_go", 16, lambda f: mux(f["start"], self.transfers * self.repeats, f["to_go"] - taken(f, "o")))
@@ -77,19 +80,6 @@ class Proof:
         """The witness's code: half of what the pixel was."""
         mine = taken(f, "i") & (f["came"] == self.number)
         return mux(mine, f["i__payload"][1:8].zext(8), f["noted"])
-
-    def find_read_data(self, half: int) -> str:
-        """Name of the register behind a memory: what goes from there into the next one."""
-        now = self.netlist.frame("now")
-        then, word = now.next("then"), f"maps.word_{half}"
-        names = [name for name in self.netlist.names if name.startswith("maps.$signature__data")]
-        for name in names:
-            try:
-                prove({"moves on": (then[word] == now[name]) | (then[word] == now[word])})
-                return name
-            except AssertionError:
-                continue
-        raise LookupError(f"no register feeds {word}")
 
     def assume(self, f: Frame) -> dict[str, Bits]:
         idle = f["to_go"] == 0
@@ -184,19 +174,8 @@ class Proof:
                 claims[f"stage {stage}, row {half}"] = mine.implies(code == self.image(f, f["reads_from"]))
         return claims
 
-    def steps(self, now: Frame, then: Frame) -> dict[str, Bits]:
-        """Rows come, and none but those that were asked for."""
-        none, held, read = ~now["o__valid"], now["maps.held"], now["maps.read"]
-        waits = (now["to_go"] != 0) & none
-        return stays(now, then) | {
-            "only what was asked for": now["o__valid"].implies(now["to_go"] != 0),
-            "rows move on": waits.implies(then["o__valid"] | then["maps.held"] | then["maps.read"]),
-            "and on": (none & held).implies(then["o__valid"]),
-            "and on from the memory": (none & ~held & read).implies(then["maps.held"]),
-        }
-
     def prove(self) -> None:
-        holds_forever(self.netlist, self.invariants, assume=self.assume, step=self.steps)
+        holds_forever(self.netlist, self.invariants, assume=self.assume, step=partial(rows_move_on, inside="maps."))
 
 
 @pytest.mark.parametrize(("rows_out", "repeats"), [(1, 20), (2, 20), (1, 1), (2, 4)])

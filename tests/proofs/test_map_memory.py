@@ -9,11 +9,12 @@ import pytest
 
 from fivebyfive.hw import map_memory
 
-from .bits import Bits, all_of, choose, const, fresh, mux, prove
+from .bits import Bits, all_of, choose, const, fresh, mux
 from .induction import holds_forever
+from .maps import find_read_data, rows_move_on
 from .netlist import Frame, netlist
 from .seeded import broken
-from .streams import stays, taken
+from .streams import taken
 
 WIDE = 12  # bits of a number of rows
 
@@ -28,7 +29,7 @@ class Proof:
         self.group, self.bank = (choose(self.channel, [const(n // d if whole else n % d, 6) for n in range(64)])
                                  for d, whole in ((self.banks, True), (self.banks, False)))  # fmt: skip
         self.netlist = net = netlist(component)
-        self.read_data = [self.find_read_data(f"word_{n}") for n in range(self.banks * self.rows_out)]
+        self.read_data = [find_read_data(net, f"word_{n}") for n in range(self.banks * self.rows_out)]
         ends = lambda f: f["i__valid"] & (f["w_column"] == self.size - 1)  # noqa: E731
         net.ghost("w_column", 5, lambda f: mux(f["rewind"] | ends(f), 0, f["w_column"] + f["i__valid"]))
         net.ghost("w_row", WIDE, lambda f: mux(f["rewind"], 0, mux(ends(f), self.after_row(f["w_row"]), f["w_row"])))
@@ -60,19 +61,6 @@ class Proof:
 
     def code(self, f: Frame) -> Bits:
         return f["i__payload"].word(self.bank, 8)
-
-    def find_read_data(self, word: str) -> str:
-        """Name of the register behind a memory: what goes from there into the next one."""
-        now = self.netlist.frame("now")
-        then = now.next("then")
-        for name in self.netlist.names:
-            if name.startswith("$signature__data") or name.startswith("\\$signature__data"):
-                try:
-                    prove({"moves on": (then[word] == now[name]) | (then[word] == now[word])})
-                    return name
-                except AssertionError:
-                    continue
-        raise LookupError(f"no register feeds {word}")
 
     def assume(self, f: Frame) -> dict[str, Bits]:
         idle = f["to_go"] == 0
@@ -151,18 +139,8 @@ class Proof:
             claims[f"stage {stage}"] = mine.implies(word.word(self.column, 8) == f["noted"])
         return claims
 
-    def steps(self, now: Frame, then: Frame) -> dict[str, Bits]:
-        """Rows come, and none but those that were asked for."""
-        none, held, read = ~now["o__valid"], now["held"], now["read"]
-        return stays(now, then) | {
-            "only what was asked for": now["o__valid"].implies(now["to_go"] != 0),
-            "rows move on": ((now["to_go"] != 0) & none).implies(then["o__valid"] | then["held"] | then["read"]),
-            "and on": (none & held).implies(then["o__valid"]),
-            "and on from the memory": (none & ~held & read).implies(then["held"]),
-        }
-
     def prove(self) -> None:
-        holds_forever(self.netlist, self.invariants, assume=self.assume, step=self.steps)
+        holds_forever(self.netlist, self.invariants, assume=self.assume, step=rows_move_on)
 
 
 @pytest.mark.parametrize(
