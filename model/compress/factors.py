@@ -43,6 +43,7 @@ def halves(
     low, high = torch.where(flip < 0, -high, low), torch.where(flip < 0, -low, high)
     lift = (-low).clamp(min=0)
     scale = RANGE_TARGET / (high + lift).clamp(min=1e-6)  # of each output between the two
+    scale = torch.minimum(scale, RANGE_TARGET / down.abs().amax(1).clamp(min=1e-6))  # weights have a range too
     up, down, lift = up / scale, down * scale[:, None], lift * scale
     return (down.float(), lift.float()), (up.float(), (bias - up @ lift).float())
 

@@ -1,5 +1,6 @@
 """Channels that go, normalization that folds, layers that split: what is left computes the same."""
 
+import numpy as np
 import pytest
 
 from fivebyfive.model.errors import UserError
@@ -9,11 +10,14 @@ torch = pytest.importorskip("torch")
 
 from fivebyfive.model.compress.channels import Kept, keep  # noqa: E402
 from fivebyfive.model.compress.factors import split  # noqa: E402
+from fivebyfive.model.compress.job import Job  # noqa: E402
 from fivebyfive.model.compress.methods.lasso import choose as by_lasso  # noqa: E402
 from fivebyfive.model.compress.methods.thinet import choose as by_thinet  # noqa: E402
 from fivebyfive.model.compress.moments import activations, parts, refit, second_moments  # noqa: E402
 from fivebyfive.model.compress.normalized import Normalized  # noqa: E402
 from fivebyfive.model.compress.projections import Binary, Masked  # noqa: E402
+from fivebyfive.model.compress.saved import States  # noqa: E402
+from fivebyfive.model.compress.scales import project  # noqa: E402
 from fivebyfive.model.fit import Images  # noqa: E402
 from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
 
@@ -98,14 +102,37 @@ def test_a_layer_of_low_rank_splits_without_loss(net, images, layer) -> None:
     with torch.no_grad():
         left = torch.randn(len(weight), 2, generator=torch.Generator().manual_seed(2))
         right = torch.randn(2, weight.shape[1], generator=torch.Generator().manual_seed(3))
-        weight.copy_(left @ right / 40)
+        weight.copy_(left @ right / 24)
     wide = split(net, layer, 2, images)
     place = int(layer[2:]) + 1
     widths = [5, 6, 12, 8, 10]
     assert str(wide.shape) == "-".join(map(str, [*widths[:place], 2, *widths[place:]]))
     assert float(wide.layers[layer][1].detach().min()) >= 0  # the bias that lifts
-    # what comes in is rounded when the range is looked for, so that a value may lie a little lower than was seen
-    assert torch.allclose(logits(wide, images), logits(net, images), atol=0.02)
+    x = activations(net, SHAPE.layers[SHAPE.layers.index(layer) - 1], images.pixels).flatten(1)
+    (down, lift), (up, shift) = (value for name, value in wide.layers.items() if name in (layer, after(layer)))
+    between = torch.nn.functional.linear(x, down, lift)
+    assert float(between.detach().min()) > -1e-5
+    assert float(between.detach().max()) < 1.5001  # of the range's 2.0
+    assert float(down.detach().abs().max()) < 1.5001
+    found = torch.nn.functional.linear(between.relu(), up, shift)
+    wanted = torch.nn.functional.linear(x, *net.layers[layer])
+    assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def after(layer: str) -> str:
+    return f"fc{int(layer[2:]) + 1}"
+
+
+def test_scales_become_powers_of_two_without_loss(net, images) -> None:
+    job = Job(net, images, images, torch.Generator(), 3.0, States(None, ""), lambda *args: None)
+    before = 3.0 * logits(net, images)
+    layers = ("conv2", "fc2", "fc3")
+    project(job, layers, lambda weight, mask: float(weight.abs().mean()), lambda mask, exponent: Masked(mask))
+    assert torch.allclose(job.temperature * logits(job.net, images), before, rtol=1e-4, atol=1e-5)
+    for layer in layers:
+        size = float(net.layers[layer][0].detach().abs().mean()) * 64
+        assert size == pytest.approx(2.0 ** round(np.log2(size)), rel=1e-5)
+    assert 3.0 <= job.temperature <= 3.0 * 8  # outputs shrink to a half at most in each
 
 
 @pytest.mark.parametrize(("layer", "size"), [("conv1", 25), ("conv2", 16), ("fc1", 1)])

@@ -171,7 +171,9 @@ def test_steps_build_on_each_other(run) -> None:
     for step in others:
         one = step["contents"]["fc1"]
         assert one["nonzero"] < 0.2 * one["weights"]
-    assert all(one["values"] <= 8 for one in others[-1]["contents"].values())
+    values = {layer: one["values"] for layer, one in others[-1]["contents"].items()}
+    assert values["fc1"] <= 7  # zero is the eighth
+    assert max(values.values()) <= 8
 
 
 @pytest.mark.parametrize(
