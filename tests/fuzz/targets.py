@@ -24,6 +24,8 @@ from fivebyfive.board import Board, Limits, LinkFailed
 from fivebyfive.folder import read_folder
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.compress.packed import pack, read_packed
+from fivebyfive.model.compress.plan import read_plan
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.idx import idx_bytes, read_idx
 from fivebyfive.model.images import load_images
@@ -102,6 +104,18 @@ def zipped(parts: list[bytes]) -> bytes:
                 archive.writestr(zipfile.ZipInfo(text), content, method)
             seen.add(text)
     return file.getvalue()
+
+
+PLAN = b"""
+seed = 1
+[[step]]
+method = "magnitude"
+keep = { conv1 = 0.6, fc1 = 0.02 }
+schedule = "gradual"
+[[step]]
+method = "kmeans"
+bits = { conv1 = 5, conv2 = 4 }
+"""
 
 
 # float models
@@ -251,6 +265,8 @@ TARGETS = {
     "checkpoint-members": Target(
         lambda data: load_checkpoint(written("b.npz", zipped(parts_of(data)))), lambda: [joined(members())], 8
     ),
+    "packed": Target(lambda data: read_packed(written("a.bin", data)), lambda: [pack(NETWORK).data], 8),
+    "plan": Target(lambda data: read_plan(written("a.toml", data)), lambda: [PLAN], 8),
     "float-model": Target(
         lambda data: read_state(written("a.pt", data)), lambda: [torch_file(), *evil_pickles()], 2
     ),
