@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError
+from .errors import UserError, shown
 from .files import replacing
 from .npy import MAGIC, read_npy
 from .shape import MAX_FC_LAYERS, LeNetShape
@@ -135,16 +135,20 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             size = sum(info.file_size for info in archive.infolist())
             if size > MAX_BYTES:
                 raise UserError(f"{path} unpacks to {size} bytes; a checkpoint has at most {MAX_BYTES}")
-            return {info.filename.removesuffix(".npy"): _member(path, archive, info) for info in archive.infolist()}
+            return {array_name(info): _member(path, archive, info) for info in archive.infolist()}
     except UserError:
         raise
     except Exception as error:  # a damaged archive makes zipfile raise almost anything
         raise UserError(f"{path} is damaged or truncated ({error}); get it again") from error
 
 
+def array_name(info: zipfile.ZipInfo) -> str:
+    return shown(info.filename.removesuffix(".npy"))
+
+
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     """One array. Its declared size is known to be sane, and zipfile unpacks no more than that."""
-    name = info.filename.removesuffix(".npy")
+    name = array_name(info)
     with archive.open(info) as file:
         if file.peek(len(MAGIC))[: len(MAGIC)] != MAGIC:
             raise UserError(f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["UserError", "user_values"]
+__all__ = ["UserError", "shown", "user_values"]
 
 
 class UserError(Exception):
@@ -21,3 +21,8 @@ def user_values() -> Iterator[None]:
         yield
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def shown(text: str) -> str:
+    """Text out of a file, such as a name, fit for a message of one line: what cannot be printed is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checkpoint import infer_shape
-from .errors import UserError
+from .errors import UserError, shown
 from .extras import require_torch
 from .shape import LeNetShape
 
@@ -68,7 +68,7 @@ def _tensors(path: Path) -> dict[str, "torch.Tensor"]:
             found = found[wrapper]
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise UserError(f"{path} is not a state_dict (names and tensors); {SAVE_HINT}")
-    return {str(name): value.detach() for name, value in found.items()}
+    return {shown(str(name)): value.detach() for name, value in found.items()}
 
 
 def _read_torch(path: Path) -> object:

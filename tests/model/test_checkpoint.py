@@ -190,6 +190,14 @@ def test_a_real_pytorch_file_under_another_name(path):
     refused(path, "fivebyfive quantize")
 
 
+def test_a_name_of_two_lines_stays_in_one(path, arrays):
+    np.savez(path, **arrays | {"fc3\nweight\x1b[31m": np.zeros(1, np.int8)})
+    refused(path, r"fc3\nweight\x1b[31m does not belong")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fc1\n.npy", b"\x93NUMPY")
+    refused(path, r"fc1\n: no header")
+
+
 def test_arrays_must_agree_with_the_shape(arrays):
     shape = LeNetShape(2, 3, (7, 10))
     with pytest.raises(ValueError, match="in this order"):

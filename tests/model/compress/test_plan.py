@@ -115,7 +115,7 @@ def test_what_a_plan_may_not_hold(tmp_path: Path, text: str | bytes, said: str) 
 def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read plan"):
         read_plan(tmp_path)
-    assert "it cannot be a plan" in refused(tmp_path, b"#" * (2 << 20))
+    assert "a plan has at most" in refused(tmp_path, b"#" * (2 << 20))
 
 
 def test_numbers_by_layer() -> None:
