@@ -48,7 +48,7 @@ verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on 
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
 	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
 
-fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; about half an hour
+fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log
 
 train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; under 45 minutes on two cores
