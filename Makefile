@@ -44,7 +44,7 @@ verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys 
 verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes, logits; docs/verify-sizes.log; a quarter of an hour
 	$(BIN)/python -m fivebyfive.verify_sizes --log docs/verify-sizes.log
 
-verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; half an hour
+verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; ten minutes
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
 	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
 
