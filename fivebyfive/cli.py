@@ -490,7 +490,7 @@ def pack(checkpoint, out, as_json) -> None:
     The fewer weights are not zero, and the fewer values they have, the smaller: see compress. Needs pip install
     'fivebyfive[compress]'.
     """
-    from .compressing import run_pack
+    from .packing import run_pack
 
     run_pack(checkpoint, out, as_json)
 
@@ -501,7 +501,7 @@ def pack(checkpoint, out, as_json) -> None:
 @json_option
 def unpack(packed, out, as_json) -> None:
     """Make a checkpoint again of what pack wrote."""
-    from .compressing import run_unpack
+    from .packing import run_unpack
 
     run_unpack(packed, out, as_json)
 

@@ -44,10 +44,10 @@ def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
     for name in names:
         if not FILE.fullmatch(name):
             raise ValueError(f"{name!r} is outside its folder")
-    for name in (top, *(port["name"] for port in manifest["ports"])):
+    ports = tuple(Port(port["name"], port["direction"], port["width"], port["signed"]) for port in manifest["ports"])
+    for name in (top, *(port.name for port in ports)):
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of Verilog")
-    ports = tuple(Port(port["name"], port["direction"], port["width"], port["signed"]) for port in manifest["ports"])
     for port in ports:
         if port.direction not in ("input", "output") or type(port.width) is not int or not 0 < port.width <= WIDEST:
             raise ValueError(f"port {port.name} is {port.direction!r} of {port.width!r} bits")

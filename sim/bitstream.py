@@ -63,7 +63,7 @@ def make_bitstream(
         with timed(seconds, "synthesis", progress):
             area = synthesize(design, board, folder)
         with timed(seconds, "place and route", progress):
-            run_tool([*tools["nextpnr"], *nextpnr_options(board, seed)], folder, "nextpnr-ecp5")
+            run_tool([*tools["nextpnr"], *nextpnr_options(board, seed)], folder, "nextpnr-ecp5", ", try another --seed")
         routed = read_report(json.loads((folder / "report.json").read_text()))
         check_clock(routed, board, clock_hz, seed)
         with timed(seconds, "ecppack", progress):
@@ -118,14 +118,13 @@ def find_ecppack() -> list[str]:
     raise UserError("a bitstream needs ecppack; install it: pip install 'fivebyfive[fpga]'")
 
 
-def run_tool(command: Sequence[str], folder: Path, name: str) -> None:
-    """Run a tool in the folder. Raises ToolFailed with its last lines."""
+def run_tool(command: Sequence[str], folder: Path, name: str, advice: str = "") -> None:
+    """Run a tool in the folder. Raises ToolFailed with its last lines, and ``advice`` where it does not end."""
     log = folder / f"{name}.log"
     with log.open("w") as file:
         code = call(list(command), folder, dict(environ), file, LIMIT_S)
     if code != 0:
-        late = f"did not end within {LIMIT_S:g} s, try another --seed"
-        why = f"failed with exit code {code}" if code is not None else late
+        why = f"failed with exit code {code}" if code is not None else f"did not end within {LIMIT_S:g} s{advice}"
         raise ToolFailed("\n".join([f"{name} {why}:", *last_lines(log)]))
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..stages import Stage
 from ..train import finishing
 
-__all__ = ["ByLayer", "Tuning", "option"]
+__all__ = ["ByLayer", "Tuning", "TuningOfLayers", "option"]
 
 
 def option(default: Any, text: str, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
@@ -112,6 +112,13 @@ class Tuning:
         """Plain values, for TOML and JSON."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value.plain if isinstance(value, ByLayer) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class TuningOfLayers(Tuning):
+    """``layers``: those that a method changes, such as fc1,fc2; all where it is empty (`naming.named`)."""
+
+    layers: str = option("", "Layers, such as fc1,fc2; all by default.")
 
 
 def check(name: str, value: Any, kind: type, about: Any, whole: bool) -> None:

@@ -4,11 +4,10 @@ Courbariaux, Bengio and David 2015, BinaryConnect (arXiv:1511.00363); a scale fo
 2016, XNOR-Net (arXiv:1603.05279).
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import UserError
-from ..options import Tuning, option
+from ..options import TuningOfLayers as Config
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
     from ..job import Job
 
 __all__ = ["Config", "run"]
-
-
-@dataclass(frozen=True)
-class Config(Tuning):
-    """``layers`` of them, such as fc1,fc2; all where it is empty."""
-
-    layers: str = option("", "Layers, such as fc1,fc2; all by default.")
 
 
 def run(job: "Job", config: Config) -> None:

@@ -3,10 +3,9 @@
 Li, Zhang and Liu 2016, Ternary weight networks (arXiv:1605.04711).
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..options import Tuning, option
+from ..options import TuningOfLayers as Config
 
 if TYPE_CHECKING:
     import torch
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from ..job import Job
 
 __all__ = ["Config", "run"]
-
-
-@dataclass(frozen=True)
-class Config(Tuning):
-    """``layers`` of them, such as fc1,fc2; all where it is empty."""
-
-    layers: str = option("", "Layers, such as fc1,fc2; all by default.")
 
 
 def run(job: "Job", config: Config) -> None:
