@@ -1,7 +1,6 @@
 """The command build: a checkpoint becomes a bitstream for a board, or the files from which Vivado makes one."""
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.parts import PARTS
+from fivebyfive.model.temporary import working_folder
 
-from .places import check_file
+from .places import check_folder
 from .report import console, table
 from .terminal import Stage
 
@@ -61,7 +61,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         divisor = board.divisor(clock_hz)
     except ValueError as error:
         raise UserError(f"--clock: {error}") from error
-    check_place(request.out)
+    check_folder(request.out, REPORT)
     with Stage("generating Verilog") as stage:
         stage(0, 0, "generating Verilog")
         design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
@@ -81,13 +81,6 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         print(json.dumps(told))
     else:
         show(told)
-
-
-def check_place(out: Path) -> None:
-    """Raise UserError where the folder cannot be written, or holds anything but what build wrote."""
-    check_file(out / REPORT) if out.is_dir() else check_file(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise UserError(f"{out} has other files in it, which would be lost; name a new folder with --out")
 
 
 def open_flow(design, board, clock_hz: int, seed: int, stage: Stage) -> tuple[dict[str, bytes], dict]:
@@ -113,10 +106,10 @@ def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, byt
 
     texts = {f"{design.name}.v": design.verilog} | design.memories
     around = board_files(board, design, clock_hz)
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-        (Path(place) / "top.il").write_text(around.pop("top.il"))
-        run_yosys(VERILOG, Path(place))
-        texts["top.v"] = (Path(place) / "top.v").read_text()
+    with working_folder() as place:
+        (place / "top.il").write_text(around.pop("top.il"))
+        run_yosys(VERILOG, place)
+        texts["top.v"] = (place / "top.v").read_text()
     texts |= around | {"README.md": VIVADO_README.format(**told)}
     return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
 

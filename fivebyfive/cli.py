@@ -15,12 +15,13 @@ from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
 from .places import check_file, check_folder
-from .terminal import Commands, Stage
+from .terminal import Commands, Stage, say
 
 __all__ = ["main"]
 
 FILE = click.Path(path_type=Path)
 BUILD = Path("build")
+REPORT = ".json"  # of a training, beside the checkpoint
 OUT_HELP = "The integer checkpoint; its plan with all figures goes beside it, as .toml."
 
 checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE, default=SHIPPED)
@@ -108,7 +109,8 @@ def training_options(defaults: type):
 def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     """Train a LeNet and write it as an integer checkpoint.
 
-    Takes some minutes on two cores. Needs PyTorch: pip install 'fivebyfive[train]'.
+    Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
+    'fivebyfive[train]'.
     """
     from fivebyfive.model.extras import require_torch
     from fivebyfive.model.shape import LeNetShape
@@ -117,10 +119,10 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     require_torch()
     with user_values():
         config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
-    check_file(out)
+    states = trained_into(out)
     with Stage("reading the data") as stage:
-        result = run(config, *training_sets(data, stage), stage)
-    deliver(result, out, as_json)
+        result = run(config, *training_sets(data, stage), stage, states)
+    deliver(result, out, as_json, states)
 
 
 @main.command()
@@ -143,10 +145,21 @@ def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) 
     require_torch()
     with user_values():
         config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
-    check_file(out)
+    states = trained_into(out)
     with Stage("reading the data") as stage:
-        result = run(model, config, *training_sets(data, stage), stage)
-    deliver(result, out, as_json)
+        result = run(model, config, *training_sets(data, stage), stage, states)
+    deliver(result, out, as_json, states)
+
+
+def trained_into(out: Path):
+    """Where a training keeps how far it is. Raises UserError where its results could not be written."""
+    from fivebyfive.model.saved import States, state_folder
+
+    if out.suffix == REPORT:
+        raise UserError(f"{out} is what the report is called; name the checkpoint otherwise, such as {out.stem}.npz")
+    check_file(out)
+    check_file(out.with_suffix(REPORT))
+    return States(state_folder(out), say)
 
 
 def training_sets(data: str, stage: Stage):
@@ -156,8 +169,8 @@ def training_sets(data: str, stage: Stage):
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
 
 
-def deliver(result, out: Path, as_json: bool) -> None:
-    """Write what train or quantize made, and tell of it."""
+def deliver(result, out: Path, as_json: bool, states) -> None:
+    """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
     from fivebyfive.model.files import replacing
 
@@ -165,9 +178,10 @@ def deliver(result, out: Path, as_json: bool) -> None:
 
     save_checkpoint(out, result.checkpoint)
     report = result.report | {"out": str(out)}
-    with replacing(out.with_suffix(".json"), "w") as file:
+    with replacing(out.with_suffix(REPORT), "w") as file:
         json.dump(report, file, indent=2)
         file.write("\n")
+    states.forget()
     if as_json:
         click.echo(json.dumps(report))
     else:

@@ -57,7 +57,7 @@ def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
     from fivebyfive.model.extras import require, require_torch
 
     require_torch()
-    from fivebyfive.model.compress.saved import forget
+    from fivebyfive.model.saved import States, state_folder
 
     for package in ("constriction", "bitarray", "tomli_w"):
         require(package, "compressing needs", package, "compress")
@@ -66,15 +66,13 @@ def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
         raise UserError(f"{out} is what the work starts from; name another file with --out")
     check_file(out)
     check_file(card)
-    states = out.parent / f".{out.stem}.state"
+    states = States(state_folder(out), say)
     with Stage("reading the data") as stage:
         sets = load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
-        if states.is_dir():
-            say(f"going on from {states}")
         result = compress(plan, *sets, states, stage)
     save_checkpoint(out, result.checkpoint)
     write_plan(card, plan, told(result.report))
-    forget(states)
+    states.forget()
     report = result.report | {"out": str(out)}
     if as_json:
         click.echo(json.dumps(report))

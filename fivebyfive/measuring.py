@@ -31,8 +31,9 @@ def run_measure(
     with going_on(), Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
-    if deliver(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}"):
-        draw(files["png"], "plot_parts", results)
+    with delivered(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}") as changed:
+        if changed:
+            draw(files["png"], "plot_parts", results)
     answer(told(results), as_json, lambda: show_measured(results), files)
 
 
@@ -82,8 +83,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         "failures": found.failures,
     }  # fmt: skip
     text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
-    if deliver(files, told, f"# {found.network} on {found.part}\n\n{text}"):
-        draw(files["png"], "plot_front", found.results, found.front)
+    with delivered(files, told, f"# {found.network} on {found.part}\n\n{text}") as changed:
+        if changed:
+            draw(files["png"], "plot_front", found.results, found.front)
     answer(told, as_json, lambda: show_explored(found), files)
 
 
@@ -111,14 +113,19 @@ def places(out: Path, name: str) -> dict[str, Path]:
     return files
 
 
-def deliver(files: dict[str, Path], told: dict, text: str) -> bool:
-    """Write the tables; whether that changed anything, or the picture is missing."""
-    before = [path.read_text() if path.is_file() else "" for path in (files["json"], files["md"])]
-    after = [json.dumps(told, indent=2) + "\n", text]
-    for path, content in zip((files["json"], files["md"]), after, strict=True):
+@contextmanager
+def delivered(files: dict[str, Path], told: dict, text: str):
+    """Write the tables when the block ends, in which the picture is drawn; whether that would change anything, or the
+    picture is missing.
+
+    The JSON comes last: as long as it is not there, the same command draws and writes everything again.
+    """
+    tables = {files["md"]: text, files["json"]: json.dumps(told, indent=2) + "\n"}
+    before = [path.read_text() if path.is_file() else "" for path in tables]
+    yield before != list(tables.values()) or not files["png"].is_file()
+    for path, content in tables.items():
         with replacing(path, "w") as file:
             file.write(content)
-    return before != after or not files["png"].is_file()
 
 
 def draw(path: Path, plot: str, *results) -> None:

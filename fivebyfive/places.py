@@ -1,10 +1,12 @@
-"""Whether a place can be written, asked before the work whose result is to go there."""
+"""Whether a place can be written, asked before the work whose result is to go there; from then on it is claimed."""
 
 import tempfile
 from pathlib import Path
 
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import cannot_write
+
+from .claims import claim
 
 __all__ = ["check_file", "check_folder", "make_folder"]
 
@@ -15,17 +17,20 @@ def check_file(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
         try_folder(path.parent)
+        claim(path)
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
-def check_folder(folder: Path) -> None:
-    """Raise UserError where ``folder`` could not be made, or holds anything but what generate wrote."""
+def check_folder(folder: Path, mark: str = "manifest.json") -> None:
+    """Raise UserError where ``folder`` could not be made, or holds anything but what the command wrote, which leaves a
+    file of the name ``mark``."""
     try:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(20, "it is a file")
         try_folder(folder.absolute().parent)
-        foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()
+        claim(folder)
+        foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file()
     except OSError as error:
         raise cannot_write(folder, error) from error
     if foreign:
@@ -36,6 +41,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder to write into. Raises UserError where that cannot be."""
     try:
         try_folder(folder)
+        claim(folder / "run")
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot write {folder}: {reason}; name another folder with --folder") from error

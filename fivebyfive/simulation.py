@@ -2,8 +2,6 @@
 
 import json
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +18,7 @@ from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
+from fivebyfive.model.temporary import working_folder
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
@@ -155,15 +154,8 @@ def run_folder(request: Request) -> Iterator[Path]:
         make_folder(folder)
         yield folder
         return
-    temporary = Path(tempfile.mkdtemp(prefix="fivebyfive-"))
-    try:
+    with working_folder(kept_by=SimulationFailed) as temporary:  # its message names the log in there
         yield temporary
-    except SimulationFailed:
-        raise  # its message names the log in there
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:

@@ -7,7 +7,6 @@ import json
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.sizing import user_config
+from fivebyfive.model.temporary import working_folder
 
 from .api import load
 from .cli import size_options
@@ -50,8 +50,7 @@ def verify(images: int, processes: int, config: Config, logits_only: bool = Fals
     """The log of a comparison in which everything was equal. Raises UserError with the first difference."""
     started = time.monotonic()
     pixels = load_dataset("mnist", "test").images[:images]
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary, Stage("simulating") as stage:
-        folder = Path(temporary)
+    with working_folder() as folder, Stage("simulating") as stage:
         load().accelerator(config).write_verilog(folder / "verilog")
         parts = np.array_split(pixels, min(processes, images))
         # The first image alone: the others then find the simulation compiled.

@@ -5,7 +5,6 @@ hundred cycles a second of this: there a small network of random weights takes t
 """
 
 import platform
-import tempfile
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
+from fivebyfive.model.temporary import working_folder
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.runner import build, run
 
@@ -78,8 +78,7 @@ def verify(case: Case, images: int) -> str:
     config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
     built = build(to_verilog(core, TOP), case.simulator)
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
-        folder = Path(temporary)
+    with working_folder() as folder:
         built.design.write(folder)
         np.save(folder / "pixels.npy", load_dataset().images[:images])
         given = parameters(checkpoint, config, case) | {"pixels": str(folder / "pixels.npy")}

@@ -5,7 +5,6 @@ memories lie in .mem files that ``$readmemh`` reads, by bare name, from the simu
 """
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Const, ValueCastable
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
+
+from fivebyfive.model.temporary import working_folder
 
 from .rtlil import Memory, Port, port_list, prepare, unparse
 from .yosys import YosysError, run_yosys
@@ -65,8 +66,7 @@ def to_verilog(component: wiring.Component, name: str) -> Design:
     modules, memories = prepare(
         amaranth_rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
     )
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
-        folder = Path(temporary)
+    with working_folder() as folder:
         (folder / "design.il").write_text(unparse(modules), encoding="ascii")
         run_yosys(YOSYS, folder)
         body = (folder / "design.v").read_text(encoding="ascii")

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fivebyfive.model.guard import guarded
+
 __all__ = ["YosysError", "run_yosys"]
 
 ERROR_LINES = 8  # of the log, in the message of a failure
@@ -28,7 +30,7 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
     command = [sys.executable, "-P", str(Path(__file__).resolve())]
     try:
         done = subprocess.run(
-            command,
+            guarded(command),
             input="\n".join(commands),
             cwd=folder,
             stdout=subprocess.PIPE,

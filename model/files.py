@@ -1,14 +1,15 @@
 """Writing files so that nobody ever sees half of one."""
 
+import ctypes
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from .errors import UserError
+from .temporary import temporary_file, temporary_folder
 
 __all__ = ["read_limited", "replacing", "replacing_folder"]
 
@@ -25,13 +26,13 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, temporary = temporary_file(path.parent, f".{path.name}.")
         with os.fdopen(handle, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)  # while it is locked: it must not look left over before it has its name
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -47,20 +48,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises UserError where it cannot be written or the disk is full.
     """
     path = Path(path).absolute()
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(20, "it is a file")
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        _swap(temporary, path)
+        bring_back(path)
+        with temporary_folder(path.parent, f".{path.name}.") as temporary:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            _swap(temporary, path)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_limited(path: Path, limit: int, what: str) -> bytes:
@@ -83,10 +81,22 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     )
 
 
+def bring_back(path: Path) -> None:
+    """Undo half of a `_swap` in two steps that was killed in between."""
+    old = _old(path)
+    if old.is_dir():
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(old, path)
+
+
 def _swap(new: Path, path: Path) -> None:
-    """Put the folder ``new`` where ``path`` is; what was there goes."""
-    if path.exists():
-        old = new.with_suffix(".old")
+    """Put the folder ``new`` where ``path`` is, and what was there where ``new`` was, if that can be: at once."""
+    if not path.exists():
+        os.rename(new, path)
+    elif not _exchange(new, path):
+        old = _old(path)
         os.rename(path, old)
         try:
             os.rename(new, path)
@@ -94,8 +104,20 @@ def _swap(new: Path, path: Path) -> None:
             os.rename(old, path)
             raise
         shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(new, path)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.fivebyfive-old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders at once; False where the system or the file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def _umask() -> int:

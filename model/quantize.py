@@ -9,6 +9,7 @@ rounding after rescaling, and of the result. Importing this module does not impo
 
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from .train import Result, check_run, counter, divide, finishing, plain
 if TYPE_CHECKING:
     from .fit import Images
     from .lenet import LeNet
+    from .saved import States
 
 __all__ = ["QuantizeConfig", "quantize"]
 
@@ -79,18 +81,21 @@ def quantize(
     training: Dataset,
     test: Dataset | None = None,
     progress: Progress = silent,
+    states: "States | None" = None,
 ) -> Result:
     """Quantize the state_dict in ``path`` (.pt, .pth or .safetensors), of any `LeNetShape`.
 
     The result's report is as `train`'s, and has ``input`` {mean, std}, ``float`` {held_out, test} with
     {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test} with {images, errors, wraps, peak}:
     the float network naively rounded to Q2.6, and rounded after rescaling. Choices are made on held-out
-    training images; ``test`` is only reported. Raises UserError for a file that is not the state_dict of a
-    LeNet, without PyTorch, or where the data do not fit.
+    training images; ``test`` is only reported. ``states`` are as in `train`. Raises UserError for a file that is
+    not the state_dict of a LeNet, without PyTorch, or where the data do not fit.
     """
     torch = require_torch()
+    from .course import Extras
     from .fit import Images, calibrated, fit, threads
     from .lenet import LeNet, to_checkpoint
+    from .saved import States
 
     started = time.monotonic()
     shape, state = read_state(Path(path))
@@ -98,6 +103,8 @@ def quantize(
     tick = counter(progress, [config.stage.steps(len(learning))])
     net = LeNet(shape)
     net.load_state_dict(state)
+    states = states or States()
+    states.begin((config, digest_of(net)), training)
     sets = {"held_out": held_out, "test": test}
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
@@ -110,10 +117,11 @@ def quantize(
         rescaled = to_checkpoint(net)
         for name, checkpoint in (("rounded", rounded), ("rescaled", rescaled)):
             before[name] = {key: figures(checkpoint, dataset, progress) for key, dataset in sets.items()}
-        epochs = fit(net, config.stage, *data, temperature, generator, tick)
+        epochs = fit(net, config.stage, *data, temperature, generator, tick, Extras(saved=states.next()))
     checkpoint = to_checkpoint(net)
     report = {"command": "quantize", "seed": config.seed, "config": plain(config), "data": training.name}
-    report |= {"model": Path(path).name, "input": {"mean": mean, "std": std}} | before | {"epochs": epochs}
+    report |= {"model": Path(path).name, "input": {"mean": mean, "std": std}} | before
+    report |= {"epochs": epochs, "resumed": states.epochs}
     return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
 
 
@@ -144,6 +152,14 @@ def fold(net: "LeNet", scale: tuple[float, float]) -> None:
     weight, bias = net.layers["conv1"]
     bias.data -= mean / std * weight.data.sum(dim=(1, 2, 3))
     weight.data *= 128 / 255 / std
+
+
+def digest_of(net: "LeNet") -> str:
+    """SHA-256 of a float network's shape and values."""
+    digest = sha256(str(net.shape).encode())
+    for tensor in net.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:

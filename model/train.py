@@ -11,6 +11,7 @@ Importing this module does not import PyTorch; running `train` does.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .checkpoint import Checkpoint
 from .datasets import Dataset
@@ -20,6 +21,9 @@ from .progress import Progress, silent
 from .report import finished
 from .shape import LeNetShape
 from .stages import Stage
+
+if TYPE_CHECKING:
+    from .saved import States
 
 __all__ = ["LENET", "Result", "TrainConfig", "train"]
 
@@ -69,7 +73,8 @@ class Result:
     ``report`` is plain Python values, for JSON: ``command``, ``seed``, ``config``, ``data``, ``epochs``
     (one record an epoch: stage, epoch, clean, and errors, loss, wraps and peak on the held-out images),
     ``shape``, ``digest``, ``held_out`` and ``test`` ({images, errors, wraps, peak} of the finished
-    checkpoint in the golden model; test is None without a test set), ``seconds``, ``versions``.
+    checkpoint in the golden model; test is None without a test set), ``resumed`` (epochs that an interrupted
+    run before had done), ``seconds``, ``versions``.
     """
 
     checkpoint: Checkpoint
@@ -77,32 +82,41 @@ class Result:
 
 
 def train(
-    config: TrainConfig, training: Dataset, test: Dataset | None = None, progress: Progress = silent
+    config: TrainConfig,
+    training: Dataset,
+    test: Dataset | None = None,
+    progress: Progress = silent,
+    states: "States | None" = None,
 ) -> Result:
     """Train a network from nothing. ``progress`` counts batches of all stages, then the images of the
-    evaluation.
+    evaluation. ``states`` keep how far it is after each epoch, so that the same call goes on from there; whoever
+    has stored the result forgets them.
 
     ``test`` is only looked at once, at the end, for the report; nothing is chosen by it. Raises UserError
     without PyTorch, or where the data do not fit the shape.
     """
     torch = require_torch()
+    from .course import Extras
     from .fit import Images, calibrated, fit, threads
     from .lenet import LeNet, to_checkpoint
+    from .saved import States
 
     started = time.monotonic()
     learning, held_out = divide(config.shape, training, test)
+    states = states or States()
+    states.begin(config, training)
     tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
         net = LeNet(config.shape, generator)
         data = Images.of(learning), Images.of(held_out)
         float_stage, quantized_stage = config.stages
-        epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick)
+        epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick, Extras(saved=states.next()))
         temperature = calibrated(net, data[0], TEMPERATURE)
-        epochs += fit(net, quantized_stage, *data, temperature, generator, tick)
+        epochs += fit(net, quantized_stage, *data, temperature, generator, tick, Extras(saved=states.next()))
     checkpoint = to_checkpoint(net)
     report = {"command": "train", "seed": config.seed, "config": plain(config), "data": training.name}
-    report |= {"epochs": epochs} | finished(checkpoint, held_out, test, started, progress)
+    report |= {"epochs": epochs, "resumed": states.epochs} | finished(checkpoint, held_out, test, started, progress)
     return Result(checkpoint, report)
 
 

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from fivebyfive.hw.yosys import YosysError, run_yosys
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.temporary import working_folder
 
 from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
 from .process import call, last_lines
@@ -55,8 +55,7 @@ def make_bitstream(
     """
     tools = {"nextpnr": find_nextpnr(), "ecppack": find_ecppack()}
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-        folder = Path(place)
+    with working_folder() as folder:
         design.write(folder)
         for name, text in board_files(board, design, clock_hz).items():
             (folder / name).write_text(text)

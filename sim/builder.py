@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.temporary import temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
@@ -82,7 +82,7 @@ def build_key(design: Design, simulator: Simulator, trace: str | None) -> str:
         simulator.version,
         simulator.compiler,
         str(trace),
-        repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE)),
+        repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE, commands.UNFINISHED)),
         str(cocotb_tools.config.libs_dir),  # the compiled simulation loads cocotb's libraries from there
         platform.machine(),
     )
@@ -105,9 +105,8 @@ def trace_format(simulator: Simulator) -> str:
 
 def compile_into(folder: Path, design: Design, simulator: Simulator, trace: str | None) -> None:
     """Compile beside ``folder`` and move what is needed to run there at the end."""
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    log = work / "build.log"
-    try:
+    with temporary_folder(folder.parent, ".build.") as work:
+        log = work / "build.log"
         source = work / f"{design.name}.v"
         source.write_text(design.verilog, encoding="ascii")
         plan = commands.plan_build(simulator, source, design.name, design.ports, trace)
@@ -131,8 +130,6 @@ def compile_into(folder: Path, design: Design, simulator: Simulator, trace: str 
         for name in ("build.log", design.name if simulator.name == "verilator" else "sim.vvp"):
             os.replace(work / name, result / name)
         os.replace(result, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def runtime_key(simulator: Simulator, trace: str | None) -> str:

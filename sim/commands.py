@@ -20,6 +20,7 @@ from .simulators import Simulator
 
 __all__ = ["Plan", "plan_build", "plan_run"]
 
+UNFINISHED = "unfinished"  # name of a waveform file while the simulator writes it
 TIMESCALE = ("1ns", "1ps")  # Icarus needs one to represent a clock period
 ICARUS_FLAGS = ["-g2005"]  # with cocotb's own -g2012, Amaranth's combinational outputs stay X
 # Only the ports are public, so the optimizer may do what it likes with the rest: see docs/simulation.md.
@@ -133,7 +134,7 @@ class _Verilator(_Planning, Verilator):
 
     def _test_command(self):
         (command,) = super()._test_command()
-        return [command + (["--trace-file", f"waves.{self.trace}"] if self.trace else [])]
+        return [command + (["--trace-file", f"{UNFINISHED}.{self.trace}"] if self.trace else [])]
 
 
 class _Icarus(_Planning, Icarus):
@@ -141,7 +142,7 @@ class _Icarus(_Planning, Icarus):
 
     def _create_iverilog_dump_file(self) -> None:
         # cocotb's own is SystemVerilog, which -g2005 does not read.
-        text = f'initial begin $dumpfile("waves.{self.trace}"); $dumpvars(0, {self.hdl_toplevel}); end'
+        text = f'initial begin $dumpfile("{UNFINISHED}.{self.trace}"); $dumpvars(0, {self.hdl_toplevel}); end'
         self.iverilog_dump_file.write_text(f"module cocotb_iverilog_dump;\n  {text}\nendmodule\n")
 
 

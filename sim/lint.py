@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
+from fivebyfive.model.temporary import working_folder
 
 from .simulators import find
 
@@ -20,8 +20,8 @@ def lint(design: Design, waivers: Path | None = WAIVERS) -> list[str]:
     Raises UserError where Verilator is not installed.
     """
     simulator = find("verilator")
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        design.write(Path(folder))
+    with working_folder() as folder:
+        design.write(folder)
         done = subprocess.run(
             [
                 simulator.compiler,

@@ -12,13 +12,13 @@ of the original are paired by name, and an inductive argument shows that they an
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port, to_verilog
 from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.model.temporary import working_folder
 
 from .process import SimulationFailed
 from .runner import build, run
@@ -59,8 +59,7 @@ class Mutated:
     def equivalent(self, mutant: Mutant) -> bool:
         """Whether Yosys proves that the mutant does nothing that can be observed, from any state on. False says only
         that it found no proof."""
-        with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-            folder = Path(place)
+        with working_folder() as folder:
             self.original.write(folder)
             try:
                 run_yosys(equivalence(self.original.name, mutant.command), folder, PROOF_LIMIT_S)
@@ -81,8 +80,7 @@ class Tried:
 def mutate(design: Design, count: int, seed: int) -> Mutated:
     """Put ``count`` mutations into a design; fewer where it has no more. Raises YosysError where Yosys fails."""
     read = [f"read_verilog {design.name}.v", *(line.format(top=design.name) for line in READ)]
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-        folder = Path(place)
+    with working_folder() as folder:
         design.write(folder)
         listing = f"mutate -list {count} -seed {seed} -ctrl {SELECTOR} {WIDTH} 1 -o mutations"
         run_yosys([*read, listing], folder, LIMIT_S)

@@ -6,13 +6,13 @@ that come with Yosys. Yosys only declares block RAM and the multiplier of ECP5; 
 
 import importlib.util
 import re
-import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.temporary import working_folder
 
 from .synthesis import FAMILIES, run_synthesis
 
@@ -39,8 +39,7 @@ def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
     Yosys fails.
     """
     find_family(family)
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        place = Path(folder)
+    with working_folder() as place:
         design.write(place)
         # A net for each bit, or the bits of a carry chain look like a loop. No cell changes.
         write = "splitnets", "write_verilog -noattr netlist.v"

@@ -9,13 +9,14 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.guard import guarded
 from fivebyfive.model.parts import Part
+from fivebyfive.model.temporary import working_folder
 
 __all__ = ["FREQUENCY_MHZ", "PLACER", "Routed", "ToolFailed", "find_nextpnr", "nextpnr_version", "read_report", "route"]
 
@@ -50,13 +51,12 @@ def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
     """
     if part.device is None:
         raise UserError(f"{part.name} cannot be placed and routed with open tools; ECP5 parts can")
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        place = Path(folder)
+    with working_folder() as place:
         shutil.copyfile(netlist, place / "netlist.json")
         log = place / "log"
         with log.open("w") as file:  # in our process group: whoever ends that ends nextpnr too
             done = subprocess.run(
-                [*find_nextpnr(), *options(part, seed)], cwd=place, stdin=subprocess.DEVNULL, stdout=file,
+                guarded([*find_nextpnr(), *options(part, seed)]), cwd=place, stdin=subprocess.DEVNULL, stdout=file,
                 stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
         if done.returncode != 0 or not (place / "report.json").is_file():

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from fivebyfive.model.guard import guarded
+
 __all__ = ["SimulationFailed", "call", "errors_in", "last_lines"]
 
 WATCH_S = 0.1  # between two looks at a running process
@@ -37,10 +39,10 @@ def call(
     """Run a command in a process group of its own; its exit code, None after a timeout.
 
     ``watch`` is called ten times a second meanwhile. The whole group is killed when it takes too long and when
-    anything interrupts the wait, an exception of ``watch`` included.
+    anything interrupts the wait, an exception of ``watch`` included; the command also when we are killed ourselves.
     """
     with subprocess.Popen(
-        command,
+        guarded(command),
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -1,9 +1,11 @@
 """Running cocotb benches on compiled simulations: quietly, repeatably, and never for ever."""
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -73,6 +75,9 @@ def run(
     with log.open("w") as file:
         print(f"fivebyfive: {build.simulator.version}, {bench}, seed {seed}", file=file, flush=True)
         code = call(command, folder, environment, file, timeout_s, watch)
+    if build.waves and code is not None:
+        with suppress(FileNotFoundError):  # a simulator that did not even start
+            os.replace(folder / f"{commands.UNFINISHED}.{build.trace}", folder / build.waves)
     names = check_results(code, results, log, seed, timeout_s)
     return Run(seed, log, names, time.monotonic() - start)
 

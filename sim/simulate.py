@@ -1,8 +1,6 @@
 """Images through the generated RTL, and its every value against the golden model's."""
 
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.temporary import working_folder
 
 from .builder import build
 from .runner import SimulationFailed, run
@@ -203,16 +202,8 @@ def run_folder(folder: Path | None) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder.absolute()
         return
-    temporary = Path(tempfile.mkdtemp(prefix="fivebyfive-"))
-    keep = False
-    try:
+    with working_folder(kept_by=SimulationFailed) as temporary:
         yield temporary
-    except SimulationFailed:
-        keep = True
-        raise
-    finally:
-        if not keep:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray, waves: bool) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.model.temporary import working_folder
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog
 
@@ -97,8 +97,7 @@ def synthesize(design: Design, family: str) -> Area:
 
     Raises YosysError where Yosys fails.
     """
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        place = Path(folder)
+    with working_folder() as place:
         design.write(place)
         return area_of(run_synthesis(place, f"{design.name}.v", design.name, family), family)
 
@@ -109,8 +108,7 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
     What is counted is what is routed: the harness of `fivebyfive.sim.harness` is synthesized by itself and put around
     the finished core. Raises YosysError where Yosys fails.
     """
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        place = Path(folder)
+    with working_folder() as place:
         design.write(place)
         (place / "core.v").write_text(core_verilog(design))
         (place / "harness.v").write_text(harness_verilog(design))

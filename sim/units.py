@@ -15,7 +15,6 @@ import gzip
 import hashlib
 import json
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -29,9 +28,11 @@ import fivebyfive.model
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.temporary import working_folder
 
 from .cache import cache_folder, content_key, keep, known
 from .nextpnr import ToolFailed, nextpnr_version, options, route
@@ -136,16 +137,15 @@ def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
 def synthesize_into(design: "Design", unit: Unit, kept: Path | None) -> dict:
     from .synthesis import synthesize_core
 
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-        netlist = Path(folder) / "netlist.json"
+    with working_folder() as folder:
+        netlist = folder / "netlist.json"
         try:
             area = synthesize_core(design, unit.family, netlist=netlist if kept else None)
         except YosysError as error:
             raise ToolFailed(f"{unit}: {error}") from error
         if kept:
-            part = kept.with_suffix(".part")
-            part.write_bytes(gzip.compress(netlist.read_bytes(), 3))
-            part.replace(kept)
+            with replacing(kept) as file:
+                file.write(gzip.compress(netlist.read_bytes(), 3))
     return asdict(area) | {"tools": list(unit.tools[:1])}
 
 
@@ -157,8 +157,8 @@ def routing_result(unit: Routing) -> dict:
     path = cache_folder(KIND) / f"routing-{unit.part}-{content_key(texts)}.json"
     result = known(path)
     if result is None:
-        with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-            plain = Path(folder) / "netlist.json"
+        with working_folder() as folder:
+            plain = folder / "netlist.json"
             plain.write_bytes(gzip.decompress(netlist.read_bytes()))
             result = asdict(route(plain, part, unit.seed)) | {"seed": unit.seed, "tools": list(unit.tools)}
         keep(path, result)

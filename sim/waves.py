@@ -7,6 +7,8 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave, make_translation_filter
 
+from fivebyfive.model.files import replacing
+
 from .builder import Build
 
 __all__ = ["Trace", "find_signal", "write_save_file"]
@@ -52,7 +54,7 @@ def write_save_file(
     if build.waves is None:
         raise ValueError("this simulation was built without waves")
     path = folder / "waves.gtkw"
-    with path.open("w") as file:
+    with replacing(path, "w") as file:
         save = GTKWSave(file)
         save.dumpfile(build.waves, abspath=False)
         save.timestart(round(start_ns * PS_PER_NS))

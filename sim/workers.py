@@ -6,18 +6,17 @@ A pool yields each unit with its outcome as it comes. On this machine each unit 
 
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.extras import require
 from fivebyfive.model.progress import Progress, silent
+from fivebyfive.model.temporary import working_folder
 
 from .process import call
 from .units import FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
@@ -77,13 +76,13 @@ class LocalPool:
                 raise Stopped
 
         for tries in range(1, TRIES + 1):
-            with tempfile.TemporaryDirectory(prefix="fivebyfive-") as folder:
-                (Path(folder) / "unit.json").write_text(to_json(unit))
-                log = Path(folder) / "log"
+            with working_folder() as folder:
+                (folder / "unit.json").write_text(to_json(unit))
+                log = folder / "log"
                 with log.open("w") as file:
                     command = [*COMMAND, "unit.json"]
-                    environment = os.environ | {"TMPDIR": folder}  # what a killed unit leaves goes with the folder
-                    code = call(command, Path(folder), environment, file, UNIT_TIMEOUT_S, watch)
+                    environment = os.environ | {"TMPDIR": str(folder)}  # what a killed unit leaves goes with the folder
+                    code = call(command, folder, environment, file, UNIT_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)):
                 return Outcome(result, tries=tries)

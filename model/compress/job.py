@@ -12,11 +12,11 @@ from ..course import Extras
 from ..errors import UserError
 from ..fit import EXAMINE_BATCH, Images, fit
 from ..lenet import LeNet, from_checkpoint, pixels_to_values
+from ..saved import States
 from ..stages import Stage
 from .losses import Distilled
 from .options import Tuning
 from .projections import Masked
-from .saved import States
 
 __all__ = ["START", "Job", "loaded", "temperature_of"]
 

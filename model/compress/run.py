@@ -1,7 +1,6 @@
 """Do what a plan says: a checkpoint goes in, a smaller one comes out."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from .packed import pack
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
+    from ..saved import States
     from .job import Job
 
 __all__ = ["compress", "contents"]
@@ -27,11 +27,11 @@ def compress(
     plan: Plan,
     training: Dataset,
     test: Dataset | None = None,
-    states: Path | None = None,
+    states: "States | None" = None,
     progress: Progress = silent,
 ) -> Result:
-    """Run a plan. ``states``: a folder that keeps how far it is after each epoch, so that the same call goes on from
-    there; whoever has stored the result deletes it. ``progress`` counts batches, then images and codes.
+    """Run a plan. ``states`` keep how far it is after each epoch, so that the same call goes on from there; whoever has
+    stored the result forgets them. ``progress`` counts batches, then images and codes.
 
     The report has ``command``, ``plan``, ``data``, ``start`` (its digest), ``steps`` (method, contents, and the golden
     model's figures on the held-out images after each), ``epochs``, ``contents``, ``bytes`` (packed),
@@ -40,10 +40,13 @@ def compress(
     require_torch()
     from ..fit import threads
     from ..lenet import to_checkpoint
+    from ..saved import States
 
     started = time.monotonic()
     start = load_checkpoint(plan.start_path)
     learning, held_out = divide(start.shape, training, test)
+    states = states or States()
+    states.begin(plan.digest(start.digest), training)
     with threads(plan.threads):
         job = make_job(plan, start, learning, held_out, states, progress)
         steps = [run_step(job, step, held_out) for step in plan.steps]
@@ -56,7 +59,7 @@ def compress(
 
 
 def make_job(
-    plan: Plan, start: Checkpoint, learning: Dataset, held_out: Dataset, states: Path | None, progress: Progress
+    plan: Plan, start: Checkpoint, learning: Dataset, held_out: Dataset, states: "States", progress: Progress
 ) -> "Job":
     """The work before its first step."""
     import torch
@@ -64,13 +67,11 @@ def make_job(
     from ..fit import Images
     from ..lenet import from_checkpoint
     from .job import Job, loaded, temperature_of
-    from .saved import States
 
     batches = [step.config.stage(step.config.all_epochs).steps(len(learning)) for step in plan.steps]
     net, images = loaded(from_checkpoint(start)), Images.of(held_out)
-    kept = States(states, plan.digest(start.digest))
     generator = torch.Generator().manual_seed(plan.seed)
-    about = generator, temperature_of(net, images), kept, counter(progress, batches), plan.folder
+    about = generator, temperature_of(net, images), states, counter(progress, batches), plan.folder
     return Job(net, Images.of(learning), images, *about, from_checkpoint(start))
 
 

@@ -27,8 +27,11 @@ def run(few_digits, trained: Path) -> Callable[..., Result]:
     pytest.importorskip("constriction")
     from fivebyfive.model.compress.plan import parse_plan
     from fivebyfive.model.compress.run import compress
+    from fivebyfive.model.saved import States
 
     def call(text: str, **options) -> Result:
+        if "states" in options:
+            options["states"] = States(options["states"])
         content = tomllib.loads(text)
         content["step"] = [QUICK | step for step in content["step"]]
         plan = parse_plan({"start": trained.name} | content, trained.parent)

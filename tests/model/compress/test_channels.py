@@ -16,10 +16,10 @@ from fivebyfive.model.compress.methods.thinet import choose as by_thinet  # noqa
 from fivebyfive.model.compress.moments import activations, parts, refit, second_moments  # noqa: E402
 from fivebyfive.model.compress.normalized import Normalized  # noqa: E402
 from fivebyfive.model.compress.projections import Binary, Masked  # noqa: E402
-from fivebyfive.model.compress.saved import States  # noqa: E402
 from fivebyfive.model.compress.scales import project  # noqa: E402
 from fivebyfive.model.fit import Images  # noqa: E402
 from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.saved import States  # noqa: E402
 
 SHAPE = LeNetShape(5, 6, (12, 8, 10))
 KEPT = {"conv1": [0, 3], "conv2": [1, 2, 5], "fc1": [0, 4, 6, 11], "fc2": [7]}
@@ -124,7 +124,7 @@ def after(layer: str) -> str:
 
 
 def test_scales_become_powers_of_two_without_loss(net, images) -> None:
-    job = Job(net, images, images, torch.Generator(), 3.0, States(None, ""), lambda *args: None)
+    job = Job(net, images, images, torch.Generator(), 3.0, States(), lambda *args: None)
     before = 3.0 * logits(net, images)
     layers = ("conv2", "fc2", "fc3")
     project(job, layers, lambda weight, mask: float(weight.abs().mean()), lambda mask, exponent: Masked(mask))

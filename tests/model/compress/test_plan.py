@@ -210,6 +210,6 @@ def test_damaged_states_are_refused(run, tmp_path: Path) -> None:
         run(text, states=tmp_path / "s")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").touch()
-    with pytest.raises(UserError, match="not a state of compress"):
+    with pytest.raises(UserError, match="no state of a training"):
         run(text, states=tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").exists()

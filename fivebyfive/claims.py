@@ -1,0 +1,73 @@
+"""One command at a time writes a place: a second one says so and waits.
+
+A claim is a lock (flock) on a file ``.NAME.lock`` beside what is claimed. It vanishes with the process that has it,
+however that ends; the file itself goes with the claim, or with the next one.
+"""
+
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import click
+
+from fivebyfive.model.temporary import is_still, lock
+
+from .terminal import say
+
+__all__ = ["claim"]
+
+HELD = "fivebyfive.claims"  # in the context of a command
+
+
+def claim(path: Path) -> None:
+    """Have ``path`` for oneself until the command ends, and wait for that; a command may claim it again.
+
+    Outside a command, as for those that use Python, nothing is claimed. Raises OSError where no file can be made there.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    path = Path(os.path.abspath(path))
+    held = context.meta.setdefault(HELD, set())
+    if path not in held:
+        handle = take(path)
+        held.add(path)
+        context.find_root().call_on_close(lambda: give_back(path, handle))
+
+
+def take(path: Path) -> int:
+    """The handle of the locked file."""
+    while True:
+        handle = os.open(lock_file(path), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            with suppress(OSError):  # of a file system that knows no locks
+                lock(handle, partial(tell, path, handle))
+            if is_still(handle, lock_file(path)):
+                sign(handle)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def give_back(path: Path, handle: int) -> None:
+    with suppress(OSError):
+        os.unlink(lock_file(path))  # while it is locked: whoever waits for it sees that it has gone
+    os.close(handle)
+
+
+def lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def tell(path: Path, handle: int) -> None:
+    owner = os.pread(handle, 20, 0).decode(errors="replace").strip()
+    say(f"{path} is being written by another process{f' ({owner})' if owner else ''}; waiting for its end")
+
+
+def sign(handle: int) -> None:
+    with suppress(OSError):  # a full disk
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

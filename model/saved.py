@@ -1,0 +1,108 @@
+"""What an interrupted training or compression goes on from: the state after each epoch of each stage, in a folder.
+
+The same work finds the states of its stages again by their number; what lies between them is computed once more, the
+same way, as it follows from seed, data and the states.
+"""
+
+import re
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from .datasets import Dataset
+from .errors import UserError
+from .files import replacing
+from .report import versions
+
+__all__ = ["States", "state_folder"]
+
+KEY = "key.txt"
+OURS = re.compile(r"key\.txt|\d{3}\.pt|\.(key\.txt|\d{3}\.pt)\.[a-z0-9_]{8}\.part")
+
+
+def state_folder(out: Path) -> Path:
+    """Where the states of the work whose result is ``out`` lie."""
+    return out.parent / f".{out.stem}.state"
+
+
+class States:
+    """States of a piece of work in ``folder``; without a folder nothing is kept.
+
+    ``tell`` gets a line where there is something to go on from, or where states of other work are thrown away.
+    ``epochs``: how many were found done.
+    """
+
+    def __init__(self, folder: Path | None = None, tell: Callable[[str], None] = lambda line: None) -> None:
+        self.folder, self.tell = folder, tell
+        self.key, self.count, self.epochs = "", 0, 0
+
+    def begin(self, what: object, *data: Dataset) -> None:
+        """Whose states these are: ``what``, whose text tells all that decides the result, on these data. Raises
+        UserError where the folder holds other things, or a state is damaged."""
+        self.key = key_of(what, data)
+        if self.folder is None or not self.folder.is_dir():
+            return
+        if foreign := [path.name for path in self.folder.iterdir() if not OURS.fullmatch(path.name)]:
+            raise UserError(f"{self.folder} is in the way and no state of a training ({foreign[0]} is in it); move it "
+                            "or choose another --out")  # fmt: skip
+        if (self.folder / KEY).is_file() and (self.folder / KEY).read_text() == self.key:
+            found = [self.place(number).load() for number in range(1, len(list(self.folder.glob("*.pt"))) + 1)]
+            self.epochs = sum(state["epoch"] for state in found if state)
+            self.tell(f"going on from {self.folder}, where {self.epochs} epochs are done")
+        else:
+            if any(self.folder.glob("*.pt")):
+                self.tell(f"{self.folder} is of other work, and is begun anew")
+            self.forget()
+
+    def next(self) -> "State":
+        """The place of the next stage."""
+        self.count += 1
+        return self.place(self.count)
+
+    def place(self, number: int) -> "State":
+        return State(self.folder / f"{number:03}.pt" if self.folder else None, self.key)
+
+    def forget(self) -> None:
+        """Throw the states away, if there are any: the result is stored, or is of other work."""
+        if self.folder:
+            for path in self.folder.glob("*.pt"):
+                path.unlink()  # the key last: without it they would be nobody's
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class State:
+    """One stage's `fivebyfive.model.course.Saved`, the first of which makes the folder."""
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        self.path, self.key = path, key
+
+    def save(self, state: dict) -> None:
+        """Keep tensors and plain values."""
+        if self.path is None:
+            return
+        if not (self.path.parent / KEY).exists():
+            with replacing(self.path.parent / KEY, "w") as file:
+                file.write(self.key)
+        with replacing(self.path) as file:
+            torch.save(state, file)
+
+    def load(self) -> dict | None:
+        """What was kept; None where nothing was. Raises UserError for a damaged file; nothing is unpickled."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, weights_only=True)
+        except Exception as error:  # a damaged file makes torch.load raise almost anything
+            raise UserError(f"{self.path} is damaged; delete the folder {self.path.parent} to start anew") from error
+
+
+def key_of(what: object, data: tuple[Dataset, ...]) -> str:
+    """SHA-256 of everything that decides the result of a training."""
+    digest = sha256(repr((what, sorted(versions().items()))).encode())
+    for one in data:
+        digest.update(one.images.tobytes())
+        digest.update(one.labels.tobytes())
+    return digest.hexdigest()

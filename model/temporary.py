@@ -1,0 +1,121 @@
+"""Temporary files and folders that are recognized as nobody's once their maker is dead, however it died.
+
+Whoever makes one holds a lock on it (flock) for as long as it is needed, and the system takes the lock away with the
+process. So a thing with the name of a temporary one that nobody has locked was left by a process that was killed, and
+the next one that makes its like in the same place removes it.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["PART", "remove_left", "temporary_file", "temporary_folder", "working_folder"]
+
+PART = ".part"  # ends the names of those that become a result
+RUN = ".run"  # and of those that never do
+KEPT = ".kept"  # a file in a folder that stays though nobody works in it
+RANDOM = "[a-z0-9_]{8}"  # as tempfile has it
+
+
+def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
+    """A new locked file: its handle and its path. The lock ends when the handle is closed."""
+    remove_left(folder, prefix, PART)
+    while True:
+        handle, path = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=folder)
+        if claimed(handle) and is_still(handle, path):
+            return handle, path
+        os.close(handle)
+
+
+@contextmanager
+def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: type | tuple = ()) -> Iterator[Path]:
+    """A new locked folder, which goes with what is in it when the block ends; it stays after an exception that is one
+    of ``kept_by``."""
+    remove_left(folder, prefix, suffix)
+    handle, path = locked_folder(folder, prefix, suffix)
+    kept = False
+    try:
+        yield path
+    except kept_by:
+        kept = True
+        with suppress(OSError):
+            (path / KEPT).touch()
+        raise
+    finally:
+        if not kept:
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def working_folder(kept_by: type | tuple = ()):
+    """A temporary folder of this project's own among those of the system."""
+    return temporary_folder(Path(tempfile.gettempdir()), "fivebyfive-", RUN, kept_by)
+
+
+def remove_left(folder: Path, prefix: str, suffix: str) -> None:
+    """Remove what killed processes left of temporary files and folders with such names; what is in use stays."""
+    pattern = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                with suppress(OSError):
+                    remove_if_nobodys(entry.path)
+
+
+def remove_if_nobodys(path: str) -> None:
+    """Remove a file or a folder unless somebody has locked it, or wants it kept. May raise OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if not lock(handle) or not is_still(handle, path):
+            return
+        if not os.path.isdir(path):
+            os.unlink(path)
+        elif not os.path.exists(os.path.join(path, KEPT)):
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def locked_folder(folder: Path, prefix: str, suffix: str) -> tuple[int, Path]:
+    while True:
+        path = tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=folder)
+        with suppress(FileNotFoundError):  # somebody took it for a left one before it was locked
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if claimed(handle) and is_still(handle, path):
+                return handle, Path(path)
+            os.close(handle)
+
+
+def claimed(handle: int) -> bool:
+    """Lock a new file or folder, False where somebody else was quicker. On a file system that knows no locks it has
+    none; nobody can take it for left over there."""
+    try:
+        return lock(handle)
+    except OSError:
+        return True
+
+
+def lock(handle: int, waiting: Callable[[], None] | None = None) -> bool:
+    """Lock an open file or folder, False where somebody else has; with ``waiting``, call that and wait. Raises OSError
+    where the file system knows no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting is None:
+            return False
+        waiting()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return True
+
+
+def is_still(handle: int, path: Path | str) -> bool:
+    """Whether that is the path of an open file or folder: another process may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
