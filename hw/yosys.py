@@ -4,6 +4,7 @@ pyosys prints its log on standard output, ends the process on an error, and keep
 may happen in the process that prints a command's JSON.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
             guarded(command),
             input="\n".join(commands),
             cwd=folder,
+            env=os.environ | {"TMPDIR": str(folder)},  # what a killed Yosys leaves goes with the folder
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -81,8 +81,8 @@ def build_key(design: Design, simulator: Simulator, trace: str | None) -> str:
         simulator.name,
         simulator.version,
         simulator.compiler,
-        str(trace),
-        repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE, commands.UNFINISHED)),
+        str(trace and f"{commands.UNFINISHED}.{trace}"),
+        repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE)),
         str(cocotb_tools.config.libs_dir),  # the compiled simulation loads cocotb's libraries from there
         platform.machine(),
     )
@@ -110,13 +110,14 @@ def compile_into(folder: Path, design: Design, simulator: Simulator, trace: str 
         source = work / f"{design.name}.v"
         source.write_text(design.verilog, encoding="ascii")
         plan = commands.plan_build(simulator, source, design.name, design.ports, trace)
+        environment = plan.environment | {"TMPDIR": str(work)}  # what a killed compiler leaves goes with the folder
         for command in plan.commands:
             if command[0] == "make":
                 shared = folder.parent / runtime_key(simulator, trace)
                 copy_runtime(shared, work)
             with log.open("a") as file:
                 print("fivebyfive:", *command, file=file, flush=True)
-                code = call(command, work, plan.environment, file, TIMEOUT_S)
+                code = call(command, work, environment, file, TIMEOUT_S)
             if code != 0:
                 kept = Path(f"{folder}.failed.log")
                 shutil.copyfile(log, kept)

@@ -164,6 +164,8 @@ def test_a_file_in_the_way_of_a_folder(tmp_path):
 
 
 def test_a_swap_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
+    """Where two folders cannot be swapped at once."""
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     out = tmp_path / "out"
     out.mkdir()
     (out / "top.v").write_text("old")

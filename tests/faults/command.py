@@ -1,0 +1,12 @@
+"""The command line, with units of work done by the script $FAULTS_UNIT where that is set: ``python command.py WORDS``."""
+
+import os
+import sys
+
+from fivebyfive.cli import main
+from fivebyfive.sim import workers
+
+if __name__ == "__main__":
+    if script := os.environ.get("FAULTS_UNIT"):
+        workers.COMMAND = (sys.executable, "-P", script)
+    main()
