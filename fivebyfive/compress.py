@@ -64,6 +64,8 @@ def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
     card = out.with_suffix(".toml")
     if plan.start_path.resolve() in (out.resolve(), card.resolve()):
         raise UserError(f"{out} is what the work starts from; name another file with --out")
+    if out == card:
+        raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
     check_file(out)
     check_file(card)
     states = States(state_folder(out), say)

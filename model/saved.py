@@ -83,11 +83,17 @@ class State:
         """Keep tensors and plain values."""
         if self.path is None:
             return
-        if not (self.path.parent / KEY).exists():
-            with replacing(self.path.parent / KEY, "w") as file:
-                file.write(self.key)
-        with replacing(self.path) as file:
-            torch.save(state, file)
+        folder = self.path.parent
+        try:
+            if not (folder / KEY).exists():
+                with replacing(folder / KEY, "w") as file:
+                    file.write(self.key)
+            with replacing(self.path) as file:
+                torch.save(state, file)
+        except UserError:
+            if not any(folder.glob("*.pt")):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def load(self) -> dict | None:
         """What was kept; None where nothing was. Raises UserError for a damaged file; nothing is unpickled."""

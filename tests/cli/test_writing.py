@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,98 @@ def test_a_full_disk(refused, full_disk: Path, small: Path) -> None:
     said = refused("generate", small, "--out", full_disk / "v")
     assert "No space left on device; nothing was left behind" in said
     assert list(full_disk.iterdir()) == []
+
+
+LONG_JOBS = {
+    "train": ("train", "--data", "{data}", "--shape", "1-1-10", "--epochs", 2, "--out", "{place}/net.npz"),
+    "simulate": ("simulate", "{net}", "--simulator", "icarus", "--images", 1, "--out", "{place}/logits.npy"),
+    "measure": ("measure", "{net}", "--part", "xc7z020", "--workers", 1, "--out", "{place}"),
+    "explore": ("explore", "{net}", "--part", "xc7z020", "--top", 1, "--seeds", 0, "--out", "{place}"),
+}
+RESULTS = ("net.npz", "net.json", "logits.npy", "measure.json", "measure.md", "measure.png", "explore.json",
+           "explore.md", "explore.png")  # fmt: skip
+
+
+@pytest.fixture
+def long_job(small: Path, few_digits: Path, fake_tools: Path, cli):
+    """Runs a long job whose results go to a folder."""
+
+    def call(name: str, place: Path, code: int = 0) -> str:
+        if name == "train":
+            pytest.importorskip("torch")
+        words = [str(word).format(net=small, data=few_digits, place=place) for word in LONG_JOBS[name]]
+        return cli(*words, code=code).stderr
+
+    return call
+
+
+@pytest.mark.parametrize("name", LONG_JOBS)
+def test_a_long_job_on_a_full_disk(name: str, long_job, full_disk: Path) -> None:
+    """The old results stay as they were, nothing else is left; with some room it succeeds."""
+    for result in RESULTS:
+        (full_disk / result).write_text("old")
+    fill = full_disk / "fill"
+    fill_up(fill)
+    before = snapshot(full_disk)
+    said = long_job(name, full_disk, code=2).splitlines()[-1]  # lines of progress come before it
+    assert said.startswith(f"error: cannot write {full_disk}/")
+    assert "No space left on device; nothing was left behind" in said
+    assert snapshot(full_disk) == before
+    fill.unlink()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(full_disk)], check=True)
+    long_job(name, full_disk)
+    changed = {path for path, content in snapshot(full_disk).items() if content != before.get(path)}
+    assert changed == {str(full_disk / result) for result in RESULTS if result in written_by(name)}
+
+
+def fill_up(path: Path) -> None:
+    """Make a file of all the room that a disk has."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
+
+
+def written_by(name: str) -> tuple[str, ...]:
+    one = {"train": ("net.npz", "net.json"), "simulate": ("logits.npy",)}
+    return one.get(name, (f"{name}.json", f"{name}.md", f"{name}.png"))
+
+
+@pytest.mark.parametrize("name", LONG_JOBS)
+def test_a_long_job_into_a_folder_that_is_read_only(name: str, long_job, full_disk: Path) -> None:
+    """It is refused before the work."""
+    for result in RESULTS:
+        (full_disk / result).write_text("old")
+    before = snapshot(full_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(full_disk)], check=True)
+    said = long_job(name, full_disk, code=2).splitlines()[-1]  # lines of progress come before it
+    assert said.startswith(f"error: cannot write {full_disk}/")
+    assert "Read-only file system; nothing was left behind" in said
+    assert snapshot(full_disk) == before
+
+
+def test_a_training_goes_on_when_the_disk_has_room_again(long_job, full_disk: Path, monkeypatch, cli, answer) -> None:
+    """It fills after the first epoch."""
+    from fivebyfive.model import saved
+
+    whole = Path("whole")
+    long_job("train", whole)
+    save, calls = saved.State.save, []
+
+    def full(self, state) -> None:
+        calls.append(state["epoch"])
+        if len(calls) == 2:
+            fill_up(full_disk / "fill")
+        save(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saved.State, "save", full)
+        assert "No space left on device" in long_job("train", full_disk, code=2).splitlines()[-1]
+    assert sorted(path.name for path in full_disk.iterdir()) == [".net.state", "fill"]
+    (full_disk / "fill").unlink()
+    said = long_job("train", full_disk)
+    assert said.startswith(f"going on from {full_disk}/.net.state, where 1 epochs are done\n")
+    assert (full_disk / "net.npz").read_bytes() == (whole / "net.npz").read_bytes()
+    assert sorted(path.name for path in full_disk.iterdir()) == ["net.json", "net.npz"]
 
 
 def test_logits_that_cannot_be_written_are_removed(monkeypatch, cli, small: Path) -> None:

@@ -45,7 +45,7 @@ class Figures:
 class Campaign:
     """A job in a folder of its own, with its cache and its temporary files."""
 
-    def __init__(self, job: Job, place: Path, seed: str, images: int = 1000) -> None:
+    def __init__(self, job: Job, place: Path, seed: str, images: int = 600) -> None:
         self.job, self.place, self.rng = job, place, random.Random(seed)
         self.figures = Figures()
         self.out, self.cache, self.temporary = (place / name for name in ("out", "cache", "tmp"))
@@ -177,6 +177,6 @@ def processes(mark: str) -> list[str]:
 
 
 @contextmanager
-def campaign(job: Job, seed: str, images: int = 1000) -> Iterator[Campaign]:
+def campaign(job: Job, seed: str, images: int = 600) -> Iterator[Campaign]:
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         yield Campaign(job, Path(place), seed, images)

@@ -1,4 +1,4 @@
-"""The command line, with units of work done by the script $FAULTS_UNIT where that is set: ``python command.py WORDS``."""
+"""The command line; the script $FAULTS_UNIT does units of work where that is set: ``python command.py WORDS``."""
 
 import os
 import sys

@@ -73,14 +73,15 @@ JOBS = {
     "simulate": Job(f"{SIMULATE} --simulator icarus --images 3", f"{SIMULATE} --simulator icarus --images 1",
                     {"logits.npy": plain}, {}, compiled),
     "measure": Job(f"{MEASURE} xc7z020", f"{MEASURE} xc7a100t", tables("measure"), SHORT, units_done),
-    "explore": Job(f"explore small.npz {EXPLORE} 2", f"explore tiny.npz {EXPLORE} 1", tables("explore"), SHORT, units_done),
+    "explore": Job(f"explore small.npz {EXPLORE} 2", f"explore tiny.npz {EXPLORE} 1",
+                   tables("explore"), SHORT, units_done),
     "simulate, Verilator": Job(f"{SIMULATE} --images 20", f"{SIMULATE} --simulator icarus --images 1",
                                {"logits.npy": plain}, {}, compiled),
     "measure, whole synthesis": Job(f"{MEASURE} xc7z020", f"{MEASURE} xc7a100t", tables("measure"), {}, units_done),
 }  # fmt: skip
 
 
-def prepare(place: Path, images: int = 1000) -> None:
+def prepare(place: Path, images: int = 600) -> None:
     """What the jobs read: two networks, and a data set of noise."""
     save_checkpoint(place / "small.npz", Checkpoint.random(LeNetShape(2, 3, (7, 10)), seed=5))
     save_checkpoint(place / "tiny.npz", Checkpoint.random(LeNetShape(1, 1, (2,)), seed=5))

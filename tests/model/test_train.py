@@ -1,7 +1,9 @@
 """A small but real training, and the pieces that it is made of."""
 
 import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from fivebyfive.model.train import TrainConfig, train
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model import fit, lenet  # noqa: E402
+from fivebyfive.model import fit, lenet, saved  # noqa: E402
+from fivebyfive.model.saved import States  # noqa: E402
 
 TINY = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=16, seed=3, threads=1)
 
@@ -70,6 +73,104 @@ def test_the_same_seed_gives_the_same_network(run, few_digits):
     result, _ = run
     assert train(TINY, few_digits).checkpoint.digest == result.checkpoint.digest
     assert train(replace(TINY, seed=4), few_digits).checkpoint.digest != result.checkpoint.digest
+
+
+class StoppedError(Exception):
+    """As if somebody had pressed Ctrl-C."""
+
+
+def stopped_at(step: int, config: TrainConfig, data: Dataset, folder: Path) -> None:
+    """Train until so many batches are done."""
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done >= step:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(config, data, None, stop, States(folder))
+
+
+@pytest.mark.parametrize("step", [2, 4, 18, 19, 40, 46])
+def test_an_interrupted_training_goes_on_to_the_same_end(run, few_digits, tmp_path, step):
+    """Three batches an epoch; six epochs in floats, ten quantized."""
+    whole, calls, told = run[0], [], []
+    stopped_at(step, TINY, few_digits, tmp_path / "s")
+    torch.rand(3)  # nothing depends on anybody else's randomness
+    states = States(tmp_path / "s", told.append)
+    again = train(TINY, few_digits, few_digits, lambda *call: calls.append(call), states)
+    done = (step - 1) // 3
+    assert again.checkpoint.digest == whole.checkpoint.digest
+    assert again.report["resumed"] == states.epochs == done
+    assert whole.report["resumed"] == 0
+    strip = ("seconds", "resumed")
+    assert {k: v for k, v in again.report.items() if k not in strip} == {
+        k: v for k, v in whole.report.items() if k not in strip
+    }
+    assert told == ([f"going on from {tmp_path / 's'}, where {done} epochs are done"] if done else [])
+    batches = [now for now, total, _ in calls if total == 48]
+    assert batches[-1] == 48
+    assert len(batches) <= 48 - 3 * done + 2  # epochs that were finished are not trained again
+    states.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_state_of_other_work_is_not_used(few_digits, tmp_path):
+    quick = replace(TINY, epochs=2)
+    other = Dataset(few_digits.name, few_digits.images[::-1], few_digits.labels[::-1])
+    for config, data in ((replace(quick, seed=4), few_digits), (replace(quick, epochs=3), few_digits), (quick, other)):
+        told = []
+        stopped_at(4, quick, few_digits, tmp_path / "s")
+        again = train(config, data, states=States(tmp_path / "s", told.append))
+        assert told == [f"{tmp_path / 's'} is of other work, and is begun anew"]
+        assert again.report["resumed"] == 0
+        assert again.checkpoint.digest == train(config, data).checkpoint.digest
+
+
+def test_a_folder_in_the_way_of_the_state(few_digits, tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/thesis.tex").touch()
+    with pytest.raises(UserError, match=r"in the way and no state of a training \(thesis\.tex is in it\)"):
+        train(TINY, few_digits, states=States(tmp_path / "s"))
+    assert (tmp_path / "s/thesis.tex").exists()
+
+
+@pytest.mark.parametrize("name", [".key.txt.abcdefgh.part", ".001.pt.abcdefgh.part"])
+def test_a_kill_while_the_state_was_written(run, few_digits, tmp_path, name):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / name).write_bytes(b"half")
+    states = States(tmp_path / "s")
+    assert train(TINY, few_digits, states=states).checkpoint.digest == run[0].checkpoint.digest
+    states.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_while_the_state_was_thrown_away(run, few_digits, tmp_path, monkeypatch):
+    """The key goes last, so that what is left is known as ours at any moment."""
+    stopped_at(30, TINY, few_digits, tmp_path / "s")
+    with monkeypatch.context() as patch:
+        patch.setattr(saved.shutil, "rmtree", lambda *_, **__: None)
+        States(tmp_path / "s").forget()
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["key.txt"]
+    states = States(tmp_path / "s")
+    assert train(TINY, few_digits, states=states).checkpoint.digest == run[0].checkpoint.digest
+    assert states.epochs == 0
+
+
+def test_a_damaged_state_is_refused(few_digits, tmp_path):
+    stopped_at(4, TINY, few_digits, tmp_path / "s")
+    (tmp_path / "s/001.pt").write_bytes(pickle.dumps(print))
+    with pytest.raises(UserError, match=r"001\.pt is damaged; delete the folder"):
+        train(TINY, few_digits, states=States(tmp_path / "s"))
+
+
+def test_a_disk_too_full_for_the_state(few_digits, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        train(TINY, few_digits, states=States(tmp_path / "s"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_test_set_decides_nothing(run, few_digits):
