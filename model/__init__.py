@@ -1,7 +1,7 @@
 """The network in numbers: what it is, how it is trained, what every layer must come to. Imports no HDL.
 
     datasets, idx, download, images      train, quantize
-        pixels 0..255  ----------------->  stages, fit, course, lenet, augment, state (PyTorch)
+        pixels 0..255  ----------------->  stages, fit, course, saved, lenet, augment, state (PyTorch)
               |                                  |
               |                                  v
               |                       checkpoint: int8 arrays, their shape
@@ -13,7 +13,8 @@
     evaluate, report: errors, wraps                        v   fivebyfive.hw
 
 Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Follow a weight: `train.train`,
-`checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `progress` and `extras` serve them all.
+`checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `temporary`, `guard`, `progress` and `extras` serve
+all.
 
 `compress` makes checkpoints smaller, and stores them in few bytes.
 

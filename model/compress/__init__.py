@@ -11,7 +11,6 @@
     channels, narrow            outputs that go, layer after layer consistent
     moments, rebuild            what the next layer can do without, and its weights refitted
     losses                      what a teacher knows
-    saved                       what interrupted work goes on from
 
 Only `plan`, `options`, `methods` and what packs can be imported without PyTorch.
 """

@@ -142,3 +142,6 @@ def test_a_checkpoint_that_its_report_would_overwrite(refused, small: Path, few_
     pytest.importorskip("torch")
     for words in (("train",), ("quantize", small)):
         assert "n.json is what the report is called" in refused(*words, "--data", few_digits, "--out", "n.json")
+    for package in ("constriction", "bitarray", "tomli_w"):
+        pytest.importorskip(package)
+    assert "n.toml is what its plan is called" in refused("compress", "tune", "--data", few_digits, "--out", "n.toml")

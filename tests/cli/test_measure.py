@@ -11,6 +11,7 @@ import pytest
 from fivebyfive.bench import bench, page
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
+from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import estimate
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
@@ -106,6 +107,26 @@ def test_no_nextpnr(refused, fake_tools: Path, monkeypatch, small: Path) -> None
     monkeypatch.setattr(nextpnr, "WHEEL", "no_such_module")
     monkeypatch.setattr(nextpnr, "NATIVE", "no-such-program")
     assert "pip install 'fivebyfive[fpga]'" in refused("measure", small)
+
+
+@pytest.mark.parametrize("suffix", [".md", ".json"])
+def test_a_kill_between_picture_and_table(cli, fake_tools: Path, monkeypatch, small: Path, suffix: str) -> None:
+    """The picture of another measurement must not stay for ever beside a table that is as it should be."""
+
+    def stops(path: Path, mode: str):
+        if path.suffix == suffix:
+            raise KeyboardInterrupt
+        return replacing(path, mode)
+
+    whole = ("measure", small, "--part", "xc7z020", "--out")
+    cli(*whole, "whole")
+    cli("measure", small, "--part", "xc7a100t", "--out", "again")
+    with monkeypatch.context() as patch:
+        patch.setattr("fivebyfive.measuring.replacing", stops)
+        cli(*whole, "again", code=130)
+    cli(*whole, "again")
+    for name in ("measure.json", "measure.md", "measure.png"):
+        assert Path("again", name).read_bytes() == Path("whole", name).read_bytes()
 
 
 def test_no_matplotlib(cli, fake_tools: Path, monkeypatch, small: Path) -> None:

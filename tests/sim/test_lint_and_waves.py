@@ -99,6 +99,7 @@ def test_save_file_opens_on_signals_of_the_waveform(simulator, tmp_path, monkeyp
     built = build(to_verilog(Outer(), "outer"), simulator, waves=True)
     run(built, "wave_bench", tmp_path, timeout_s=120)
     assert (tmp_path / built.waves).stat().st_size > 100
+    assert not list(tmp_path.glob("unfinished*"))
     groups = {"clock": ["clk", "rst"], "inner": ["inner.phase", Trace("inner.count", "dec", alias="n")]}
     path = write_save_file(tmp_path, built, groups, start_ns=30, marker_ns=50)
     text = path.read_text()
@@ -110,6 +111,21 @@ def test_save_file_opens_on_signals_of_the_waveform(simulator, tmp_path, monkeyp
         shown = set(re.findall(r"^(?:\+\{n\} )?(outer\.\S+)$", text, re.M))
         assert len(shown) == 4
         assert shown <= vcd_names(tmp_path / built.waves)
+
+
+def test_a_run_that_is_killed_leaves_the_old_waveform(simulator, tmp_path, monkeypatch):
+    (tmp_path / "wave_bench.py").write_text(BENCH.replace("cycles(dut, 20)", "cycles(dut, 2_000_000)"))
+    monkeypatch.syspath_prepend(tmp_path)
+    built = build(to_verilog(Outer(), "outer"), simulator, waves=True)
+    (tmp_path / built.waves).write_text("old")
+
+    def watch() -> None:
+        if list(tmp_path.glob("unfinished*")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(built, "wave_bench", tmp_path, timeout_s=120, watch=watch)
+    assert (tmp_path / built.waves).read_text() == "old"
 
 
 def vcd_names(path) -> set[str]:

@@ -1,6 +1,7 @@
 """The runner: quiet, cached, seeded, and never for ever."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -168,6 +169,20 @@ with open("log", "w") as file:
     assert gone(int((tmp_path / "log").read_text()))
 
 
+def test_a_kill_ends_the_simulator_too(tmp_path):
+    """It would write into the files of the next run in the same folder."""
+    script = """
+import os, signal, threading
+from fivebyfive.sim.process import call
+threading.Timer(3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+with open("log", "w") as file:
+    call(["sh", "-c", "echo $$; exec sleep 600"], ".", dict(os.environ), file, 600)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert gone(int((tmp_path / "log").read_text()))
+
+
 def test_call_returns_the_exit_code(tmp_path):
     with (tmp_path / "log").open("w") as file:
         assert call(["sh", "-c", "exit 3"], tmp_path, dict(os.environ), file, 10) == 3
@@ -195,6 +210,27 @@ def test_what_does_not_compile_leaves_nothing(lookup, simulator, tmp_path, monke
         build(broken, simulator)
     assert "nonsense" in caught.value.log.read_text() or "syntax" in caught.value.log.read_text()
     assert not [path for path in (tmp_path / "cache" / "simulators").iterdir() if path.is_dir()]
+
+
+def test_what_a_killed_build_left_goes_with_the_next_one(lookup, simulator, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "cache"))
+    script = """
+import os, signal, sys
+from fivebyfive.sim import builder
+from fivebyfive.hw.verilog import Design
+def die(command, folder, environment, *_):
+    open(environment["TMPDIR"] + "/of_the_compiler", "x")
+    os.kill(os.getpid(), signal.SIGKILL)
+builder.call = die
+builder.build(Design("other", "module other; endmodule", {}, ()), sys.argv[1])
+"""
+    done = subprocess.run([sys.executable, "-c", script, simulator], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = tmp_path / "cache" / "simulators"
+    assert [path for path in folder.iterdir() if path.name.startswith(".")]
+    kept = build(lookup, simulator).folder
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert kept.is_dir()
 
 
 def test_cache_that_cannot_be_written(lookup, simulator, tmp_path, monkeypatch):
