@@ -31,7 +31,7 @@ HEADER = ("component", "mutants", "noticed", "equivalent", "unexplained", "score
 @click.option("--log", type=click.Path(path_type=Path), default=Path("build/mutants.log"), show_default=True)
 @click.option("--count", type=click.IntRange(1, 30_000), default=100, show_default=True, help="Mutants of each.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
-@click.option("--specimen", "names", type=click.Choice(list(BY_NAME)), multiple=True, help="Only this one; again for more.")
+@click.option("--specimen", "names", type=click.Choice(list(BY_NAME)), multiple=True, help="Only this one (or these).")
 @click.pass_context
 def main(context: click.Context, log: Path, count: int, seed: int, names: tuple[str, ...]) -> None:
     """Try mutants of every component; write a log. Exit code 1 where the score is under 98 %."""
@@ -82,8 +82,8 @@ def log_text(scores: list[Score], seed: int, seconds: float) -> str:
     if len(scores) > 1:
         everything = Score("all", tuple(one for score in scores for one in score.judged))
         table.append(row(everything))
-    what = f"\nScore: noticed / (mutants - proved equivalent) = {100 * share(scores):.2f} %; at least {NEEDED:.0%} is asked for.\n"
-    return log_of(about) + "\n" + "".join(table) + what + "\nNot noticed:\n\n" + "".join(map(survivors, scores))
+    said = f"Score: noticed / (mutants - proved equivalent) = {100 * share(scores):.2f} %; {NEEDED:.0%} is asked for."
+    return "\n".join([log_of(about), "".join(table), said, "", "Not noticed:", "", "".join(map(survivors, scores))])
 
 
 def row(score: Score) -> str:

@@ -1,9 +1,9 @@
 """Proving that a mutation cannot be observed.
 
-Yosys makes one circuit of the original and the mutant: both get the same inputs, any that `contracts` allow, and a reset
-in the first cycle; ``differ`` is high where an output differs afterwards that counts then.
-ABC then proves that ``differ`` is never high: signals that are always equal are found by induction, and what is left is
-for property-directed reachability.
+Yosys makes one circuit of the original and the mutant: both get the same inputs, any that `contracts` allow, and a
+reset in the first cycle; ``differ`` is high where an output differs afterwards that counts then. ABC then proves that
+``differ`` is never high: signals that are always equal are found by induction, what is left is for property-directed
+reachability.
 """
 
 import importlib.util
@@ -18,36 +18,71 @@ from fivebyfive.hw.yosys import YosysError, run_yosys
 
 from .contracts import ASSUMED, COUNTS
 
-__all__ = ["equivalent", "method"]
+__all__ = ["Prover", "method"]
 
 YOSYS_LIMIT_S = 300
 PROOF_LIMIT_S = 60
 RESETS = {"rst": "", "aresetn": "!"}  # and what makes them high in a reset
 CLOCKS = ("clk", "aclk")
-ABC = ("&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig", f"pdr -T {PROOF_LIMIT_S}")
+CIRCUIT = (
+    "memory_map", "opt_expr", "opt_clean", "wreduce", "opt_expr", "opt_clean", "async2sync",
+    "setundef -undriven -init -zero", "simplemap", "techmap", "dffunmap", "simplemap", "aigmap", "opt_clean",
+    "delete t:$scopeinfo", "write_aiger -zinit both.aig",
+)  # fmt: skip
+ABC = (
+    "&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig",
+    f"pdr -T {PROOF_LIMIT_S}",
+)  # fmt: skip
 
 
-def equivalent(design: Design, read: list[str], mutation: str) -> bool:
-    """Whether it is proved that a mutation (a command of Yosys, without its -ctrl) of a design that ``read`` reads can
-    never be observed. False says only that no proof was found in a minute or so."""
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-        folder = Path(place)
-        design.write(folder)
-        (folder / "both.v").write_text(both(design))
+class Prover:
+    """Proofs about the mutations of a design that Yosys commands ``read`` read; a context, as it keeps files."""
+
+    def __init__(self, design: Design, read: list[str]):
+        self.design, self.read = design, read
+
+    def __enter__(self) -> "Prover":
+        self.place = tempfile.TemporaryDirectory(prefix="fivebyfive-")
+        self.folder = Path(self.place.name)
+        self.design.write(self.folder)
+        (self.folder / "both.v").write_text(both(self.design))
+        run_yosys([*self.read, "write_rtlil start.il"], self.folder, YOSYS_LIMIT_S)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.place.cleanup()
+
+    def equivalent(self, mutation: str) -> bool:
+        """Whether it is proved that a mutation (a command of Yosys, without its -ctrl) can never be observed. False
+        says only that no proof was found in a minute or so.
+
+        The module with the mutation is tried alone first: if nothing changes at its ports, whatever happens there,
+        nothing does anywhere.
+        """
+        if re.search(r" -port (CLK|clk|aclk) ", mutation):
+            return False  # AIGER has no clocks: it would all be the same
+        module = re.search(r" -module (\S+)", mutation)[1]
+        scripts = [alone(module, mutation)] if module != self.design.name else []
+        return any(map(self.proved, [*scripts, whole(self.design.name, mutation)]))
+
+    def proved(self, script: list[str]) -> bool:
+        """Whether ABC proves that the output of what a script writes is never high."""
+        left = self.folder / "left.aig"
+        left.unlink(missing_ok=True)
         try:
-            run_yosys(script(design.name, read, mutation), folder, YOSYS_LIMIT_S)
+            run_yosys(script, self.folder, YOSYS_LIMIT_S)
             said = subprocess.run(
-                [abc(), "-q", "; ".join(ABC)], cwd=folder, capture_output=True, text=True,
+                [abc(), "-q", "; ".join(ABC)], cwd=self.folder, capture_output=True, text=True,
                 timeout=YOSYS_LIMIT_S, check=False,
             ).stdout  # fmt: skip
         except (YosysError, subprocess.TimeoutExpired):
             return False
-        return "Property proved" in said or never(folder / "left.aig")
+        return "Property proved" in said or never(left)
 
 
 def method(design: Design) -> list[str]:
     """All that a proof's outcome depends on but the design and the mutation."""
-    return [both(design), *script(design.name, [], ""), *ABC]
+    return [both(design), *alone("", ""), *whole(design.name, ""), *ABC]
 
 
 def never(path: Path) -> bool:
@@ -59,17 +94,31 @@ def never(path: Path) -> bool:
     return (latches, outputs, ands, output) == (b"0", b"1", b"0", b"0")
 
 
-def script(top: str, read: list[str], mutation: str) -> list[str]:
-    """Yosys commands that write the circuit of both."""
+def whole(top: str, mutation: str) -> list[str]:
+    """Yosys commands that write the circuit of a design and its mutant, put together by `both`."""
+    join = [
+        "read_verilog both.v", "design -copy-from gold gold", "design -copy-from gate gate", "hierarchy -top both",
+        "proc", "flatten",
+    ]  # fmt: skip
+    return [*sides(top, mutation), *join, *CIRCUIT]
+
+
+def alone(module: str, mutation: str) -> list[str]:
+    """The same for one module, from its first cycle on, with all its outputs."""
+    join = [
+        "design -copy-from gold gold", "design -copy-from gate gate", "miter -equiv -flatten gold gate both",
+        "hierarchy -top both",
+    ]  # fmt: skip
+    return [*sides(module, mutation), *join, *CIRCUIT]
+
+
+def sides(top: str, mutation: str) -> list[str]:
+    """Commands that keep the original as ``gold`` and the mutant as ``gate``."""
     flat = ["flatten", "memory_dff", "memory_collect", "opt_clean"]
     return [
-        *read, "design -save start", *flat, f"rename {top} gold", "design -stash gold",
+        "read_rtlil start.il", f"hierarchy -top {top}", "design -save start",
+        *flat, f"rename {top} gold", "design -stash gold",
         "design -load start", mutation, *flat, f"rename {top} gate", "design -stash gate",
-        "read_verilog both.v", "design -copy-from gold gold", "design -copy-from gate gate",
-        "hierarchy -top both", "proc", "flatten", "memory_map", "opt -full", "wreduce", "opt -full", "async2sync",
-        "setundef -undriven -init -zero", "simplemap", "techmap", "dffunmap", "simplemap", "aigmap",
-        "opt_clean -purge",
-        "delete t:$scopeinfo", "write_aiger -zinit both.aig",
     ]  # fmt: skip
 
 

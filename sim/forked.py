@@ -1,8 +1,8 @@
 """Many runs of one bench on one simulation, without starting Python and loading the bench again for each.
 
 A "bench" that is named before the real one. It loads that one, and the process forks for each folder before the
-simulation has begun: a child goes on as if it had been started in its folder alone, and reads the .mem files there. Most
-components are simulated in a tenth of the time that the start takes.
+simulation has begun: a child goes on as if it had been started in its folder alone, and reads the .mem files there.
+Most components are simulated in a tenth of the time that the start takes.
 """
 
 import atexit
@@ -52,7 +52,7 @@ def become(folder: Path) -> None:
 
 
 def end() -> None:
-    """End a child at once: Verilator would wait for threads that no fork takes along. Bad runs show in their results."""
+    """End a child at once: Verilator would wait for threads that no fork takes along. A bad end is in the results."""
     ctypes.CDLL(None).fflush(None)  # what $display has said
     os._exit(0)
 

@@ -1,8 +1,8 @@
 """How many mutants of a component its bench notices; what nobody can observe is proved and does not count.
 
-Every outcome is kept as soon as it is known (`cache`), under a hash of all that it depends on: the mutants, the bench and
-every module of this package that the bench imports. So a run that was interrupted goes on where it was, and after a change
-only those components are tried again that it concerns.
+Every outcome is kept as soon as it is known (`cache`), under a hash of all that it depends on: the mutants, the bench
+and every module of this package that the bench imports. So a run that was interrupted goes on where it was, and after a
+change only those components are tried again that it concerns.
 """
 
 import ast
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import cache_folder, content_key, keep, known
-from .equivalence import equivalent, method
+from .equivalence import Prover, method
 from .mutant_runs import RUN_LIMIT_S, SEED, Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_specimen
 from .simulators import find
@@ -73,16 +73,14 @@ def judge(make: Callable, count: int, seed: int, told: Callable[[str], None] = l
     """Try ``count`` mutants of a specimen, and prove what can be proved of those that its bench lets pass."""
     mutated, given = mutate_specimen(make, count, seed)
     tried = tried_before_or_now(mutated, bench_of(make), given, told)
-    proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *method(mutated.original)])
-    judged = []
-    for mutant in mutated.mutants:
-        noticed, proved = bool(tried[str(mutant.number)]), False
-        if not noticed:
-            if mutant.change not in proofs:
-                told(f"{make.__name__}: a proof for mutant {mutant.number}")
-                proofs[mutant.change] = equivalent(mutated.original, mutated.read, mutant.change)
-            proved = proofs[mutant.change]
-        judged.append(Judged(mutant, noticed, proved))
+    survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
+    proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *method(mutated.original)])
+    if missing := [mutant for mutant in survivors if mutant.change not in proofs]:
+        with Prover(mutated.original, mutated.read) as prover:
+            for mutant in missing:
+                proofs[mutant.change] = prover.equivalent(mutant.change)
+                told(f"{make.__name__}: proofs sought for {len(proofs)} of {len(survivors)}")
+    judged = [Judged(one, one not in survivors, one in survivors and proofs[one.change]) for one in mutated.mutants]
     return Score(make.__name__, tuple(judged))
 
 
