@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi proofs fuzz faults train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi proofs mutants fuzz faults train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,6 +47,9 @@ verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes
 verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; ten minutes
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
 	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
+mutants: .venv/test.stamp ## seeded faults in every component, would its bench notice? docs/mutants.log; most of an hour
+	$(BIN)/python -m fivebyfive.verify_mutants --log docs/mutants.log
 
 fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log

@@ -13,15 +13,20 @@ class Cycles(data.StructLayout):
     """Cycles of the last image: of the conv engine and the FC engine from first to last busy cycle; from the last
     pixel accepted to the result valid; from the result before this one to this one."""
 
-    def __init__(self):
-        super().__init__({name: COUNTER_BITS for name in ("conv", "fc", "latency", "interval")})
+    def __init__(self, bits: int = COUNTER_BITS):
+        super().__init__({name: bits for name in ("conv", "fc", "latency", "interval")})
 
 
 class Counters(wiring.Component):
     """Counts the cycles of each image; an image's time stamp follows it through the buffers.
 
     ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last result.
-    All count modulo 2**24. ``interval`` of the first result after reset is of no meaning.
+    All count modulo 2**bits. ``interval`` of the first result after reset is of no meaning, and an engine that was busy
+    for a multiple of 2**bits cycles shows what it had before.
+
+    Parameters
+    ----------
+    bits : of each counter.
 
     Members
     -------
@@ -34,7 +39,8 @@ class Counters(wiring.Component):
     cycles : `Cycles`.
     """
 
-    def __init__(self):
+    def __init__(self, bits: int = COUNTER_BITS):
+        self.bits = bits
         super().__init__(
             {
                 "accepted": In(1),
@@ -45,13 +51,13 @@ class Counters(wiring.Component):
                 "fc_busy": In(1),
                 "result": In(1),
                 "taken": In(1),
-                "cycles": Out(Cycles()),
+                "cycles": Out(Cycles(bits)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        now = Signal(COUNTER_BITS)
+        now = Signal(self.bits)
         m.d.sync += now.eq(now + 1)
         self.count_busy(m, self.conv_busy, self.cycles.conv, "conv_count")
         self.count_busy(m, self.fc_busy, self.cycles.fc, "fc_count")
@@ -60,7 +66,7 @@ class Counters(wiring.Component):
 
     def count_busy(self, m: Module, busy, result, name: str):
         """Length of a busy period; an engine is idle for at least a cycle between two images."""
-        count = Signal(COUNTER_BITS, name=name)
+        count = Signal(self.bits, name=name)
         m.d.sync += count.eq(Mux(busy, count + 1, 0))
         with m.If(~busy & (count != 0)):
             m.d.sync += result.eq(count)
@@ -68,7 +74,7 @@ class Counters(wiring.Component):
     def follow(self, m: Module, now: Signal):
         """Time stamps: two images in the image buffer, one in conv2, two in the activations, one in the FC engine."""
         image = self.two_stamps(m, "image", self.accepted, now, self.released)
-        conv, fc, last, seen = Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal(COUNTER_BITS), Signal()
+        conv, fc, last, seen = Signal(self.bits), Signal(self.bits), Signal(self.bits), Signal()
         with m.If(self.released):
             m.d.sync += conv.eq(image)
         activations = self.two_stamps(m, "activations", self.conv_done, conv, self.inputs_done)
@@ -84,7 +90,7 @@ class Counters(wiring.Component):
 
     def two_stamps(self, m: Module, name: str, put, value, get):
         """Stamps of the two sets of a buffer, written and read in turn; returns the one to be read next."""
-        stamps = [Signal(COUNTER_BITS, name=f"{name}_{n}") for n in range(2)]
+        stamps = [Signal(self.bits, name=f"{name}_{n}") for n in range(2)]
         w_set, r_set = Signal(name=f"{name}_w_set"), Signal(name=f"{name}_r_set")
         with m.If(put):
             m.d.sync += w_set.eq(~w_set)

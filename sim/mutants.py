@@ -5,34 +5,30 @@ one netlist, each awake while a selector has its number; so one compiled simulat
 memory of one word that a simulation reads from ``mutant.mem`` in its folder: benches know nothing of it. Number 0 wakes
 none. A mutant that every test of the component's bench lets pass has survived.
 
-A survivor may be one that nobody can observe. `Mutated.equivalent` asks Yosys for a proof: registers of the mutant and
-of the original are paired by name, and an inductive argument shows that they and all outputs always agree.
+A survivor may be one that nobody can observe: `equivalence` looks for a proof.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port, to_verilog
-from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.temporary import working_folder
 
-from .process import SimulationFailed
-from .runner import build, run
-from .specimens import bench_of
-
-__all__ = ["Mutant", "Mutated", "Tried", "mutate", "try_mutants"]
+__all__ = ["SELECTOR", "Mutant", "Mutated", "mutate", "mutate_specimen"]
 
 SELECTOR = "mutant"  # name of the port, of the memory that drives it, and of the file with its word
 WIDTH = 16  # bits of the selector
 LIMIT_S = 600  # of Yosys
-RUN_LIMIT_S = 120  # of a bench; a mutant that makes it run for so long was noticed
-PROOF_LIMIT_S = 60
-SEED = 1  # of every run of a bench
-READ = ("hierarchy -top {top}", "proc", "opt_clean -purge")
+# A memory's contents, and the enable and clock that an asynchronous read does not have: write_verilog stops at those.
+UNWRITABLE = re.compile(r"-cell \S*\$memrd\S* .*-port (EN|CLK|ARST|SRST) ")
+# Some of what synthesis does first. Without it more mutations would be in bits that nothing reads, and a mutant would
+# meet the undefined address of a memory that is not written, which simulators and hardware choose as they like.
+READ = (
+    "proc", "opt_expr -mux_undef", "opt_muxtree", "opt_reduce", "wreduce", "opt_expr -mux_undef",
+    "opt_dff -nodffe -nosdff", "opt_clean -purge",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,10 +38,18 @@ class Mutant:
     number: int
     command: str
 
+    @property
+    def change(self) -> str:
+        """The command without the selector."""
+        return self.command.partition(" -ctrl ")[0]
+
     def __str__(self) -> str:
         found = dict(re.findall(r"-(\w+) (\S+)", self.command))
-        place = f"{found.get('module', '')}.{found.get('cell', '')}"
-        return f"{self.number}: {found['mode']} {place} {found.get('port', '')}[{found.get('portbit', '0')}]"
+        bit = f"{found['port']}[{found['portbit']}]"
+        other = f" by its bit {found['ctrlbit']}" if "ctrlbit" in found else ""
+        wire = f" ({found['wire']})" if "wire" in found else ""
+        line = f", {source[1]}" if (source := re.search(r" -src (\S+?:\d+)", self.command)) else ""
+        return f"{found['mode']}{other} on {found['module']}.{found['cell']} {bit}{wire}{line}"
 
 
 @dataclass(frozen=True)
@@ -56,44 +60,34 @@ class Mutated:
     original: Design
     mutants: tuple[Mutant, ...]
 
-    def equivalent(self, mutant: Mutant) -> bool:
-        """Whether Yosys proves that the mutant does nothing that can be observed, from any state on. False says only
-        that it found no proof."""
-        with working_folder() as folder:
-            self.original.write(folder)
-            try:
-                run_yosys(equivalence(self.original.name, mutant.command), folder, PROOF_LIMIT_S)
-            except YosysError:
-                return False
-            return True
+    @property
+    def read(self) -> list[str]:
+        """Yosys commands that read the original."""
+        return reading(self.original.name)
 
 
-@dataclass(frozen=True)
-class Tried:
-    """A mutant and what became of it: ``noticed``, with the first line of what the bench ``said``."""
-
-    mutant: Mutant
-    noticed: bool
-    said: str
+def reading(top: str) -> list[str]:
+    return [f"read_verilog {top}.v", f"hierarchy -top {top}", *READ]
 
 
 def mutate(design: Design, count: int, seed: int) -> Mutated:
     """Put ``count`` mutations into a design; fewer where it has no more. Raises YosysError where Yosys fails."""
-    read = [f"read_verilog {design.name}.v", *(line.format(top=design.name) for line in READ)]
+    read = reading(design.name)
     with working_folder() as folder:
         design.write(folder)
-        listing = f"mutate -list {count} -seed {seed} -ctrl {SELECTOR} {WIDTH} 1 -o mutations"
+        # Twice as many, as not all can be written; the first N of a longer list are the list of N.
+        listing = f"mutate -list {2 * count} -seed {seed} -o mutations t:$meminit* %n"
         run_yosys([*read, listing], folder, LIMIT_S)
-        commands = (folder / "mutations").read_text().splitlines()
+        listed = [line for line in (folder / "mutations").read_text().splitlines() if not UNWRITABLE.search(line)]
+        commands = [f"{line} -ctrl {SELECTOR} {WIDTH} {number}" for number, line in enumerate(listed[:count], 1)]
         inner = f"{design.name}_inner"
         run_yosys(
             [*read, *commands, f"rename {design.name} {inner}", f"write_verilog -noattr -extmem {inner}.v"],
             folder, LIMIT_S,
         )  # fmt: skip
         verilog = (folder / f"{inner}.v").read_text(encoding="ascii")
-        memories = {
-            path.name: path.read_text() for path in sorted(folder.glob(f"{inner}*.mem"))
-        }
+        memories = {path.name: path.read_text() for path in sorted(folder.glob(f"{inner}*.mem"))}
+    memories |= design.memories  # which benches may read
     verilog += wrapper(design, inner)
     mutants = tuple(Mutant(number, command) for number, command in enumerate(commands, 1))
     return Mutated(replace(design, verilog=verilog, memories=memories), design, mutants)
@@ -117,51 +111,7 @@ def wrapper(design: Design, inner: str) -> str:
     ])  # fmt: skip
 
 
-def equivalence(top: str, command: str) -> list[str]:
-    """A Yosys script that fails unless a mutation cannot be observed."""
-    plain = re.sub(rf" -ctrl {SELECTOR} \d+ \d+", "", command)
-    flat = ["flatten", "memory_dff", "memory_collect", "memory_map", "opt_clean"]
-    return [
-        f"read_verilog {top}.v", *(line.format(top=top) for line in READ),
-        "design -save start", *flat, "design -stash gold", "design -load start", plain, *flat, "design -stash gate",
-        f"design -copy-from gold -as gold {top}", f"design -copy-from gate -as gate {top}",
-        "equiv_make gold gate equiv", "hierarchy -top equiv", "opt_clean -purge",
-        "equiv_simple -undef", "equiv_induct -undef", "equiv_status -assert",
-    ]  # fmt: skip
-
-
-def try_mutants(
-    make: Callable, count: int, seed: int, folder: Path, numbers: Sequence[int] | None = None,
-    told: Callable[[Tried], None] = lambda tried: None,
-) -> tuple[Mutated, list[Tried]]:
-    """Mutate a specimen and run its bench on each mutant (or on some, by number), on Verilator.
-
-    Raises SimulationFailed where the bench fails without a mutant: then nothing that it notices means anything.
-    """  # fmt: skip
+def mutate_specimen(make: Callable, count: int, seed: int) -> tuple[Mutated, dict]:
+    """The mutants of one of `SPECIMENS`, and the parameters of its bench."""
     component, given = make()
-    mutated = mutate(to_verilog(component, make.__name__), count, seed)
-    built = build(mutated.design, "verilator")
-
-    def attempt(number: int) -> str:
-        """What the bench says of a mutant; empty if it passes."""
-        place = folder / str(number)
-        place.mkdir(parents=True)
-        mutated.design.write(place)
-        (place / f"{SELECTOR}.mem").write_text(f"{number:x}\n")
-        try:
-            run(built, bench_of(make), place, parameters=given, seed=SEED, timeout_s=RUN_LIMIT_S, failures=1)
-        except SimulationFailed as failure:
-            return " ".join(str(failure).split())[:200]
-        finally:
-            shutil.rmtree(place)
-        return ""
-
-    if said := attempt(0):
-        raise SimulationFailed(f"{make.__name__} fails without a mutant: {said}", Path(os.devnull))
-    tried = []
-    for mutant in mutated.mutants:
-        if numbers is None or mutant.number in numbers:
-            said = attempt(mutant.number)
-            tried.append(Tried(mutant, bool(said), said))
-            told(tried[-1])
-    return mutated, tried
+    return mutate(to_verilog(component, make.__name__), count, seed), given

@@ -57,20 +57,7 @@ def run(
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
-    plan = commands.plan_run(build.simulator, build.folder, build.design.name, bench, folder, build.trace)
-    (command,) = plan.commands
-    ports = {port.name: port.direction for port in build.design.ports}
-    given = {"parameters": dict(parameters or {}), "ports": ports}
-    (folder / "parameters.json").write_text(json.dumps(given))
-    environment = plan.environment | {
-        "COCOTB_RANDOM_SEED": str(seed),
-        "COCOTB_RESULTS_FILE": str(results),
-        "COCOTB_ANSI_OUTPUT": "0",
-        "COCOTB_MAX_FAILURES": str(failures),
-        PARAMETERS_VARIABLE: str(folder / "parameters.json"),
-    }
-    if tests:
-        environment["COCOTB_TEST_FILTER"] = rf"\.({'|'.join(tests)})$"
+    command, environment = prepare(build, bench, folder, parameters or {}, tests, seed, failures)
     start = time.monotonic()
     with log.open("w") as file:
         print(f"fivebyfive: {build.simulator.version}, {bench}, seed {seed}", file=file, flush=True)
@@ -80,6 +67,27 @@ def run(
             os.replace(folder / f"{commands.UNFINISHED}.{build.trace}", folder / build.waves)
     names = check_results(code, results, log, seed, timeout_s)
     return Run(seed, log, names, time.monotonic() - start)
+
+
+def prepare(
+    build: Build, bench: str, folder: Path, parameters: Mapping, tests: Sequence[str], seed: int, failures: int
+) -> tuple[list[str], dict[str, str]]:
+    """The command that `run` runs in ``folder``, and its environment; writes what the bench reads."""
+    plan = commands.plan_run(build.simulator, build.folder, build.design.name, bench, folder, build.trace)
+    (command,) = plan.commands
+    ports = {port.name: port.direction for port in build.design.ports}
+    given = {"parameters": dict(parameters), "ports": ports}
+    (folder / "parameters.json").write_text(json.dumps(given))
+    environment = plan.environment | {
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
+        "COCOTB_ANSI_OUTPUT": "0",
+        "COCOTB_MAX_FAILURES": str(failures),
+        PARAMETERS_VARIABLE: str(folder / "parameters.json"),
+    }
+    if tests:
+        environment["COCOTB_TEST_FILTER"] = rf"\.({'|'.join(tests)})$"
+    return command, environment
 
 
 def check_results(code: int | None, results: Path, log: Path, seed: int, timeout_s: float) -> tuple[str, ...]:

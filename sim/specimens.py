@@ -135,7 +135,7 @@ def argmax():
 
 
 def counters():
-    return Counters(), {}
+    return Counters(6), {"bits": 6}  # so few that the bench makes every bit move
 
 
 def uart_receiver():

@@ -104,16 +104,17 @@ async def check(dut, inputs: int, groups: int, pause: float, rng, arrays, low: i
     assert [b - a for a, b in zip(marks, o.cycles, strict=True)] == [array.latency] * len(marks)
 
 
-def groups_that_fit() -> int:
-    """Groups of output channels whose biases fit the array, at most three."""
+def groups_that_fit(most: int = 3) -> int:
+    """Groups of output channels whose biases fit the array, at most so many."""
     array = component()
-    return min(3, CONV_WORD * array.bias_words // array.outputs)
+    return min(most, CONV_WORD * array.bias_words // array.outputs)
 
 
 @cocotb.test()
 async def one_input_channel(dut) -> None:
+    """Every bias that there is room for."""
     await start(dut)
-    await check(dut, 1, groups_that_fit(), 0, random_source(), random_arrays())
+    await check(dut, 1, groups_that_fit(most=CONV_WORD * component().bias_words), 0, random_source(), random_arrays())
 
 
 @cocotb.test()

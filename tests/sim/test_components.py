@@ -224,8 +224,9 @@ def test_fc_controller(bench, layers, rows, early):
     bench(controller, "fc_controller", layers=layers, rows=rows, early=early, **sizes)
 
 
-def test_counters(bench):
-    bench(Counters(), "counters")
+@pytest.mark.parametrize("bits", [6, 24])
+def test_counters(bench, bits):
+    bench(Counters(bits), "counters", bits=bits)
 
 
 def words_of(image) -> list[int]:
