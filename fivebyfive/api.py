@@ -10,6 +10,7 @@ from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import Evaluation, evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.simulate import Simulation, simulate
@@ -48,8 +49,9 @@ class Network:
         return evaluate(self.checkpoint, dataset)
 
     def accelerator(self, config: Config | None = None) -> "Accelerator":
-        """The hardware of this network; its size is one PE and 20 lanes unless ``config`` says otherwise."""
-        return Accelerator(self, config)
+        """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
+        says otherwise."""
+        return Accelerator(self, config or fitted(self.checkpoint, Config()))
 
 
 class Accelerator:

@@ -48,6 +48,10 @@ def size_options(command):
     """Options that say how large the machine is, and in which order it works: the arguments of `sizing.sized`."""
     for option in (
         click.option(
+            "--dense-engines", is_flag=True,
+            help="Engines that take any weights, instead of those that skip zeros or store few values in few bits.",
+        ),
+        click.option(
             "--packed", is_flag=True,
             help="Two products in each DSP block of a 7-series part: half as many blocks.",
         ),
@@ -257,7 +261,7 @@ def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.model.sizing import user_config
 
     network = load(checkpoint)
-    return network.accelerator(user_config(network.shape, size))
+    return network.accelerator(user_config(network.checkpoint, size))
 
 
 @main.command()
@@ -332,8 +336,8 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     from . import measuring
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
-    shape = load_checkpoint(checkpoint).shape
-    config = user_config(shape, size)
+    network = load_checkpoint(checkpoint)
+    shape, config = network.shape, user_config(network, size)
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:
@@ -390,7 +394,7 @@ def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
 
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
-    config = user_config(network.shape, size)
+    config = user_config(network, size)
     run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
 
 

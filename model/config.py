@@ -1,8 +1,10 @@
 """How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
+from .weight_form import DENSE, Engines
 
 __all__ = ["Config"]
 
@@ -25,6 +27,8 @@ class Config:
     ``packed``: two products that share an operand in one 25x18 multiplier (DSP blocks of AMD's 7 series and later). In
     the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
     layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
+    ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
+    shape.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
     so O is at most 59, 27 and 11 for W = 1, 2 and 4.
@@ -36,8 +40,11 @@ class Config:
     early_fc: bool = False
     overlap: bool = True
     packed: bool = False
+    engines: Engines = DENSE
 
     def __post_init__(self) -> None:
+        if isinstance(self.engines, Mapping):  # as JSON has it
+            object.__setattr__(self, "engines", Engines(**self.engines))
         if self.windows not in (1, 2, 4):
             raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
         limit = self.most_outputs(self.windows)
@@ -47,6 +54,10 @@ class Config:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
         if self.early_fc and self.fc_rows > FC_WORD:
             raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
+        if self.engines.words and (self.packed or self.early_fc):
+            raise ValueError("the bank-balanced engine has neither packed nor early_fc")
+        if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
+            raise ValueError("packed shares multipliers; signs have none")
 
     @staticmethod
     def most_outputs(windows: int) -> int:
@@ -68,7 +79,10 @@ class Config:
 
     @property
     def conv_dsps(self) -> int:
-        """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two; a channel may be odd."""
+        """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two (a channel may be odd); none
+        where weights are signs."""
+        if self.engines.conv.kind == "signs":
+            return 0
         if not self.packed:
             return self.conv_multipliers
         return CONV_WORD * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
@@ -76,6 +90,8 @@ class Config:
     @property
     def fc_dsps(self) -> int:
         """DSP blocks of the fully-connected engine, likewise; an output may be odd."""
+        if self.engines.fc.kind == "signs":
+            return 0
         return self.fc_lanes * (ceil_div(self.fc_outputs, 2) if self.packed else self.fc_outputs)
 
     @property

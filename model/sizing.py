@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from .checkpoint import Checkpoint
 from .config import Config
 from .cycles import conv_cycles
+from .engines import fitted
 from .errors import user_values
 from .shape import LeNetShape
 
@@ -28,7 +30,11 @@ def sized(shape: LeNetShape, conv_pes: int = 1, fc_rows: int = 1, **options: boo
     return min(configs, key=lambda config: (conv_cycles(shape, config)[0], config.conv_multipliers))
 
 
-def user_config(shape: LeNetShape, size: Mapping[str, int | bool]) -> Config:
-    """`sized` for what a user asks for, its arguments. Raises UserError where a size is out of range."""
+def user_config(checkpoint: Checkpoint, size: Mapping[str, int | bool]) -> Config:
+    """`sized` for what a user asks for, its arguments, with the engines that serve the checkpoint best; or, with
+    ``dense_engines``, those that take any weights. Raises UserError where a size is out of range."""
+    wanted = dict(size)
+    dense = wanted.pop("dense_engines", False)
     with user_values():
-        return sized(shape, **size)
+        config = sized(checkpoint.shape, **wanted)
+        return config if dense else fitted(checkpoint, config)
