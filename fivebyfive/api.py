@@ -13,6 +13,7 @@ from fivebyfive.model.datasets import Dataset
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import Evaluation, evaluate
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
 from fivebyfive.sim.simulate import Simulation, simulate
 
 __all__ = ["Accelerator", "Network", "load"]
@@ -51,7 +52,7 @@ class Network:
     def accelerator(self, config: Config | None = None) -> "Accelerator":
         """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
         says otherwise."""
-        return Accelerator(self, config or fitted(self.checkpoint, Config()))
+        return Accelerator(self, config or fitted(self.checkpoint, sized(self.shape)))
 
 
 class Accelerator:
@@ -59,7 +60,7 @@ class Accelerator:
 
     def __init__(self, network: Network, config: Config | None = None):
         self.network = network
-        self.config = config or Config()
+        self.config = config or sized(network.shape)
 
     @cached_property
     def generated(self) -> Generated:

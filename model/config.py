@@ -18,7 +18,8 @@ class Config:
     """Sizes of the accelerator.
 
     ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
-    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers.
+    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers. 0, with one window:
+    a machine for networks without convolutions, which has no conv array (`check`).
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
@@ -48,7 +49,7 @@ class Config:
         if self.windows not in (1, 2, 4):
             raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
         limit = self.most_outputs(self.windows)
-        if not 1 <= self.outputs <= limit:
+        if not 1 <= self.outputs <= limit and (self.windows, self.outputs) != (1, 0):
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
         if not 1 <= self.fc_rows <= 25:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
@@ -58,6 +59,14 @@ class Config:
             raise ValueError("the bank-balanced engine has neither packed nor early_fc")
         if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
             raise ValueError("packed shares multipliers; signs have none")
+
+    def check(self, shape: LeNetShape) -> None:
+        """Raise ValueError where this is no machine for the network."""
+        if shape.has_convolutions != bool(self.outputs):
+            rule = "outputs must be at least 1" if self.outputs == 0 else "outputs must be 0: it has no convolutions"
+            raise ValueError(f"for {shape}, {rule}")
+        if self.early_fc and not shape.has_convolutions:
+            raise ValueError(f"early_fc is for networks with convolutions; the first layer of {shape} takes pixels")
 
     @staticmethod
     def most_outputs(windows: int) -> int:
@@ -121,7 +130,13 @@ class Config:
 
     def groups(self, channels: int) -> list[range]:
         """Output channels that are computed together, in order; the last group may be short."""
-        return [range(first, min(first + self.outputs, channels)) for first in range(0, channels, self.outputs)]
+        step = self.at_once
+        return [range(first, min(first + step, channels)) for first in range(0, channels, step)]
+
+    @property
+    def at_once(self) -> int:
+        """Most of fc1's activations that come in a cycle: of O channels, or a single pixel."""
+        return max(1, self.outputs)
 
     def inputs_outside(self, shape: LeNetShape, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
@@ -132,8 +147,10 @@ class Config:
         """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.
 
         Channels of a group finish a pool cell together; so activation words fill up densely at any size. For one
-        output channel at a time it is PyTorch's own order.
+        output channel at a time it is PyTorch's own order; pixels are in theirs, row by row.
         """
+        if not shape.has_convolutions:
+            return list(range(shape.fc_inputs[0]))
         return [
             channel * POOL2_CELLS + cell
             for group in self.groups(shape.conv2)

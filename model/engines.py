@@ -42,9 +42,9 @@ def choose(checkpoint: Checkpoint, config: Config) -> Engines:
 
 
 def form_of(layers: list[np.ndarray], config: Config) -> WeightForm:
-    """How the weights of an engine's layers are stored."""
+    """How the weights of an engine's layers are stored; there may be none."""
     values = [tuple(int(value) for value in np.unique(weights)) for weights in layers]
-    if any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
+    if not layers or any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
         return CODES
     if not config.packed and all(map(are_signs, values)):
         return WeightForm("signs", tuple(values))
@@ -54,6 +54,8 @@ def form_of(layers: list[np.ndarray], config: Config) -> WeightForm:
 def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...], ...]:
     """For each group of conv2's output channels the input channels with a kernel that is not all zeros: one at least.
     Empty where that would be all of them."""
+    if not checkpoint.shape.has_convolutions:
+        return ()
     kernels = checkpoint.arrays["conv2.weight"].any(axis=(2, 3))
     sweeps = []
     for group in config.groups(checkpoint.shape.conv2):
