@@ -69,7 +69,7 @@ def size_options(command):
         ),
         click.option(
             "--conv-pes", type=int, default=1, show_default=True, metavar="N",
-            help="PEs of 25 multipliers for the convolutions, 1 to 50; how they share the work is worked out.",
+            help="PEs of 25 multipliers for the convolutions, if any, 1 to 50; how they share the work is worked out.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -107,8 +107,9 @@ def training_options(defaults: type):
 @main.command()
 @training_options(TrainConfig)
 @click.option(
-    "--shape", default="20-50-500-10", show_default=True, help="Widths: conv1-conv2-fc1-...-classes."
-)
+    "--shape", default="20-50-500-10", show_default=True,
+    help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
+)  # fmt: skip
 def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     """Train a LeNet and write it as an integer checkpoint.
 

@@ -2,7 +2,8 @@
 
 ``conv1.weight`` (O, 1, 5, 5), ``conv1.bias`` (O,), ``conv2.weight`` (P, O, 5, 5), ``conv2.bias`` (P,),
 ``fc1.weight`` (F, 16 P), ``fc1.bias`` (F,) and so on to ``fc4``; every code is Q2.6. The shipped one is
-20-50-500-10. Without convolutions there are only the latter, and ``fc1.weight`` is (F, 784). Nothing is ever unpickled, and an archive is refused by its size before it is unpacked.
+20-50-500-10. Without convolutions there are only the latter, and ``fc1.weight`` is (F, 784). Nothing is ever
+unpickled, and an archive is refused by its size before it is unpacked.
 """
 
 import zipfile

@@ -18,8 +18,8 @@ class Config:
     """Sizes of the accelerator.
 
     ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
-    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers. 0, with one window:
-    a machine for networks without convolutions, which has no conv array (`check`).
+    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers. 0, with one
+    window: a machine for networks without convolutions, which has no conv array (`check`).
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.

@@ -43,8 +43,10 @@ def choose(checkpoint: Checkpoint, config: Config) -> Engines:
 
 def form_of(layers: list[np.ndarray], config: Config) -> WeightForm:
     """How the weights of an engine's layers are stored; there may be none."""
+    if not layers:
+        return CODES
     values = [tuple(int(value) for value in np.unique(weights)) for weights in layers]
-    if not layers or any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
+    if any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
         return CODES
     if not config.packed and all(map(are_signs, values)):
         return WeightForm("signs", tuple(values))

@@ -25,7 +25,7 @@ def sized(shape: LeNetShape, conv_pes: int = 1, fc_rows: int = 1, **options: boo
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
     if not shape.has_convolutions:
         if conv_pes > 1:
-            raise ValueError(f"{shape} has no convolutions, so there is no work for {conv_pes} conv PEs; leave them out")
+            raise ValueError(f"{shape} has no convolutions, so no work for {conv_pes} conv PEs; leave them out")
         config = Config(1, 0, fc_rows, **options)
         config.check(shape)
         return config
