@@ -36,11 +36,10 @@ STEPS = {
     "budget": ('method = "taylor"\nmacs = 15_000\nrounds = 2', None),
     "lasso": ('method = "lasso"\nshape = "784-20-12-10"', "784-20-12-10"),
     "thinet": ('method = "thinet"\nshape = "784-20-12-10"', "784-20-12-10"),
-    "svd": ('method = "svd"\nrank = 12', "784-12-24-16-10"),
-    "kmeans": ('method = "kmeans"\nbits = 4', SHAPE),
+    "kmeans": ('method = "kmeans"\nbits = 5\nstart = "k-means++"', SHAPE),
     "linear": ('method = "linear"\nbits = 4', SHAPE),
     "ternary": ('method = "ternary"', SHAPE),
-    "binary": ('method = "binary"\nlayers = "fc1"', SHAPE),
+    "binary": ('method = "binary"\nlayers = "fc2,fc3"', SHAPE),
     "pupil": ('method = "distill"\nshape = "784-20-10"\nfloat_epochs = 10', "784-20-10"),
     "convolutions": ('method = "distill"\nshape = "3-4-10"\nfloat_epochs = 10', "3-4-10"),
 }
@@ -83,7 +82,7 @@ def test_what_comes_out_works(name: str, run, few_digits) -> None:
     ("text", "words"),
     [
         ('method = "magnitude"\nkeep = { conv2 = 0.5 }', "no layer conv2; it has fc1, fc2, fc3"),
-        ('method = "magnitude"\nkeep = 0.5\ngranularity = "kernel"', "kernels are of convolutions"),
+        ('method = "magnitude"\nkeep = 0.3\ngranularity = "kernel"', "kernels are of convolutions"),
         ('method = "ternary"\nlayers = "conv1"', "no layer conv1; it has fc1"),
         ('method = "l1"\nshape = "2-3-20-10"', "2-3-20-10 has other layers or classes than 784-24-16-10"),
         ('method = "l1"\nshape = "784-24-16-10"', "takes nothing out of it"),
