@@ -10,8 +10,10 @@ from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import Evaluation, evaluate
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
 from fivebyfive.sim.simulate import Simulation, simulate
 
 __all__ = ["Accelerator", "Network", "load"]
@@ -48,8 +50,9 @@ class Network:
         return evaluate(self.checkpoint, dataset)
 
     def accelerator(self, config: Config | None = None) -> "Accelerator":
-        """The hardware of this network; its size is one PE and 20 lanes unless ``config`` says otherwise."""
-        return Accelerator(self, config)
+        """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
+        says otherwise."""
+        return Accelerator(self, config or fitted(self.checkpoint, sized(self.shape)))
 
 
 class Accelerator:
@@ -57,7 +60,7 @@ class Accelerator:
 
     def __init__(self, network: Network, config: Config | None = None):
         self.network = network
-        self.config = config or Config()
+        self.config = config or sized(network.shape)
 
     @cached_property
     def generated(self) -> Generated:

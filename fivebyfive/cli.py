@@ -49,6 +49,10 @@ def size_options(command):
     """Options that say how large the machine is, and in which order it works: the arguments of `sizing.sized`."""
     for option in (
         click.option(
+            "--dense-engines", is_flag=True,
+            help="Engines that take any weights, instead of those that skip zeros or store few values in few bits.",
+        ),
+        click.option(
             "--packed", is_flag=True,
             help="Two products in each DSP block of a 7-series part: half as many blocks.",
         ),
@@ -66,7 +70,7 @@ def size_options(command):
         ),
         click.option(
             "--conv-pes", type=int, default=1, show_default=True, metavar="N",
-            help="PEs of 25 multipliers for the convolutions, 1 to 50; how they share the work is worked out.",
+            help="PEs of 25 multipliers for the convolutions, if any, 1 to 50; how they share the work is worked out.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -104,8 +108,9 @@ def training_options(defaults: type):
 @main.command()
 @training_options(TrainConfig)
 @click.option(
-    "--shape", default="20-50-500-10", show_default=True, help="Widths: conv1-conv2-fc1-...-classes."
-)
+    "--shape", default="20-50-500-10", show_default=True,
+    help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
+)  # fmt: skip
 def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     """Train a LeNet and write it as an integer checkpoint.
 
@@ -271,7 +276,7 @@ def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.model.sizing import user_config
 
     network = load(checkpoint)
-    return network.accelerator(user_config(network.shape, size))
+    return network.accelerator(user_config(network.checkpoint, size))
 
 
 @main.command()
@@ -346,8 +351,8 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     from . import measuring
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
-    shape = load_checkpoint(checkpoint).shape
-    config = user_config(shape, size)
+    network = load_checkpoint(checkpoint)
+    shape, config = network.shape, user_config(network, size)
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:
@@ -404,7 +409,7 @@ def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
 
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
-    config = user_config(network.shape, size)
+    config = user_config(network, size)
     run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
 
 

@@ -56,7 +56,8 @@ def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is no text")
     for field in fields(Config):
-        if type(config[field.name]) is not type(field.default):
+        kind = dict if field.name == "engines" else type(field.default)
+        if type(config[field.name]) is not kind:
             raise TypeError(f"{field.name} cannot be {config[field.name]!r}")
     Config(**config)
     return top, names, ports

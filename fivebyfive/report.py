@@ -8,6 +8,7 @@ from rich.text import Text
 
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.images import Images
+from fivebyfive.sim.simulate import COUNTERS
 
 __all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
@@ -140,13 +141,14 @@ def images_text(count: int) -> str:
 
 def image_table(images: Images, result) -> Table:
     """A row an image: name, label, class, equal or not, cycles."""
-    columns = ("<image", "label", "class", "<RTL and golden model", "conv", "fc", "interval")
+    engines = ("conv", "fc") if result.counters[: result.images, COUNTERS.index("conv")].any() else ("fc",)
+    columns = ("<image", "label", "class", "<RTL and golden model", *engines, "interval")
     rows = table(*columns, title="\nimages and their cycles")
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index
         label = "-" if images.labels is None else str(images.labels[index])
-        conv, fc, _, interval = (f"{value:,}" for value in result.counters[index])
-        counters = conv, fc, interval if index else "-"
+        counted = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
+        counters = [*(counted[name] for name in engines), counted["interval"] if index else "-"]
         rows.add_row(
             images.names[index], label, str(result.classes[index]), equal_text(not differs), *counters
         )
@@ -156,12 +158,12 @@ def image_table(images: Images, result) -> Table:
 
 
 def cycle_table(told: dict) -> Table:
-    """The four clocks beside the arithmetic's limit."""
+    """The four clocks beside the arithmetic's limit; no conv cycles where there are no convolutions."""
     rows = table("<clock", "cycles", "limit", "<what it counts", title="\nclocks (hardware counters)")
     interval = told["interval_cycles"]
-    rows.add_row(
-        "conv", f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}", "first to last busy cycle"
-    )
+    if told["conv_limit_cycles"]:
+        conv = f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}"
+        rows.add_row("conv", *conv, "first to last busy cycle")
     rows.add_row("fc", f"{told['fc_cycles']:,}", f"{told['fc_limit_cycles']:,}", "first to last busy cycle")
     rows.add_row(
         "latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"

@@ -93,7 +93,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:
     """The accelerator that the user means: of the options, or what lies in a folder."""
-    config = user_config(network.shape, request.size)
+    config = user_config(network.checkpoint, request.size)
     if request.verilog:
         accelerator = Accelerator(network, config)
         accelerator.generated = folder_of(request.verilog, network)

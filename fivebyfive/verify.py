@@ -40,7 +40,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 @size_options
 def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    text = verify(images, processes, user_config(load().shape, size), logits_only)
+    text = verify(images, processes, user_config(load().checkpoint, size), logits_only)
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)

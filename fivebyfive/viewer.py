@@ -49,6 +49,7 @@ def save_view(accelerator: Accelerator, simulator: str, folder: Path, cycle: int
         title: [trace for trace in traces if has(design.verilog, design.name, trace.signal)]
         for title, traces in GROUPS.items()
     }
+    groups = {title: traces for title, traces in groups.items() if traces}  # a network may have no convolutions
     if cycle is None:
         return write_save_file(folder, built, groups)
     start = max(0, cycle - BEFORE) * PERIOD_NS

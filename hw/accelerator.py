@@ -1,11 +1,12 @@
 """The whole machine: pixels in, logits and class out."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
 from .argmax import Result
@@ -15,6 +16,7 @@ from .counters import Counters, Cycles
 from .fc_engine import FcEngine, FcTap
 from .image_buffer import Pixel
 from .pipeline import delay
+from .pixel_feeder import PixelFeeder
 from .types import CODE, codes
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
@@ -46,7 +48,8 @@ class Accelerator(wiring.Component):
     """A LeNet with its weights on chip.
 
     The conv engine works on one image, the FC engine on the one before, and the pixels of the next come in meanwhile.
-    Pixels are taken unless two images wait; a result waits until it is taken, and nothing is lost meanwhile.
+    Pixels are taken unless two images wait; a result waits until it is taken, and nothing is lost meanwhile. Without
+    convolutions pixels go straight into the FC engine's activations.
 
     Parameters
     ----------
@@ -58,19 +61,23 @@ class Accelerator(wiring.Component):
     -------
     i : stream of `Pixel`: 784 an image, row-major, the last one marked.
     o : stream of `Result`.
-    load : stream of `Load`: replaces weights. Ready while no image is inside.
+    load : stream of `Load`: replaces weights. Ready while no image is inside. A word for a memory that the network
+        does not have is taken and forgotten.
     status : `Status`.
     cycles : `counters.Cycles` of the last image.
-    conv_tap, fc_tap : every layer's outputs as they are written (`ConvTap`, `FcTap`); may be left open.
+    conv_tap, fc_tap : every layer's outputs as they are written (`ConvTap`, `FcTap`); may be left open. Without
+        convolutions there is no conv_tap.
     """
 
     def __init__(self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None):
         self.shape = shape
-        self.config = config or Config()
+        self.config = config or sized(shape)
+        self.config.check(shape)
         self.map = {region.name: region for region in memory_map(shape, self.config)}
         self.depths = memory_depths(shape, self.config)
         self.words = self.contents(weights)
         width = max(CONV_WORD, FC_WORD * self.config.fc_rows)
+        conv = {"conv_tap": Out(ConvTap(shape, self.config))} if shape.has_convolutions else {}
         super().__init__(
             {
                 "i": In(stream.Signature(Pixel())),
@@ -78,7 +85,7 @@ class Accelerator(wiring.Component):
                 "load": In(stream.Signature(Load(max(self.depths.values()), width))),
                 "status": Out(Status()),
                 "cycles": Out(Cycles()),
-                "conv_tap": Out(ConvTap(shape, self.config)),
+                **conv,
                 "fc_tap": Out(FcTap(shape, self.config)),
             }
         )
@@ -98,40 +105,45 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        biases = self.map["conv1.bias"].address, self.map["conv2.bias"].address
-        conv = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases)
+        if self.shape.has_convolutions:
+            biases = self.map["conv1.bias"].address, self.map["conv2.bias"].address
+            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases)
+        else:
+            front = m.submodules.pixels = PixelFeeder()
         fc = m.submodules.fc = FcEngine(self.shape, self.config, self.words["fc"])
-        wiring.connect(m, wiring.flipped(self.i), conv.i)
+        wiring.connect(m, wiring.flipped(self.i), front.i)
         wiring.connect(m, fc.o, wiring.flipped(self.o))
         m.d.comb += [
-            fc.i.valid.eq(conv.o.valid),  # never held up: `grant` promised room for all of the image
-            fc.i.payload.eq(conv.o.payload),
-            fc.commit.eq(conv.done),
-            conv.grant.eq(fc.grant),
-            self.conv_tap.eq(conv.tap),
+            fc.i.valid.eq(front.o.valid),  # never held up: `grant` promised room for all of the image
+            fc.i.payload.eq(front.o.payload),
+            fc.commit.eq(front.done),
+            front.grant.eq(fc.grant),
             self.fc_tap.eq(fc.tap),
         ]
-        self.connect_status(m, conv, fc)
-        self.connect_load(m, conv, fc)
-        self.connect_counters(m, conv, fc)
+        if self.shape.has_convolutions:
+            m.d.comb += [self.conv_tap.eq(front.tap), self.status.state.eq(front.state)]
+        else:
+            m.d.comb += fc.drop.eq(front.drop)
+        self.connect_status(m, front)
+        self.connect_load(m, [(front.load, Target.CONV)] if self.shape.has_convolutions else [], fc)
+        self.connect_counters(m, front, fc)
         return m
 
-    def connect_status(self, m: Module, conv: ConvEngine, fc: FcEngine):
+    def connect_status(self, m: Module, front: ConvEngine | PixelFeeder):
         inside = Signal(range(8))  # images whose last pixel has come and whose result has not been taken
         taken = self.o.valid & self.o.ready
-        m.d.sync += inside.eq(inside + conv.accepted - taken)
+        m.d.sync += inside.eq(inside + front.accepted - taken)
         m.d.comb += [
             self.status.busy.eq(inside != 0),
-            self.status.short_frame.eq(conv.short),
-            self.status.long_frame.eq(conv.long),
-            self.status.state.eq(conv.state),
+            self.status.short_frame.eq(front.short),
+            self.status.long_frame.eq(front.long),
         ]
 
-    def connect_load(self, m: Module, conv: ConvEngine, fc: FcEngine):
+    def connect_load(self, m: Module, conv: list, fc: FcEngine):
         word = self.load.payload
         taken = self.load.valid & self.load.ready
         m.d.comb += self.load.ready.eq(~self.status.busy)
-        for port, target in ((conv.load, Target.CONV), (fc.load, Target.FC)):
+        for port, target in (*conv, (fc.load, Target.FC)):
             bits = CODE.width * port.signature.width
             m.d.comb += [
                 port.en.eq(taken & (word.target == target)),
@@ -139,13 +151,9 @@ class Accelerator(wiring.Component):
                 port.data.as_value().eq(word.data.as_value()[:bits]),
             ]
 
-    def connect_counters(self, m: Module, conv: ConvEngine, fc: FcEngine):
+    def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, fc: FcEngine):
         m.submodules.counters = counters = Counters()
-        events = {
-            "accepted": conv.accepted,
-            "released": conv.released,
-            "conv_busy": conv.busy,
-            "conv_done": conv.done,
+        events = self.front_events(m, front) | {
             "inputs_done": fc.inputs_done,
             "fc_busy": fc.busy,
             "result": self.o.valid,
@@ -155,3 +163,13 @@ class Accelerator(wiring.Component):
         for name, event in events.items():
             m.d.comb += getattr(counters, name).eq(delay(m, event, 1, name=f"counted_{name}"))
         m.d.comb += self.cycles.eq(counters.cycles)
+
+    def front_events(self, m: Module, front: ConvEngine | PixelFeeder) -> dict:
+        """What the counters count in front of the FC engine. Without convolutions no cycle is a conv cycle, and an
+        image's time stamp goes through the counters' stages in as many cycles as there are stages."""
+        if self.shape.has_convolutions:
+            names = {"accepted": "accepted", "released": "released", "conv_busy": "busy", "conv_done": "done"}
+            return {name: getattr(front, member) for name, member in names.items()}
+        released = delay(m, front.accepted, 1, name="released")
+        done = delay(m, released, 1, name="done")
+        return {"accepted": front.accepted, "released": released, "conv_busy": Const(0), "conv_done": done}

@@ -27,7 +27,8 @@ class ActivationMemory(wiring.Component):
     Members
     -------
     i : stream of {values, count}: the first ``count`` of ``writers`` codes are written.
-    rewind : the next transfer begins a set at its first word (not in the cycle of a transfer).
+    rewind : the next transfer begins a set at its first word. With more than 20 writers not in the cycle of a
+        transfer; else that transfer is written before it.
     w_set, r_set : set to write and to read.
     written : words of the set being written that are complete, and may be read from the same cycle on.
     address : word to read.

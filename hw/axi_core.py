@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ADDRESS_BITS, MAP
 from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage
 
 from .accelerator import Accelerator
@@ -68,7 +69,7 @@ class AxiCore(wiring.Component):
     ):
         check_pixel_bytes(pixel_bytes)
         self.shape = shape
-        self.config = config or Config()
+        self.config = config or sized(shape)
         self.pixel_bytes = pixel_bytes
         self.accelerator = Accelerator(shape, self.config, weights)
         keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}

@@ -72,6 +72,7 @@ class FrameWatch(wiring.Component):
     taken : a pixel is taken in this cycle.
     last : it is a frame's last one.
     accepted, short, long : a frame ends in this cycle and has 784 pixels, fewer, more.
+    over : the frame has had its 784 pixels already.
     number : of the frame, modulo 2**16; dropped frames count.
     """
 
@@ -79,7 +80,7 @@ class FrameWatch(wiring.Component):
         super().__init__(
             {
                 "taken": In(1), "last": In(1),
-                "accepted": Out(1), "short": Out(1), "long": Out(1), "number": Out(16),
+                "accepted": Out(1), "short": Out(1), "long": Out(1), "over": Out(1), "number": Out(16),
             }
         )  # fmt: skip
 
@@ -90,10 +91,11 @@ class FrameWatch(wiring.Component):
         m.d.comb += [
             self.accepted.eq(ends & (count == PIXELS - 1)),
             self.short.eq(ends & (count < PIXELS - 1)),
-            self.long.eq(ends & (count == PIXELS)),
+            self.long.eq(ends & self.over),
+            self.over.eq(count == PIXELS),
         ]
         with m.If(ends):
             m.d.sync += [count.eq(0), self.number.eq(self.number + 1)]
-        with m.Elif(self.taken & (count != PIXELS)):
+        with m.Elif(self.taken & ~self.over):
             m.d.sync += count.eq(count + 1)
         return m

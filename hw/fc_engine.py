@@ -55,7 +55,9 @@ class FcEngine(wiring.Component):
     Members
     -------
     i : stream of {values, count}: the next ``count`` activations of an image, in the order of `Config.fc1_order`.
-    commit : all activations of an image have been written (one cycle, after the last transfer).
+    commit : all activations of an image have been written (one cycle, with the last transfer or after it).
+    drop : what has been written of an image is of no meaning, and the next transfer begins it anew (one cycle, as
+        ``commit``); only where the network has no convolutions.
     grant : there is room for another image's activations.
     o : stream of `Result`.
     load : replaces weight words; only while not ``busy``.
@@ -68,12 +70,14 @@ class FcEngine(wiring.Component):
         self.shape = shape
         self.config = config
         self.words = words
-        self.counts = tuple(len(group) for group in config.groups(shape.conv2))
-        payload = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
+        self.counts = tuple(len(group) for group in config.groups(shape.conv2)) or (1,)
+        payload = data.StructLayout({"values": codes(config.at_once), "count": range(config.at_once + 1)})
+        pixels = {} if shape.has_convolutions else {"drop": In(1)}
         super().__init__(
             {
                 "i": In(stream.Signature(payload)),
                 "commit": In(1),
+                **pixels,
                 "grant": Out(1),
                 "o": Out(stream.Signature(Result(shape.classes))),
                 "load": In(WriteSignature(len(words), FC_WORD * config.fc_rows)),
@@ -89,7 +93,7 @@ class FcEngine(wiring.Component):
         layers = [FcLayer(*sizes, rows, lanes) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
         weights = m.submodules.weights = WeightMemory(self.words, lanes * rows, bank_sizes(len(self.words)))
         inputs = m.submodules.inputs = ActivationMemory(
-            self.shape.fc_inputs[0], self.config.outputs, self.counts, sets=2 if self.config.overlap else 1
+            self.shape.fc_inputs[0], self.config.at_once, self.counts, sets=2 if self.config.overlap else 1
         )
         # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
         row_latency = PackedFcRow.cycles(lanes) if self.config.packed else FcRow.latency
@@ -123,7 +127,7 @@ class FcEngine(wiring.Component):
             available |= (w_set == r_set) & (inputs.written > self.split(controller.word)[0])
         m.d.comb += [
             self.grant.eq(~full.bit_select(w_set, 1) & (self.config.overlap | ~controller.busy)),
-            inputs.rewind.eq(self.commit),
+            inputs.rewind.eq(self.commit if self.shape.has_convolutions else self.commit | self.drop),
             inputs.w_set.eq(w_set),
             inputs.r_set.eq(r_set),
             controller.available.eq(available),

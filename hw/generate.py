@@ -13,6 +13,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import memory_map, pack
 
 from .accelerator import Accelerator
@@ -46,7 +47,7 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
     ``source``: name of the checkpoint for the manifest, which also tells: the sizes; SHA-256 of every file and of the
     checkpoint's arrays; ports of the top module with the fields of each (bit offset and width); the memory map.
     """
-    config = config or Config()
+    config = config or sized(checkpoint.shape)
     accelerator = Accelerator(checkpoint.shape, config, pack(checkpoint, config))
     ports = layouts(accelerator)
     design = to_verilog(accelerator, TOP)

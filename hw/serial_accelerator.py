@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
 from .accelerator import Accelerator
@@ -35,7 +36,7 @@ class SerialAccelerator(wiring.Component):
 
     def __init__(self, checkpoint: Checkpoint, config: Config | None = None, divisor: int = 50):
         self.checkpoint = checkpoint
-        self.config = config or Config()
+        self.config = config or sized(checkpoint.shape)
         self.divisor = check_divisor(divisor)
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.shape.classes)),

@@ -17,6 +17,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
 from .axi_core import AxiCore, check_pixel_bytes, identity
@@ -85,7 +86,7 @@ def package(
     """
     check_part(part)
     check_pixel_bytes(pixel_bytes)
-    config = config or Config()
+    config = config or sized(checkpoint.shape)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
     design = to_verilog(core, TOP)
     hdl = {f"hdl/{TOP}.v": design.verilog} | {f"hdl/{name}": text for name, text in design.memories.items()}

@@ -47,6 +47,7 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
     shallow = [memory for memory in maps if memory[0] <= SHALLOW]
     deep = [memory for memory in maps if memory[0] > SHALLOW]
     weights = weight_memories(shape, config)
+    banks = weights[1:] if shape.has_convolutions else weights
     return {
         "machine": 1,
         "windows": config.windows,
@@ -56,9 +57,9 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "early_rows": rows if early else 0,
         "packed_pes": pes if config.packed else 0,
         "packed_rows": rows if config.packed else 0,
-        "crossbar": lane_choices(config.outputs, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
+        "crossbar": lane_choices(config.at_once, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
         "map_banks": len(maps),
-        "weight_banks": sum(bits for _, bits in weights[1:]) / 1000 if len(weights) > 2 else 0,  # a register each
+        "weight_banks": sum(bits for _, bits in banks) / 1000 if len(banks) > 1 else 0,  # a register each
         "weight_blocks": sum(blocks(*memory, family) for memory in weights),
         "map_blocks": sum(blocks(words, 9 * bits // BYTE, family) for words, bits in deep),
         "lutram_pieces": sum(pieces(*memory, family) for memory in [*lane_memories(shape, config), *shallow]),
@@ -76,11 +77,13 @@ def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
     words = memory_depths(shape, config)
     banks = [(count, BYTE * FC_WORD * config.fc_rows) for count in bank_sizes(words["fc"])]
-    return [(words["conv"], BYTE * CONV_WORD), *banks]
+    return [(words["conv"], BYTE * CONV_WORD), *banks] if shape.has_convolutions else banks
 
 
 def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the memories of the image buffer and of conv1's feature maps, banks of rows."""
+    if not shape.has_convolutions:
+        return []
     halves = 2 if config.windows == 4 else 1
     image = (2 * power_of_two(IMAGE // halves), BYTE * IMAGE)
     banks = min(config.outputs, shape.conv1)
@@ -94,8 +97,9 @@ def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     depths = [(2 if config.overlap else 1) * ceil_div(shape.fc_inputs[0], FC_WORD)]
     depths += [min(len(hidden), 2) * ceil_div(max(hidden), FC_WORD)] if hidden else []
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
-    memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
-    memories += [(shape.pool1_out, BYTE * config.outputs)]
+    if shape.has_convolutions:
+        memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
+        memories += [(shape.pool1_out, BYTE * config.outputs)]
     if config.inputs_outside(shape, 0):
         memories += [(ceil_div(shape.fc[0], config.fc_rows), SUM_BITS)] * config.fc_rows
     return memories

@@ -2,7 +2,8 @@
 
 ``conv1.weight`` (O, 1, 5, 5), ``conv1.bias`` (O,), ``conv2.weight`` (P, O, 5, 5), ``conv2.bias`` (P,),
 ``fc1.weight`` (F, 16 P), ``fc1.bias`` (F,) and so on to ``fc4``; every code is Q2.6. The shipped one is
-20-50-500-10. Nothing is ever unpickled, and an archive is refused by its size before it is unpacked.
+20-50-500-10. Without convolutions there are only the latter, and ``fc1.weight`` is (F, 784). Nothing is ever
+unpickled, and an archive is refused by its size before it is unpacked.
 """
 
 import zipfile
@@ -15,7 +16,7 @@ import numpy as np
 from .errors import UserError, shown
 from .files import replacing
 from .npy import MAGIC, read_npy
-from .shape import MAX_FC_LAYERS, LeNetShape
+from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -73,7 +74,8 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
 
     Raises ValueError with one line where an array is missing or does not fit the others.
     """
-    layers = ["conv1", "conv2", "fc1"]
+    pixels = arrays.get("fc1.weight", ())[1:] == (PIXELS,) and not any(name.startswith("conv") for name in arrays)
+    layers = ["fc1"] if pixels else ["conv1", "conv2", "fc1"]
     layers += [
         f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays
     ]
@@ -83,11 +85,11 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
             (f"{layer}.bias", 1),
         ):
             if name not in arrays:
-                raise ValueError(f"array {name} is missing")
+                raise ValueError(f"array {name} is missing{without_convolutions(arrays)}")
             if len(arrays[name]) != dimensions:
                 raise ValueError(f"{name} must have {dimensions} dimensions, not shape {arrays[name]}")
     widths = [arrays[f"{layer}.weight"][0] for layer in layers]
-    shape = LeNetShape(widths[0], widths[1], tuple(widths[2:]))
+    shape = LeNetShape.of((PIXELS, *widths) if pixels else (*widths,))
     for name, expected in shape.arrays.items():
         if name not in arrays:
             raise ValueError(f"array {name} is missing")
@@ -96,6 +98,14 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
                 f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)"
             )
     return shape
+
+
+def without_convolutions(arrays: dict[str, tuple[int, ...]]) -> str:
+    """What is wrong if there shall be no convolutions; empty where there are some."""
+    fc1 = arrays.get("fc1.weight", ())
+    if len(fc1) != 2 or any(name.startswith("conv") for name in arrays):
+        return ""
+    return f"; without convolutions, fc1.weight must have {PIXELS} columns, not {fc1[1]}"
 
 
 def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:

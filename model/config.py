@@ -1,8 +1,10 @@
 """How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
+from .weight_form import DENSE, Engines
 
 __all__ = ["Config"]
 
@@ -16,7 +18,8 @@ class Config:
     """Sizes of the accelerator.
 
     ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
-    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers.
+    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers. 0, with one
+    window: a machine for networks without convolutions, which has no conv array (`check`).
     ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
@@ -25,6 +28,8 @@ class Config:
     ``packed``: two products that share an operand in one 25x18 multiplier (DSP blocks of AMD's 7 series and later). In
     the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
     layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
+    ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
+    shape.
 
     Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
     so O is at most 59, 27 and 11 for W = 1, 2 and 4.
@@ -36,17 +41,32 @@ class Config:
     early_fc: bool = False
     overlap: bool = True
     packed: bool = False
+    engines: Engines = DENSE
 
     def __post_init__(self) -> None:
+        if isinstance(self.engines, Mapping):  # as JSON has it
+            object.__setattr__(self, "engines", Engines(**self.engines))
         if self.windows not in (1, 2, 4):
             raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
         limit = self.most_outputs(self.windows)
-        if not 1 <= self.outputs <= limit:
+        if not 1 <= self.outputs <= limit and (self.windows, self.outputs) != (1, 0):
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
         if not 1 <= self.fc_rows <= 25:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
         if self.early_fc and self.fc_rows > FC_WORD:
             raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
+        if self.engines.words and (self.packed or self.early_fc):
+            raise ValueError("the bank-balanced engine has neither packed nor early_fc")
+        if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
+            raise ValueError("packed shares multipliers; signs have none")
+
+    def check(self, shape: LeNetShape) -> None:
+        """Raise ValueError where this is no machine for the network."""
+        if shape.has_convolutions != bool(self.outputs):
+            rule = "outputs must be at least 1" if self.outputs == 0 else "outputs must be 0: it has no convolutions"
+            raise ValueError(f"for {shape}, {rule}")
+        if self.early_fc and not shape.has_convolutions:
+            raise ValueError(f"early_fc is for networks with convolutions; the first layer of {shape} takes pixels")
 
     @staticmethod
     def most_outputs(windows: int) -> int:
@@ -68,7 +88,10 @@ class Config:
 
     @property
     def conv_dsps(self) -> int:
-        """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two; a channel may be odd."""
+        """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two (a channel may be odd); none
+        where weights are signs."""
+        if self.engines.conv.kind == "signs":
+            return 0
         if not self.packed:
             return self.conv_multipliers
         return CONV_WORD * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
@@ -76,6 +99,8 @@ class Config:
     @property
     def fc_dsps(self) -> int:
         """DSP blocks of the fully-connected engine, likewise; an output may be odd."""
+        if self.engines.fc.kind == "signs":
+            return 0
         return self.fc_lanes * (ceil_div(self.fc_outputs, 2) if self.packed else self.fc_outputs)
 
     @property
@@ -105,7 +130,13 @@ class Config:
 
     def groups(self, channels: int) -> list[range]:
         """Output channels that are computed together, in order; the last group may be short."""
-        return [range(first, min(first + self.outputs, channels)) for first in range(0, channels, self.outputs)]
+        step = self.at_once
+        return [range(first, min(first + step, channels)) for first in range(0, channels, step)]
+
+    @property
+    def at_once(self) -> int:
+        """Most of fc1's activations that come in a cycle: of O channels, or a single pixel."""
+        return max(1, self.outputs)
 
     def inputs_outside(self, shape: LeNetShape, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
@@ -116,8 +147,10 @@ class Config:
         """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.
 
         Channels of a group finish a pool cell together; so activation words fill up densely at any size. For one
-        output channel at a time it is PyTorch's own order.
+        output channel at a time it is PyTorch's own order; pixels are in theirs, row by row.
         """
+        if not shape.has_convolutions:
+            return list(range(shape.fc_inputs[0]))
         return [
             channel * POOL2_CELLS + cell
             for group in self.groups(shape.conv2)

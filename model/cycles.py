@@ -7,7 +7,7 @@ The constants are the schedule's fixed waits; each names where it comes from.
 from dataclasses import dataclass
 
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, LeNetShape, ceil_div
+from .shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
 from .weights import bank_sizes, memory_depths
 
 __all__ = ["CyclePlan", "plan"]
@@ -19,6 +19,7 @@ READING = 4  # from the start of a map memory to its first rows
 POOLING = 2
 CONV_DRAIN = 1 + TREE[CONV_WORD] + 1 + POOLING + 2  # input register, partial sum; the write and a cycle to read it
 CELL = 1 + TREE[CONV_WORD] + 1 + POOLING + 1  # from a cell's last position to its activations being readable
+FED = 1  # from an image's last pixel to its activations being there, where pixels are the activations
 FC_DRAIN = 1  # accumulator; behind the memory and the tree
 STEADY = 12  # images after which the distance between results no longer changes
 
@@ -44,6 +45,9 @@ class CyclePlan:
 
 def plan(shape: LeNetShape, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
+    if not shape.has_convolutions:
+        alone = fc_cycles(shape, config, 0, [], FED)
+        return CyclePlan(0, alone.cycles, alone.result, fed_interval(shape, config), *limits(shape, config))
     conv, finished = conv_cycles(shape, config)
     # One image that has the machine to itself, counted from its last pixel's cycle.
     alone = fc_cycles(shape, config, 0, [2 + cycle for cycle in finished], 2 + conv)
@@ -60,7 +64,9 @@ def limits(shape: LeNetShape, config: Config) -> tuple[int, int]:
 
 
 def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
-    """Outputs, inputs, positions of all sweeps, positions of one sweep, of conv1 and conv2."""
+    """Outputs, inputs, positions of all sweeps, positions of one sweep, of conv1 and conv2; nothing without them."""
+    if not shape.has_convolutions:
+        return []
     layers = [(shape.conv1, 1, shape.conv1_out), (shape.conv2, shape.conv1, shape.conv2_out)]
     sweeps = [(outputs, inputs, size**2 // config.windows) for outputs, inputs, size in layers]
     return [(o, i, len(config.groups(o)) * i * sweep, sweep) for o, i, sweep in sweeps]
@@ -163,9 +169,22 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
     results: list[int] = []
     for image in range(STEADY):
         room = sets[image % 2] if config.overlap else fc_idle
-        begin = max(conv_idle, room, (image + 1) * IMAGE * IMAGE) + 1
+        begin = max(conv_idle, room, (image + 1) * PIXELS) + 1
         conv_idle = begin + conv
         done = fc_cycles(shape, config, fc_idle, [begin + word for word in words], conv_idle)
+        sets[image % 2], fc_idle = done.done, done.idle
+        results.append(done.result)
+    return results[-1] - results[-2]
+
+
+def fed_interval(shape: LeNetShape, config: Config) -> int:
+    """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
+    taken = fc_idle = 0  # the cycle after the last pixel
+    sets = [0, 0]
+    results: list[int] = []
+    for image in range(STEADY):
+        taken = PIXELS + max(taken, sets[image % 2] if config.overlap else fc_idle)
+        done = fc_cycles(shape, config, fc_idle, [], taken - 1 + FED)
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)
     return results[-1] - results[-2]

@@ -38,7 +38,8 @@ def floor_activation(v: torch.Tensor) -> torch.Tensor:
 
 
 class LeNet(torch.nn.Module):
-    """conv1, pool, ReLU, conv2, pool, ReLU, then fully-connected layers with ReLU between them.
+    """conv1, pool, ReLU, conv2, pool, ReLU, where there are convolutions; then fully-connected layers with ReLU
+    between them.
 
     Parameters carry the names and shapes of `LeNetShape.arrays` and start evenly spread within
     1/sqrt(inputs), drawn from ``generator``.
@@ -47,8 +48,9 @@ class LeNet(torch.nn.Module):
     def __init__(self, shape: LeNetShape, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.shape = shape
-        self.conv1 = torch.nn.Conv2d(1, shape.conv1, KERNEL)
-        self.conv2 = torch.nn.Conv2d(shape.conv1, shape.conv2, KERNEL)
+        if shape.has_convolutions:
+            self.conv1 = torch.nn.Conv2d(1, shape.conv1, KERNEL)
+            self.conv2 = torch.nn.Conv2d(shape.conv1, shape.conv2, KERNEL)
         for i, (inputs, outputs) in enumerate(zip(shape.fc_inputs, shape.fc, strict=True), 1):
             self.add_module(f"fc{i}", torch.nn.Linear(inputs, outputs))
         with torch.no_grad():

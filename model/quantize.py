@@ -1,6 +1,6 @@
 """Somebody's own float LeNet, a state_dict of PyTorch, becomes an integer checkpoint.
 
-Five steps: read the tensors (never anything else), fold the scale of the input pixels into conv1, rescale
+Five steps: read the tensors (never anything else), fold the scale of the input pixels into the first layer, rescale
 every layer so that it uses the range of Q2.6 without leaving it, fine-tune with the hardware's rounding in
 the forward pass, and round. The report tells errors and wraps of the float network, of naive rounding, of
 rounding after rescaling, and of the result. Importing this module does not import PyTorch; running
@@ -126,7 +126,7 @@ def quantize(
 
 
 def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tuple[float, float]:
-    """Make conv1 take the hardware's input, pixel / 128; returns the float network's mean and std."""
+    """Make the first layer take the hardware's input, pixel / 128; returns the float network's mean and std."""
     if config.mean is not None and config.std is not None:
         chosen = config.mean, config.std
     else:
@@ -147,10 +147,10 @@ def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> i
 
 
 def fold(net: "LeNet", scale: tuple[float, float]) -> None:
-    """conv1 of (p / 255 - mean) / std, as conv1 of p / 128; exact, as no pixel is padded."""
+    """The first layer of (p / 255 - mean) / std, as that of p / 128; exact, as no pixel is padded."""
     mean, std = scale
-    weight, bias = net.layers["conv1"]
-    bias.data -= mean / std * weight.data.sum(dim=(1, 2, 3))
+    weight, bias = net.layers[net.shape.layers[0]]
+    bias.data -= mean / std * weight.data.flatten(1).sum(1)
     weight.data *= 128 / 255 / std
 
 

@@ -97,7 +97,7 @@ MAP = (
         None,
     ),
     Register(
-        "conv_widths", 0x00C, "ro", "Output channels of the convolutions.",
+        "conv_widths", 0x00C, "ro", "Output channels of the convolutions; 0 where there are none.",
         (Field("conv1", 0, 16, "of conv1"), Field("conv2", 16, 16, "of conv2")),
         None,
     ),
@@ -115,7 +115,7 @@ MAP = (
         "machine", 0x018, "ro", "Size of the machine; it decides where a weight lies.",
         (
             Field("windows", 0, 8, "W: windows at once, 1, 2 or 4"),
-            Field("outputs", 8, 8, "O: output channels at once"),
+            Field("outputs", 8, 8, "O: output channels at once, 0 without convolutions"),
             Field("fc_rows", 16, 8, "R: rows of 20 multipliers"),
             Field("early_fc", 24, 1, "fc1 goes through its inputs in the outer loop"),
             Field("overlap", 25, 1, "convolutions run beside the fully-connected layers"),

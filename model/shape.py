@@ -1,10 +1,16 @@
-"""What a LeNet looks like: widths are data, everything else follows from them."""
+"""What a LeNet looks like: widths are data, everything else follows from them.
 
+Beside LeNet-5's kind, two convolutions and fully-connected layers, there is that without convolutions, such as
+LeNet-300-100 (784-300-100-10): its first fully-connected layer takes the pixels.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "LeNetShape", "ceil_div"]
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "ceil_div"]
 
 IMAGE = 28  # rows and columns of the input
+PIXELS = IMAGE * IMAGE
 KERNEL = 5  # rows and columns of a convolution kernel
 CONV_WORD = KERNEL * KERNEL  # bytes of a conv weight word: one kernel, or 25 biases
 FC_WORD = 20  # bytes of a fully-connected weight word, and activations of an activation word
@@ -19,7 +25,8 @@ MAX_FC_LAYERS = 4
 class LeNetShape:
     """Widths of conv1-pool-ReLU, conv2-pool-ReLU and one to four fully-connected layers.
 
-    ``fc`` are the output widths of the fully-connected layers; the last is the number of classes.
+    ``fc`` are the output widths of the fully-connected layers; the last is the number of classes. ``conv1`` and
+    ``conv2`` are both 0 where there are no convolutions.
     """
 
     conv1: int
@@ -28,7 +35,7 @@ class LeNetShape:
 
     def __post_init__(self) -> None:
         for name, width, limit in (("conv1", self.conv1, MAX_CHANNELS), ("conv2", self.conv2, MAX_CHANNELS)):
-            if not 1 <= width <= limit:
+            if self.has_convolutions and not 1 <= width <= limit:
                 raise ValueError(f"{name} must have 1 to {limit} channels, not {width}")
         if not 1 <= len(self.fc) <= MAX_FC_LAYERS:
             raise ValueError(f"there must be 1 to {MAX_FC_LAYERS} fully-connected layers, not {len(self.fc)}")
@@ -41,15 +48,49 @@ class LeNetShape:
     @classmethod
     def parse(cls, text: str) -> "LeNetShape":
         """The shape of a text such as 20-50-500-10, as `str` writes it. Raises ValueError with one line."""
-        widths = text.split("-")
-        if len(widths) < 3 or not all(width.isascii() and width.isdigit() for width in widths):
+        numbers = text.split("-")
+        if len(numbers) < 2 or not all(number.isascii() and number.isdigit() for number in numbers):
             raise ValueError(
-                f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected), not {text}"
+                f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected) or 784-300-100-10 (pixels, "
+                f"fully-connected), not {text}"
             )
-        if any(len(width) > 6 for width in widths):
+        if any(len(number) > 6 for number in numbers):
             raise ValueError(f"a width in {text} is far too large")
-        conv1, conv2, *fc = map(int, widths)
+        return cls.of(tuple(map(int, numbers)))
+
+    @classmethod
+    def of(cls, numbers: tuple[int, ...]) -> "LeNetShape":
+        """The shape with these `numbers`. Raises ValueError with one line."""
+        if numbers[0] == PIXELS:
+            return cls(0, 0, numbers[1:])
+        if len(numbers) < 3:
+            raise ValueError(
+                f"a shape has two convolutions or begins with {PIXELS}, the pixels, and has fully-connected layers; "
+                f"not {'-'.join(map(str, numbers))}"
+            )
+        conv1, conv2, *fc = numbers
+        if conv1 == conv2 == 0:
+            raise ValueError(f"without convolutions a shape begins with {PIXELS}, the pixels, not with 0-0")
         return cls(conv1, conv2, tuple(fc))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What `str` writes: the widths of all layers, behind the number of pixels where there are no convolutions."""
+        return self.widths if self.has_convolutions else (PIXELS, *self.widths)
+
+    @property
+    def has_convolutions(self) -> bool:
+        return (self.conv1, self.conv2) != (0, 0)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Outputs of each layer, in the order of `layers`."""
+        return (self.conv1, self.conv2, *self.fc) if self.has_convolutions else self.fc
+
+    def with_widths(self, widths: Iterable[int]) -> "LeNetShape":
+        """The same layers with other `widths`."""
+        conv1, conv2, *fc = (*widths,) if self.has_convolutions else (0, 0, *widths)
+        return LeNetShape(conv1, conv2, tuple(fc))
 
     @property
     def conv1_out(self) -> int:
@@ -74,7 +115,7 @@ class LeNetShape:
     @property
     def fc_inputs(self) -> tuple[int, ...]:
         """Input width of each fully-connected layer."""
-        return (self.conv2 * self.pool2_out**2, *self.fc[:-1])
+        return (self.conv2 * self.pool2_out**2 if self.has_convolutions else PIXELS, *self.fc[:-1])
 
     @property
     def classes(self) -> int:
@@ -82,8 +123,9 @@ class LeNetShape:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Layer names in order: conv1, conv2, fc1, ..."""
-        return ("conv1", "conv2", *(f"fc{i}" for i in range(1, len(self.fc) + 1)))
+        """Layer names in order: conv1, conv2, fc1, ..., or fc1, ..."""
+        fc = (f"fc{i}" for i in range(1, len(self.fc) + 1))
+        return ("conv1", "conv2", *fc) if self.has_convolutions else (*fc,)
 
     @property
     def arrays(self) -> dict[str, tuple[int, ...]]:
@@ -95,9 +137,9 @@ class LeNetShape:
         for i, (outputs, inputs) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1):
             weights[f"fc{i}"] = (outputs, inputs)
         arrays: dict[str, tuple[int, ...]] = {}
-        for layer, shape in weights.items():
-            arrays[f"{layer}.weight"] = shape
-            arrays[f"{layer}.bias"] = shape[:1]
+        for layer in self.layers:
+            arrays[f"{layer}.weight"] = weights[layer]
+            arrays[f"{layer}.bias"] = weights[layer][:1]
         return arrays
 
     @property
@@ -107,7 +149,8 @@ class LeNetShape:
             "conv1": (self.conv1, self.pool1_out, self.pool1_out),
             "conv2": (self.conv2, self.pool2_out, self.pool2_out),
         }
-        return shapes | {f"fc{i}": (width,) for i, width in enumerate(self.fc, 1)}
+        shapes |= {f"fc{i}": (width,) for i, width in enumerate(self.fc, 1)}
+        return {layer: shapes[layer] for layer in self.layers}
 
     @property
     def macs(self) -> dict[str, int]:
@@ -116,12 +159,11 @@ class LeNetShape:
             "conv1": self.conv1_out**2 * self.conv1 * CONV_WORD,
             "conv2": self.conv2_out**2 * self.conv2 * self.conv1 * CONV_WORD,
         }
-        return macs | {
-            f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)
-        }
+        macs |= {f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)}
+        return {layer: macs[layer] for layer in self.layers}
 
     def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.conv1, self.conv2, *self.fc))
+        return "-".join(map(str, self.numbers))
 
 
 def ceil_div(value: int, divisor: int) -> int:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["read_state"]
 
 MAX_BYTES = 1 << 30  # of the file; the largest LeNet allowed has 100 MB of float32 weights
-FIRST = "conv1.weight"
+FIRSTS = ("conv1.weight", "fc1.weight")  # of a network with convolutions, and without
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # where training scripts keep it beside an optimizer's
 SAVE_HINT = "save it with: torch.save(model.state_dict(), 'model.pt')"
-NAMES = "conv1.weight, conv1.bias, conv2.weight, conv2.bias, fc1.weight, fc1.bias and so on"
+NAMES = "conv1.weight, conv1.bias, conv2.weight, conv2.bias, fc1.weight, fc1.bias and so on, or no conv1 and conv2"
 
 
 def read_state(path: Path) -> tuple[LeNetShape, dict[str, "torch.Tensor"]]:
@@ -102,12 +102,13 @@ def _read_safetensors(path: Path) -> object:
 
 
 def _strip(path: Path, tensors: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
-    """Names without the prefix that stands before conv1.weight, if it stands before every name."""
-    first = next((name for name in tensors if name == FIRST or name.endswith(f".{FIRST}")), None)
+    """Names without the prefix that stands before the first layer's weight, if it stands before every name."""
+    found = ((name, end) for end in FIRSTS for name in tensors if name == end or name.endswith(f".{end}"))
+    first, end = next(found, (None, ""))
     if first is None:
-        found = ", ".join(list(tensors)[:4]) or "nothing"
-        raise UserError(f"{path} is not a LeNet: it has {found}; it needs {NAMES}")
-    prefix = first.removesuffix(FIRST)
+        names = ", ".join(list(tensors)[:4]) or "nothing"
+        raise UserError(f"{path} is not a LeNet: it has {names}; it needs {NAMES}")
+    prefix = first.removesuffix(end)
     for name in tensors:
         if not name.startswith(prefix):
             raise UserError(f"{path} is not a LeNet: {name} does not begin with {prefix} as {first} does")

@@ -7,7 +7,7 @@ FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
 output r of the group. Whatever does not fill a word is zero. Where rows are split (`Config.fc_outputs`), a group has
 2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
-fc1's inputs are in the order of `Config.fc1_order`.
+fc1's inputs are in the order of `Config.fc1_order`. Without convolutions the conv memory has no words.
 
 The FC memory is built of banks (`bank_sizes`), each with a .mem file of its own.
 """
@@ -67,7 +67,7 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
 
 def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
     """Words of each memory, by its name."""
-    return {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
+    return {"conv": 0} | {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
 
 
 def bank_sizes(words: int) -> list[int]:
@@ -82,7 +82,7 @@ def bank_sizes(words: int) -> list[int]:
 
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
     """The weight image of a checkpoint for a machine of this size."""
-    parts: dict[str, list[np.ndarray]] = {"conv": [], "fc": []}
+    parts = {"conv": [np.empty((0, CONV_WORD), np.int8)], "fc": []}
     for region in memory_map(checkpoint.shape, config):
         array = checkpoint.arrays[region.name]
         positions = _positions(region, checkpoint.shape, config)

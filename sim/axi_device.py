@@ -19,6 +19,7 @@ from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
 from .runner import build, run
@@ -41,7 +42,7 @@ class AxiDevice:
     def __init__(
         self, checkpoint: Checkpoint, config: Config | None = None, *, pixel_bytes: int = 4, simulator="verilator"
     ):
-        config = config or Config()
+        config = config or sized(checkpoint.shape)
         core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
         built = build(to_verilog(core, TOP), simulator)
         self.folder = Path(tempfile.mkdtemp(prefix="fivebyfive-"))  # short: a socket's path has 108 bytes

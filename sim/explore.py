@@ -53,10 +53,11 @@ def candidates(shape: LeNetShape, family: str) -> list[Config]:
     A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
     be packed: two products in a DSP block.
     """
+    most = MAX_CONV_PES if shape.has_convolutions else 1
     convs = [
         sized(shape, conv_pes, packed=packed)
         for packed in ([False, True] if family == "xc7" else [False])
-        for conv_pes in range(1, MAX_CONV_PES + 1)
+        for conv_pes in range(1, most + 1)
     ]
     return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, shape.fc)]
 

@@ -20,7 +20,7 @@ from .builder import build
 from .runner import SimulationFailed, run
 from .speed import Speed
 
-__all__ = ["Cycles", "Difference", "Simulation", "simulate"]
+__all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
 
 BENCH = "fivebyfive.sim.benches.network"
 SKIPPED = 10  # results in front of the interval's mean: the pipeline fills

@@ -30,6 +30,7 @@ from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.packed_fc_row import PackedFcRow
+from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.types import NATURAL
@@ -125,6 +126,10 @@ def image_buffer():
     return ImageBuffer(1, 2), {"rows_out": 1, "repeats": 2}
 
 
+def pixel_feeder():
+    return PixelFeeder(), {}
+
+
 def kernel_fetcher():
     plans, sizes = ((2, 6, 1), (9, 8, 3)), {"depth": 40, "memory_latency": 2}
     return KernelFetcher([KernelPlan(*p, 3) for p in plans], 3, **sizes), {"plans": plans, "outputs": 3, **sizes}
@@ -182,7 +187,7 @@ SPECIMENS: tuple[Callable, ...] = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
-    packed_fc_row, accelerator, axi_core,
+    packed_fc_row, pixel_feeder, accelerator, axi_core,
 )  # fmt: skip
 
 

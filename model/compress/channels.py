@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ..lenet import LeNet
-from ..shape import LeNetShape
+from ..shape import PIXELS, LeNetShape
 from .projections import Masked, only_masked
 
 __all__ = ["Kept", "keep"]
@@ -13,26 +13,27 @@ __all__ = ["Kept", "keep"]
 
 @dataclass(frozen=True)
 class Kept:
-    """Indices of the outputs of each layer that stay, in order; the last layer's all do."""
+    """``outputs``: indices of those of each layer that stay, in order; the last layer's all do. ``whole``: the shape
+    of the network that they are of."""
 
+    whole: LeNetShape
     outputs: dict[str, torch.Tensor]
 
     @classmethod
     def everything(cls, shape: LeNetShape, **changed: torch.Tensor) -> "Kept":
         """All outputs, but for the layers that are ``changed``."""
         every = {layer: torch.arange(shape.arrays[f"{layer}.bias"][0]) for layer in shape.layers}
-        return cls(every | {layer: index.sort().values for layer, index in changed.items()})
+        return cls(shape, every | {layer: index.sort().values for layer, index in changed.items()})
 
     @classmethod
     def best(cls, shape: LeNetShape, target: LeNetShape, worth: dict[str, torch.Tensor]) -> "Kept":
         """The outputs of most ``worth`` (layer to (outputs,)), as many as ``target`` has."""
-        widths = dict(zip(target.layers, (target.conv1, target.conv2, *target.fc), strict=True))
+        widths = dict(zip(target.layers, target.widths, strict=True))
         return cls.everything(shape, **{layer: value.topk(widths[layer]).indices for layer, value in worth.items()})
 
     @property
     def shape(self) -> LeNetShape:
-        conv1, conv2, *fc = (len(index) for index in self.outputs.values())
-        return LeNetShape(conv1, conv2, tuple(fc))
+        return self.whole.with_widths(len(index) for index in self.outputs.values())
 
 
 def keep(net: LeNet, kept: Kept) -> LeNet:
@@ -41,10 +42,10 @@ def keep(net: LeNet, kept: Kept) -> LeNet:
     Raises UserError where a layer has shared, ternary or binary weights.
     """
     small = LeNet(kept.shape)
-    inputs = torch.arange(1)
+    inputs = torch.arange(1 if net.shape.has_convolutions else PIXELS)
     for layer, (weight, bias) in net.layers.items():
         outputs = kept.outputs[layer]
-        if layer == "fc1":
+        if layer == "fc1" and net.shape.has_convolutions:
             inputs = spread(inputs, net.shape.pool2_out**2)
         cut = weight.detach()[outputs][:, inputs]
         with torch.no_grad():

@@ -6,7 +6,7 @@ from ..errors import UserError
 from ..fit import EXAMINE_BATCH, RANGE_TARGET, Images
 from ..lenet import LeNet
 from ..shape import LeNetShape
-from .moments import activations
+from .moments import inputs_of
 
 __all__ = ["split"]
 
@@ -17,12 +17,13 @@ def split(net: LeNet, layer: str, rank: int, images: Images) -> LeNet:
     ``images`` in floats. Raises UserError where a layer is pruned or has shared values."""
     if len(net.projections):
         raise UserError(f"{next(iter(net.projections))} is pruned or has shared weights; split layers before that")
-    place = int(layer[2:]) - 1
-    fc = (*net.shape.fc[:place], rank, *net.shape.fc[place:])
+    before = int(layer[2:]) - 1
+    fc = (*net.shape.fc[:before], rank, *net.shape.fc[before:])
     wide = LeNet(LeNetShape(net.shape.conv1, net.shape.conv2, fc))
     layers = list(net.layers.values())
     first, second = halves(net, layer, rank, images)
-    layers[2 + place : 3 + place] = [first, second]
+    place = net.shape.layers.index(layer)
+    layers[place : place + 1] = [first, second]
     for (weight, bias), (new_weight, new_bias) in zip(layers, wide.layers.values(), strict=True):
         new_weight.copy_(weight)
         new_bias.copy_(bias)
@@ -50,10 +51,9 @@ def halves(
 
 def extremes(net: LeNet, layer: str, down: torch.Tensor, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
     """The smallest and the largest of each output of ``down`` (R, K) on images; float64 (R,)."""
-    before = net.shape.layers[net.shape.layers.index(layer) - 1]
     low = torch.full((len(down),), torch.inf, dtype=torch.float64)
     high = -low
     for pixels in images.pixels.split(EXAMINE_BATCH):
-        found = activations(net, before, pixels).flatten(1).double() @ down.T  # (N, R)
+        found = inputs_of(net, layer, pixels).flatten(1).double() @ down.T  # (N, R)
         low, high = torch.minimum(low, found.amin(0)), torch.maximum(high, found.amax(0))
     return low, high

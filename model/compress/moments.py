@@ -11,7 +11,7 @@ from ..fit import EXAMINE_BATCH, Images
 from ..lenet import LeNet, floor_activation, pixels_to_values
 from ..shape import KERNEL
 
-__all__ = ["activations", "next_layer", "parts", "refit", "second_moments"]
+__all__ = ["activations", "inputs_of", "next_layer", "parts", "refit", "second_moments"]
 
 RIDGE = 1e-4  # of the mean of the diagonal: what two channels have in common stays solvable
 
@@ -27,6 +27,12 @@ def activations(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
     """What a hidden layer hands on: pooled, rounded, at least zero; of images uint8 (N, 28, 28)."""
     values = net(pixels_to_values(pixels), quantized=True)[1][layer]
     return floor_activation(F.max_pool2d(values, 2) if values.dim() == 4 else values).relu()
+
+
+def inputs_of(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
+    """What a layer takes of images uint8 (N, 28, 28): what the one before hands on, or the pixels."""
+    place = net.shape.layers.index(layer)
+    return activations(net, net.shape.layers[place - 1], pixels) if place else pixels_to_values(pixels)
 
 
 @torch.no_grad()

@@ -47,15 +47,11 @@ def target_shape(job: "Job", config: Narrowing) -> LeNetShape:
     with user_values():
         target = LeNetShape.parse(config.shape)
     now = job.net.shape
-    if len(now.fc) != len(target.fc) or now.classes != target.classes:
+    if now.layers != target.layers or now.classes != target.classes:
         raise UserError(f"{target} has other layers or classes than {now}; narrow that, layer by layer")
-    if target == now or any(new > old for new, old in zip(widths(target), widths(now), strict=True)):
+    if target == now or any(new > old for new, old in zip(target.widths, now.widths, strict=True)):
         raise UserError(f"the network is {now}; {target} takes nothing out of it, ask for less")
     return target
-
-
-def widths(shape: LeNetShape) -> tuple[int, ...]:
-    return (shape.conv1, shape.conv2, *shape.fc)
 
 
 def waypoints(now: LeNetShape, target: LeNetShape, rounds: int) -> list[LeNetShape]:
@@ -63,9 +59,9 @@ def waypoints(now: LeNetShape, target: LeNetShape, rounds: int) -> list[LeNetSha
     points = []
     for number in range(1, rounds + 1):
         part = [
-            round(old * (new / old) ** (number / rounds)) for old, new in zip(widths(now), widths(target), strict=True)
+            round(old * (new / old) ** (number / rounds)) for old, new in zip(now.widths, target.widths, strict=True)
         ]
-        points.append(LeNetShape(part[0], part[1], tuple(part[2:])))
+        points.append(now.with_widths(part))
     return points
 
 

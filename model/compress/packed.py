@@ -2,7 +2,7 @@
 
     4 bytes   magic, "5x5p"
     1 byte    version, 1
-    numbers   how many widths, and the widths: conv1, conv2, fc1, ... (LEB128)
+    numbers   how many widths, and the widths: conv1, conv2, fc1, ... or, without convolutions, 784, fc1, ... (LEB128)
     1 byte    for each array in the order of `LeNetShape.arrays`: the form it has (`Form`)
     numbers   for each array that is not RANGE: bytes of its payload
     payloads  of those arrays; then one stream of a range coder that holds all RANGE arrays
@@ -94,8 +94,7 @@ def _smallest(array: np.ndarray) -> tuple[Form, bytes]:
 def _file(
     checkpoint: Checkpoint, forms: dict[str, Form], payloads: dict[str, bytes], recorder: Recorder | None
 ) -> bytes:
-    shape = checkpoint.shape
-    widths = shape.conv1, shape.conv2, *shape.fc
+    widths = checkpoint.shape.numbers
     own = [payloads[name] for name in forms if forms[name] != Form.RANGE]
     parts = [MAGIC, bytes([VERSION]), number(len(widths)), *map(number, widths), bytes(forms.values())]
     parts += [number(len(payload)) for payload in own] + own
@@ -125,9 +124,9 @@ def unpack(data: bytes) -> Checkpoint:
 def _arrays(parts: Parts) -> Checkpoint:
     """What comes after the version. The shape is checked before any array is made; the largest has 52 MB."""
     widths = [parts.number(MAX_WIDTH) for _ in range(parts.number(2 + MAX_FC_LAYERS))]
-    if len(widths) < 3:
+    if len(widths) < 2:
         raise ValueError("it has too few layers")
-    shape = LeNetShape(widths[0], widths[1], tuple(widths[2:]))
+    shape = LeNetShape.of(tuple(widths))
     sizes = {name: int(np.prod(dimensions)) for name, dimensions in shape.arrays.items()}
     forms = {name: Form(form) for name, form in zip(sizes, parts.take(len(sizes)), strict=True)}
     lengths = {name: parts.number(sizes[name]) for name, form in forms.items() if form != Form.RANGE}

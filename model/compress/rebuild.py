@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .narrow import Stepwise, target_shape, waypoints, widths
+from .narrow import Stepwise, target_shape, waypoints
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ def rebuild(job: "Job", config: Stepwise, choose: Callable[["torch.Tensor", int]
     """Narrow the job's network to the widths asked for, and train it; ``choose(products, count)`` names the outputs
     of a layer that stay (`moments.parts`)."""
     for shape in (points := waypoints(job.net.shape, target_shape(job, config), config.rounds)):
-        counts = dict(zip(shape.layers, widths(shape), strict=True))
+        counts = dict(zip(shape.layers, shape.widths, strict=True))
         for layer in shape.layers[:-1]:
             narrow(job, layer, counts[layer], choose)
         job.tune(config, None if shape is points[-1] else config.stage(config.round_epochs, 0))

@@ -47,7 +47,8 @@ class Recorder:
         self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
         self.cells = [shape.pool1_out**2, shape.pool2_out**2]
         self.conv_events = self.fc_events = 0
-        self.conv_layout, self.fc_layout = ConvTap(shape, config), FcTap(shape, config)
+        self.conv_layout = ConvTap(shape, config) if shape.has_convolutions else None
+        self.fc_layout = FcTap(shape, config)
         self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
         self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
         self.fc_per_image = sum(-(-width // config.fc_outputs) for width in shape.fc)
@@ -138,7 +139,8 @@ async def images(dut) -> None:
     rng = random_source()
     await start(dut)
     if given["layers"]:
-        cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
+        if recorder.shape.has_convolutions:
+            cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
         cocotb.start_soon(watch(dut.fc_tap, recorder.fc))
     pixels = np.load(recorder.folder / "pixels.npy")
     feeder = cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))

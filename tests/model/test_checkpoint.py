@@ -214,3 +214,29 @@ def test_random_is_the_seed_alone():
 
 def test_the_shipped_one_is_there():
     assert str(load_checkpoint(SHIPPED).shape) == "20-50-500-10"
+
+
+MLP = LeNetShape.parse("784-30-20-10")
+
+
+def test_a_network_without_convolutions(path):
+    network = Checkpoint.random(MLP, 1)
+    save_checkpoint(path, network)
+    assert load_checkpoint(path).shape == MLP
+    assert load_checkpoint(path).digest == network.digest
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"fc1.weight": (30, 785)}, "conv1.weight is missing; without convolutions, fc1.weight must have 784 columns"),
+        ({"fc1.weight": (30, 28, 28)}, "array conv1.weight is missing"),
+        ({"conv1.bias": (4,)}, "array conv1.weight is missing"),
+        ({"fc2.weight": (20, 31)}, "fc2.weight must have shape (20, 30), not (20, 31)"),
+        ({"fc4.bias": (10,)}, "array fc4.weight is missing"),
+    ],
+)
+def test_arrays_that_are_no_network_without_convolutions(path, changed, words):
+    arrays = dict(Checkpoint.random(MLP, 1).arrays) | {name: np.zeros(dims, np.int8) for name, dims in changed.items()}
+    np.savez(path, **arrays)
+    refused(path, words)

@@ -7,6 +7,7 @@ import pytest
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sizing import sized
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 
@@ -54,3 +55,25 @@ def test_packed_hundred_and_twenty():
 def test_pixels_limit_a_small_network():
     """784 pixels take 784 cycles, however fast the engines are."""
     assert plan(LeNetShape(2, 2, (10,)), Config(4, 2)).interval == 784
+
+
+LENET_300_100 = LeNetShape.parse("784-300-100-10")
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(1, 13_550), (2, 6_775), (5, 2_710), (25, 545)])
+def test_without_convolutions(rows, limit):
+    """40, 15 and 5 words for each group of outputs; never faster than its pixels come."""
+    config = Config(1, 0, rows)
+    cycles = plan(LENET_300_100, config)
+    assert (cycles.conv, cycles.limit_conv, cycles.limit_fc) == (0, 0, limit)
+    assert limit < cycles.fc <= limit + 100
+    assert cycles.interval == max(784, cycles.fc + 1)
+    assert cycles.fc < cycles.latency <= cycles.fc + 20
+
+
+def test_sizes_without_convolutions():
+    assert sized(LENET_300_100, fc_rows=3) == Config(1, 0, 3)
+    with pytest.raises(ValueError, match="784-300-100-10 has no convolutions, so no work for 4 conv PEs"):
+        sized(LENET_300_100, 4)
+    with pytest.raises(ValueError, match="takes pixels"):
+        sized(LENET_300_100, early_fc=True)

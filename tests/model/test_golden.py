@@ -7,7 +7,7 @@ from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 
-SHAPES = ["20-50-500-10", "6-16-120-84-10", "5-14-80-10", "1-1-1", "3-2-7-5-4-64", "21-26-19-2"]
+SHAPES = ["20-50-500-10", "6-16-120-84-10", "5-14-80-10", "1-1-1", "3-2-7-5-4-64", "21-26-19-2", "784-300-100-10"]
 
 
 def random_images(count: int, seed: int = 0) -> np.ndarray:
@@ -23,14 +23,15 @@ def reference(checkpoint: Checkpoint, image: np.ndarray) -> dict[str, list]:
     arrays = {name: array.tolist() for name, array in checkpoint.arrays.items()}
     x = [[[int(pixel) // 2 for pixel in row] for row in image]]  # x[channel][row][column]
     layers = {}
-    for layer in ("conv1", "conv2"):
+    for layer in [name for name in arrays if name in ("conv1.weight", "conv2.weight")]:
+        layer = layer.removesuffix(".weight")
         x = [
             plain_conv(x, kernels, bias)
             for kernels, bias in zip(arrays[f"{layer}.weight"], arrays[f"{layer}.bias"], strict=True)
         ]
         layers[layer] = x
     flat = [value for channel in x for row in channel for value in row]
-    for layer in checkpoint.shape.layers[2:]:
+    for layer in [name.removesuffix(".weight") for name in arrays if name.startswith("fc") and "weight" in name]:
         codes = [
             byte(((b << 6) + sum(v * w for v, w in zip(flat, row, strict=True))) >> 6)
             for row, b in zip(arrays[f"{layer}.weight"], arrays[f"{layer}.bias"], strict=True)
@@ -58,7 +59,7 @@ def plain_conv(x: list, kernels: list, bias: int) -> list:
     ]
 
 
-@pytest.mark.parametrize("shape", ["2-3-7-10", "1-1-1", "3-2-7-5-4-6"])
+@pytest.mark.parametrize("shape", ["2-3-7-10", "1-1-1", "3-2-7-5-4-6", "784-11-7-10", "784-3"])
 def test_equals_plain_python_integers(shape):
     checkpoint = Checkpoint.random(LeNetShape.parse(shape), seed=11)
     for image in random_images(2, seed=1):
@@ -103,15 +104,16 @@ def test_equals_torch_for_codes_over_the_whole_range(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_most_extreme_sums(shape):
-    """All weights and biases -128 and all pixels 255: the largest accumulators there can be in conv1."""
+    """All weights and biases -128 and all pixels 255: the largest accumulators there can be in the first layer."""
     shape = LeNetShape.parse(shape)
     arrays = {name: np.full(size, -128, np.int8) for name, size in shape.arrays.items()}
     images = np.full((2, 28, 28), 255, np.uint8)
     checkpoint = Checkpoint(shape, arrays)
     trace = golden.forward(checkpoint, images)
-    conv1 = byte((-128 * 64 - 128 * 127 * 25) >> 6)
-    assert trace.outputs["conv1"].tolist() == np.full((2, *shape.outputs["conv1"]), max(conv1, 0)).tolist()
-    assert trace.wraps["conv1"] == 2 * shape.conv1 * 24 * 24
+    layer, terms = shape.layers[0], 25 if shape.has_convolutions else 784
+    code = byte((-128 * 64 - 128 * 127 * terms) >> 6)
+    assert trace.outputs[layer].tolist() == np.full((2, *shape.outputs[layer]), max(code, 0)).tolist()
+    assert trace.wraps[layer] == 2 * shape.widths[0] * (24 * 24 if shape.has_convolutions else 1)
     outputs, wraps = torch_layers(checkpoint, images)
     assert all(np.array_equal(trace.outputs[layer], outputs[layer]) for layer in shape.layers)
     assert trace.wraps == wraps

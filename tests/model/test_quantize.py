@@ -206,3 +206,30 @@ def test_labels_the_network_does_not_know(tmp_path, few_digits):
 def test_numbers_out_of_range(wrong, words):
     with pytest.raises(ValueError, match=words):
         QuantizeConfig(**wrong)
+
+
+MLP = LeNetShape.parse("784-16-10")
+
+
+@pytest.mark.parametrize("scale", [(MEAN, STD), (0.5, 0.5)])
+def test_a_network_without_convolutions(tmp_path, few_digits, scale):
+    """The scale of its pixels is folded into fc1, exactly; prefixes are found."""
+    net = lenet.LeNet(MLP, torch.Generator().manual_seed(3))
+    pixels = torch.from_numpy(few_digits.images[:50].copy())[:, None]
+    wanted = net((pixels / 255 - scale[0]) / scale[1])[0].detach()
+    path = saved(tmp_path / "net.pt", {f"module.{name}": value for name, value in net.state_dict().items()})
+    shape, tensors = state.read_state(path)
+    assert shape == MLP
+    net.load_state_dict(tensors)
+    fold(net, scale)
+    assert torch.allclose(net(pixels / 128)[0], wanted, atol=1e-4)
+    result = quantize(path, replace(QUICK, epochs=0), few_digits)
+    assert result.checkpoint.shape == MLP
+    assert sum(result.report["held_out"]["wraps"].values()) == 0
+
+
+def test_what_is_no_network_without_convolutions(tmp_path):
+    good = lenet.LeNet(MLP).state_dict()
+    refused(saved(tmp_path / "a.pt", good | {"fc1.weight": torch.zeros(16, 800)}), "fc1.weight must have 784 columns")
+    refused(saved(tmp_path / "a.pt", good | {"conv1.bias": torch.zeros(4)}), "array conv1.weight is missing")
+    refused(saved(tmp_path / "a.pt", good | {"bn.weight": torch.zeros(4)}), "bn.weight does not belong")

@@ -180,7 +180,7 @@ def test_the_test_set_decides_nothing(run, few_digits):
     assert other.report["test"]["errors"] != run[0].report["test"]["errors"]
 
 
-@pytest.mark.parametrize("shape", ["3-2-10", "3-2-9-8-7-12"])
+@pytest.mark.parametrize("shape", ["3-2-10", "3-2-9-8-7-12", "784-12-10", "784-10"])
 def test_any_number_of_layers(few_digits, shape):
     result = train(replace(TINY, shape=LeNetShape.parse(shape)), few_digits)
     assert str(result.checkpoint.shape) == shape
@@ -236,6 +236,16 @@ def test_the_quantized_forward_is_the_golden_model_where_nothing_wraps(noise):
     net = small_net(scale=0.8)
     logits, _ = net(lenet.pixels_to_values(torch.from_numpy(noise)), quantized=True)
     trace = forward(lenet.to_checkpoint(net), noise)
+    assert not any(trace.wraps.values())
+    assert (logits.detach() * 64).tolist() == trace.logits.tolist()
+
+
+def test_so_it_is_without_convolutions(noise):
+    net = lenet.LeNet(LeNetShape.parse("784-20-12-10"), torch.Generator().manual_seed(2))
+    net.clip()
+    logits, before = net(lenet.pixels_to_values(torch.from_numpy(noise)), quantized=True)
+    trace = forward(lenet.to_checkpoint(net), noise)
+    assert list(before) == ["fc1", "fc2", "fc3"]
     assert not any(trace.wraps.values())
     assert (logits.detach() * 64).tolist() == trace.logits.tolist()
 

@@ -8,16 +8,12 @@ from hypothesis import strategies as st
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import memory_map, pack, unpack
+from fivebyfive.model.weights import memory_depths, memory_map, pack, unpack
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 
-shapes = st.builds(
-    LeNetShape,
-    st.integers(1, 30),
-    st.integers(1, 30),
-    st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple),
-)
+fc_widths = st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple)
+shapes = st.builds(LeNetShape, st.integers(1, 30), st.integers(1, 30), fc_widths)
 configs = st.one_of(
     *(
         st.builds(
@@ -91,7 +87,8 @@ def test_groups_of_outputs():
     [
         ((3, 1, 1), "windows must be 1, 2 or 4 (of a 2x2 pool cell), not 3"),
         ((4, 13, 1), "outputs must be 1 to 11 with 4 windows, not 13"),
-        ((1, 0, 1), "outputs must be 1 to 59 with 1 windows, not 0"),
+        ((1, -1, 1), "outputs must be 1 to 59 with 1 windows, not -1"),
+        ((2, 0, 1), "outputs must be 1 to 27 with 2 windows, not 0"),
         ((1, 1, 26), "fc_rows must be 1 to 25, not 26"),
     ],
 )
@@ -133,3 +130,46 @@ def test_multipliers():
 )
 def test_dsps(config, conv, fc):
     assert (config.conv_dsps, config.fc_dsps, config.dsps) == (conv, fc, conv + fc)
+
+
+@given(fc_widths, st.integers(1, 25), st.booleans(), st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_round_trip_without_convolutions(fc, rows, packed, seed):
+    shape, config = LeNetShape(0, 0, fc), Config(1, 0, rows, packed=packed)
+    checkpoint = Checkpoint.random(shape, seed)
+    image = pack(checkpoint, config)
+    assert image.conv.shape == (0, 25)
+    assert unpack(image, shape, config).digest == checkpoint.digest
+
+
+def test_lenet_300_100():
+    """Pixels in their own order, 40 words of them; the last has four, and zeros."""
+    shape, config = LeNetShape.parse("784-300-100-10"), Config(outputs=0)
+    assert [(r.memory, r.name, r.address, r.words) for r in memory_map(shape, config)] == [
+        ("fc", "fc1.bias", 0, 15),
+        ("fc", "fc1.weight", 15, 12_000),
+        ("fc", "fc2.bias", 12_015, 5),
+        ("fc", "fc2.weight", 12_020, 1_500),
+        ("fc", "fc3.bias", 13_520, 1),
+        ("fc", "fc3.weight", 13_521, 50),
+    ]
+    assert memory_depths(shape, config) == {"conv": 0, "fc": 13_571}
+    checkpoint = Checkpoint.random(shape, 1)
+    words = pack(checkpoint, config).fc
+    assert np.array_equal(words[15 + 40 * 7 + 3], checkpoint.arrays["fc1.weight"][7, 60:80])
+    assert np.array_equal(words[15 + 40 * 8 - 1], [*checkpoint.arrays["fc1.weight"][7, 780:], *[0] * 16])
+    assert (config.multipliers, config.conv_multipliers, config.dsps, config.conv_dsps) == (20, 0, 20, 0)
+    assert Config(outputs=0, packed=True, fc_rows=2).dsps == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes", "words"),
+    [
+        ("784-30-10", {}, "outputs must be 0: it has no convolutions"),
+        ("784-30-10", {"outputs": 0, "early_fc": True}, "the first layer of 784-30-10 takes pixels"),
+        ("2-3-7-10", {"outputs": 0}, "for 2-3-7-10, outputs must be at least 1"),
+    ],
+)
+def test_machines_of_the_other_kind(text, sizes, words):
+    with pytest.raises(ValueError, match=words):
+        Config(**sizes).check(LeNetShape.parse(text))

@@ -25,6 +25,8 @@ SMALL = LeNetShape(3, 4, (30, 10))
 LENET5 = LeNetShape(6, 16, (120, 84, 10))
 NARROW = LeNetShape(5, 14, (80, 10))
 CAFFE = LeNetShape(20, 50, (500, 10))
+PIXELS_IN = LeNetShape(0, 0, (30, 10))
+LENET_300_100 = LeNetShape.parse("784-300-100-10")
 
 # Shape and size: whole and short last groups, one to four FC layers, one class and sixty-four, more than 25 channels,
 # more outputs than lanes, activations that straddle words.
@@ -50,6 +52,9 @@ SIZES = [
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
     (LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True)),  # output channels and rows by pairs, one left over
     (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
+    (PIXELS_IN, Config(outputs=0)),  # without convolutions
+    (LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5)),  # faster than its pixels come
+    (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),
 ]
 
 
@@ -91,8 +96,9 @@ def test_sizes(simulator, shape, config):
 
 
 @pytest.mark.parametrize("pause", [0.05, 0.6])
-def test_pauses(simulator, pause):
-    check(Checkpoint.random(SMALL, SEED), noise(4), simulator, Config(4, 2, 3), pause=pause)
+@pytest.mark.parametrize(("shape", "config"), [(SMALL, Config(4, 2, 3)), (PIXELS_IN, Config(outputs=0))], ids=str)
+def test_pauses(simulator, shape, config, pause):
+    check(Checkpoint.random(shape, SEED), noise(4), simulator, config, pause=pause)
 
 
 def test_extremes(simulator):
@@ -119,16 +125,28 @@ def test_whole_range_caffe():
     check(Checkpoint.random(CAFFE, SEED), images, "verilator")
 
 
-@pytest.mark.parametrize("config", [Config(), Config(4, 2, 3)], ids=str)
-def test_upsets(bench, config):
+def test_lenet_300_100(simulator):
+    """The shape of the literature, 20 multipliers; the limit is 13,550."""
+    network = Checkpoint.random(LENET_300_100, SEED)
+    images = np.concatenate([noise(4 if simulator == "verilator" else 1), np.full((1, 28, 28), 255, np.uint8)])
+    result = check(network, images, simulator)
+    cycles = result.cycles
+    assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (0, 13_619, 13_623, 13_620)
+
+
+UPSET = [(SMALL, Config()), (SMALL, Config(4, 2, 3)), (PIXELS_IN, Config(outputs=0))]
+
+
+@pytest.mark.parametrize(("shape", "config"), UPSET, ids=str)
+def test_upsets(bench, shape, config):
     """Resets, wrong frames, sleeping receivers, other weights."""
-    network = Checkpoint.random(SMALL, SEED)
-    design = to_verilog(Accelerator(SMALL, config, pack(network, config)), "lenet")
-    groups = -(-SMALL.conv1 // config.outputs) * 576 + -(-SMALL.conv2 // config.outputs) * SMALL.conv1 * 64
+    network = Checkpoint.random(shape, SEED)
+    design = to_verilog(Accelerator(shape, config, pack(network, config)), "lenet")
+    cycles = plan(shape, config)
     bench(
-        design, "accelerator", conv1=SMALL.conv1, conv2=SMALL.conv2, fc=SMALL.fc, seed=SEED, resets=6,
+        design, "accelerator", conv1=shape.conv1, conv2=shape.conv2, fc=shape.fc, seed=SEED, resets=6,
         config={"windows": config.windows, "outputs": config.outputs, "fc_rows": config.fc_rows},
-        image_cycles=groups // config.windows + 400, timeout_s=900,
+        image_cycles=max(cycles.limit_conv, cycles.limit_fc) + 400, timeout_s=900,
     )
 
 

@@ -21,7 +21,8 @@ OUTPUTS = {
     "map_memory": "o__payload", "image_buffer": "o__payload", "kernel_fetcher": "o__payload",
     "argmax": "o__payload", "counters": "cycles", "packed_dot_product": "o__payload", "packed_conv_pe": "o__payload",
     "uart_receiver": "o_valid", "uart_transmitter": "tx", "deframer": "valid", "framer": "o__payload",
-    "serial_accelerator": "tx", "packed_fc_row": "o__payload", "accelerator": "o__payload",
+    "serial_accelerator": "tx", "packed_fc_row": "o__payload", "pixel_feeder": "o__payload",
+    "accelerator": "o__payload",
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.packed_fc_row import PackedFcRow
+from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.weight_memory import WeightMemory
@@ -176,6 +177,10 @@ def test_map_memory(bench, sizes):
 @pytest.mark.parametrize(("rows_out", "repeats"), [(1, 1), (1, 3), (2, 2)])
 def test_image_buffer(bench, rows_out, repeats):
     bench(ImageBuffer(rows_out, repeats), "image_buffer", rows_out=rows_out, repeats=repeats)
+
+
+def test_pixel_feeder(bench):
+    bench(PixelFeeder(), "pixel_feeder")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ after Zagoruyko and Komodakis 2017 (arXiv:1612.03928). Hints: Romero et al. 2015
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import user_values
+from ...errors import UserError, user_values
 from ...shape import LeNetShape
 from ...stages import Stage
 from ...train import TEMPERATURE
@@ -63,8 +63,11 @@ def run(job: "Job", config: Config) -> None:
 
 
 def criterion(job: "Job", config: Config, teacher, temperature: float) -> "torch.nn.Module":
-    """What the pupil learns from."""
+    """What the pupil learns from. Raises UserError where maps are compared and a network has none."""
     from ..losses import Distilled
+
+    if (config.looks or config.hints) and not (job.net.shape.has_convolutions and teacher.shape.has_convolutions):
+        raise UserError("looks and hints compare maps of convolutions, which both networks must have; leave them out")
 
     both, amounts = (job.temperature, temperature), (config.soft, config.softness, config.looks, config.hints)
     return Distilled(job.net, teacher, both, *amounts, job.generator)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import UserError
 from ...shape import LeNetShape
-from ..narrow import Stepwise, remove, target_shape, waypoints, widths
+from ..narrow import Stepwise, remove, target_shape, waypoints
 from ..options import option
 
 if TYPE_CHECKING:
@@ -89,21 +89,15 @@ def affordable(now: LeNetShape, worth: dict[str, "torch.Tensor"], config: Config
     goals = [min(has, has * (limit / has) ** part) for has, limit in zip(cost(now), budget(now, config), strict=True)]
     costly = {layer: config.flop_weight * flops(now, layer) for layer in worth}
     ranked = {layer: sorted((value - costly[layer]).tolist(), reverse=True) for layer, value in worth.items()}
-    sizes = dict(zip(now.layers, widths(now), strict=True))
-    while any(has > goal for has, goal in zip(cost(of(sizes)), goals, strict=True)):
+    sizes = dict(zip(now.layers, now.widths, strict=True))
+    while any(has > goal for has, goal in zip(cost(now.with_widths(sizes.values())), goals, strict=True)):
         left = [layer for layer in ranked if sizes[layer] > 1]
         if not left:
             raise UserError(f"no LeNet has only {config.macs} multiply-accumulates and {config.parameters} parameters")
         least = min(left, key=lambda layer: ranked[layer][-1])
         ranked[least].pop()
         sizes[least] -= 1
-    return of(sizes)
-
-
-def of(sizes: dict[str, int]) -> LeNetShape:
-    """The shape of these widths."""
-    conv1, conv2, *fc = sizes.values()
-    return LeNetShape(conv1, conv2, tuple(fc))
+    return now.with_widths(sizes.values())
 
 
 def cost(shape: LeNetShape) -> tuple[int, int]:
@@ -117,8 +111,8 @@ def cost(shape: LeNetShape) -> tuple[int, int]:
 
 def flops(shape: LeNetShape, layer: str) -> float:
     """The part of all multiplications that go with one output of a layer."""
-    sizes = dict(zip(shape.layers, widths(shape), strict=True))
+    sizes = dict(zip(shape.layers, shape.widths, strict=True))
     if sizes[layer] == 1:
         return 0.0
     all_macs = cost(shape)[0]
-    return 1 - cost(of(sizes | {layer: sizes[layer] - 1}))[0] / all_macs
+    return 1 - cost(shape.with_widths((sizes | {layer: sizes[layer] - 1}).values()))[0] / all_macs

@@ -1,0 +1,84 @@
+"""How weights are stored, and which engines read them: plain data that a `Config` carries (see `engines`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_signs"]
+
+KINDS = ("codes", "codebook", "signs")
+
+
+@dataclass(frozen=True)
+class WeightForm:
+    """``kind``: "codes", Q2.6 codes as they are; "codebook", numbers of a layer's values; "signs", the same, and each
+    value is -s, 0 or s with a power of two s of the layer: no multiplier is needed. ``values``: of each layer of the
+    engine in ascending order; none for "codes"."""
+
+    kind: str = "codes"
+    values: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(tuple(one) for one in self.values))
+        if self.kind not in KINDS:
+            raise ValueError(f"weights are stored as one of {', '.join(KINDS)}, not {self.kind!r}")
+        if (self.kind == "codes") == bool(self.values):
+            raise ValueError("a codebook has values, and only a codebook")
+        for one in self.values:
+            if not one or list(one) != sorted(set(one)) or not all(type(v) is int and -128 <= v < 128 for v in one):
+                raise ValueError(f"a codebook must have ascending Q2.6 codes, not {one}")
+            if self.kind == "signs" and not are_signs(one):
+                raise ValueError(f"signs are -s, 0 and s for a power of two s, not {one}")
+
+    @property
+    def bits(self) -> int:
+        """Bits of a stored weight."""
+        return max((len(one) - 1).bit_length() or 1 for one in self.values) if self.values else 8
+
+
+def are_signs(values: tuple[int, ...]) -> bool:
+    """Whether all values are -s, 0 or s for a power of two s."""
+    sizes = {abs(value) for value in values} - {0}
+    return len(sizes) == 1 and sizes.pop().bit_count() == 1
+
+
+CODES = WeightForm()
+
+
+@dataclass(frozen=True)
+class Engines:
+    """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each group of conv2's output
+    channels the input channels that are swept, ascending; empty for all of them. ``words``: for each fully-connected
+    layer the words of each group of outputs in the bank-balanced engine; empty for the dense one."""
+
+    conv: WeightForm = CODES
+    fc: WeightForm = CODES
+    sweeps: tuple[tuple[int, ...], ...] = ()
+    words: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("conv", "fc"):
+            if isinstance(form := getattr(self, name), Mapping):  # as JSON has it
+                object.__setattr__(self, name, WeightForm(**form))
+        for name in ("sweeps", "words"):
+            lists = tuple(tuple(one) for one in getattr(self, name))
+            if not all(one and all(type(n) is int and n >= 0 for n in one) for one in lists):
+                raise ValueError(f"{name} must be lists of numbers that are not negative")
+            object.__setattr__(self, name, lists)
+        if any(list(one) != sorted(set(one)) for one in self.sweeps):
+            raise ValueError("the channels of a sweep must ascend")
+        if self.words and not all(n for one in self.words for n in one):
+            raise ValueError("every output has at least one word")
+        if self.words and self.fc != CODES:
+            raise ValueError("the bank-balanced engine stores codes")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called in manifests and reports; empty for the dense engines."""
+        told = [f"conv {self.conv.kind}, {self.conv.bits} bits"] if self.conv != CODES else []
+        told += [f"fc {self.fc.kind}, {self.fc.bits} bits"] if self.fc != CODES else []
+        told += [f"zero-skipping conv2, {sum(map(len, self.sweeps)):,} sweeps"] if self.sweeps else []
+        told += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
+        return tuple(told)
+
+
+DENSE = Engines()

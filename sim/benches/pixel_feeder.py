@@ -1,0 +1,108 @@
+"""`PixelFeeder`: every pixel of a frame becomes a code in its cycle; what ends a frame, and how, is told there too."""
+
+import cocotb
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from fivebyfive.model.shape import PIXELS
+from fivebyfive.sim.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.testbench import cycles, random_source, reset_sometime, start
+
+LAST = 1 << 8  # mark of an image's last pixel
+LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 * PIXELS, 300, PIXELS)
+NAMES = ("o__valid", "done", "accepted", "drop")
+
+
+def frame(length: int, rng) -> list[int]:
+    words = [rng.randrange(256) for _ in range(length)]
+    return [*words[:-1], words[-1] | LAST]
+
+
+class Judge:
+    """What should be seen of the pixels that are taken."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self.count = 0  # pixels of the frame so far
+        self.short = self.long = False
+
+    async def run(self) -> None:
+        while True:
+            await FallingEdge(self.dut.clk)  # inputs are driven behind the rising edge, and have settled here
+            self.look()
+
+    def look(self) -> None:
+        seen = {name: int(getattr(self.dut, name).value) for name in NAMES}
+        flags = bool(self.dut.short.value), bool(self.dut.long.value)
+        assert flags == (self.short, self.long)
+        assert int(self.dut.i__ready.value) == int(self.dut.grant.value)
+        if not (self.dut.i__valid.value and self.dut.grant.value):
+            assert not any(seen.values()), seen
+            return
+        word = int(self.dut.i__payload.value)
+        self.count += 1
+        last, whole = bool(word & LAST), self.count == PIXELS
+        assert seen["o__valid"] == (self.count <= PIXELS)
+        if seen["o__valid"]:
+            assert int(self.dut.o__payload.value) == (word & 0xFF) >> 1 | 1 << 8, "a code and the count of 1"
+        assert seen["done"] == seen["accepted"] == (last and whole)
+        assert seen["drop"] == (last and not whole)
+        if last:
+            self.short |= self.count < PIXELS
+            self.long |= self.count > PIXELS
+            self.count = 0
+
+
+async def change_grant(dut, rng) -> None:
+    while True:
+        dut.grant.value = int(rng.random() < 0.9)
+        await RisingEdge(dut.clk)
+
+
+@cocotb.test()
+async def frames(dut) -> None:
+    """Good ones, short ones and long ones; then with pauses on both sides."""
+    rng = random_source()
+    await start(dut)
+    await cycles(dut, 1)
+    StreamMonitor(dut, "i").start()
+    cocotb.start_soon(Judge(dut).run())
+    dut.grant.value = 1
+    for length in LENGTHS:
+        await StreamSource(dut, "i").send(frame(length, rng))
+    assert dut.short.value
+    assert dut.long.value
+    cocotb.start_soon(change_grant(dut, rng))
+    for length in LENGTHS:
+        await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(length, rng))
+    await cycles(dut, 2)
+
+
+@cocotb.test()
+async def no_gap(dut) -> None:
+    """Three images in 3 x 784 cycles."""
+    rng = random_source()
+    await start(dut)
+    await cycles(dut, 1)
+    pixels = StreamMonitor(dut, "i").start()
+    dut.grant.value = 1
+    await StreamSource(dut, "i").send(word for _ in range(3) for word in frame(PIXELS, rng))
+    await cycles(dut, 1)
+    assert len(pixels.words) == 3 * PIXELS
+    assert pixels.cycles[-1] - pixels.cycles[0] == 3 * PIXELS - 1
+
+
+@cocotb.test()
+async def resets(dut) -> None:
+    """A reset anywhere in a frame: the next pixel begins one, and no flag is left."""
+    rng = random_source()
+    await start(dut)
+    for length in (PIXELS, 2 * PIXELS, 9):
+        dut.grant.value = 1
+        work = StreamSource(dut, "i").send([*frame(length, rng), *frame(PIXELS, rng)])
+        await reset_sometime(dut, [work], length, rng)
+        await cycles(dut, 1)
+        judge = cocotb.start_soon(Judge(dut).run())
+        dut.grant.value = 1
+        await StreamSource(dut, "i").send(frame(PIXELS, rng))
+        await cycles(dut, 1)
+        judge.cancel()

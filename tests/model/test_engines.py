@@ -1,0 +1,121 @@
+"""Which engines are chosen for which weights."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.engines import choose, fitted
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weight_form import CODES, DENSE, Engines, WeightForm
+
+SHAPE = LeNetShape(4, 6, (30, 10))
+
+
+def changed(**arrays: np.ndarray) -> Checkpoint:
+    """A random network with other arrays, named with _ for the dot."""
+    network = Checkpoint.random(SHAPE, 1)
+    return Checkpoint(SHAPE, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
+
+
+def drawn(name: str, values: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(2).choice(np.array(values, np.int8), SHAPE.arrays[name])
+
+
+def of_values(prefix: str, *values: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {f"{prefix}{n}_weight": drawn(f"{prefix}{n}.weight", one) for n, one in enumerate(values, 1)}
+
+
+def test_any_weights_take_the_dense_engines() -> None:
+    assert choose(load_checkpoint(), Config()) == DENSE
+    assert choose(Checkpoint.random(LeNetShape(1, 1, (10,)), 1), Config()) == DENSE
+    assert fitted(load_checkpoint(), Config(4, 5)) == Config(4, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "bits"),
+    [
+        ((-32, 0, 32), "signs", 2), ((-64, 64), "signs", 1), ((-48, 0, 48), "codebook", 2), ((-64, 32), "codebook", 1),
+        (tuple(range(-3, 2)), "codebook", 3),
+    ],
+)  # fmt: skip
+def test_few_values_are_stored_in_few_bits(values, kind, bits) -> None:
+    engines = choose(changed(**of_values("conv", values, values), **of_values("fc", values, values)), Config())
+    assert (engines.conv, engines.fc) == (WeightForm(kind, (values, values)),) * 2
+    assert engines.fc.bits == bits
+
+
+def test_a_codebook_must_be_worth_it() -> None:
+    """conv1 of four kernels has 100 weights: seven values are too many for a codebook."""
+    few = (-64, 0, 64)
+    assert choose(changed(**of_values("conv", tuple(range(7)), few)), Config()).conv == CODES
+    assert choose(changed(**of_values("conv", tuple(range(6)), few)), Config()).conv.kind == "codebook"
+
+
+def test_signs_have_no_multiplier_to_share() -> None:
+    network = changed(**of_values("conv", (-64, 0, 64), (-32, 32)))
+    assert choose(network, Config()).conv.kind == "signs"
+    assert choose(network, Config(2, 1, packed=True)).conv.kind == "codebook"
+    assert fitted(network, Config()).conv_dsps == 0
+    with pytest.raises(ValueError, match="signs have none"):
+        replace(fitted(network, Config()), packed=True)
+
+
+def test_kernels_of_zeros_are_not_swept() -> None:
+    kernels = Checkpoint.random(SHAPE, 1).arrays["conv2.weight"].copy()
+    kernels[1, 2] = kernels[0, 2] = kernels[3, 0] = 0
+    kernels[4] = 0
+    network = changed(conv2_weight=kernels)
+    every = (0, 1, 2, 3)
+    assert choose(network, Config()).sweeps == ((0, 1, 3), (0, 1, 3), every, (1, 2, 3), (0,), every)
+    # Two PEs share a window: what one of them needs is swept.
+    assert choose(network, Config(1, 2)).sweeps == ((0, 1, 3), every, every)
+
+
+def test_words_are_as_many_as_the_fullest_lane_has_weights() -> None:
+    fc1, fc2 = np.zeros((30, 96), np.int8), drawn("fc2.weight", tuple(range(1, 100)))
+    fc1[:, :20] = 5  # one in each lane
+    fc1[3, 45] = fc1[3, 65] = fc1[7, 95] = -1  # lane 5 has three weights; lane 15 two
+    engines = choose(changed(fc1_weight=fc1, fc2_weight=fc2), Config())
+    ones = [1] * 30
+    ones[3], ones[7] = 3, 2
+    assert engines.words == (tuple(ones), (2,) * 10)
+    by_three = choose(changed(fc1_weight=fc1, fc2_weight=fc2), Config(fc_rows=3))
+    assert by_three.words == ((1, 3, 2, *[1] * 7), (2,) * 4)
+    for config in (Config(packed=True), Config(early_fc=True)):
+        assert choose(changed(fc1_weight=fc1, fc2_weight=fc2), config).words == ()
+
+
+def test_lanes_follow_the_order_in_which_channels_come() -> None:
+    fc1 = np.zeros((30, 96), np.int8)
+    fc1[0, [0, 16]] = 1  # the first cell of channels 0 and 1: places 0 and 1 where two come at once, else 0 and 16
+    fc1[1, [0, 20]] = 1
+    network = changed(fc1_weight=fc1)
+    assert choose(network, Config()).words[0][:2] == (1, 2)
+    assert choose(network, Config(1, 2)).words[0][:2] == (1, 1)
+
+
+def test_a_configuration_comes_back_from_json() -> None:
+    network = changed(**of_values("conv", (-64, 0, 64), (-32, 32)), fc1_weight=np.eye(30, 96, dtype=np.int8))
+    config = fitted(network, Config(1, 2, 3))
+    assert Config(**json.loads(json.dumps(asdict(config)))) == config
+    assert config.engines.names == (
+        "conv signs, 2 bits", f"bank-balanced fc, {sum(map(sum, config.engines.words)):,} words",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"conv": {"kind": "fast"}}, {"conv": {"kind": "signs"}}, {"conv": {"values": [[1]]}}, {"sweeps": [[]]},
+        {"conv": {"kind": "signs", "values": [[-3, 0, 3]]}}, {"conv": {"kind": "codebook", "values": [[2, 1]]}},
+        {"conv": {"kind": "codebook", "values": [[1, 200]]}}, {"sweeps": [[2, 1]]}, {"words": [[0]]},
+        {"words": [[1]], "fc": {"kind": "codebook", "values": [[0, 1]]}}, {"sweeps": [["a"]]},
+    ],
+)  # fmt: skip
+def test_what_no_engine_can_be_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match=r"must|stor|signs|codebook|at least"):
+        Engines(**wrong)
