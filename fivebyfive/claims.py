@@ -1,7 +1,7 @@
 """One command at a time writes a place: a second one says so and waits.
 
-A claim is a lock (flock) on a file ``.NAME.lock`` beside what is claimed. It vanishes with the process that has it,
-however that ends; the file itself goes with the claim, or with the next one.
+A claim is a lock (flock) on a file: ``.NAME.lock`` beside what is claimed, ``.lock`` in a folder that is written
+into. It vanishes with the process that has it, however that ends; the file goes with the claim, or with the next one.
 """
 
 import os
@@ -20,30 +20,32 @@ __all__ = ["claim"]
 HELD = "fivebyfive.claims"  # in the context of a command
 
 
-def claim(path: Path) -> None:
+def claim(path: Path, inside: bool = False) -> None:
     """Have ``path`` for oneself until the command ends, and wait for that; a command may claim it again.
 
-    Outside a command, as for those that use Python, nothing is claimed. Raises OSError where no file can be made there.
+    ``inside``: it is a folder, and what is in it is claimed. Outside a command, as for those that use Python, nothing
+    is claimed. Raises OSError where no file can be made there.
     """
     context = click.get_current_context(silent=True)
     if context is None:
         return
     path = Path(os.path.abspath(path))
+    file = path / ".lock" if inside else path.with_name(f".{path.name}.lock")
     held = context.meta.setdefault(HELD, set())
-    if path not in held:
-        handle = take(path)
-        held.add(path)
-        context.find_root().call_on_close(lambda: give_back(path, handle))
+    if file not in held:
+        handle = take(path, file)
+        held.add(file)
+        context.find_root().call_on_close(partial(give_back, file, handle))
 
 
-def take(path: Path) -> int:
-    """The handle of the locked file."""
+def take(path: Path, file: Path) -> int:
+    """The handle of the locked file that stands for ``path``."""
     while True:
-        handle = os.open(lock_file(path), os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with suppress(OSError):  # of a file system that knows no locks
                 lock(handle, partial(tell, path, handle))
-            if is_still(handle, lock_file(path)):
+            if is_still(handle, file):
                 sign(handle)
                 return handle
         except BaseException:
@@ -52,14 +54,10 @@ def take(path: Path) -> int:
         os.close(handle)
 
 
-def give_back(path: Path, handle: int) -> None:
+def give_back(file: Path, handle: int) -> None:
     with suppress(OSError):
-        os.unlink(lock_file(path))  # while it is locked: whoever waits for it sees that it has gone
+        os.unlink(file)  # while it is locked: whoever waits for it sees that it has gone
     os.close(handle)
-
-
-def lock_file(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")
 
 
 def tell(path: Path, handle: int) -> None:

@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder to write into. Raises UserError where that cannot be."""
     try:
         try_folder(folder)
-        claim(folder / "run")
+        claim(folder, inside=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot write {folder}: {reason}; name another folder with --folder") from error

@@ -18,10 +18,10 @@ PLACE = Path("out/net.npz")
 
 
 @contextmanager
-def holder(path: Path):
+def holder(path: Path, inside: bool = False):
     """A command in a process of its own that has claimed a place, and works for ever."""
     code = "import click, time; from pathlib import Path; from fivebyfive.claims import claim\n"
-    code += f"with click.Context(click.Command('train')).scope():\n    claim(Path({str(path)!r}))\n"
+    code += f"with click.Context(click.Command('train')).scope():\n    claim(Path({str(path)!r}), {inside})\n"
     code += "    print('ready', flush=True)\n    time.sleep(600)\n"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -35,7 +35,7 @@ COMMANDS = {
     "train": (("train", "--data", "{data}", "--epochs", 2, "--shape", "1-1-10", "--out", "o/n.npz"), "o/n.npz"),
     "its report": (("train", "--data", "{data}", "--epochs", 2, "--shape", "1-1-10", "--out", "o/n.npz"), "o/n.json"),
     "simulate": (("simulate", "{net}", "--images", 1, "--simulator", "icarus", "--out", "o/l.npy"), "o/l.npy"),
-    "its folder": (("simulate", "{net}", "--images", 1, "--simulator", "icarus", "--folder", "o"), "o/run"),
+    "its folder": (("simulate", "{net}", "--images", 1, "--simulator", "icarus", "--folder", "o"), "o"),
     "generate": (("generate", "{net}", "--out", "o"), "o"),
     "measure": (("measure", "{net}", "--part", "xc7z020", "--out", "o"), "o/measure.json"),
     "explore": (("explore", "{net}", "--part", "xc7z020", "--top", 1, "--out", "o"), "o/explore.json"),
@@ -51,8 +51,9 @@ def test_the_second_command_says_so_and_waits(name: str, small: Path, few_digits
         pytest.importorskip("torch")
     words, path = COMMANDS[name]
     words = [str(word).format(net=small, data=few_digits) for word in words]
-    Path(path).parent.mkdir(exist_ok=True)
-    with holder(Path(path)) as first:
+    inside = name == "its folder"
+    (Path(path) if inside else Path(path).parent).mkdir(exist_ok=True)
+    with holder(Path(path), inside) as first:
         command = [sys.executable, "-c", START, *words]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as second:
             said = second.stderr.readline()

@@ -1,8 +1,8 @@
 """A unit's process whose tools answer at once: ``python fake_unit.py UNIT.json``, in place of `sim.units`.
 
 The files in the folder $FAKE_UNITS tell what happens: ``die`` (the first process to see it takes it away and dies),
-``fail`` (the tool fails, with its text), ``slow`` (a synthesis takes for ever). Each unit that is done leaves a line in
-``done``.
+``fail`` (the tool fails, with its text), ``slow`` (a synthesis takes for ever, and makes ``begun``). Each unit that is
+done leaves a line in ``done``.
 """
 
 import os
@@ -31,6 +31,7 @@ def misbehave(unit) -> None:
 
 def synthesis(unit: units.Synthesis) -> dict:
     while (FOLDER / "slow").exists() and unit.config.fc_rows > 1:
+        (FOLDER / "begun").touch()
         time.sleep(0.1)
     misbehave(unit)
     size = unit.config.multipliers

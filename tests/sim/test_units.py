@@ -140,7 +140,10 @@ def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path
         "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    time.sleep(4)
+    end = time.monotonic() + 120
+    while not (fake_tools / "begun").exists():
+        assert time.monotonic() < end, "it never began"
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) != 0
     (fake_tools / "slow").unlink()
