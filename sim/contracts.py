@@ -15,4 +15,6 @@ COUNTS = {
 }
 
 # Of a specimen: what holds in every cycle.
-ASSUMED: dict[str, str] = {}
+ASSUMED = {
+    "activation_memory": "!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6",  # ``counts``
+}

@@ -4,6 +4,9 @@ Yosys makes one circuit of the original and the mutant: both get the same inputs
 reset in the first cycle; ``differ`` is high where an output differs afterwards that counts then. ABC then proves that
 ``differ`` is never high: signals that are always equal are found by induction, what is left is for property-directed
 reachability.
+
+Memories are cut out first (`memory_cut`): a proof without them is much smaller. And the module with the mutation is tried
+alone first, in all its cycles and with all its outputs: if nothing changes at its ports, nothing does anywhere.
 """
 
 import importlib.util
@@ -11,27 +14,30 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.hw.yosys import YosysError, run_yosys
 
 from .contracts import ASSUMED, COUNTS
+from .memory_cut import Circuit, read_circuit
 
 __all__ = ["Prover", "method"]
 
-YOSYS_LIMIT_S = 300
-PROOF_LIMIT_S = 60
+LIMIT_S = 120  # of Yosys or ABC
+REACH_S = 20  # of property-directed reachability
+MOST_BITS = 50_000  # of memories that are not cut out
 RESETS = {"rst": "", "aresetn": "!"}  # and what makes them high in a reset
 CLOCKS = ("clk", "aclk")
+SIDE = ("flatten", "memory_collect")
 CIRCUIT = (
-    "memory_map", "opt_expr", "opt_clean", "wreduce", "opt_expr", "opt_clean", "async2sync",
-    "setundef -undriven -init -zero", "simplemap", "techmap", "dffunmap", "simplemap", "aigmap", "opt_clean",
+    "hierarchy -top both", "proc", "flatten", "memory_map", "opt_expr", "opt_clean", "wreduce", "opt_expr", "opt_clean",
+    "async2sync", "setundef -undriven -init -zero", "simplemap", "techmap", "dffunmap", "simplemap", "aigmap",
     "delete t:$scopeinfo", "write_aiger -zinit both.aig",
 )  # fmt: skip
 ABC = (
-    "&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig",
-    f"pdr -T {PROOF_LIMIT_S}",
+    "&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig", f"pdr -T {REACH_S}",
 )  # fmt: skip
 
 
@@ -40,13 +46,13 @@ class Prover:
 
     def __init__(self, design: Design, read: list[str]):
         self.design, self.read = design, read
+        self.originals: dict[str, Circuit] = {}
 
     def __enter__(self) -> "Prover":
         self.place = tempfile.TemporaryDirectory(prefix="fivebyfive-")
         self.folder = Path(self.place.name)
         self.design.write(self.folder)
-        (self.folder / "both.v").write_text(both(self.design))
-        run_yosys([*self.read, "write_rtlil start.il"], self.folder, YOSYS_LIMIT_S)
+        run_yosys([*self.read, "write_rtlil start.il"], self.folder, LIMIT_S)
         return self
 
     def __exit__(self, *_) -> None:
@@ -55,34 +61,50 @@ class Prover:
     def equivalent(self, mutation: str) -> bool:
         """Whether it is proved that a mutation (a command of Yosys, without its -ctrl) can never be observed. False
         says only that no proof was found in a minute or so.
-
-        The module with the mutation is tried alone first: if nothing changes at its ports, whatever happens there,
-        nothing does anywhere.
         """
         if re.search(r" -port (CLK|clk|aclk) ", mutation):
             return False  # AIGER has no clocks: it would all be the same
         module = re.search(r" -module (\S+)", mutation)[1]
-        scripts = [alone(module, mutation)] if module != self.design.name else []
-        return any(map(self.proved, [*scripts, whole(self.design.name, mutation)]))
-
-    def proved(self, script: list[str]) -> bool:
-        """Whether ABC proves that the output of what a script writes is never high."""
-        left = self.folder / "left.aig"
-        left.unlink(missing_ok=True)
+        tops = list(dict.fromkeys([module, self.design.name]))
         try:
-            run_yosys(script, self.folder, YOSYS_LIMIT_S)
-            said = subprocess.run(
-                [abc(), "-q", "; ".join(ABC)], cwd=self.folder, capture_output=True, text=True,
-                timeout=YOSYS_LIMIT_S, check=False,
-            ).stdout  # fmt: skip
+            sides = {top: self.sides(top, mutation) for top in tops}
+            return any(self.proved(top, *sides[top], cut=cut) for cut in (True, False) for top in tops)
         except (YosysError, subprocess.TimeoutExpired):
             return False
-        return "Property proved" in said or never(left)
+
+    def sides(self, top: str, mutation: str) -> tuple[Circuit, Circuit]:
+        """A module and all in it, as one: the original and the mutant."""
+        if top not in self.originals:
+            self.originals[top] = self.circuit(top, [], "gold")
+        return self.originals[top], self.circuit(top, [mutation], "gate")
+
+    def circuit(self, top: str, change: list[str], name: str) -> Circuit:
+        commands = ["read_rtlil start.il", *change, f"hierarchy -top {top}", *SIDE, f"rename {top} {name}"]
+        run_yosys([*commands, "write_rtlil side.il"], self.folder, LIMIT_S)
+        return read_circuit((self.folder / "side.il").read_text())
+
+    def proved(self, top: str, gold: Circuit, gate: Circuit, cut: bool) -> bool:
+        """Whether ABC proves that nothing differs."""
+        if (cut and not gold.memories) or (not cut and gold.bits > MOST_BITS):
+            return False
+        sides = (gold.without_memories(), gate.without_memories()) if cut else (gold, gate)
+        if sides[0].ports != sides[1].ports:
+            return False
+        for side, name in zip(sides, ("gold", "gate"), strict=True):
+            (self.folder / f"{name}.il").write_text(side.text)
+        whole = top == self.design.name
+        (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None))
+        (self.folder / "left.aig").unlink(missing_ok=True)
+        run_yosys(["read_rtlil gold.il", "read_rtlil gate.il", "read_verilog both.v", *CIRCUIT], self.folder, LIMIT_S)
+        said = subprocess.run(
+            [abc(), "-q", "; ".join(ABC)], cwd=self.folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        ).stdout
+        return "Property proved" in said or never(self.folder / "left.aig")
 
 
 def method(design: Design) -> list[str]:
     """All that a proof's outcome depends on but the design and the mutation."""
-    return [both(design), *alone("", ""), *whole(design.name, ""), *ABC]
+    return [both(design.ports, design.name), both(design.ports, None), *SIDE, *CIRCUIT, *ABC, str(MOST_BITS)]
 
 
 def never(path: Path) -> bool:
@@ -94,72 +116,45 @@ def never(path: Path) -> bool:
     return (latches, outputs, ands, output) == (b"0", b"1", b"0", b"0")
 
 
-def whole(top: str, mutation: str) -> list[str]:
-    """Yosys commands that write the circuit of a design and its mutant, put together by `both`."""
-    join = [
-        "read_verilog both.v", "design -copy-from gold gold", "design -copy-from gate gate", "hierarchy -top both",
-        "proc", "flatten",
-    ]  # fmt: skip
-    return [*sides(top, mutation), *join, *CIRCUIT]
-
-
-def alone(module: str, mutation: str) -> list[str]:
-    """The same for one module, from its first cycle on, with all its outputs."""
-    join = [
-        "design -copy-from gold gold", "design -copy-from gate gate", "miter -equiv -flatten gold gate both",
-        "hierarchy -top both",
-    ]  # fmt: skip
-    return [*sides(module, mutation), *join, *CIRCUIT]
-
-
-def sides(top: str, mutation: str) -> list[str]:
-    """Commands that keep the original as ``gold`` and the mutant as ``gate``."""
-    flat = ["flatten", "memory_dff", "memory_collect", "opt_clean"]
-    return [
-        "read_rtlil start.il", f"hierarchy -top {top}", "design -save start",
-        *flat, f"rename {top} gold", "design -stash gold",
-        "design -load start", mutation, *flat, f"rename {top} gate", "design -stash gate",
-    ]  # fmt: skip
-
-
-def both(design: Design) -> str:
-    """The module that compares them."""
-    inputs = [port for port in design.ports if port.direction == "input"]
-    outputs = [port for port in design.ports if port.direction == "output"]
+def both(ports: Sequence[Port], top: str | None) -> str:
+    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output."""
+    inputs = [port for port in ports if port.direction == "input"]
+    outputs = [port for port in ports if port.direction == "output"]
+    names = {port.name for port in outputs}
+    clock = next((port.name for port in inputs if port.name in CLOCKS), "")
     lines = [f"module both({', '.join(port.name for port in inputs)}, differ);", *map(declared, inputs)]
-    lines += ["  output differ;", "  reg begun = 0;"]
-    (clock,) = (port.name for port in inputs if port.name in CLOCKS)
-    lines += [f"  always @(posedge {clock}) begun <= 1;"]
+    lines += ["  output differ;", f"  reg begun = {int(top is None)};", "  reg kept = 1;"]
     for side in ("gold", "gate"):
         lines += [f"  wire [{port.width - 1}:0] {side}_{port.name};" for port in outputs]
-        pins = [f".{port.name}({driven(port)})" for port in inputs]
+        pins = [f".{port.name}({driven(port, top)})" for port in inputs]
         pins += [f".{port.name}({side}_{port.name})" for port in outputs]
         lines += [f"  {side} {side}({', '.join(pins)});"]
-    names = {port.name for port in outputs}
-    assumed = on_gold(ASSUMED.get(design.name, "1"), names)
-    lines += ["  reg kept = 1;", f"  wire holds = kept & ({assumed});"]
-    lines += [f"  always @(posedge {clock}) kept <= holds | !begun;"]
-    terms = [f"(({counts(design.name, port, names)}) & (gold_{port.name} != gate_{port.name}))" for port in outputs]
-    return "\n".join([*lines, f"  assign differ = begun & holds & ({' | '.join(terms)});", "endmodule", ""])
+    lines += [f"  wire holds = kept & ({on_gold(ASSUMED.get(top, '1'), names)});"]
+    if clock:
+        lines += [f"  always @(posedge {clock}) begun <= 1;", f"  always @(posedge {clock}) kept <= holds | !begun;"]
+    terms = [f"(({counts(top, port, names)}) & (gold_{port.name} != gate_{port.name}))" for port in outputs]
+    return "\n".join([*lines, f"  assign differ = holds & ({' | '.join(terms)});", "endmodule", ""])
 
 
 def declared(port: Port) -> str:
     return f"  {port.direction} [{port.width - 1}:0] {port.name};"
 
 
-def driven(port: Port) -> str:
-    """What an input gets: a reset in the first cycle at least."""
-    if port.name not in RESETS:
+def driven(port: Port, top: str | None) -> str:
+    """What an input gets: a reset in the first cycle at least, if it is that of a specimen."""
+    if top is None or port.name not in RESETS:
         return port.name
     sign = RESETS[port.name]
     return f"{sign}({sign}{port.name} | !begun)"
 
 
-def counts(top: str, port: Port, outputs: set[str]) -> str:
-    """When an output counts."""
+def counts(top: str | None, port: Port, outputs: set[str]) -> str:
+    """When an output counts. What goes to a memory does so in the first cycle too."""
+    if port.name.startswith("cut_"):
+        return "1"
     valid = re.sub("_payload$", "_valid", port.name)
-    stream = valid if valid != port.name and valid in outputs else "1"
-    return on_gold(COUNTS.get(top, {}).get(port.name, stream), outputs)
+    stream = valid if top and valid != port.name and valid in outputs else "1"
+    return f"begun & ({on_gold(COUNTS.get(top, {}).get(port.name, stream), outputs)})"
 
 
 def on_gold(condition: str, outputs: set[str]) -> str:
