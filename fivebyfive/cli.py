@@ -305,10 +305,12 @@ def make_accelerator(checkpoint: Path, size: dict):
 @click.option(
     "--netlist", metavar="FAMILY", help="Synthesize for ecp5 or xc7 first, and simulate the cells; takes minutes."
 )
+@click.option("--coverage", is_flag=True, help="Tell which part of the Verilog ran and toggled; verilator only.")
 @size_options
 @json_option
 def simulate(
-    checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, netlist, as_json, **size
+    checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, netlist, coverage, as_json,
+    **size,
 ) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -317,7 +319,7 @@ def simulate(
     from .simulation import Request, simulate_request
 
     about = checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only
-    request = Request(*about, size, netlist)
+    request = Request(*about, size, netlist, coverage)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 

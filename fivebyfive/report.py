@@ -131,8 +131,19 @@ def show_simulation(told: dict, images: Images, result, request) -> None:
             f"{told['images_per_second']:,.1f} images a second, {told['cycles_per_second']:,} simulated cycles a "
             f"second; {100 * told['python_share']:.0f} % of the time in Python"
         )
+    if result.coverage:
+        out.print(coverage_text(told["coverage"]))
     for line in footnotes(told, result, request):
         out.print(line)
+
+
+def coverage_text(told: dict) -> str:
+    """What of the Verilog a run exercised."""
+    blocks, toggles = (
+        f"{one['seen']:,} of {one['all']:,} {what} ({100 * one['seen'] / one['all']:.1f} %)"
+        for one, what in ((told["blocks"], "blocks ran"), (told["toggles"], "risings and fallings of bits seen"))
+    )
+    return f"coverage of the Verilog: {blocks}, {toggles}; --json lists the bits that never toggled"
 
 
 def images_text(count: int) -> str:

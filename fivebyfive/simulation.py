@@ -19,6 +19,7 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
 from fivebyfive.model.temporary import working_folder
+from fivebyfive.sim.coverage import ranges
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Difference, Simulation
@@ -52,6 +53,7 @@ class Request:
     logits_only: bool = False
     size: dict = field(default_factory=dict)
     netlist: str | None = None
+    coverage: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -60,6 +62,8 @@ class Request:
             raise UserError(f"--seed is 0 to {2**31 - 1}, not {self.seed}")
         if self.netlist and (find_family(self.netlist), self.simulator) == ("xc7", "icarus"):
             raise UserError("a netlist for xc7 runs on verilator only (docs/simulation.md says why)")
+        if self.coverage and self.netlist:
+            raise UserError("--coverage is of the Verilog that generate writes, not of a --netlist")
 
 
 def simulate_request(request: Request, as_json: bool) -> int:
@@ -135,7 +139,7 @@ def run(accelerator: Accelerator, images: Images, request: Request) -> Simulatio
     with run_folder(request) as folder, Stage("simulating") as stage:
         result = accelerator.simulate(
             images.pixels, simulator=request.simulator, pause=request.pause, seed=seed, folder=folder,
-            waves=request.waves, layers=not request.logits_only, progress=stage,
+            waves=request.waves, layers=not request.logits_only, coverage=request.coverage, progress=stage,
         )  # fmt: skip
         if result.waves:
             from .viewer import save_view
@@ -187,7 +191,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
         "layers_compared": list(result.outputs),
         "seed": result.seed,
         "seconds": round(result.seconds, 2),
-    } | (speed_facts(result) if result.speed else {})
+    } | (speed_facts(result) if result.speed else {}) | (coverage_facts(result) if result.coverage else {})
 
 
 def speed_facts(result: Simulation) -> dict:
@@ -197,6 +201,17 @@ def speed_facts(result: Simulation) -> dict:
         "cycles_per_second": round(result.speed.cycles_per_second),
         "python_share": round(result.speed.python_share, 3),
     }
+
+
+def coverage_facts(result: Simulation) -> dict:
+    """What of the Verilog ran: {blocks, toggles: {seen, all}, never_toggled: {module: {signal: bits}}}."""
+    coverage = result.coverage
+    never: dict[str, dict[str, str]] = {}
+    for (module, signal), bits in coverage.never_toggled.items():
+        never.setdefault(module, {})[signal] = ranges(bits)
+    counts = {"blocks": coverage.blocks, "toggles": coverage.toggles}
+    told = {name: dict(zip(("seen", "all"), count, strict=True)) for name, count in counts.items()}
+    return {"coverage": told | {"never_toggled": never}}
 
 
 def difference_facts(difference: Difference) -> dict:

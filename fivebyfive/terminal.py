@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 
 __all__ = ["Commands", "Stage", "say"]
 
@@ -45,7 +45,7 @@ class Commands(click.Group):
         except (click.ClickException, UserError) as error:
             code = fail(one_line(str(error)))
         except OSError as error:
-            code = fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+            code = fail(shown(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
             drop_stdout()
         except click.Abort:
             code = fail("interrupted", INTERRUPTED)
@@ -73,8 +73,8 @@ def fail(message: str, code: int = 2) -> int:
 
 
 def one_line(message: str) -> str:
-    """A message without line breaks, ending in a full stop."""
-    text = " ".join(message.split())
+    """A message without line breaks or anything else that a terminal would act on, ending in a full stop."""
+    text = shown(" ".join(message.split()))
     return text if text.endswith((".", "?", ":", "!")) else f"{text}."
 
 

@@ -25,7 +25,9 @@ from .api import load
 from .cli import size_options
 from .terminal import Commands, Stage
 
-__all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "verify"]
+__all__ = [
+    "about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "tools", "verify",
+]  # fmt: skip
 
 LOOK_S = 1.0  # between two looks at how far the simulations are
 
@@ -138,9 +140,13 @@ def checkpoint_text(told: dict) -> str:
 
 def about_tools(told: dict) -> dict[str, str]:
     """Lines that every log has: what a simulation ran with, and where."""
+    return tools(told["simulator_version"])
+
+
+def tools(simulator: str) -> dict[str, str]:
     of = versions()
     return {
-        "simulator": told["simulator_version"],
+        "simulator": simulator,
         "fivebyfive": of["fivebyfive"],
         "python, numpy": f"{platform.python_version()}, {of['numpy']}",
         "machine": of["machine"],

@@ -25,4 +25,4 @@ def user_values() -> Iterator[None]:
 
 def shown(text: str) -> str:
     """Text out of a file, such as a name, fit for a message of one line: what cannot be printed is escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)

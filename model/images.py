@@ -40,7 +40,7 @@ def load_images(spec: str | Path) -> Images:
     Pictures become what MNIST would hold, see `pictures`. Raises UserError, one line, for anything else.
     """
     text = str(spec)
-    if text.isascii() and text.lstrip("-").isdigit():
+    if text.isascii() and text.removeprefix("-").isdigit():
         return mnist_images(int(text[:12]))
     path = Path(spec)
     if path.is_dir():

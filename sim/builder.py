@@ -32,12 +32,14 @@ TIMEOUT_S = 1800  # of one compiler command
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled simulation of ``design``, in ``folder``; ``trace`` is "fst" or "vcd" if it leaves waves."""
+    """A compiled simulation of ``design``, in ``folder``; ``trace`` is "fst" or "vcd" if it leaves waves; ``coverage``:
+    whether it leaves coverage.dat."""
 
     design: Design
     simulator: Simulator
     folder: Path
     trace: str | None
+    coverage: bool = False
 
     @property
     def waves(self) -> str | None:
@@ -45,23 +47,28 @@ class Build:
         return f"waves.{self.trace}" if self.trace else None
 
 
-def build(design: Design, simulator: Simulator | str, *, waves: bool = False) -> Build:
-    """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file.
+def build(
+    design: Design, simulator: Simulator | str, *, waves: bool = False, coverage: bool = False
+) -> Build:
+    """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs
+    that leave coverage.dat (`fivebyfive.sim.coverage`; Verilator only).
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
     UserError where the simulator is missing or the cache cannot be written, SimulationFailed where the design
     does not compile.
     """
     simulator = find(simulator) if isinstance(simulator, str) else simulator
+    if coverage and simulator.name != "verilator":
+        raise UserError(f"{simulator.name} cannot measure coverage; verilator can")
     trace = trace_format(simulator) if waves else None
     root = simulators_folder()
-    folder = root / build_key(design, simulator, trace)
+    folder = root / build_key(design, simulator, trace, coverage)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             remove_unused(root)
-            compile_into(folder, design, simulator, trace)
+            compile_into(folder, design, simulator, trace, coverage)
         os.utime(folder)
-    return Build(design, simulator, folder, trace)
+    return Build(design, simulator, folder, trace, coverage)
 
 
 def simulators_folder() -> Path:
@@ -72,7 +79,7 @@ def simulators_folder() -> Path:
     return root
 
 
-def build_key(design: Design, simulator: Simulator, trace: str | None) -> str:
+def build_key(design: Design, simulator: Simulator, trace: str | None, coverage: bool) -> str:
     """Name of the folder of a build: a hash of all that goes into it."""
     parts = (
         design.name,
@@ -85,8 +92,14 @@ def build_key(design: Design, simulator: Simulator, trace: str | None) -> str:
         repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE)),
         str(cocotb_tools.config.libs_dir),  # the compiled simulation loads cocotb's libraries from there
         platform.machine(),
+        *coverage_parts(coverage),
     )
     return f"{simulator.name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
+
+
+def coverage_parts(coverage: bool) -> tuple[str, ...]:
+    """What coverage adds to what goes into a hash."""
+    return (repr(commands.COVERAGE_FLAGS),) if coverage else ()
 
 
 def trace_format(simulator: Simulator) -> str:
@@ -103,17 +116,19 @@ def trace_format(simulator: Simulator) -> str:
     return "fst" if probe.returncode == 0 else "vcd"
 
 
-def compile_into(folder: Path, design: Design, simulator: Simulator, trace: str | None) -> None:
+def compile_into(
+    folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool
+) -> None:
     """Compile beside ``folder`` and move what is needed to run there at the end."""
     with temporary_folder(folder.parent, ".build.") as work:
         log = work / "build.log"
         source = work / f"{design.name}.v"
         source.write_text(design.verilog, encoding="ascii")
-        plan = commands.plan_build(simulator, source, design.name, design.ports, trace)
+        plan = commands.plan_build(simulator, source, design.name, design.ports, trace, coverage)
         environment = plan.environment | {"TMPDIR": str(work)}  # what a killed compiler leaves goes with the folder
         for command in plan.commands:
             if command[0] == "make":
-                shared = folder.parent / runtime_key(simulator, trace)
+                shared = folder.parent / runtime_key(simulator, trace, coverage)
                 copy_runtime(shared, work)
             with log.open("a") as file:
                 print("fivebyfive:", *command, file=file, flush=True)
@@ -133,11 +148,11 @@ def compile_into(folder: Path, design: Design, simulator: Simulator, trace: str 
         os.replace(result, folder)
 
 
-def runtime_key(simulator: Simulator, trace: str | None) -> str:
+def runtime_key(simulator: Simulator, trace: str | None, coverage: bool) -> str:
     """Name of the folder with the compiled runtime library of Verilator, the same for every design."""
     compiler = first_line("g++", {}, "sudo apt install --reinstall g++")
     flags = repr((commands.VERILATOR_FLAGS, commands.MAKE_FLAGS))
-    parts = (simulator.version, simulator.compiler, str(trace), compiler, flags)
+    parts = (simulator.version, simulator.compiler, str(trace), compiler, flags, *coverage_parts(coverage))
     return f"runtime-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
 
 

@@ -26,6 +26,8 @@ ICARUS_FLAGS = ["-g2005"]  # with cocotb's own -g2012, Amaranth's combinational 
 # Only the ports are public, so the optimizer may do what it likes with the rest: see docs/simulation.md.
 VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
 VERILATOR_FLAGS += ["-Wno-fatal", "--no-timing"]
+# Every bit of every signal, of those that Yosys named as well (_12_); of memories only the small ones.
+COVERAGE_FLAGS = ["--coverage-line", "--coverage-toggle", "--coverage-underscore", "--coverage-max-width", "4096"]
 # The wheel's verilated.mk has tools of another machine, and no option to include a precompiled header.
 MAKE_FLAGS = ["CXX=g++", "LINK=g++", "AR=ar", "CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}"]
 # What runs once (resets, initial values) is not worth optimizing: in a netlist it is most of the compiler's time.
@@ -43,9 +45,10 @@ class Plan:
 
 
 def plan_build(
-    simulator: Simulator, source: Path, top: str, ports: tuple[Port, ...], trace: str | None
+    simulator: Simulator, source: Path, top: str, ports: tuple[Port, ...], trace: str | None, coverage: bool
 ) -> Plan:
-    """The build of Verilog file ``source`` in its folder; ``trace``: "fst" or "vcd" for waves, or None."""
+    """The build of Verilog file ``source`` in its folder; ``trace``: "fst" or "vcd" for waves, or None; ``coverage``:
+    a run of it leaves coverage.dat."""
     folder = source.parent
     runner = RUNNERS[simulator.name](simulator, trace)
     sources = [source]
@@ -58,7 +61,7 @@ def plan_build(
             sources=sources,
             hdl_toplevel=top,
             build_dir=folder,
-            build_args=runner.flags,
+            build_args=[*runner.flags, *(COVERAGE_FLAGS if coverage else ())],
             timescale=TIMESCALE,
             waves=trace is not None,
             always=True,

@@ -17,6 +17,7 @@ from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import working_folder
 
 from .builder import build
+from .coverage import FILE, Coverage, read_coverage
 from .runner import SimulationFailed, run
 from .speed import Speed
 
@@ -65,7 +66,8 @@ class Simulation:
     ``outputs``: layer to int8 (N, ...) as in `fivebyfive.model.golden.Trace`; only the last layer if layers were not
     recorded. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc, latency, interval.
     ``difference``: the first one, None if all is equal; what lies behind it was not compared. ``images``: how many
-    results there are. ``waves``: the waveform file, if one was asked for. ``speed``: of a run that came to its end.
+    results there are. ``waves``: the waveform file, if one was asked for. ``speed``, and
+    ``coverage`` if asked for: of a run that came to its end.
     """
 
     outputs: dict[str, np.ndarray]
@@ -77,6 +79,7 @@ class Simulation:
     seconds: float
     waves: Path | None
     speed: Speed | None = None
+    coverage: Coverage | None = None
 
     @property
     def logits(self) -> np.ndarray:
@@ -153,6 +156,7 @@ def simulate(
     seed: int | None = None,
     folder: Path | None = None,
     waves: bool = False,
+    coverage: bool = False,
     progress: Progress = silent,
 ) -> Simulation:
     """Run images, uint8 (N, 28, 28), through the RTL and compare with the golden model until the first difference.
@@ -160,7 +164,7 @@ def simulate(
     ``generated`` is the accelerator of ``checkpoint``. ``layers``: record and compare every layer, not only the logits.
     ``pause``: probability of a pause of the pixel source and of the result's receiver in each cycle. ``seed``: of the
     pauses, a new one if None. ``folder``: where the run's files stay, a temporary one if None; ``waves`` leaves
-    waves.fst (or .vcd) in it.
+    waves.fst (or .vcd) in it. ``coverage``: count what of the Verilog ran and toggled (Verilator only, slower).
 
     Raises UserError where the simulator is missing, ValueError for images of the wrong shape, SimulationFailed where
     the RTL hangs or its run ends early.
@@ -171,7 +175,7 @@ def simulate(
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     started = time.monotonic()
     progress(0, len(pixels), f"building with {simulator}")
-    built = build(generated.design, simulator, waves=waves)
+    built = build(generated.design, simulator, waves=waves, coverage=coverage)
     with run_folder(folder) as place:
         generated.design.write(place)
         arrays = make_arrays(place, checkpoint, pixels, waves)
@@ -188,10 +192,12 @@ def simulate(
             seed_used, seconds = seed, time.monotonic() - started
         names = checkpoint.shape.layers if layers else checkpoint.shape.layers[-1:]
         copies = {name: np.array(array) for name, array in arrays.items()}
+        seen = place / FILE if coverage and not watch.difference else None
+        covered = read_coverage(seen, generated.design.verilog) if seen else None
     return Simulation(
         {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
         int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
-        Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None,
+        Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None, covered,
     )
 
 

@@ -1,0 +1,208 @@
+"""Any command with any options and values: it is done, or refused with one line, and never leaves half of anything.
+
+Commands, options and their types come from the command line's own parser, so an option that is new is tried too. Values
+come from one pool for all of them: numbers, words that some option knows, good files of every kind and broken ones.
+What takes long (training, Verilator, synthesis, place and route) ends, where it would begin, in `Begun`: everything
+before it is real.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import click.testing
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fivebyfive.api import load
+from fivebyfive.cli import main
+from fivebyfive.hw.generate import generate
+from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.model.compress.packed import pack
+
+from .conftest import SMALL, snapshot
+
+pytest.importorskip("torch")
+pytest.importorskip("constriction")
+
+SLOW = (
+    "fivebyfive.model.train.train", "fivebyfive.model.quantize.quantize", "fivebyfive.model.compress.run.compress",
+    "fivebyfive.api.simulate", "fivebyfive.simulation.synthesized", "fivebyfive.sim.workers.LocalPool.run",
+    "fivebyfive.sim.workers.ClusterPool.__init__", "fivebyfive.sim.bitstream.make_bitstream",
+    "fivebyfive.sim.board.simulated_board", "fivebyfive.model.datasets.fetch",
+)  # fmt: skip
+
+
+MADE: dict[tuple, object] = {}  # what was generated
+
+
+class Begun(Exception):  # noqa: N818 (what happened)
+    """What was asked for is being done."""
+
+
+def begun(*given, **named):
+    raise Begun
+
+
+@pytest.fixture(scope="module")
+def inputs(small: Path, few_digits: Path, tmp_path_factory) -> Path:
+    """Files of every kind that a command reads, good and broken."""
+    torch = pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copy(small, folder / "good.npz")
+    shutil.copytree(few_digits, folder / "digits")
+    network = load_checkpoint(small)
+    (folder / "good.bin").write_bytes(pack(network).data)
+    torch.save({name: torch.zeros(shape) for name, shape in SMALL.arrays.items()}, folder / "good.pt")
+    (folder / "good.toml").write_text('start = "good.npz"\ndata = "digits"\n[[step]]\nmethod = "ternary"\n')
+    np.save(folder / "good.npy", np.zeros((1, 28, 28), np.uint8))
+    (folder / "pictures").mkdir()
+    Image.effect_noise((30, 40), 60).save(folder / "pictures" / "good.png")
+    generate(network).write(folder / "verilog")
+    for path in [*folder.glob("good.*"), folder / "pictures" / "good.png"]:
+        path.with_name(f"cut{path.suffix}").write_bytes(path.read_bytes()[:-20])
+    (folder / "text").write_text("hello\n")
+    (folder / "none").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick(inputs: Path) -> Iterator[None]:
+    """What takes long only begins, and the shipped network is a small one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SLOW:
+            patch.setattr(name, begun)
+        patch.setattr("fivebyfive.api.generate", generated)
+        patch.setattr("fivebyfive.demo.load", lambda: load(inputs / "good.npz"))
+        for command in commands().values():
+            for one in command.params:
+                if one.default == SHIPPED:
+                    patch.setattr(one, "default", inputs / "good.npz")
+        yield
+
+
+def generated(checkpoint, config, source):
+    """`generate`, each machine once."""
+    key = checkpoint.digest, config, source
+    if key not in MADE:
+        MADE[key] = generate(checkpoint, config, source)
+    return MADE[key]
+
+
+def commands() -> dict[tuple[str, ...], click.Command]:
+    """Every command by its words, methods of compress included."""
+    found = {(name,): command for name, command in main.commands.items()}
+    group = main.commands["compress"]
+    found |= {("compress", name): group.get_command(None, name) for name in group.list_commands(None)}
+    return found
+
+
+# Values. Relative paths only, and none with a "..": a command may write wherever it is told to.
+
+WORDS = (
+    "good.npz", "good.bin", "good.pt", "good.toml", "good.npy", "pictures", "pictures/good.png", "verilog", "digits",
+    "cut.npz", "cut.bin", "cut.pt", "cut.toml", "cut.npy", "pictures/cut.png", "text", "none", "nowhere", "new/place",
+    "text/below", "mnist", "fashion-mnist", "lfe5u-85f", "xc7z020", "xc7z020clg400-1", "ulx3s-85f", "arty-a7-100",
+    "ecp5", "xc7", "verilator", "icarus", "sim", "2-3-10", "2-3-7-10", "0.5", "fc1=0.2,conv2=0.5", "fc1", "8", "",
+    ".", "-", "--", "-1", "--5", "a b", "a\nb", "\x1b[31m", "\udcff", "ü", "²", "٣", "1e3", "0x10", "1_0", "9" * 30,
+    "x" * 300, "=", ",", "{", "nan", "inf", "tcp://127.0.0.1:1", "/proc/nothing",
+)  # fmt: skip
+CHARACTERS = st.characters(exclude_characters="\0/", exclude_categories=())
+TEXT = st.text(CHARACTERS, max_size=6).filter(lambda text: ".." not in text)
+ANY = st.sampled_from(WORDS) | TEXT
+NUMBERS = st.integers(-3, 70) | st.sampled_from([100, 101, 784, 10_000, 10_001, 2**31, 2**63, 2**64, -(2**40)])
+FLOATS = st.floats() | st.floats(0, 1) | st.integers(-2, 200)
+
+
+def values(of: click.Parameter) -> st.SearchStrategy[str]:
+    """What may stand for a parameter: mostly something of its kind."""
+    if isinstance(of.type, click.Choice):
+        return st.sampled_from(of.type.choices) | ANY
+    if isinstance(of.type, click.types.IntParamType):
+        return NUMBERS.map(str) | ANY
+    if isinstance(of.type, click.types.FloatParamType):
+        return FLOATS.map(str) | ANY
+    return ANY | NUMBERS.map(str)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line: ``words``, and those ``places`` among them that are paths it may write to."""
+
+    words: tuple[str, ...]
+    places: tuple[str, ...]
+
+
+@st.composite
+def lines(draw, words: tuple[str, ...], command: click.Command) -> Line:
+    given, places = list(words), []
+    for one in command.params:
+        if isinstance(one, click.Argument):
+            given += draw(st.lists(values(one), max_size=2 if one.nargs == -1 else 1))
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    needed = [one for one in options if one.required]
+    for one in draw(st.lists(st.sampled_from(options), max_size=4, unique=True)) + needed:
+        name = draw(st.sampled_from([*one.opts, *one.secondary_opts]))
+        if one.is_flag:
+            given.append(name)
+        else:
+            value = draw(values(one))
+            given += draw(st.sampled_from([[name, value], [f"{name}={value}"]]))
+            places += [value] if one.name in ("out", "folder") else []
+    return Line(tuple(given), tuple(places))
+
+
+@contextmanager
+def workplace(inputs: Path) -> Iterator[Path]:
+    """A folder with copies of all inputs, to work in."""
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-any-") as place:
+        folder = Path(place) / "work"
+        shutil.copytree(inputs, folder)
+        with chdir(folder):
+            yield Path(place)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_done_or_refused(words: tuple[str, ...], inputs: Path) -> None:
+    @settings(max_examples=40, deadline=None)
+    @given(lines(words, commands()[words]))
+    def check(line: Line) -> None:
+        with workplace(inputs) as place:
+            before = snapshot(place)
+            result = click.testing.CliRunner().invoke(main, line.words)
+            changed = {Path(path).relative_to(place) for path, _ in snapshot(place).items() ^ before.items()}
+            outcome = judged(result)
+            event(outcome)
+            assert all(outcome != "refused" and allowed(path, line.places) for path in changed), changed
+
+    check()
+
+
+def judged(result: click.testing.Result) -> str:
+    """What became of a command line; AssertionError where that is not how commands end."""
+    if isinstance(result.exception, Begun):
+        return "begun"
+    assert isinstance(result.exception, SystemExit | None), result.exc_info
+    said = result.stderr.splitlines()
+    if result.exit_code == 0:
+        return "done"
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert [one.split(" ")[0] for one in said if not one.startswith("warning: ")] == ["error:"], result.stderr
+    assert said[-1].isprintable(), said
+    assert len(said[-1]) > len("error: ") + 10, said
+    return "refused"
+
+
+def allowed(path: Path, places: tuple[str, ...]) -> bool:
+    """Whether a command may have written a path: build or a place it was told, below it, or beside it with its stem."""
+    told = [Path("work", place) for place in ("build", *places)]
+    return any(place in (path, *path.parents) or path.with_suffix("") == place.with_suffix("") for place in told)
