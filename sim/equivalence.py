@@ -5,8 +5,8 @@ reset in the first cycle; ``differ`` is high where an output differs afterwards 
 ``differ`` is never high: signals that are always equal are found by induction, what is left is for property-directed
 reachability.
 
-Memories are cut out first (`memory_cut`): a proof without them is much smaller. And the module with the mutation is tried
-alone first, in all its cycles and with all its outputs: if nothing changes at its ports, nothing does anywhere.
+Memories are cut out first (`memory_cut`): a proof without them is much smaller. And the module with the mutation is
+tried alone first, in all its cycles and with all its outputs: if nothing changes at its ports, nothing does anywhere.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ __all__ = ["Prover", "method"]
 
 LIMIT_S = 120  # of Yosys or ABC
 REACH_S = 20  # of property-directed reachability
-MOST_BITS = 50_000  # of memories that are not cut out
+MOST_BITS = 10_000  # of memories that are not cut out
 RESETS = {"rst": "", "aresetn": "!"}  # and what makes them high in a reset
 CLOCKS = ("clk", "aclk")
 SIDE = ("flatten", "memory_collect")

@@ -18,6 +18,7 @@ __all__ = ["Tried", "try_mutants"]
 RUN_LIMIT_S = 120  # of a bench; a mutant that makes it run for so long was noticed
 SEED = 1  # of every run of a bench
 SAID = 200  # characters kept of what a bench said
+STOPPED = "the simulation ended prematurely"
 NOT = 0  # the number that wakes no mutant
 
 
@@ -99,5 +100,7 @@ def outcome(place: Path) -> str:
     try:
         check_results(int(code) if code else None, place / RESULTS, place / LOG, SEED, RUN_LIMIT_S)
     except SimulationFailed as failure:
+        if STOPPED in str(failure):  # the simulator would not go on: the bench has not seen anything
+            return ""
         return " ".join(str(failure).split())[:SAID]
     return ""

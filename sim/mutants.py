@@ -22,11 +22,12 @@ SELECTOR = "mutant"  # name of the port, of the memory that drives it, and of th
 WIDTH = 16  # bits of the selector
 LIMIT_S = 600  # of Yosys
 # A memory's contents, and the enable and clock that an asynchronous read does not have: write_verilog stops at those.
-UNWRITABLE = re.compile(r"-cell \S*\$memrd\S* .*-port (EN|CLK|ARST|SRST) ")
+UNWRITABLE = re.compile(r"-cell \S*(\$memrd|mem\.cc)\S* .*-port (EN|CLK|ARST|SRST) ")
 # Some of what synthesis does first. Without it more mutations would be in bits that nothing reads, and a mutant would
-# meet the undefined address of a memory that is not written, which simulators and hardware choose as they like.
+# meet the undefined address of a memory that is not written, which simulators and hardware choose as they like. Nor may
+# there be a cell of which one input at most is to be high ($pmux): Verilator stops where a mutant raises two.
 READ = (
-    "proc", "opt_expr -mux_undef", "opt_muxtree", "opt_reduce", "wreduce", "opt_expr -mux_undef",
+    "proc -norom", "pmuxtree", "opt_expr -mux_undef", "opt_muxtree", "opt_reduce", "wreduce", "opt_expr -mux_undef",
     "opt_dff -nodffe -nosdff", "opt_clean -purge",
 )  # fmt: skip
 

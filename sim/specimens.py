@@ -131,7 +131,7 @@ def pixel_feeder():
 
 
 def kernel_fetcher():
-    plans, sizes = ((2, 6, 1), (9, 8, 3)), {"depth": 40, "memory_latency": 2}
+    plans, sizes = ((2, 5, 1), (9, 9, 3)), {"depth": 40, "memory_latency": 2}
     return KernelFetcher([KernelPlan(*p, 3) for p in plans], 3, **sizes), {"plans": plans, "outputs": 3, **sizes}
 
 

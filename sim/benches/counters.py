@@ -97,6 +97,7 @@ class Machine:
             await cycles(self.dut, 2)
             self.look(image)
             await self.pause(5)
+            self.look(image)  # they stay until the next result
             await self.pulse("taken")
             self.dut.result.value = 0
             self.taken.append(image)
