@@ -2,8 +2,8 @@
 
 First which codes occur at all, then which rows (outputs) and columns (inputs) hold anything, then cell by cell of
 those: is it zero and, where not, which of the codes. What a cell is likely to be is learned from its column, its row,
-its neighbours in the kernel or map, and from how many of its kernel or lane are there already: pruned networks lose
-whole inputs, and bank-balanced ones hold the same number in every lane. The same walk writes and reads; only where
+its neighbours in the kernel, image or map, and from how many of its kernel or lane are there already: pruned networks
+lose whole inputs, and bank-balanced ones hold the same number in every lane. The same walk writes and reads; only where
 its bits come from differs (`BitSource`). Contexts mixed as in `mixing`; that weights code well so: Wiedemann et al.
 2020, DeepCABAC (arXiv:1907.11900).
 """
@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..shape import CONV_WORD, FC_WORD, KERNEL
+from ..shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS
 from .mixing import Predictor
 
 __all__ = ["BitSource", "walk"]
@@ -75,8 +75,8 @@ class _Cells:
         self.index = {code: place for place, code in enumerate(used)}
         self.depth = (len(used) - 1).bit_length()
         self.group, self.places = _groups(columns, conv)
-        self.line = KERNEL if conv else POOLED // 4  # columns of a line of the kernel or pooled map
-        self.block = CONV_WORD if conv else POOLED
+        # Columns of a line of the kernel, image or pooled map, and of all of it.
+        self.line, self.block = (KERNEL, CONV_WORD) if conv else (IMAGE, PIXELS) if columns == PIXELS else (4, POOLED)
         groups = max(self.places) + 1
         sizes = (columns, DENSITIES * DENSITIES, 16, SEEN * groups, SEEN * DENSITIES)
         self.zero = Predictor(sizes, sets=SEEN)
@@ -131,7 +131,7 @@ class _Cells:
         return self.used[node - (1 << self.depth)]
 
     def _neighbours(self, column: int, found: list[int]) -> tuple[int, int]:
-        """What lies left of a cell and above it, in its kernel or its 4x4 map."""
+        """What lies left of a cell and above it, in its kernel, its image or its 4x4 map."""
         place = column % self.block
         left = found[column - 1] if place % self.line else 0
         return left, found[column - self.line] if place >= self.line else 0

@@ -49,10 +49,10 @@ def test_what_is_generated(answer, cli, pixels_in: Path) -> None:
 def test_the_first_difference_is_found(answer, pixels_in: Path, tmp_path: Path) -> None:
     answer("generate", pixels_in, "--out", "v")
     arrays = {name: array.copy() for name, array in load(pixels_in).checkpoint.arrays.items()}
-    arrays["fc1.bias"][5] ^= 1
+    arrays["fc2.bias"][5] ^= 1
     save_checkpoint(tmp_path / "other.npz", Checkpoint.from_arrays(arrays))
     told = answer("simulate", tmp_path / "other.npz", "--verilog", "v", "--images", 1, code=1)
-    assert (told["difference"]["layer"], told["difference"]["output"]) == ("fc1", 5)
+    assert (told["difference"]["layer"], told["difference"]["output"]) == ("fc2", 5)
 
 
 def test_a_core_for_vivado(answer, pixels_in: Path) -> None:
@@ -74,7 +74,7 @@ def test_what_it_has_no_use_for(refused, pixels_in: Path, command: str, words: t
 
 
 def test_estimates(answer, pixels_in: Path) -> None:
-    (told,) = answer("measure", pixels_in, "--part", "lfe5u-85f", "--estimate")["results"]
+    told = answer("measure", pixels_in, "--part", "lfe5u-85f", "--estimate")
     assert (told["multipliers"], told["conv_multipliers"], told["dsp"]) == (20, 0, 20)
     assert told["interval_cycles"] == 784
     assert 0 < told["lut"] < 6000

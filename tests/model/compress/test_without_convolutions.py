@@ -116,6 +116,24 @@ def test_the_first_layer_splits_without_loss(few_digits) -> None:
         assert torch.allclose(wide(x)[0], net(x)[0], atol=1e-4)
 
 
+def test_packing_looks_for_neighbours_in_the_image() -> None:
+    """Weights in blots of the image take fewer bytes than the same weights anywhere: both have as many of each column,
+    row and value."""
+    rng = np.random.default_rng(1)
+    blots = np.zeros((40, 28, 28), np.int8)
+    for output, (row, column) in zip(blots, rng.integers(0, 22, (40, 2)), strict=True):
+        output[row : row + 6, column : column + 6] = 5
+    torn = blots.reshape(40, 784).copy()
+    for column in torn.T:
+        rng.shuffle(column)
+    arrays = Checkpoint.random(LeNetShape(0, 0, (40, 10)), 1).arrays
+    sizes = [
+        pack(Checkpoint.from_arrays(arrays | {"fc1.weight": array.reshape(40, 784)})).sizes["fc1.weight"]
+        for array in (blots, torn)
+    ]
+    assert sizes[0] < 0.4 * sizes[1], sizes
+
+
 def test_packing_tells_the_pixels_from_two_convolutions() -> None:
     """784-3-2 and a network of two convolutions have their widths in the same place of the file."""
     network = Checkpoint.random(LeNetShape(0, 0, (3, 2)), 1)
