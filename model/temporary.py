@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["PART", "remove_left", "temporary_file", "temporary_folder", "working_folder"]
+__all__ = ["remove_left", "remove_working_folders", "temporary_file", "temporary_folder", "working_folder"]
 
 PART = ".part"  # ends the names of those that become a result
-RUN = ".run"  # and of those that never do
+WORKING, RUN = "fivebyfive-", ".run"  # begins and ends the names of those that never do
 KEPT = ".kept"  # a file in a folder that stays though nobody works in it
 RANDOM = "[a-z0-9_]{8}"  # as tempfile has it
 
 
 def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
     """A new locked file: its handle and its path. The lock ends when the handle is closed."""
-    remove_left(folder, prefix, PART)
+    remove_left(folder, prefix)
     while True:
         handle, path = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=folder)
         if claimed(handle) and is_still(handle, path):
@@ -54,10 +54,15 @@ def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: typ
 
 def working_folder(kept_by: type | tuple = ()):
     """A temporary folder of this project's own among those of the system."""
-    return temporary_folder(Path(tempfile.gettempdir()), "fivebyfive-", RUN, kept_by)
+    return temporary_folder(Path(tempfile.gettempdir()), WORKING, RUN, kept_by)
 
 
-def remove_left(folder: Path, prefix: str, suffix: str) -> None:
+def remove_working_folders() -> None:
+    """Remove those that killed processes left, for work that may find all done and make none of its own."""
+    remove_left(Path(tempfile.gettempdir()), WORKING, RUN)
+
+
+def remove_left(folder: Path, prefix: str, suffix: str = PART) -> None:
     """Remove what killed processes left of temporary files and folders with such names; what is in use stays."""
     pattern = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
     with suppress(OSError):

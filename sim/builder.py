@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.temporary import temporary_folder
+from fivebyfive.model.temporary import remove_left, temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
@@ -28,6 +28,7 @@ from .simulators import Simulator, find, first_line
 __all__ = ["Build", "build"]
 
 TIMEOUT_S = 1800  # of one compiler command
+WORK = ".build."  # begins the names of folders where something is being compiled
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def build(
     trace = trace_format(simulator) if waves else None
     root = simulators_folder()
     folder = root / build_key(design, simulator, trace, coverage)
+    remove_left(root, WORK)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             remove_unused(root)
@@ -120,7 +122,7 @@ def compile_into(
     folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool
 ) -> None:
     """Compile beside ``folder`` and move what is needed to run there at the end."""
-    with temporary_folder(folder.parent, ".build.") as work:
+    with temporary_folder(folder.parent, WORK) as work:
         log = work / "build.log"
         source = work / f"{design.name}.v"
         source.write_text(design.verilog, encoding="ascii")

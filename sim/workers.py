@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.extras import require
 from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.model.temporary import remove_working_folders, working_folder
 
 from .process import call
 from .units import FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
@@ -54,6 +54,7 @@ class LocalPool:
 
         All processes end when the caller stops asking, by an exception as well.
         """
+        remove_working_folders()
         stop = threading.Event()
         executor = ThreadPoolExecutor(self.workers)
         pending = {executor.submit(self.one, unit, stop): unit for unit in units}

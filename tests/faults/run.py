@@ -1,4 +1,4 @@
-"""Long jobs killed at random moments: ``python tests/faults/run.py [KILLS] [SEED] [LOG]``.
+"""Long jobs killed at random moments: ``python tests/faults/run.py [KILLS] [SEED] [LOG] [JOB...]``.
 
 Each job is begun again and again, over the result of another run or over nothing, and killed at a moment drawn evenly
 from its duration: SIGTERM and SIGKILL, to the command's own process alone. After every kill its files must be the old
@@ -39,12 +39,13 @@ def natural(text: str) -> list:
 
 
 def main() -> int:
-    kills, seed, log = (*sys.argv[1:], *("100", "1", "")[len(sys.argv) - 1 :])
+    kills, seed, log = (*sys.argv[1:4], *("100", "1", "")[len(sys.argv) - 1 :])
+    jobs = sys.argv[4:] or JOBS
     lines = [f"Long jobs killed at random moments, by SIGTERM or SIGKILL; seed {seed}"]
     print(lines[0], flush=True)
     total = 0
-    for name, job in JOBS.items():
-        with campaign(job, f"{name}{seed}") as one:
+    for name in jobs:
+        with campaign(JOBS[name], f"{name}{seed}") as one:
             done = one.kills(int(kills) // FEW if name in LONG else int(kills))
         total += done.restarts
         lines += told(name, done)

@@ -230,7 +230,9 @@ builder.build(Design("other", "module other; endmodule", {}, ()), sys.argv[1])
     assert [path for path in folder.iterdir() if path.name.startswith(".")]
     kept = build(lookup, simulator).folder
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-    assert kept.is_dir()
+    (folder / ".build.abcdefgh.part").mkdir()  # of one that was killed when the build was in its place
+    assert build(lookup, simulator).folder == kept
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_cache_that_cannot_be_written(lookup, simulator, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -128,6 +129,15 @@ def test_an_interruption_ends_all_processes_and_keeps_what_is_finished(fake_tool
     assert len(done_units(fake_tools)) == 1  # nobody works on
     run_units(some_units(), pool)
     assert len(done_units(fake_tools)) == 4
+
+
+def test_folders_of_killed_commands_go_though_all_is_done(fake_tools: Path, tmp_path: Path, monkeypatch) -> None:
+    """A command may be killed between the result of its last unit and the end of that unit's folder."""
+    run_units(some_units(1), LocalPool(1))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary/fivebyfive-abcdefgh.run").mkdir(parents=True)
+    run_units(some_units(1), LocalPool(1))
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path) -> None:
