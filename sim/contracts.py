@@ -12,6 +12,12 @@ COUNTS = {
         "bias_address": "bias_request & !bias_index",  # of a second word, which is empty in both layers, none is wanted
         "bias_index": "bias_en",
     },
+    "uart_receiver": {"o": "o_valid"},
+    "axi_core": {
+        **{f"m_axis_{name}": "m_axis_tvalid" for name in ("tdata", "tkeep", "tlast")},
+        **{f"s_axi_{name}": "s_axi_rvalid" for name in ("rdata", "rresp")},
+        "s_axi_bresp": "s_axi_bvalid",
+    },
 }
 
 # Of a specimen: what holds in every cycle.

@@ -15,10 +15,10 @@ from .runner import check_results, prepare
 
 __all__ = ["Tried", "try_mutants"]
 
-RUN_LIMIT_S = 120  # of a bench; a mutant that makes it run for so long was noticed
+RUN_LIMIT_S = 120  # of CPU, of a bench; a mutant that makes it run for so long was noticed
 SEED = 1  # of every run of a bench
 SAID = 200  # characters kept of what a bench said
-STOPPED = "the simulation ended prematurely"
+STOPPED = ("the simulation ended prematurely", "the simulation ended early")  # by the simulator, not by the bench
 NOT = 0  # the number that wakes no mutant
 
 
@@ -78,7 +78,7 @@ def run_each(
 
     log = folder / LOG
     with log.open("w") as file:
-        code = call(command, folder, environment, file, (RUN_LIMIT_S + 1) * len(places), look)
+        code = call(command, folder, environment, file, 10 * RUN_LIMIT_S * len(places), look)
     look()
     if left := sum(1 for _ in done):
         what = f"{built.design.name}: {left} runs did not begin, exit code {code}:"
@@ -100,7 +100,7 @@ def outcome(place: Path) -> str:
     try:
         check_results(int(code) if code else None, place / RESULTS, place / LOG, SEED, RUN_LIMIT_S)
     except SimulationFailed as failure:
-        if STOPPED in str(failure):  # the simulator would not go on: the bench has not seen anything
+        if any(words in str(failure) for words in STOPPED):  # the bench has not seen anything
             return ""
         return " ".join(str(failure).split())[:SAID]
     return ""

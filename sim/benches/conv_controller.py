@@ -18,6 +18,8 @@ CONV2_BIAS = (
     (S.PREPARING_CONV2_BIAS0, S.LOAD_CONV2_BIAS0),
     (S.PREPARING_CONV2_BIAS1, S.LOAD_CONV2_BIAS1),
 )
+PREPARING = (S.PREPARING, S.PREPARING_CONV2_BIAS0, S.PREPARING_CONV2_BIAS1)
+ASKING = (*PREPARING, S.LOAD_CONV1_BIAS, S.LOAD_CONV2_BIAS0, S.LOAD_CONV2_BIAS1)  # for bias words
 
 
 @cache
@@ -99,6 +101,7 @@ class Surroundings:
             self.states.append(state)
             self.durations[state].append(0)
         self.durations[state][-1] += 1
+        assert bool(dut.bias_request.value) == (state in ASKING), "kernels and biases share the weight memory"
         address = int(dut.bias_address.value)
         self.requests.append(address if dut.bias_request.value else None)
         if dut.bias_en.value:
@@ -149,7 +152,8 @@ async def nothing_waits(dut) -> None:
     assert set(durations[S.LOAD_CONV1_WRITE_DATA]) == {POSITIONS[0] - 1}
     assert set(durations[S.LOAD_CONV2_WEIGHT]) == {1}
     assert set(durations[S.LOAD_CONV2_WRITE_DATA]) == {POSITIONS[1] - 1}
-    assert set(durations[S.PREPARING]) == {controller.memory_latency + 1}
+    for state in PREPARING:  # conv2 has a pair of words at least
+        assert set(durations[state]) == {controller.memory_latency + 1}
     assert durations[S.CONV1_FINISH] == durations[S.CONV_FINISH] == [controller.drain + 1]
 
 

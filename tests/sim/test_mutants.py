@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fivebyfive.hw.verilog import Design, Port, to_verilog
-from fivebyfive.sim.equivalence import Prover
+from fivebyfive.sim import equivalence
 from fivebyfive.sim.mutant_runs import try_mutants
 from fivebyfive.sim.mutants import mutate, mutate_specimen
 from fivebyfive.sim.process import SimulationFailed
@@ -37,7 +37,7 @@ def test_a_proof_is_found_for_what_nobody_can_observe() -> None:
 
     def proved(mode: str, port: str) -> bool:
         change = f"mutate -mode {mode} -module redundant -cell {cell} -port {port} -portbit 0"
-        with Prover(mutated.original, mutated.read) as prover:
+        with equivalence.Prover(mutated.original, mutated.read) as prover:
             return prover.equivalent(change)
 
     assert proved("const0", "A")
@@ -62,3 +62,46 @@ def test_a_bench_that_fails_by_itself_says_so() -> None:
     mutated, _ = mutate_specimen(dot_product, 2, 1)
     with pytest.raises(SimulationFailed, match="dot_product fails without a mutant"):
         try_mutants(mutated, bench_of(dot_product), {"terms": 6})
+
+
+KEPT = """
+module kept(clk, write, address, data, y);
+  input clk, write;
+  input [1:0] address, data;
+  output [1:0] y;
+  reg [1:0] words [3:0];
+  wire [1:0] twice = data | (data & address);
+  always @(posedge clk) if (write) words[address] <= twice;
+  assign y = words[address];
+endmodule
+"""
+KEPT_PORTS = tuple(
+    Port(name, "output" if name == "y" else "input", width, False)
+    for name, width in (("clk", 1), ("write", 1), ("address", 2), ("data", 2), ("y", 2))
+)
+
+
+def test_proofs_with_the_memories_cut_out(monkeypatch) -> None:
+    """With nothing but the cut."""
+    monkeypatch.setattr(equivalence, "MOST_BITS", 0)
+    mutated = mutate(Design("kept", KEPT, {}, KEPT_PORTS), 100, 1)
+    cells = {found[1] for one in mutated.mutants if (found := re.search(r"-cell (\S*\$\S*)", one.command))}
+
+    def proved(mode: str, kind: str, port: str) -> bool:
+        (cell,) = (cell for cell in cells if kind in cell)
+        change = f"mutate -mode {mode} -module kept -cell {cell} -port {port} -portbit 0"
+        with equivalence.Prover(mutated.original, mutated.read) as prover:
+            return prover.equivalent(change)
+
+    assert proved("const0", "$and", "B")
+    assert not proved("const0", "$or", "A")
+    assert not proved("inv", "proc_memwr", "DATA")
+    assert not proved("const1", "proc_memwr", "EN")
+    assert not proved("inv", "memrd", "ADDR")
+
+
+def test_nothing_that_a_bench_notices_is_proved() -> None:
+    mutated, given = mutate_specimen(argmax, 12, 1)
+    tried = try_mutants(mutated, bench_of(argmax), given, range(1, 7))
+    with equivalence.Prover(mutated.original, mutated.read) as prover:
+        assert not any(prover.equivalent(one.mutant.change) for one in tried if one.noticed)

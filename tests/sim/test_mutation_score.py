@@ -1,0 +1,72 @@
+"""The mutation score: what is counted, what is kept of an interrupted run, what the log says."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fivebyfive import verify_mutants
+from fivebyfive.sim import mutation_score
+from fivebyfive.sim.mutants import Mutant
+from fivebyfive.sim.mutation_score import Judged, Score, judge, sources
+from fivebyfive.sim.specimens import argmax
+
+
+def nobody(*_) -> None:
+    raise AssertionError("this was known")
+
+
+def test_what_is_known_is_not_done_again(cache: Path, monkeypatch) -> None:
+    found = judge(argmax, 8, 1)
+    assert len(found.judged) == 8
+    assert found.noticed + found.proved + found.unexplained == 8
+    assert found.noticed > 4
+    for name in ("try_mutants", "Prover"):
+        monkeypatch.setattr(mutation_score, name, nobody)
+    assert judge(argmax, 8, 1) == found
+    with pytest.raises(AssertionError, match="this was known"):
+        judge(argmax, 9, 1)
+
+
+def test_an_interrupted_run_goes_on(cache: Path, monkeypatch) -> None:
+    def interrupt(said: str) -> None:
+        if "tried 3 of" in said:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge(argmax, 6, 1, interrupt)
+    asked = []
+    real = mutation_score.try_mutants
+    monkeypatch.setattr(mutation_score, "try_mutants", lambda *given: (asked.extend(given[3]), real(*given)))
+    assert len(judge(argmax, 6, 1).judged) == 6
+    assert asked == [4, 5, 6]
+
+
+def test_a_bench_depends_on_all_that_it_imports() -> None:
+    found = "".join(sources("fivebyfive.sim.benches.argmax"))
+    for text in ("class StreamMonitor", "def classify", "class Argmax", "async def reset_sometime"):
+        assert text in found
+    assert "class UartReceiver" not in found
+
+
+COMMAND = "mutate -mode inv -module pair -cell $add$x.v:5$1 -port Y -portbit 3 -src x.v:5.1-5.9 -ctrl mutant 16 7"
+
+
+@pytest.mark.parametrize(("unexplained", "code"), [(2, 0), (3, 1)])
+def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: int) -> None:
+    """98 %: two of a hundred may be left, those that are proved do not count."""
+
+    def judged(make, count, seed, told) -> Score:
+        outcomes = [(True, False)] * (100 - unexplained) + [(False, False)] * unexplained + [(False, True)] * 50
+        return Score(make.__name__, tuple(Judged(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
+
+    monkeypatch.setattr(verify_mutants, "judge", judged)
+    log = tmp_path / "mutants.log"
+    done = CliRunner().invoke(verify_mutants.main, ["--log", str(log), "--specimen", "dot_product"])
+    assert done.exit_code == code
+    text = log.read_text()
+    assert text in done.output
+    assert f"= {100 - unexplained}.00 %; 98% is asked for" in text
+    line = "dot_product 7: inv on pair.$add$x.v:5$1 Y[3], x.v:5: "
+    assert text.count(line + "UNEXPLAINED\n") == unexplained
+    assert text.count(line + "proved equivalent\n") == 50
