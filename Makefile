@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi proofs fuzz train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs fuzz train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,6 +47,9 @@ verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes
 verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; ten minutes
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
 	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+
+coverage: .venv/test.stamp ## what every bench exercises of the Verilog: blocks, bits; docs/coverage.log; ten minutes
+	$(BIN)/python -m fivebyfive.verify_coverage --log docs/coverage.log
 
 fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log
