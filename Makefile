@@ -9,7 +9,7 @@ WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi proofs mutants fuzz faults train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,9 @@ verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on 
 
 mutants: .venv/test.stamp ## seeded faults in every component, would its bench notice? docs/mutants.log; most of an hour
 	$(BIN)/python -m fivebyfive.verify_mutants --log docs/mutants.log
+
+coverage: .venv/test.stamp ## what every bench exercises of the Verilog: blocks, bits; docs/coverage.log; ten minutes
+	$(BIN)/python -m fivebyfive.verify_coverage --log docs/coverage.log
 
 fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log

@@ -19,7 +19,7 @@ from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS, bench_of
-from fivebyfive.sim.unreached import reason
+from fivebyfive.sim.unreached import of_another_bench, reason
 
 from .terminal import Commands, say
 from .verify import log_of, tools
@@ -83,10 +83,10 @@ def unexplained(coverage: Coverage) -> list[str]:
 
 
 def never(coverage: Coverage) -> list[str]:
-    """What was never seen: blocks, and bits of signals."""
-    blocks = [f"{point.module}:{point.line} {point.what}: {point.text}" for point in coverage.never_run]
-    bits = [f"{module}.{signal}[{ranges(of)}]" for (module, signal), of in coverage.never_toggled.items()]
-    return blocks + bits
+    """What was never seen: blocks, and bits of signals; parts that have benches of their own are left out."""
+    blocks = {f"{point.module}:{point.line} {point.what}: {point.text}": point.module for point in coverage.never_run}
+    bits = {f"{name}.{signal}[{ranges(of)}]": name for (name, signal), of in coverage.never_toggled.items()}
+    return [what for what, module in (blocks | bits).items() if not of_another_bench(module)]
 
 
 def log_text(measured: dict[str, Coverage], images: int, seconds: float) -> str:

@@ -16,7 +16,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
+    from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiProt, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from fivebyfive.model.registers import register
 
@@ -143,12 +143,15 @@ class Core:
             model.pause = False
 
     async def access(self, address: int, value: int | None = None, strobes: range = range(4)) -> tuple[int, AxiResp]:
-        """Read, or write ``value``'s bytes ``strobes``; what was read and the response."""
+        """Read a word's bytes ``strobes``, or write those of ``value``; what was read and the response.
+
+        AxPROT is random and the address that of the first byte: the core ignores both."""
+        first, prot = strobes.start, AxiProt(self.rng.randrange(8))
         if value is None:
-            answer = await limited(self.lite.read(address, 4), self.limit_cycles, f"a read of {address:#x}")
-            return int.from_bytes(answer.data, "little"), answer.resp
-        data = value.to_bytes(4, "little")[strobes.start : strobes.stop]
-        write = self.lite.write(address + strobes.start, data)
+            read = self.lite.read(address + first, strobes.stop - first, prot)
+            answer = await limited(read, self.limit_cycles, f"a read of {address:#x}")
+            return int.from_bytes(answer.data, "little") << 8 * first, answer.resp
+        write = self.lite.write(address + first, value.to_bytes(4, "little")[first : strobes.stop], prot)
         return 0, (await limited(write, self.limit_cycles, f"a write of {address:#x}")).resp
 
     async def read(self, name: str) -> int:

@@ -28,7 +28,7 @@ from fivebyfive.model.link import (
 )
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.serial_line import SerialLine
-from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start
+from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
 
 from . import parameters
 
@@ -230,6 +230,33 @@ async def busy(dut) -> None:
     assert dut.done.value == 0
     await host.send(*whole(3, first))
     check(dut, await host.answer(), 3, first)
+
+
+@cocotb.test()
+async def questions_in_a_hurry(dut) -> None:
+    """A result that comes while an answer is being sent follows it unasked. What is asked again before the answer is out
+    may get none: another question does."""
+    host = await begin(dut)
+    first, second = draw(2)
+    await host.send(*whole(1, first))
+    began = cycle()
+    await until(dut, dut.done, 1, LIMIT_CYCLES)
+    takes = cycle() - began
+    check(dut, await host.answer(), 1, first)
+    await host.send(*whole(2, second))
+    asked = encode(question(2, 0, 0))
+    await cycles(dut, takes - 10 * len(asked) * parameters()["divisor"] - 100)
+    await host.line.send(asked)
+    seen = await host.answers(LIMIT_CYCLES // 10)
+    assert seen[0] == Frame(Kind.BUSY, 2)
+    assert len(seen) == 2
+    check(dut, seen[1], 2, second)
+    await host.line.send(5 * asked)
+    seen = await host.answers(LIMIT_CYCLES // 10)
+    assert 1 <= len(seen) < 5
+    assert host.decoder.bad == 0
+    for frame in [*seen, await host.answer(question(2, 0, 0))]:
+        check(dut, frame, 2, second)
 
 
 @cocotb.test()

@@ -62,6 +62,21 @@ def test_images_come_from_npy_and_pngs_alike(answer, small: Path) -> None:
     np.testing.assert_array_equal(np.load("2.npy"), np.load("1.npy")[::-1])  # sorted by name
 
 
+def test_coverage_of_the_verilog(answer, cli, refused, small: Path) -> None:
+    told = answer("simulate", small, "--images", 2, "--coverage", "--seed", 1)
+    assert told["equal"]
+    for what in ("blocks", "toggles"):
+        counts = told["coverage"][what]
+        assert 0.7 * counts["all"] < counts["seen"] < counts["all"]
+    assert told["coverage"]["never_toggled"]["lenet_counters"]["now"] == "23:11"  # so few cycles
+    assert "coverage" not in answer("simulate", small, "--images", 1)
+    said = cli("simulate", small, "--images", 2, "--coverage", "--seed", 1).stdout
+    ran, toggles = (f"{told['coverage'][what]['seen']:,} of" for what in ("blocks", "toggles"))
+    assert re.search(rf"^coverage of the Verilog: {ran} .* blocks ran .*, {toggles} ", said, re.M)
+    assert "not of a --netlist" in refused("simulate", small, "--coverage", "--netlist", "ecp5")
+    assert "icarus cannot measure coverage" in refused("simulate", small, "--coverage", "--simulator", "icarus")
+
+
 def test_icarus(answer, small: Path) -> None:
     try:
         find("icarus")

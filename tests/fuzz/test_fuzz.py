@@ -16,8 +16,9 @@ INPUTS, SEED = 10_000, 20
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch) -> None:
-    """Crashes are kept below the working directory."""
+    """Crashes are kept below the working directory. Atheris traces; coverage as well would take twice as long."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.mark.parametrize("name", dealt(INPUTS))
