@@ -4,7 +4,7 @@ Conditions are Verilog over the ports of a specimen; each is said in the docstri
 to it. A stream's payload counts while it is valid: that goes without saying here.
 """
 
-__all__ = ["ASSUMED", "COUNTS"]
+__all__ = ["ASSUMED", "COUNTS", "STATE"]
 
 # Of a specimen: an output, and when it counts.
 COUNTS = {
@@ -20,7 +20,18 @@ COUNTS = {
     },
 }
 
+# Of a specimen: registers that its conditions need.
+STATE = {
+    "kernel_fetcher": [  # ``plans`` of two and nine sets: how many of them are still to be taken
+        "reg [3:0] sets = 0;",
+        "reg was_layer = 0;",
+        "always @(posedge clk) was_layer <= layer;",
+        "always @(posedge clk) sets <= rst ? 0 : start ? (layer ? 9 : 2) : sets - (o__valid & o__ready & sets != 0);",
+    ],
+}
+
 # Of a specimen: what holds in every cycle.
 ASSUMED = {
+    "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "activation_memory": "!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6",  # ``counts``
 }

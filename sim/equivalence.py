@@ -20,13 +20,13 @@ from pathlib import Path
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.hw.yosys import YosysError, run_yosys
 
-from .contracts import ASSUMED, COUNTS
+from .contracts import ASSUMED, COUNTS, STATE
 from .memory_cut import Circuit, read_circuit
 
 __all__ = ["Prover", "method"]
 
 LIMIT_S = 120  # of Yosys or ABC
-REACH_S = 20  # of property-directed reachability
+REACH_S = 80  # of property-directed reachability, in all attempts at a proof together
 MOST_BITS = 10_000  # of memories that are not cut out
 RESETS = {"rst": "", "aresetn": "!"}  # and what makes them high in a reset
 CLOCKS = ("clk", "aclk")
@@ -37,7 +37,7 @@ CIRCUIT = (
     "delete t:$scopeinfo", "write_aiger -zinit both.aig",
 )  # fmt: skip
 ABC = (
-    "&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig", f"pdr -T {REACH_S}",
+    "&r both.aig", "&scl", "&lcorr", "&scorr", "&scorr -F 2", "&put", "write_aiger left.aig", "pdr -T {seconds}",
 )  # fmt: skip
 
 
@@ -68,7 +68,8 @@ class Prover:
         tops = list(dict.fromkeys([module, self.design.name]))
         try:
             sides = {top: self.sides(top, mutation) for top in tops}
-            return any(self.proved(top, *sides[top], cut=cut) for cut in (True, False) for top in tops)
+            attempts = [(top, cut) for cut in (True, False) for top in tops if possible(sides[top][0], cut)]
+            return any(self.proved(top, *sides[top], cut, REACH_S // len(attempts)) for top, cut in attempts)
         except (YosysError, subprocess.TimeoutExpired):
             return False
 
@@ -83,10 +84,8 @@ class Prover:
         run_yosys([*commands, "write_rtlil side.il"], self.folder, LIMIT_S)
         return read_circuit((self.folder / "side.il").read_text())
 
-    def proved(self, top: str, gold: Circuit, gate: Circuit, cut: bool) -> bool:
+    def proved(self, top: str, gold: Circuit, gate: Circuit, cut: bool, seconds: int) -> bool:
         """Whether ABC proves that nothing differs."""
-        if (cut and not gold.memories) or (not cut and gold.bits > MOST_BITS):
-            return False
         sides = (gold.without_memories(), gate.without_memories()) if cut else (gold, gate)
         if sides[0].ports != sides[1].ports:
             return False
@@ -96,15 +95,21 @@ class Prover:
         (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None))
         (self.folder / "left.aig").unlink(missing_ok=True)
         run_yosys(["read_rtlil gold.il", "read_rtlil gate.il", "read_verilog both.v", *CIRCUIT], self.folder, LIMIT_S)
+        commands = "; ".join(ABC).format(seconds=seconds)
         said = subprocess.run(
-            [abc(), "-q", "; ".join(ABC)], cwd=self.folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
+            [abc(), "-q", commands], cwd=self.folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
         ).stdout
         return "Property proved" in said or never(self.folder / "left.aig")
 
 
+def possible(gold: Circuit, cut: bool) -> bool:
+    """Whether there is something to cut out; or else whether all the memories are few enough bits."""
+    return bool(gold.memories) if cut else gold.bits <= MOST_BITS
+
+
 def method(design: Design) -> list[str]:
     """All that a proof's outcome depends on but the design and the mutation."""
-    return [both(design.ports, design.name), both(design.ports, None), *SIDE, *CIRCUIT, *ABC, str(MOST_BITS)]
+    return [both(design.ports, design.name), both(design.ports, None), *SIDE, *CIRCUIT, *ABC, f"{MOST_BITS} {REACH_S}"]
 
 
 def never(path: Path) -> bool:
@@ -129,6 +134,7 @@ def both(ports: Sequence[Port], top: str | None) -> str:
         pins = [f".{port.name}({driven(port, top)})" for port in inputs]
         pins += [f".{port.name}({side}_{port.name})" for port in outputs]
         lines += [f"  {side} {side}({', '.join(pins)});"]
+    lines += [f"  {on_gold(line, names)}" for line in STATE.get(top, [])]
     lines += [f"  wire holds = kept & ({on_gold(ASSUMED.get(top, '1'), names)});"]
     if clock:
         lines += [f"  always @(posedge {clock}) begun <= 1;", f"  always @(posedge {clock}) kept <= holds | !begun;"]

@@ -106,15 +106,15 @@ def packed_fc_row():
 
 
 def fc_controller():
-    layers, sizes = ((45, 64), (10, 45)), {"depth": 4096, "drain": 9}
+    layers, sizes = ((45, 64), (10, 45)), {"depth": 214, "drain": 9}  # as many words as the layers have
     parts = [FcLayer(outputs, inputs, 1) for outputs, inputs in layers]
     return FcController(parts, **sizes), {"layers": layers, "rows": 1, "early": False, **sizes}
 
 
 def fc_engine():
-    shape, config = LeNetShape(1, 3, (7, 10)), Config()
+    shape, config = LeNetShape(1, 5, (20, 10)), Config()  # every lane has a weight, in every word
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(shape, 6), config).fc]
-    return FcEngine(shape, config, words), {"conv2": 3, "fc": (7, 10), "config": {}, "seed": 6}
+    return FcEngine(shape, config, words), {"conv2": 5, "fc": (20, 10), "config": {}, "seed": 6}
 
 
 def map_memory():

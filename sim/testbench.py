@@ -12,6 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeo
 from cocotb.utils import get_sim_time
 
 from .benches import ports
+from .payload import pack_codes
 
 __all__ = [
     "PERIOD_NS",
@@ -20,6 +21,7 @@ __all__ = [
     "drive",
     "level",
     "limited",
+    "load_memory",
     "random_arrays",
     "random_source",
     "reset",
@@ -94,6 +96,19 @@ def drive(dut, name: str, value: int) -> None:
     """Put a value on a port, unless it has no bits."""
     if name in ports():
         getattr(dut, name).value = value
+
+
+async def load_memory(dut, words: np.ndarray, rng: random.Random) -> None:
+    """Write int8 words (depth, codes) through the port ``load``, in random order, now and then a cycle without."""
+    places = list(range(len(words)))
+    rng.shuffle(places)
+    while places:
+        dut.load__en.value = writes = int(rng.random() < 0.8)
+        drive(dut, "load__address", places[-1] if writes else rng.randrange(len(words)))
+        dut.load__data.value = pack_codes(words[places.pop()]) if writes else rng.getrandbits(8 * words.shape[1])
+        await cycles(dut, 1)
+    dut.load__en.value = 0
+    await cycles(dut, 4)  # until the last word is where it can be read
 
 
 async def cycles(dut, count: int) -> None:

@@ -1,6 +1,7 @@
 """`ConvEngine` against the golden model's conv1 and conv2: pixels in, pooled codes out, layers on the tap."""
 
 import random
+from copy import copy
 
 import cocotb
 import numpy as np
@@ -11,11 +12,13 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.weights import pack
 from fivebyfive.sim.payload import unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (
     cycles,
     limited,
+    load_memory,
     random_arrays,
     random_source,
     reset_sometime,
@@ -65,6 +68,13 @@ def golden(setting: Setting, image: np.ndarray) -> tuple[list, list]:
                 if layer == 1:
                     out.append(values)
     return taps, out
+
+
+def with_seed(setting: Setting, seed: int) -> Setting:
+    """The same machine for a network with other weights."""
+    other = copy(setting)
+    other.checkpoint = Checkpoint.random(setting.shape, seed)
+    return other
 
 
 class Watch:
@@ -190,3 +200,16 @@ async def resets(dut) -> None:
         await reset_sometime(dut, [StreamSource(dut, "i", limit_cycles=10**6).send(words)], longest, rng)
         assert not dut.busy.value
         await check(dut, watch, images[:1], 0, rng)
+
+
+@cocotb.test()
+async def other_weights(dut) -> None:
+    """What is loaded through the port takes the place of the words from the start; every bit of them counts."""
+    await start(dut)
+    watch, rng, images = Watch(dut, Setting()), random_source(), draw(1)
+    built = watch.setting
+    seed = parameters()["seed"]
+    for setting in (with_seed(built, seed + 1), with_seed(built, seed + 2), built):
+        await load_memory(dut, pack(setting.checkpoint, setting.config).conv, rng)
+        watch.setting = setting
+        await check(dut, watch, images, 0, rng)

@@ -1,6 +1,7 @@
 """`FcEngine` against the golden model's fully-connected layers: activations in, logits and class out."""
 
 import random
+from copy import copy
 
 import cocotb
 import numpy as np
@@ -15,11 +16,13 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.model.weights import pack as pack_weights
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import (
     cycles,
     limited,
+    load_memory,
     random_arrays,
     random_source,
     reset_sometime,
@@ -202,3 +205,15 @@ async def resets(dut) -> None:
         assert not dut.busy.value
         again = check(dut, setting, taps, 2, (0, 0.2), rng, arrays)
         await limited(again, 20 * setting.limit + 10_000, "images after a reset")
+
+
+@cocotb.test()
+async def other_weights(dut) -> None:
+    """What is loaded through the port takes the place of the words from the start; every bit of them counts."""
+    setting, taps = await begin(dut)
+    rng, arrays, seed = random_source(), random_arrays(), parameters()["seed"]
+    for now in (seed + 1, seed + 2, seed):
+        other = copy(setting)
+        other.checkpoint = Checkpoint.random(setting.shape, now)
+        await load_memory(dut, pack_weights(other.checkpoint, other.config).fc, rng)
+        await check(dut, other, taps, 1, (0, 0), rng, arrays)
