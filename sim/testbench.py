@@ -8,7 +8,7 @@ import numpy as np
 from amaranth.hdl import UnusedElaboratable
 from cocotb.clock import Clock
 from cocotb.handle import Deposit, Immediate
-from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
 from .benches import ports
@@ -59,8 +59,17 @@ def start_clock(signal) -> None:
     Icarus runs Python while an immediate value is still being set. A test that fails at an edge then ends in the middle
     of cocotb's clock, which is freed, goes on all the same, and takes the simulator with it: see docs/simulation.md.
     """
-    action = Deposit if cocotb.SIM_NAME.startswith("Icarus") else Immediate
-    Clock(signal, PERIOD_NS, "ns", impl="gpi", set_action=action).start()
+    if cocotb.SIM_NAME.startswith("Icarus"):
+        signal.set(Immediate(1))
+        cocotb.start_soon(deposited_clock(signal))
+    else:
+        Clock(signal, PERIOD_NS, "ns", impl="gpi", set_action=Immediate).start()
+
+
+async def deposited_clock(signal) -> None:
+    """The clock from its first falling edge on: its first value would come when models already wait for an edge."""
+    await Timer(PERIOD_NS // 2, "ns")
+    Clock(signal, PERIOD_NS, "ns", impl="gpi", set_action=Deposit).start(start_high=False)
 
 
 async def reset(dut, length: int = RESET_CYCLES) -> None:
