@@ -333,6 +333,7 @@ def identify(core, expect: LeNetShape | None = None) -> Identity:
     frame = fields("frame")
     try:
         shape, config = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
+        config.check(shape)
     except ValueError as error:
         raise WrongCoreError(f"the core describes no network: {error}") from error
     if expect not in (None, shape):

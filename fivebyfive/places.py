@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import cannot_write
+from fivebyfive.model.files import cannot_write, check_replaceable
 
 from .claims import claim
 
@@ -14,8 +14,7 @@ __all__ = ["check_file", "check_folder", "make_folder"]
 def check_file(path: Path) -> None:
     """Raise UserError where a file ``path`` could not be written; its folder is made."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
+        check_replaceable(path)
         try_folder(path.parent)
         claim(path)
     except OSError as error:

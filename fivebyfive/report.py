@@ -8,7 +8,6 @@ from rich.text import Text
 
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.images import Images
-from fivebyfive.sim.simulate import COUNTERS
 
 __all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
@@ -152,6 +151,8 @@ def images_text(count: int) -> str:
 
 def image_table(images: Images, result) -> Table:
     """A row an image: name, label, class, equal or not, cycles."""
+    from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
+
     engines = ("conv", "fc") if result.counters[: result.images, COUNTERS.index("conv")].any() else ("fc",)
     columns = ("<image", "label", "class", "<RTL and golden model", *engines, "interval")
     rows = table(*columns, title="\nimages and their cycles")

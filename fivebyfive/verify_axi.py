@@ -6,7 +6,7 @@ hundred cycles a second of this: there a small network of random weights takes t
 
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
     """What `fivebyfive.sim.benches.axi_core` is to know."""
     shape, cycles = checkpoint.shape, plan(checkpoint.shape, config)
     return {
-        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": vars(config),
+        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": asdict(config),
         "checkpoint": str(SHIPPED) if case.shipped else None, "pixel_bytes": case.pixel_bytes, "stalls": STALLS,
         "image_cycles": max(784, cycles.conv, cycles.fc),
     }  # fmt: skip

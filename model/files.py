@@ -1,6 +1,7 @@
 """Writing files so that nobody ever sees half of one."""
 
 import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,21 +12,21 @@ from typing import IO
 from .errors import UserError
 from .temporary import temporary_file, temporary_folder
 
-__all__ = ["read_limited", "replacing", "replacing_folder"]
+__all__ = ["check_replaceable", "read_limited", "replacing", "replacing_folder"]
 
 
 @contextmanager
 def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
     """A file to write that becomes ``path`` when the block ends well, and vanishes when it does not.
 
-    Raises UserError where the folder cannot be written or the disk is full.
+    Raises UserError where the folder cannot be written, the disk is full, or a device or pipe is there, which nothing
+    may take the place of.
     """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
+        check_replaceable(path)
         handle, temporary = temporary_file(path.parent, f".{path.name}.")
         with os.fdopen(handle, mode) as file:
             yield file
@@ -38,6 +39,14 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise OSError where a file of ``path`` could not be made or replaced: what is there is a folder, a device, ..."""
+    if path.is_dir():
+        raise IsADirectoryError(21, "it is a folder")
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
 
 
 @contextmanager

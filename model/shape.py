@@ -19,6 +19,9 @@ MAX_CHANNELS = 256
 MAX_WIDTH = 4096
 MAX_CLASSES = 64
 MAX_FC_LAYERS = 4
+WRITTEN = (
+    "a shape is written like 20-50-500-10 (conv1, conv2, fully-connected) or 784-300-100-10 (pixels, fully-connected)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,8 @@ class LeNetShape:
     def parse(cls, text: str) -> "LeNetShape":
         """The shape of a text such as 20-50-500-10, as `str` writes it. Raises ValueError with one line."""
         numbers = text.split("-")
-        if len(numbers) < 2 or not all(number.isascii() and number.isdigit() for number in numbers):
-            raise ValueError(
-                f"a shape is written like 20-50-500-10 (conv1, conv2, fully-connected) or 784-300-100-10 (pixels, "
-                f"fully-connected), not {text}"
-            )
+        if not all(number.isascii() and number.isdigit() for number in numbers):
+            raise ValueError(f"{WRITTEN}, not {text}")
         if any(len(number) > 6 for number in numbers):
             raise ValueError(f"a width in {text} is far too large")
         return cls.of(tuple(map(int, numbers)))
@@ -61,13 +61,11 @@ class LeNetShape:
     @classmethod
     def of(cls, numbers: tuple[int, ...]) -> "LeNetShape":
         """The shape with these `numbers`. Raises ValueError with one line."""
-        if numbers[0] == PIXELS:
+        before_fc = 1 if numbers[:1] == (PIXELS,) else 2
+        if len(numbers) <= before_fc:
+            raise ValueError(f"too few layers: {WRITTEN}, not {'-'.join(map(str, numbers))}")
+        if before_fc == 1:
             return cls(0, 0, numbers[1:])
-        if len(numbers) < 3:
-            raise ValueError(
-                f"a shape has two convolutions or begins with {PIXELS}, the pixels, and has fully-connected layers; "
-                f"not {'-'.join(map(str, numbers))}"
-            )
         conv1, conv2, *fc = numbers
         if conv1 == conv2 == 0:
             raise ValueError(f"without convolutions a shape begins with {PIXELS}, the pixels, not with 0-0")

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.handle import Immediate
 from cocotb.triggers import FallingEdge, RisingEdge
 
 with warnings.catch_warnings():
@@ -20,7 +18,7 @@ with warnings.catch_warnings():
 
 from fivebyfive.model.registers import register
 
-from .testbench import PERIOD_NS, cycle, limited
+from .testbench import cycle, limited, start_clock
 
 __all__ = ["CHANNELS", "Core", "Rules", "parse_result", "pauses"]
 
@@ -114,7 +112,7 @@ class Core:
     def __init__(self, dut, classes: int, rng: random.Random, limit_cycles: int = LIMIT_CYCLES):
         self.dut, self.classes, self.rng, self.limit_cycles = dut, classes, rng, limit_cycles
         quiet(dut)
-        Clock(dut.aclk, PERIOD_NS, "ns", impl="gpi", set_action=Immediate).start()
+        start_clock(dut.aclk)
         reset = {"reset": dut.aresetn, "reset_active_level": False}
         self.pixels = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset)
         self.results = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset)

@@ -93,7 +93,10 @@ def test_wrong_shapes(device, images) -> None:
     [
         ("id", 0xDEADBEEF, r"no core of fivebyfive is there: its identification is 0xdeadbeef, not 0x3578354c"),
         ("version", 2 << 16, r"the core has version 2\.0 of the registers, this driver knows 1\.0"),
-        ("conv_widths", 0, "the core describes no network: conv1 must have 1 to 256 channels, not 0"),
+        ("conv_widths", 1, "the core describes no network: conv2 must have 1 to 256 channels, not 0"),
+        ("conv_widths", 0, "the core describes no network: for 784-10, outputs must be 0: it has no convolutions"),
+        ("machine", 1 << 16 | 1, "the core describes no network: for 1-1-10, outputs must be at least 1"),
+        ("fc_widths_0", 0, "the core describes no network: there must be 1 to 4 fully-connected layers, not 0"),
         ("machine", 3, "the core describes no network: windows must be"),
     ],
 )

@@ -124,8 +124,6 @@ def unpack(data: bytes) -> Checkpoint:
 def _arrays(parts: Parts) -> Checkpoint:
     """What comes after the version. The shape is checked before any array is made; the largest has 52 MB."""
     widths = [parts.number(MAX_WIDTH) for _ in range(parts.number(2 + MAX_FC_LAYERS))]
-    if len(widths) < 2:
-        raise ValueError("it has too few layers")
     shape = LeNetShape.of(tuple(widths))
     sizes = {name: int(np.prod(dimensions)) for name, dimensions in shape.arrays.items()}
     forms = {name: Form(form) for name, form in zip(sizes, parts.take(len(sizes)), strict=True)}

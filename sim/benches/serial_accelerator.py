@@ -234,8 +234,8 @@ async def busy(dut) -> None:
 
 @cocotb.test()
 async def questions_in_a_hurry(dut) -> None:
-    """A result that comes while an answer is being sent follows it unasked. What is asked again before the answer is out
-    may get none: another question does."""
+    """A result that comes while an answer is being sent follows it unasked. What is asked again before the answer is
+    out may get none: another question does."""
     host = await begin(dut)
     first, second = draw(2)
     await host.send(*whole(1, first))

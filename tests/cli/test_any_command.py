@@ -6,6 +6,7 @@ What takes long (training, Verilator, synthesis, place and route) ends, where it
 before it is real.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -184,6 +185,20 @@ def test_done_or_refused(words: tuple[str, ...], inputs: Path) -> None:
             assert all(outcome != "refused" and allowed(path, line.places) for path in changed), changed
 
     check()
+
+
+FOUND = (  # by this test, or by hand
+    ("simulate", "--images=--5"), ("pack", "good.npz", "--out", "pipe"), ("unpack", "good.bin", "--out", "pipe"),
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("words", FOUND, ids=" ".join)
+def test_refused_since_it_was_found(words: tuple[str, ...], inputs: Path) -> None:
+    with workplace(inputs):
+        os.mkfifo("pipe")
+        assert judged(click.testing.CliRunner().invoke(main, words)) == "refused"
+        assert Path("pipe").is_fifo()
 
 
 def judged(result: click.testing.Result) -> str:

@@ -91,8 +91,10 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
     told = answer("simulate", small, "--images", 2, "--conv-pes", 2, "--fc-rows", 2, "--early-fc", "--no-overlap")
     assert told["equal"]
     assert told["multipliers"] == 90
+    dense = {"kind": "codes", "values": []}  # random weights
     assert told["config"] == {
         "windows": 2, "outputs": 1, "fc_rows": 2, "early_fc": True, "overlap": False, "packed": False,
+        "engines": {"conv": dense, "fc": dense, "sweeps": [], "words": []},
     }
     assert told["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
 

@@ -58,6 +58,20 @@ def test_a_new_file_with_its_folders(tmp_path):
     assert names(tmp_path / "a" / "b") == ["f.bin"]
 
 
+def test_a_pipe_stays_one(tmp_path):
+    """A device, such as that which takes anything, would become a file for everybody."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(UserError, match=f"^cannot write {path}: it is a device or a pipe, not a file; nothing"):
+            with replacing(path) as file:
+                file.write(b"new")
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert link.is_symlink()
+    assert names(tmp_path) == ["link", "pipe"]
+
+
 def test_the_old_file_stays_until_the_end(tmp_path):
     path = tmp_path / "f.txt"
     path.write_text("old")

@@ -15,8 +15,8 @@ def test_text_and_back(text):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("20", "written like 20-50-500-10"),
-        ("20-50", "two convolutions or begins with 784"),
+        ("20", "written like 20-50-500-10 .*, not 20$"),
+        ("20-50", "written like 20-50-500-10 .* or 784-300-100-10 .*, not 20-50$"),
         ("0-0-300-10", "begins with 784, the pixels, not with 0-0"),
         ("800-300-10", "conv1 must have 1 to 256 channels, not 800"),
         ("784", "written like .* or 784-300-100-10"),

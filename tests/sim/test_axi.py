@@ -1,6 +1,6 @@
 """The AXI core between independent bus models, on both simulators."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -33,7 +33,7 @@ def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int):
     cycles = plan(shape, config)
     given = {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "pixel_bytes": pixel_bytes,
-        "config": vars(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,
+        "config": asdict(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,
     }  # fmt: skip
     return core, given
 

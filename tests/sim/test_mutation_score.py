@@ -12,11 +12,19 @@ from fivebyfive.sim.mutation_score import Judged, Score, judge, sources
 from fivebyfive.sim.specimens import argmax
 
 
+@pytest.fixture(autouse=True)
+def outcomes(tmp_path: Path, monkeypatch) -> None:
+    """Outcomes in a folder of the test's own; compiled simulations stay where those of all tests are."""
+    folder = tmp_path / "outcomes"
+    folder.mkdir()
+    monkeypatch.setattr(mutation_score, "cache_folder", lambda kind: folder)
+
+
 def nobody(*_) -> None:
     raise AssertionError("this was known")
 
 
-def test_what_is_known_is_not_done_again(cache: Path, monkeypatch) -> None:
+def test_what_is_known_is_not_done_again(monkeypatch) -> None:
     found = judge(argmax, 8, 1)
     assert len(found.judged) == 8
     assert found.noticed + found.proved + found.unexplained == 8
@@ -28,18 +36,18 @@ def test_what_is_known_is_not_done_again(cache: Path, monkeypatch) -> None:
         judge(argmax, 9, 1)
 
 
-def test_an_interrupted_run_goes_on(cache: Path, monkeypatch) -> None:
+def test_an_interrupted_run_goes_on(monkeypatch) -> None:
     def interrupt(said: str) -> None:
         if "tried 3 of" in said:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        judge(argmax, 6, 1, interrupt)
+        judge(argmax, 8, 1, interrupt)
     asked = []
     real = mutation_score.try_mutants
     monkeypatch.setattr(mutation_score, "try_mutants", lambda *given: (asked.extend(given[3]), real(*given)))
-    assert len(judge(argmax, 6, 1).judged) == 6
-    assert asked == [4, 5, 6]
+    assert len(judge(argmax, 8, 1).judged) == 8
+    assert asked == [4, 5, 6, 7, 8]
 
 
 def test_a_bench_depends_on_all_that_it_imports() -> None:
