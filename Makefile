@@ -19,7 +19,7 @@ demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, 
 
 test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal --cov --cov-report=term:skip-covered
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs --durations=0
