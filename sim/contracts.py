@@ -33,5 +33,5 @@ STATE = {
 # Of a specimen: what holds in every cycle.
 ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
-    "activation_memory": "!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6",  # ``counts``
+    "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
 }

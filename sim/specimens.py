@@ -72,7 +72,8 @@ def weight_memory():
 
 
 def activation_memory():
-    return ActivationMemory(96, 6, (6, 4)), {"inputs": 96, "writers": 6, "counts": (6, 4)}
+    # Four words: a code behind the last one would be written to the first.
+    return ActivationMemory(80, 20, (20, 4)), {"inputs": 80, "writers": 20, "counts": (20, 4)}
 
 
 def conv_pe():

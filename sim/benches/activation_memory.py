@@ -6,7 +6,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.types import FC_LANES
-from fivebyfive.sim.payload import pack, unpack_codes
+from fivebyfive.sim.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (
     cycles,
@@ -46,6 +46,8 @@ async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
     dut.w_set.value = which
     await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
     await cycles(dut, -(-component().writers // FC_LANES))  # a long transfer takes several cycles
+    shape = component().i.payload.shape()
+    assert int(dut.written.value) == sum(unpack(shape, word)["count"] for word in words) // FC_LANES
     dut.rewind.value = 1
     await RisingEdge(dut.clk)
     dut.rewind.value = 0

@@ -150,7 +150,7 @@ class Campaign:
     def strays(self) -> list[str]:
         """Everything that is neither a result nor in the cache for good."""
         found = [path for path in self.out.glob("*") if path.name not in self.job.results]
-        found += self.temporary.iterdir()
+        found += [path for path in self.temporary.iterdir() if not is_trial(path)]
         found += [path for path in self.cache.glob("*/*") if path.name.startswith(".") or path.suffix == ".part"]
         return [str(path.relative_to(self.place)) for path in found]
 
@@ -162,6 +162,12 @@ class Campaign:
             assert waited < GONE_S, f"still running: {children}"
             time.sleep(0.02)
         self.figures.last_child = max(self.figures.last_child, time.monotonic() - began)
+
+
+def is_trial(path: Path) -> bool:
+    """Whether it is the file by which Python's `tempfile` tries, at its first use, if it can write there: nobody can
+    remove it when a kill comes in between."""
+    return path.is_file() and b"blat".startswith(path.read_bytes()[:5])
 
 
 def processes(mark: str) -> list[str]:
