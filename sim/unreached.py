@@ -27,7 +27,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"(?:conv_engine|pixel_feeder)\.o__payload\[8:7\]$", "how many codes come at once, always 1 here, and their sign"),
     (r"conv_engine\.tap\[18\]$|accelerator\.conv_tap\[26, 18\]$", SIGNS),
     (r"(?:activation_memory|fc_engine)\.i__ready\[0\]$|axi_core\.m_axis_tkeep\[3:0\]$", "constant"),
-    (r"activation_memory\.(?:end_\[5\]|lane\[0\])$", "6 or 4 codes are written at once: lanes are even and under 20"),
+    (r"activation_memory\.(?:end_\[5\]|lane\[0\])$", "lanes are even and under 20: 6 or 4 codes are written at once"),
     (r"map_memory\.(?:w_set|r_set)\[0\]$", "one set of maps; others have two"),
     (r"map_memory\._signal_24\[4, 0\]$", "where a map of six rows begins: 0, 6 or 12"),
     (r"conv_controller:\d+ else: if \(_(?:034|043|044|050)_\) begin$|conv_controller\.bias_address\[10:3\]$",
