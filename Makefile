@@ -6,6 +6,8 @@ BIN := .venv/bin
 FIVEBYFIVE := $(BIN)/fivebyfive
 PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
+# Percent of the Python code's lines and branches that all tests together reach, at least.
+COVERAGE_FLOOR = 70
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +21,8 @@ demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, 
 
 test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal --cov --cov-report=term:skip-covered
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal \
+	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs --durations=0

@@ -15,7 +15,50 @@ PARTS = re.compile(
     r"|axi_core_accelerator\w*|serial_accelerator_(?:lenet|deframer|framer|receiver|transmitter)\w*"
 )
 
-REASONS: tuple[tuple[str, str], ...] = ()
+# Components through which codes go that are never negative.
+NATURAL = re.compile(r"(?:pooling|conv_engine|image_buffer|fc_engine|accelerator)\.")
+SIGNS = "the sign of codes that are never negative: pixels, and what ReLU has made"
+NUMBERS = "numbers of cycles and images: few images of a small machine do not come to them, or they are always the same"
+
+# The first that fits. Where a size is the reason, tests/sim/test_components.py runs others.
+REASONS: tuple[tuple[str, str], ...] = (
+    (r"pooling:\d+ cond_then: assign \w+ = larger_cell_\d+\[7\] \?",
+     "a cell is the larger of two pairs, and ReLU has been at both"),
+    (r"(?:conv_engine|pixel_feeder)\.o__payload\[8:7\]$", "how many codes come at once, always 1 here, and their sign"),
+    (r"conv_engine\.tap\[18\]$|accelerator\.conv_tap\[26, 18\]$", SIGNS),
+    (r"(?:activation_memory|fc_engine)\.i__ready\[0\]$|axi_core\.m_axis_tkeep\[3:0\]$", "constant"),
+    (r"activation_memory\.(?:end_\[5\]|lane\[0\])$", "lanes are even and under 20: 6 or 4 codes are written at once"),
+    (r"map_memory\.(?:w_set|r_set)\[0\]$", "one set of maps; others have two"),
+    (r"map_memory\._signal_24\[4, 0\]$", "where a map of six rows begins: 0, 6 or 12"),
+    (r"conv_controller:\d+ else: if \(_(?:034|043|044|050)_\) begin$|conv_controller\.bias_address\[10:3\]$",
+     "layers of up to 25 channels have one bias word; others have two and four"),
+    (r"fc_controller:\d+ if: if \(_036_\) begin$|fc_controller\.command\[4\]$|fc_engine\.command(?:_\d+)?\[4\]$",
+     "sums are put by with early_fc only, which others have"),
+    (r"fc_engine\.i__payload_60\[8\]$", "how many results come at once: one, with one row; others have more"),
+    (r"fc_controller\._signal\[6\]$", "addresses of biases: 0 to 3, and from 183 on"),
+    (r"uart_transmitter\.word\[8\]$", "the stop bit, which moves in: always 1"),
+    (r"conv_engine\.(?:short|long)\[0\]$",
+     "frames of wrong lengths come to the image buffer and to whole accelerators"),
+    (r"serial_accelerator(?:_link)?\.pixels__ready\[0\]$|serial_accelerator_link:\d+ else: if \(pixels__ready\) begin$",
+     "pixels come over the line more slowly than the accelerator takes them"),
+    (r"serial_accelerator(?:_link)?\.(?:header|i__payload|answer__payload)\[",
+     "lengths and kinds that no frame of the link has; deframer and framer get any"),
+    (r"(?:serial_accelerator(?:_link)?|accelerator|axi_core)\.(?:cycles|latency)\[", NUMBERS),
+    (r"axi_core(?:_registers)?\.(?:(?:conv|fc)_cycles|latency|interval|images|dropped|(?:in|out)put_stalls)\[",
+     NUMBERS),
+    (r"axi_core(?:\.[rw]_data|_numbers\.(?:r_data|w_port__data)|_frames\.number)\[15:4\]$", NUMBERS),
+    (r"axi_core_numbers\.(?:level\[3\]|w_rdy\[0\])$", "the queue is never full: it has room for more than are inside"),
+    (r"axi_core(?:_registers)?\.(?:frame|(?:conv|fc)_widths(?:_\d)?|machine)\[31:0\]$",
+     "registers that say what was built: constant"),
+    (r"axi_core(?:_registers)?\.(?:control_w|irq_(?:enable|status\w*))\[31:2\]$", "reserved bits of registers"),
+    (r"axi_core(?:_registers)?\.errors(?:_set|_cleared)?\[31:4\]$", "reserved bits of registers"),
+    (r"axi_core(?:_registers)?\.status\[31:12, 7:2\]$", "reserved bits of registers"),
+    (r"axi_core(?:_registers\.load_address|\.load_address|_loader\.address_13)\[30:4\]$",
+     "read, an address is past the end of these memories by less than a bit"),
+    (r"axi_core(?:_lite)?\.(?:s_axi_[br]resp|b__payload)\[0\]$", "answers are OKAY (0) and SLVERR (2)"),
+    (r"axi_core(?:\.s_axi_rdata|\w*\.bus__r_data|_lite\.response|(?:_lite)?\.r__payload)\[(?:32, )?27, 17, 15:14\]$",
+     "bits that are 0 in every register here; and answers are OKAY (0) and SLVERR (2)"),
+)  # fmt: skip
 
 
 def of_another_bench(module: str) -> bool:
@@ -25,6 +68,7 @@ def of_another_bench(module: str) -> bool:
 
 def reason(what: str) -> str | None:
     """Why ``what`` (``module.signal[bits]``, or ``module:line kind: text``) was never seen; None if nobody knows."""
-    if (found := re.search(r"\[([\d, ]+)\]$", what)) and all(int(bit) % 8 == 7 for bit in found[1].split(",")):
-        return "the sign of codes that are never negative: pixels, and what ReLU has made"
+    found = re.search(r"\[([\d, ]+)\]$", what)
+    if found and NATURAL.match(what) and all(int(bit) % 8 == 7 for bit in found[1].split(",")):
+        return SIGNS
     return next((why for pattern, why in REASONS if re.match(pattern, what)), None)

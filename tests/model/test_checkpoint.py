@@ -6,6 +6,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fivebyfive.model import checkpoint as module
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint, save_checkpoint
@@ -41,6 +43,24 @@ def arrays(small_checkpoint) -> dict[str, np.ndarray]:
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "net.npz"
+
+
+fc_widths = st.lists(st.integers(1, 64), min_size=1, max_size=4).map(tuple)
+widths = st.integers(1, 40)
+shapes = st.one_of(
+    st.builds(LeNetShape, widths, widths, fc_widths), st.builds(LeNetShape, st.just(0), st.just(0), fc_widths)
+)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=50)
+def test_any_network_is_loaded_as_it_was_saved(tmp_path_factory, shape, seed):
+    path = tmp_path_factory.mktemp("any") / "net.npz"
+    checkpoint = Checkpoint.random(shape, seed)
+    save_checkpoint(path, checkpoint)
+    loaded = load_checkpoint(path)
+    assert (loaded.shape, loaded.digest) == (shape, checkpoint.digest)
+    assert all(np.array_equal(loaded.arrays[name], array) for name, array in checkpoint.arrays.items())
 
 
 @pytest.mark.parametrize("shape", ["2-3-7-10", "1-1-1", "6-16-120-84-10", "3-2-7-5-4-64"])

@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 
 SHAPES = ["20-50-500-10", "6-16-120-84-10", "5-14-80-10", "1-1-1", "3-2-7-5-4-64", "21-26-19-2", "784-300-100-10"]
+
+
+# Shapes of both kinds; codes anywhere, or only the extremes.
+fc_widths = st.lists(st.integers(1, 12), min_size=1, max_size=4).map(tuple)
+few = st.integers(1, 3)
+shapes = st.one_of(st.builds(LeNetShape, few, few, fc_widths), st.builds(LeNetShape, st.just(0), st.just(0), fc_widths))
+codes = st.sampled_from([(-128, 127), (-128, -127), (127, 127), (-1, 1)])
 
 
 def random_images(count: int, seed: int = 0) -> np.ndarray:
@@ -66,6 +75,32 @@ def test_equals_plain_python_integers(shape):
         trace = golden.forward(checkpoint, image[np.newaxis])
         for layer, expected in reference(checkpoint, image).items():
             assert trace.outputs[layer][0].tolist() == expected, layer
+
+
+def drawn(shape: LeNetShape, span: tuple[int, int], seed: int) -> Checkpoint:
+    """A network with codes from ``span``, its ends included."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: rng.integers(*span, size, np.int8, endpoint=True) for name, size in shape.arrays.items()}
+    return Checkpoint(shape, arrays)
+
+
+@given(shapes, codes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=15)
+def test_any_network_equals_plain_python_integers(shape, span, seed):
+    checkpoint, images = drawn(shape, span, seed), random_images(1, seed)
+    trace = golden.forward(checkpoint, images)
+    for layer, expected in reference(checkpoint, images[0]).items():
+        assert trace.outputs[layer][0].tolist() == expected, layer
+
+
+@given(shapes, codes, st.integers(0, 1000), st.integers(1, 3))
+@settings(deadline=None, max_examples=60)
+def test_any_network_equals_torch(shape, span, seed, count):
+    checkpoint, images = drawn(shape, span, seed), random_images(count, seed)
+    trace = golden.forward(checkpoint, images)
+    outputs, wraps = torch_layers(checkpoint, images)
+    assert all(np.array_equal(trace.outputs[layer], outputs[layer]) for layer in shape.layers)
+    assert trace.wraps == wraps
 
 
 def torch_layers(checkpoint: Checkpoint, images: np.ndarray) -> tuple[dict, dict]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fivebyfive.model.errors import UserError
@@ -60,6 +62,16 @@ def test_pngs_are_sorted_and_other_files_left_alone(tmp_path: Path, pixels) -> N
 
 def test_grey_is_taken_as_it_is(tmp_path: Path, pixels) -> None:
     np.testing.assert_array_equal(read_one(tmp_path, Image.fromarray(pixels)), pixels)
+
+
+@given(st.binary(min_size=26 * 26, max_size=26 * 26), st.sampled_from(["L", "RGB", "RGBA", "I;16"]), st.integers(0, 9))
+@settings(deadline=None, max_examples=60)
+def test_any_pixels_come_back_from_any_png(tmp_path_factory, inner, mode, level) -> None:
+    pixels = np.pad(np.frombuffer(inner, np.uint8).reshape(26, 26), 1)  # a dark border: taken as it is
+    deep = Image.fromarray(pixels.astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    read = read_one(tmp_path_factory.mktemp("any"), image, compress_level=level)
+    np.testing.assert_array_equal(read, pixels)
 
 
 def test_colour_is_made_grey(tmp_path: Path, pixels) -> None:

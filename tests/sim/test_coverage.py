@@ -115,7 +115,21 @@ def test_what_nobody_has_explained_is_said() -> None:
 
 def test_every_reason_is_one() -> None:
     assert all(why and why[0].islower() for _, why in REASONS)
-    assert reason("argmax.best[3]") is None
+    assert len({pattern for pattern, _ in REASONS}) == len(REASONS)
+
+
+@pytest.mark.parametrize("what", [
+    "argmax.best[3]", "argmax.best[7]", "fc_row.o__payload[7]", "axi_core.s_axi_wdata[7]", "pooling.cell_0[7, 6]",
+    "axi_core.errors[4]", "axi_core_registers.errors[31:3]", "uart_transmitter.word[7]",
+    "conv_controller:9 else: if (go) begin",
+])  # fmt: skip
+def test_what_has_no_reason(what: str) -> None:
+    assert reason(what) is None
+
+
+@pytest.mark.parametrize("what", ["pooling.cell_0[7]", "image_buffer.o__payload[15, 7]", "uart_transmitter.word[8]"])
+def test_what_has_one(what: str) -> None:
+    assert reason(what)
 
 
 def test_a_component_and_its_log(tmp_path: Path) -> None:
