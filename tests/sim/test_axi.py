@@ -56,14 +56,14 @@ def test_verilator_has_nothing_to_say(config, pixel_bytes):
 
 
 # What is broken, by the value of a port, and a test of the bench that must see it. `odd` is high in every second cycle,
-# `rare` in one of eight.
+# `rare` in one of seven (bus models like powers of two).
 BROKEN = [
     ("m_axis_tvalid", "inner_m_axis_tvalid & odd", "images"),
     ("m_axis_tdata", "inner_m_axis_tdata ^ {odd, 3'b0}", "images"),
     ("m_axis_tlast", "1'b1", "images"),
     ("m_axis_tlast", "1'b0", "images"),
     ("s_axis_tready", "inner_s_axis_tready | rare", "images"),
-    ("s_axi_bvalid", "inner_s_axi_bvalid & ~rare", "registers"),
+    ("s_axi_bvalid", "inner_s_axi_bvalid & ~rare", "addresses"),
     ("s_axi_rdata", "inner_s_axi_rdata ^ rare", "registers"),
     ("s_axi_bresp", "2'b0", "addresses"),
     ("s_axi_rresp", "2'b0", "addresses"),
@@ -91,8 +91,9 @@ def with_broken_port(design: Design, port: str, value: str) -> Design:
     pins = [f".{p.name}({f'inner_{port}' if p.name == port else p.name})" for p in design.ports]
     lines = [
         f"module {TOP}({', '.join(sizes)});", *declared, f"  wire {sizes[port]}inner_{port};",
-        "  reg [2:0] count = 0;", "  always @(posedge aclk) count <= count + 1'b1;",
-        "  wire rare = &count;", "  wire odd = count[0];",
+        "  reg count = 0;", "  always @(posedge aclk) count <= ~count;",
+        "  reg [2:0] seven = 0;", "  always @(posedge aclk) seven <= seven == 3'd6 ? 3'd0 : seven + 3'd1;",
+        "  wire rare = seven == 3'd6;", "  wire odd = count;",
         f"  {TOP}_whole whole({', '.join(pins)});", f"  assign {port} = {value};", "endmodule", "",
     ]  # fmt: skip
     return replace(design, verilog=text + "\n".join(lines))
