@@ -68,7 +68,7 @@ class Prover:
         tops = list(dict.fromkeys([module, self.design.name]))
         try:
             sides = {top: self.sides(top, mutation) for top in tops}
-            attempts = [(top, cut) for cut in (True, False) for top in tops if possible(sides[top][0], cut)]
+            attempts = [(top, cut) for top in tops for cut in (True, False) if possible(sides[top][0], cut)]
             return any(self.proved(top, *sides[top], cut, REACH_S // len(attempts)) for top, cut in attempts)
         except (YosysError, subprocess.TimeoutExpired):
             return False

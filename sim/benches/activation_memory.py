@@ -135,6 +135,27 @@ async def read_behind_the_writer(dut) -> None:
 
 
 @cocotb.test()
+async def what_is_not_written_stays(dut) -> None:
+    """A set that is begun anew keeps its other codes: not one more is written than a transfer's count."""
+    await start(dut)
+    rng, arrays = random_source(), random_arrays()
+    codes = {}
+    for which in (0, 1):
+        words, codes[which] = transfers(component(), rng, arrays)
+        await write(dut, which, words, 0, rng)
+    for turn in range(40):
+        which = turn % 2
+        words, new = transfers(component(), rng, arrays)
+        shape = component().i.payload.shape()
+        words = words[: rng.randint(1, min(3, len(words)))]
+        count = sum(unpack(shape, word)["count"] for word in words)
+        await write(dut, which, words, 0.1, rng)
+        codes[which][:count] = new[:count]
+        for each, expected in codes.items():
+            await read(dut, each, expected)
+
+
+@cocotb.test()
 async def reset_in_flight(dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()

@@ -22,6 +22,7 @@ from fivebyfive.sim.testbench import limited, random_arrays, random_source
 from . import parameters
 
 PIXELS = 28 * 28
+LONGEST = 7  # pieces of 32 bits that a word of weights has at most
 
 
 def config() -> Config:
@@ -325,9 +326,9 @@ async def refused(core: Core) -> None:
     await core.write("errors", 0xF)
     image = pack(checkpoint(), config())
     for memory, depth in ((0, len(image.conv)), (1, len(image.fc))):
-        for address in (depth, 0x7FFFFFFF):
+        for address in (depth, *(1 << bit for bit in range(depth.bit_length(), 31))):
             await core.write("load_address", encode("load_address", address=address, memory=memory))
-            for _ in range(20):
+            for _ in range(LONGEST):
                 await core.write("load_data", 0xAAAAAAAA)
             assert await core.read("errors") == field_mask("errors", "load_refused")
             await core.write("errors", 0xF)
