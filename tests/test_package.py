@@ -18,7 +18,7 @@ LOWER = {"model": (), "hw": ("model",), "sim": ("model", "hw")}  # rooms that a 
 
 def sources() -> list[Path]:
     """Every text file of the project."""
-    found = [path for path in ROOT.iterdir() if path.is_file()]
+    found = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
     found += [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
     binary = (".gz", ".npz", ".png", ".pyc")
     return [
