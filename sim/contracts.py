@@ -4,7 +4,7 @@ Conditions are Verilog over the ports of a specimen; each is said in the docstri
 to it. A stream's payload counts while it is valid: that goes without saying here.
 """
 
-__all__ = ["ASSUMED", "COUNTS", "STATE"]
+__all__ = ["ASSUMED", "COUNTS", "NOT_NEGATIVE", "STATE"]
 
 # Of a specimen: an output, and when it counts.
 COUNTS = {
@@ -34,4 +34,14 @@ STATE = {
 ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
+}
+
+# Of a specimen: memories, by a part of their names, whose codes have ReLU behind them or are pixels. Their highest bits
+# are never written with a one: that is proved with the rest, and so they never read as one.
+NOT_NEGATIVE = {
+    "image_buffer": ("maps",),
+    "conv_engine": ("image", "features"),
+    "accelerator": ("image", "features", "inputs", "hidden"),
+    "serial_accelerator": ("conv.image", "features", "inputs"),
+    "axi_core": ("image", "features", "inputs"),
 }

@@ -14,13 +14,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.hw.yosys import YosysError, run_yosys
 
-from .contracts import ASSUMED, COUNTS, STATE
+from .contracts import ASSUMED, COUNTS, NOT_NEGATIVE, STATE
 from .memory_cut import Circuit, read_circuit
 
 __all__ = ["Prover", "method"]
@@ -28,6 +28,7 @@ __all__ = ["Prover", "method"]
 LIMIT_S = 120  # of Yosys or ABC
 REACH_S = 80  # of property-directed reachability, in all attempts at a proof together
 MOST_BITS = 10_000  # of memories that are not cut out
+CODE_BITS = 8
 RESETS = {"rst": "", "aresetn": "!"}  # and what makes them high in a reset
 CLOCKS = ("clk", "aclk")
 SIDE = ("flatten", "memory_collect")
@@ -92,7 +93,8 @@ class Prover:
         for side, name in zip(sides, ("gold", "gate"), strict=True):
             (self.folder / f"{name}.il").write_text(side.text)
         whole = top == self.design.name
-        (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None))
+        signs = signs_of(gold, NOT_NEGATIVE.get(top, ())) if cut and whole else {}
+        (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None, signs))
         (self.folder / "left.aig").unlink(missing_ok=True)
         run_yosys(["read_rtlil gold.il", "read_rtlil gate.il", "read_verilog both.v", *CIRCUIT], self.folder, LIMIT_S)
         commands = "; ".join(ABC).format(seconds=seconds)
@@ -109,7 +111,21 @@ def possible(gold: Circuit, cut: bool) -> bool:
 
 def method(design: Design) -> list[str]:
     """All that a proof's outcome depends on but the design and the mutation."""
-    return [both(design.ports, design.name), both(design.ports, None), *SIDE, *CIRCUIT, *ABC, f"{MOST_BITS} {REACH_S}"]
+    names = NOT_NEGATIVE.get(design.name, ())
+    limits = f"{MOST_BITS} {REACH_S}"
+    return [both(design.ports, design.name), both(design.ports, None), *names, *SIDE, *CIRCUIT, *ABC, limits]
+
+
+def signs_of(circuit: Circuit, names: Sequence[str]) -> dict[str, str]:
+    """The highest bits of all codes at the ports of the memories with such names: masks in Verilog, by the ports' names
+    (`memory_cut`)."""
+    signs = {}
+    for number, memory in enumerate(circuit.memories):
+        if any(name in memory["MEMID"] for name in names) and "1" not in memory["INIT"].partition("'")[2]:
+            for kind, count in (("read", "RD_PORTS"), ("data", "WR_PORTS")):
+                codes = int(memory["WIDTH"]) // CODE_BITS * int(memory[count])
+                signs[f"cut_{number}_{kind}"] = f"{codes * CODE_BITS}'h{'80' * codes}"
+    return signs
 
 
 def never(path: Path) -> bool:
@@ -121,8 +137,10 @@ def never(path: Path) -> bool:
     return (latches, outputs, ands, output) == (b"0", b"1", b"0", b"0")
 
 
-def both(ports: Sequence[Port], top: str | None) -> str:
-    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output."""
+def both(ports: Sequence[Port], top: str | None, signs: Mapping[str, str] = {}) -> str:
+    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output. Memories
+    that were cut out read as zero at ``signs`` if nothing else was ever written there; so that is an output too.
+    """
     inputs = [port for port in ports if port.direction == "input"]
     outputs = [port for port in ports if port.direction == "output"]
     names = {port.name for port in outputs}
@@ -131,7 +149,7 @@ def both(ports: Sequence[Port], top: str | None) -> str:
     lines += ["  output differ;", f"  reg begun = {int(top is None)};", "  reg kept = 1;"]
     for side in ("gold", "gate"):
         lines += [f"  wire [{port.width - 1}:0] {side}_{port.name};" for port in outputs]
-        pins = [f".{port.name}({driven(port, top)})" for port in inputs]
+        pins = [f".{port.name}({driven(port, top, signs)})" for port in inputs]
         pins += [f".{port.name}({side}_{port.name})" for port in outputs]
         lines += [f"  {side} {side}({', '.join(pins)});"]
     lines += [f"  {on_gold(line, names)}" for line in STATE.get(top, [])]
@@ -139,6 +157,7 @@ def both(ports: Sequence[Port], top: str | None) -> str:
     if clock:
         lines += [f"  always @(posedge {clock}) begun <= 1;", f"  always @(posedge {clock}) kept <= holds | !begun;"]
     terms = [f"(({counts(top, port, names)}) & (gold_{port.name} != gate_{port.name}))" for port in outputs]
+    terms += [f"(|(gold_{port} & {mask}))" for port, mask in signs.items() if port in names]
     return "\n".join([*lines, f"  assign differ = holds & ({' | '.join(terms)});", "endmodule", ""])
 
 
@@ -146,8 +165,10 @@ def declared(port: Port) -> str:
     return f"  {port.direction} [{port.width - 1}:0] {port.name};"
 
 
-def driven(port: Port, top: str | None) -> str:
+def driven(port: Port, top: str | None, signs: Mapping[str, str]) -> str:
     """What an input gets: a reset in the first cycle at least, if it is that of a specimen."""
+    if port.name in signs:
+        return f"{port.name} & ~{signs[port.name]}"
     if top is None or port.name not in RESETS:
         return port.name
     sign = RESETS[port.name]
