@@ -61,12 +61,12 @@ def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
 
     for package in ("constriction", "bitarray", "tomli_w"):
         require(package, "compressing needs", package, "compress")
+    check_file(out)  # what has no name, such as ., has no suffix either
     card = out.with_suffix(".toml")
     if plan.start_path.resolve() in (out.resolve(), card.resolve()):
         raise UserError(f"{out} is what the work starts from; name another file with --out")
     if out == card:
         raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
-    check_file(out)
     check_file(card)
     states = States(state_folder(out), say)
     with Stage("reading the data") as stage:

@@ -138,8 +138,9 @@ def never(path: Path) -> bool:
 
 
 def both(ports: Sequence[Port], top: str | None, signs: Mapping[str, str] = {}) -> str:
-    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output. Memories
-    that were cut out read as zero at ``signs`` if nothing else was ever written there; so that is an output too.
+    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output.
+
+    Memories that were cut out read as zero at ``signs`` if nothing else was ever written there; so that is an output too.
     """
     inputs = [port for port in ports if port.direction == "input"]
     outputs = [port for port in ports if port.direction == "output"]
