@@ -40,11 +40,22 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import memory_map, pack
+from fivebyfive.model.weights import WeightImage, memory_map, pack
 
 __all__ = ["SPECIMENS", "bench_of"]
 
 FULL = LeNetShape(1, 5, (20, 10))  # small, and yet every lane of the FC row has a weight, in every word
+
+
+def filled(image: WeightImage, shape: LeNetShape, config: Config) -> WeightImage:
+    """Zeros behind the last bias of each layer become anything: nobody may use them."""
+    rng, words = random.Random(3), {"conv": image.conv.copy(), "fc": image.fc.copy()}
+    for region in memory_map(shape, config):
+        if region.name.endswith(".bias"):
+            place = words[region.memory][region.address : region.end].reshape(-1)  # a view
+            used = shape.arrays[region.name][0]
+            place[used:] = [rng.randint(-128, 127) for _ in place[used:]]
+    return WeightImage(**words)
 
 
 def dot_product():
@@ -94,7 +105,8 @@ def conv_controller():
 
 def conv_engine():
     shape, config = LeNetShape(2, 2, (1,)), Config()
-    words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(shape, 5), config).conv]
+    image = filled(pack(Checkpoint.random(shape, 5), config), shape, config)
+    words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
     at = {region.name: region.address for region in memory_map(shape, config)}
     engine = ConvEngine(shape, config, words, (at["conv1.bias"], at["conv2.bias"]))
     return engine, {"conv1": 2, "conv2": 2, "config": {}, "seed": 5}
@@ -172,7 +184,7 @@ def accelerator():
     network = Checkpoint.random(shape, 5)
     image_cycles = plan(shape, config).conv + 400
     given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
-    return Accelerator(shape, config, pack(network, config)), given | {"config": asdict(config)}
+    return Accelerator(shape, config, filled(pack(network, config), shape, config)), given | {"config": asdict(config)}
 
 
 def axi_core():

@@ -189,6 +189,19 @@ async def waits_for_its_grant(dut) -> None:
 
 
 @cocotb.test()
+async def wrong_frames(dut) -> None:
+    """They are dropped and flagged as what they are; the image behind them is right."""
+    for length, flags in ((IMAGE * IMAGE + 5, (0, 1)), (IMAGE * IMAGE - 5, (1, 0))):
+        await start(dut)
+        watch = Watch(dut, Setting())
+        await StreamSource(dut, "i").send([7] * (length - 1) + [7 | 256])
+        await cycles(dut, 2)
+        assert (dut.short.value, dut.long.value) == flags
+        assert not dut.available.value
+        await check(dut, watch, draw(1), 0, random_source())
+
+
+@cocotb.test()
 async def resets(dut) -> None:
     await start(dut)
     watch, rng = Watch(dut, Setting()), random_source()

@@ -93,6 +93,11 @@ def test_packed_conv_array(bench, windows, outputs):
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=1, packed=True)
 
 
+def spared_by_icarus(simulator: str, large: bool) -> None:
+    if simulator == "icarus" and large:
+        pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
+
+
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
@@ -104,7 +109,8 @@ def test_packed_conv_array(bench, windows, outputs):
         (2, 3, {"windows": 4, "packed": True}),
     ],
 )
-def test_conv_engine(bench, conv1, conv2, config):
+def test_conv_engine(bench, simulator, conv1, conv2, config):
+    spared_by_icarus(simulator, conv2 > 5 or config.get("outputs", 1) > 2)
     shape, size, seed = LeNetShape(conv1, conv2, (1,)), Config(**config), 5
     words = words_of(pack(Checkpoint.random(shape, seed), size).conv)
     regions = {region.name: region.address for region in memory_map(shape, size)}
@@ -146,7 +152,8 @@ def test_conv_controller(bench, layers, parallel):
         (6, (43, 10), {"packed": True, "fc_rows": 3, "early_fc": True}),
     ],
 )
-def test_fc_engine(bench, conv2, fc, config):
+def test_fc_engine(bench, simulator, conv2, fc, config):
+    spared_by_icarus(simulator, conv2 > 6 or config.get("fc_rows", 1) > 4)
     shape, size, seed = LeNetShape(1, conv2, fc), Config(**config), 6
     engine = FcEngine(shape, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
     bench(engine, "fc_engine", conv2=conv2, fc=fc, config=config, seed=seed)
