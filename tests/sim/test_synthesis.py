@@ -1,4 +1,4 @@
-"""Yosys takes the shipped network for both families: weights in block RAM, every product in a DSP block."""
+"""Yosys takes networks for both families: weights in block RAM, every product in a DSP block."""
 
 import pytest
 
@@ -6,7 +6,8 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.verilog import to_verilog
-from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.synthesis import synthesize
 
 PRODUCTS = 25 + 20
@@ -22,16 +23,20 @@ def test_packed_products(terms, pair, adders):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "weights_bram", "part_bram"),
-    [("xc7", 95, 140), ("ecp5", 190, 208)],  # RAMB36E1 of a 7Z020, DP16KD of an LFE5U-85F
-)
-def test_shipped_network(family, weights_bram, part_bram):
-    """Exact counts of what matters; the weights alone take 95 RAMB36E1 or 190 DP16KD."""
-    area = synthesize(generate(load_checkpoint()).design, family)
+def test_shipped_network():
+    """Exact counts of what matters; the weights alone take 95 RAMB36E1 (a 7Z020 has 140)."""
+    area = synthesize(generate(load_checkpoint()).design, "xc7")
     assert area.dsp == PRODUCTS
-    assert weights_bram <= area.bram <= part_bram
+    assert 95 <= area.bram <= 140
     # 20,276 x 160 and 1,023 x 200 bits of weights in LUTs would take over 50,000 of them.
-    # An ECP5 needs six LUTs for 16 x 4 bits of RAM.
-    assert area.lutram < {"xc7": 1_500, "ecp5": 4_000}[family]
-    assert area.lut <= {"xc7": 3_500, "ecp5": 7_000}[family]
+    assert area.lutram < 1_500
+    assert area.lut <= 3_500
+
+
+def test_ecp5():
+    """A smaller network for the other family (`make verify-netlist` has the shipped one): 2,126 x 160 and 104 x 200 bits of
+    weights, whose words are in 18 bits each."""
+    area = synthesize(generate(Checkpoint.random(LeNetShape(6, 16, (120, 84, 10)), 1)).design, "ecp5")
+    assert (area.dsp, area.bram) == (PRODUCTS, 32)
+    assert area.lutram < 4_000  # six LUTs for 16 x 4 bits of RAM
+    assert area.lut <= 7_000
