@@ -140,7 +140,7 @@ def never(path: Path) -> bool:
 def both(ports: Sequence[Port], top: str | None, signs: Mapping[str, str] = {}) -> str:
     """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output.
 
-    Memories that were cut out read as zero at ``signs`` if nothing else was ever written there; so that is an output too.
+    Memories that were cut out read as zero at ``signs``: nothing else was ever written there, which is proved as well.
     """
     inputs = [port for port in ports if port.direction == "input"]
     outputs = [port for port in ports if port.direction == "output"]

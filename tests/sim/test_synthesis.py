@@ -34,8 +34,7 @@ def test_shipped_network():
 
 
 def test_ecp5():
-    """A smaller network for the other family (`make verify-netlist` has the shipped one): 2,126 x 160 and 104 x 200 bits of
-    weights, whose words are in 18 bits each."""
+    """A smaller network for the other family; `make verify-netlist` has the shipped one."""
     area = synthesize(generate(Checkpoint.random(LeNetShape(6, 16, (120, 84, 10)), 1)).design, "ecp5")
     assert (area.dsp, area.bram) == (PRODUCTS, 32)
     assert area.lutram < 4_000  # six LUTs for 16 x 4 bits of RAM
