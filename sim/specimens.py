@@ -40,22 +40,13 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import WeightImage, memory_map, pack
+from fivebyfive.model.weights import memory_map, pack
+
+from .filled import filled
 
 __all__ = ["SPECIMENS", "bench_of"]
 
 FULL = LeNetShape(1, 5, (20, 10))  # small, and yet every lane of the FC row has a weight, in every word
-
-
-def filled(image: WeightImage, shape: LeNetShape, config: Config) -> WeightImage:
-    """Zeros behind the last bias of each layer become anything: nobody may use them."""
-    rng, words = random.Random(3), {"conv": image.conv.copy(), "fc": image.fc.copy()}
-    for region in memory_map(shape, config):
-        if region.name.endswith(".bias"):
-            place = words[region.memory][region.address : region.end].reshape(-1)  # a view
-            used = shape.arrays[region.name][0]
-            place[used:] = [rng.randint(-128, 127) for _ in place[used:]]
-    return WeightImage(**words)
 
 
 def dot_product():
@@ -175,8 +166,7 @@ def framer():
 
 
 def serial_accelerator():
-    shape = LeNetShape(1, 1, (10,))  # its bench asks for an answer while the image is in the machine
-    return SerialAccelerator(Checkpoint.random(shape, 4), divisor=4), asdict(shape) | {"seed": 4, "divisor": 4}
+    return SerialAccelerator(Checkpoint.random(FULL, 4), divisor=4), asdict(FULL) | {"seed": 4, "divisor": 4}
 
 
 def accelerator():
@@ -192,7 +182,7 @@ def axi_core():
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL, config)
     given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
     given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
-    return AxiCore(FULL, config, pack(network, config), 4), given | AXI_AMOUNTS
+    return AxiCore(FULL, config, filled(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
 
 
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}

@@ -13,6 +13,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.filled import filled
 from fivebyfive.sim.payload import unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (
@@ -223,6 +224,7 @@ async def other_weights(dut) -> None:
     built = watch.setting
     seed = parameters()["seed"]
     for setting in (with_seed(built, seed + 1), with_seed(built, seed + 2), built):
-        await load_memory(dut, pack(setting.checkpoint, setting.config).conv, rng)
+        image = filled(pack(setting.checkpoint, setting.config), setting.shape, setting.config, rng.getrandbits(32))
+        await load_memory(dut, image.conv, rng)
         watch.setting = setting
         await check(dut, watch, images, 0, rng)

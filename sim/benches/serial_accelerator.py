@@ -212,15 +212,12 @@ async def busy(dut) -> None:
     HELLO has forgotten gives no result."""
     host = await begin(dut)
     first, second = draw(2)
-    await host.send(*whole(1, first))
-    await cycles(dut, 1000)
+    await host.send(*whole(1, first), pixel_frame(2, second, 0))
     assert dut.busy.value == 1
     asked = encode(question(1, 0, 0))
     await host.line.send(asked)
     seen = await host.answers(25 * 10 * parameters()["divisor"])
     assert seen[:1] == [Frame(Kind.BUSY, 1)]
-    if dut.busy.value:
-        await host.send(pixel_frame(2, second, 0))
     while not seen[1:]:
         seen += await host.answers(1000)
     check(dut, seen[1], 1, first)
