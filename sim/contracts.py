@@ -33,6 +33,7 @@ STATE = {
 # Of a specimen: what holds in every cycle.
 ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
+    "fc_engine": "!i__valid | !i__payload[7]",  # what comes from ReLU is not negative
     "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
 }
 
@@ -40,6 +41,7 @@ ASSUMED = {
 # are never written with a one: that is proved with the rest, and so they never read as one.
 NOT_NEGATIVE = {
     "image_buffer": ("maps",),
+    "fc_engine": ("inputs",),
     "conv_engine": ("image", "features"),
     "accelerator": ("image", "features", "inputs", "hidden"),
     "serial_accelerator": ("conv.image", "features", "inputs"),
