@@ -54,8 +54,8 @@ class FcEngine(wiring.Component):
 
     Members
     -------
-    i : stream of {values, count}: the next ``count`` activations of an image, in the order of `Config.fc1_order`; none is
-        negative.
+    i : stream of {values, count}: the next ``count`` activations of an image, in the order of `Config.fc1_order`. None
+        is negative.
     commit : all activations of an image have been written (one cycle, with the last transfer or after it).
     drop : what has been written of an image is of no meaning, and the next transfer begins it anew (one cycle, as
         ``commit``); only where the network has no convolutions.
