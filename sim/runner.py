@@ -83,7 +83,6 @@ def prepare(
         "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
         "COCOTB_ANSI_OUTPUT": "0",
         "COCOTB_MAX_FAILURES": str(failures),
-        "COVERAGE_PROCESS_CONFIG": "",  # who measures our lines does not mean a bench: traced, it takes twice as long
         PARAMETERS_VARIABLE: str(folder / "parameters.json"),
     }
     if tests:
