@@ -8,8 +8,10 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.accelerator import Accelerator, Load, Status, Target
 from fivebyfive.hw.argmax import Result
+from fivebyfive.hw.counters import Cycles
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack as pack_weights
@@ -22,6 +24,7 @@ from .network import words_of
 
 IMAGES = 3
 PIXELS = 28 * 28
+COUNTED = 12  # cycles from a result until the counters show it, at most
 
 
 def checkpoint(offset: int = 0) -> Checkpoint:
@@ -118,6 +121,34 @@ async def frames_of_wrong_length(dut) -> None:
         assert status(dut)["long_frame"]
         assert not status(dut)["busy"]
     await check(dut, images[2:], checkpoint(), 0.1, rng)
+
+
+@cocotb.test()
+async def counters(dut) -> None:
+    """They say what can be seen from outside, and what the model of the cycles says; of images alone and in a row."""
+    await start(dut)
+    network, rng = checkpoint(), random_source()
+    model = plan(network.shape, Config(**parameters()["config"]))
+    pixels, results = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
+    shown = []
+    cocotb.start_soon(note_counters(dut, shown))
+    for images in (draw_images(1), draw_images(1), draw_images(6), draw_images(1)):
+        await check(dut, images, network, 0, rng)
+        await cycles(dut, COUNTED + rng.randint(0, 1000))
+    last_pixels = pixels.cycles[PIXELS - 1 :: PIXELS]
+    assert [one["latency"] for one in shown] == list(np.subtract(results.cycles, last_pixels))
+    assert [one["interval"] for one in shown[1:]] == list(np.diff(results.cycles))
+    assert {(one["conv"], one["fc"]) for one in shown} == {(model.conv, model.fc)}
+    assert shown[0]["latency"] == model.latency
+
+
+async def note_counters(dut, shown: list[dict]) -> None:
+    """Keep what the counters show after each result."""
+    while True:
+        await RisingEdge(dut.clk)
+        if dut.o__valid.value and dut.o__ready.value:
+            await cycles(dut, COUNTED)
+            shown.append(unpack(Cycles(), int(dut.cycles.value)))
 
 
 @cocotb.test()
