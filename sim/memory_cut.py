@@ -2,11 +2,14 @@
 
 Two circuits with the same memories are equal if they are without them, whatever is read, and always tell the memories
 the same: as long as they have told them the same, the same is read. Address and data that are not written tell nothing.
+
+Multipliers can be cut out in the same way: what they are given is an output, their products are inputs.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from fivebyfive.hw.verilog import Port
 
@@ -14,7 +17,10 @@ __all__ = ["Circuit", "read_circuit"]
 
 WIRE = re.compile(r"^  wire (?:width (\d+) )?(?:signed )?(input|output) \d+ (?:signed )?\\(\S+)$", re.M)
 MEMORY = re.compile(r"(?:^  attribute .*\n)*^  cell \$mem_v2 \S+\n((?:    .*\n)*)  end\n", re.M)
+PRODUCT = re.compile(r"(?:^  attribute .*\n)*^  cell \$mul \S+\n((?:    .*\n)*)  end\n", re.M)
+FIELD = re.compile(r"    (?:parameter|connect) (?:signed )?\\(\S+) (.*)")
 FIRST_PORT = 10_000  # beyond those that a module has
+FIRST_PRODUCT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Circuit:
     @cached_property
     def memories(self) -> list[dict[str, str]]:
         """Parameters and connections of each memory."""
-        return [dict(re.findall(r"    (?:parameter|connect) (?:signed )?\\(\S+) (.*)", body)) for body in self.bodies]
+        return [dict(FIELD.findall(body)) for body in self.bodies]
 
     @cached_property
     def bodies(self) -> list[str]:
@@ -46,12 +52,28 @@ class Circuit:
         parts = iter([lines_of(number, memory) for number, memory in enumerate(self.memories)])
         return Circuit(MEMORY.sub(lambda _: next(parts), self.text))
 
+    def without_products(self) -> "Circuit":
+        """The circuit with factors and products as its ports."""
+        numbers = count()
+        return Circuit(PRODUCT.sub(lambda found: product(next(numbers), dict(FIELD.findall(found[1]))), self.text))
+
 
 def read_circuit(text: str) -> Circuit:
     """The only module of an RTLIL file."""
     if text.count("\nmodule ") != 1:
         raise ValueError("one module is wanted, and nothing in it")
     return Circuit(text)
+
+
+def product(number: int, cell: dict[str, str]) -> str:
+    """RTLIL in the place of a multiplier."""
+    name, lines = f"cut_product_{number}", Lines(FIRST_PRODUCT + 3 * number)
+    for factor in "AB":
+        lines.port(f"{name}_{factor}", "output", int(cell[f"{factor}_WIDTH"]))
+        lines.connect(f"\\{name}_{factor}", cell[factor])
+    lines.port(name, "input", int(cell["Y_WIDTH"]))
+    lines.connect(cell["Y"], f"\\{name}")
+    return "".join(lines.texts)
 
 
 def lines_of(number: int, memory: dict[str, str]) -> str:
