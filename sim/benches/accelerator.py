@@ -17,7 +17,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack as pack_weights
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
 
 from . import parameters
 from .network import words_of
@@ -129,26 +129,43 @@ async def counters(dut) -> None:
     await start(dut)
     network, rng = checkpoint(), random_source()
     model = plan(network.shape, Config(**parameters()["config"]))
-    pixels, results = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
-    shown = []
-    cocotb.start_soon(note_counters(dut, shown))
-    for images in (draw_images(1), draw_images(1), draw_images(6), draw_images(1)):
-        await check(dut, images, network, 0, rng)
+    pixels, results = StreamMonitor(dut, "i").start(), []
+    cocotb.start_soon(note_counters(dut, results))
+    for count in (1, 1, 6, 1):
+        await check(dut, draw_images(count), network, 0, rng)
         await cycles(dut, COUNTED + rng.randint(0, 1000))
+    await take_late(dut, draw_images(4), rng)
+    there, shown = zip(*results, strict=True)
     last_pixels = pixels.cycles[PIXELS - 1 :: PIXELS]
-    assert [one["latency"] for one in shown] == list(np.subtract(results.cycles, last_pixels))
-    assert [one["interval"] for one in shown[1:]] == list(np.diff(results.cycles))
+    assert [one["latency"] for one in shown] == list(np.subtract(there, last_pixels))
+    assert [one["interval"] for one in shown[1:]] == list(np.diff(there))
     assert {(one["conv"], one["fc"]) for one in shown} == {(model.conv, model.fc)}
     assert shown[0]["latency"] == model.latency
 
 
-async def note_counters(dut, shown: list[dict]) -> None:
-    """Keep what the counters show after each result."""
+async def take_late(dut, images: np.ndarray, rng: random.Random) -> None:
+    """Results are there for a while before they are taken."""
+    sender = cocotb.start_soon(StreamSource(dut, "i").send([word for image in images for word in words_of(image)]))
+    for _ in images:
+        await until(dut, dut.o__valid, 1, 4 * (parameters()["image_cycles"] + PIXELS))
+        await cycles(dut, rng.randint(COUNTED + 2, 500))
+        await StreamSink(dut, "o").receive(1)
+    await sender
+
+
+async def note_counters(dut, results: list[tuple[int, dict]]) -> None:
+    """The cycle in which each result is there first, and what the counters show soon after."""
+    before = 0
     while True:
         await RisingEdge(dut.clk)
-        if dut.o__valid.value and dut.o__ready.value:
-            await cycles(dut, COUNTED)
-            shown.append(unpack(Cycles(), int(dut.cycles.value)))
+        if dut.o__valid.value and not before:
+            cocotb.start_soon(note_one(dut, results, cycle()))
+        before = int(dut.o__valid.value) and not int(dut.o__ready.value)
+
+
+async def note_one(dut, results: list[tuple[int, dict]], there: int) -> None:
+    await cycles(dut, COUNTED)
+    results.append((there, unpack(Cycles(), int(dut.cycles.value))))
 
 
 @cocotb.test()

@@ -22,6 +22,7 @@ from fivebyfive.sim.testbench import (
     load_memory,
     random_arrays,
     random_source,
+    reset,
     reset_sometime,
     start,
     until,
@@ -192,9 +193,10 @@ async def waits_for_its_grant(dut) -> None:
 @cocotb.test()
 async def wrong_frames(dut) -> None:
     """They are dropped and flagged as what they are; the image behind them is right."""
+    await start(dut)
+    watch = Watch(dut, Setting())
     for length, flags in ((IMAGE * IMAGE + 5, (0, 1)), (IMAGE * IMAGE - 5, (1, 0))):
-        await start(dut)
-        watch = Watch(dut, Setting())
+        await reset(dut)
         await StreamSource(dut, "i").send([7] * (length - 1) + [7 | 256])
         await cycles(dut, 2)
         assert (dut.short.value, dut.long.value) == flags

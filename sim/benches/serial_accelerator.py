@@ -171,8 +171,14 @@ async def a_bad_line(dut) -> None:
 async def what_cannot_be(dut) -> None:
     """Unknown kinds, pixels of a wrong length and beyond the image: neither an answer nor a change."""
     host = await begin(dut)
+    for number in (5, 0xFFFA):
+        await nothing_changes(host, number)
+
+
+async def nothing_changes(host: Host, number: int) -> None:
+    """Image ``number`` comes through, whatever is sent meanwhile."""
     (image,) = draw(1)
-    good = pixel_frame(5, image, 0, 2)
+    good = pixel_frame(number, image, 0, 2)
     await host.send(good)
     for kind, payload in (
         (0, b""), (0x55, b"abc"), (Kind.INFO, b""), (Kind.RESULT, good.payload),
@@ -180,12 +186,12 @@ async def what_cannot_be(dut) -> None:
         (Kind.PIXELS, bytes([5]) + bytes(CHUNK + 1)), (Kind.PIXELS, bytes([CHUNKS]) + bytes(CHUNK)),
         (Kind.PIXELS, bytes([CHUNKS - 1]) + bytes(2 * CHUNK)), (Kind.PIXELS, bytes([255]) + bytes(CHUNK)),
     ):  # fmt: skip
-        await host.send(Frame(kind, 5, payload))
+        await host.send(Frame(kind, number, payload))
     assert await host.answers() == []
-    assert await host.missing(5) == list(range(2, 28))
-    assert await host.missing(5, 3) == list(range(84, 112))
-    await host.send(*whole(5, image))
-    check(dut, await host.answer(), 5, image)
+    assert await host.missing(number) == list(range(2, 28))
+    assert await host.missing(number, 3) == list(range(84, 112))
+    await host.send(*whole(number, image))
+    check(host.dut, await host.answer(), number, image)
 
 
 @cocotb.test()
