@@ -100,3 +100,22 @@ async def resets(dut) -> None:
         await line.send(data)
         await cycles(dut, 5)
         assert line.data == data
+
+
+@cocotb.test()
+async def reset_as_a_byte_comes(dut) -> None:
+    """In whichever cycle around a byte's end a reset is: behind it nothing comes."""
+    line = await begin(dut)
+    divisor = parameters()["divisor"]
+    for early in range(-2, 6):
+        sender = cocotb.start_soon(line.send(b"\x5a"))
+        await cycles(dut, 9 * divisor + divisor // 2 + early)
+        dut.rst.value = 1
+        await cycles(dut, 1)
+        line.bytes.clear()  # it was there before the reset took it
+        dut.rst.value = 0
+        await sender
+        await cycles(dut, 2 * divisor)
+        came = line.data
+        line.bytes.clear()
+        assert came == b"", f"a byte came out of a reset {early} cycles after the middle of its stop bit"
