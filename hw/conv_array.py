@@ -39,6 +39,7 @@ class ConvArray(wiring.Component):
     rows, columns : size of the patch under the windows (see `LineBuffer`).
     depth : positions of a sweep of the layers that have more than one input channel.
     bias_words : words of 25 biases that the array keeps.
+    shifts : of each layer, where weights are signs (`ConvPE`); else none.
     packed : PEs compute by pairs, as `PackedConvPE`: two windows share a kernel or, where W is 1, two kernels a window.
         The codes of a patch must not be negative.
 
@@ -50,10 +51,12 @@ class ConvArray(wiring.Component):
     bias : write of a bias word {en, index, data}; only while no position is in flight. The first O biases are those of
         the next group of output channels, and so on; each ``end`` of a ``last`` sweep goes on to the next O of them.
     o : stream of O x W codes; always ready.
+    layer : whose codes come out; only with ``shifts``.
     """
 
     def __init__(
-        self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int, packed: bool = False
+        self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int, packed: bool = False,
+        shifts: tuple[int, ...] = (),
     ):
         self.windows = windows
         self.outputs = outputs
@@ -62,6 +65,7 @@ class ConvArray(wiring.Component):
         self.depth = depth
         self.bias_words = bias_words
         self.packed = packed
+        self.shifts = tuple(shifts)
         self.pe = PackedConvPE if packed else ConvPE
         bias = wiring.Signature(
             {"en": Out(1), "index": Out(range(bias_words)), "data": Out(codes(CONV_KERNEL))},
@@ -73,6 +77,7 @@ class ConvArray(wiring.Component):
                 "kernels": In(data.ArrayLayout(codes(CONV_KERNEL), outputs)),
                 "bias": In(bias),
                 "o": Out(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
+                **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
             }
         )
 
@@ -99,7 +104,9 @@ class ConvArray(wiring.Component):
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
-                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE()
+                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.shifts)
+                if self.shifts:
+                    m.d.comb += pe.layer.eq(self.layer)
                 m.d.comb += [
                     pe.i.valid.eq(position.valid),
                     pe.i.payload.x.eq(self.window(w)),

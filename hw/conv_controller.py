@@ -1,5 +1,7 @@
 """The CONV1/CONV2 controller: the brief's states, one kernel after the other without a gap."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.model.shape import CONV_WORD
 
 from .pipeline import counter
+from .sweep_list import SweepList
 
 __all__ = ["ConvController", "ConvState", "Mode"]
 
@@ -37,13 +40,17 @@ class ConvState(enum.Enum, shape=4):
 
 
 class ConvLayer:
-    """What the controller has to know of a conv layer: ``outputs`` and ``inputs`` channels, where its biases are."""
+    """What the controller has to know of a conv layer: ``outputs`` and ``inputs`` channels, where its biases are; of
+    conv2, the ``sweeps`` of each group of output channels, where they are not as many as inputs."""
 
-    def __init__(self, outputs: int, inputs: int, parallel: int, bias_address: int):
+    def __init__(
+        self, outputs: int, inputs: int, parallel: int, bias_address: int, sweeps: Sequence[int] = ()
+    ):
         self.groups = -(-outputs // parallel)
         self.inputs = inputs
         self.bias_words = -(-outputs // CONV_WORD)
         self.bias_address = bias_address
+        self.sweeps = tuple(sweeps)
 
 
 class ConvController(wiring.Component):
@@ -146,11 +153,20 @@ class ConvController(wiring.Component):
         """Input channels of a group of output channels, and groups."""
         inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
         _, last_channel = counter(m, inputs, self.swept, name="channel", which=self.layer)
+        if self.layers[1].sweeps:
+            last_channel = self.listed(m)
         first, group_end = Signal(init=1), self.swept & last_channel
         _, last_group = counter(m, groups, group_end, name="group", which=self.layer)
         m.d.comb += [self.first.eq(first), self.last.eq(last_channel), self.last_group.eq(last_group)]
         with m.If(self.swept):
             m.d.sync += first.eq(last_channel)
+
+    def listed(self, m: Module):
+        """Whether a sweep is its group's last one, where groups of conv2 have different numbers of them."""
+        lasts = [int(n == sweeps - 1) for sweeps in self.layers[1].sweeps for n in range(sweeps)]
+        m.submodules.lasts = lasts = SweepList(lasts, 1)
+        m.d.comb += lasts.step.eq(self.swept & self.layer)
+        return ~self.layer | lasts.entry  # conv1 has a single input channel
 
     def enter(self, m: Module, state: ConvState):
         """Go to a state, and keep beside it what the positions wait for."""

@@ -13,6 +13,7 @@ from .image_buffer import ImageBuffer, Pixel
 from .kernel_fetcher import KernelFetcher, KernelPlan
 from .line_buffer import LineBuffer
 from .map_memory import MapMemory
+from .narrow_weight_memory import NarrowWeightMemory
 from .pooling import Pooling
 from .types import codes
 from .weight_memory import WeightMemory, WriteSignature
@@ -44,14 +45,16 @@ class ConvEngine(wiring.Component):
     """conv1 and conv2, each with max pooling and ReLU, at one kernel after the other.
 
     ``fivebyfive.model`` says what it computes. An image takes (576 ceil(C1/O) + 64 C1 ceil(C2/O)) / W cycles and a few
-    more for the start of each layer; the next image's pixels come in meanwhile.
+    more for the start of each layer; the next image's pixels come in meanwhile. With `Config.engines` kernels of zeros
+    take no cycle, and weights may be stored as numbers of values, or need no multiplier.
 
     Parameters
     ----------
     shape : widths of the network.
     config : W and O.
     words : contents of the conv weight memory (`fivebyfive.model.weights`).
-    bias_addresses : where the biases of conv1 and conv2 are in it; the kernels follow them.
+    bias_addresses, kernel_addresses : where the biases and the kernels of conv1 and conv2 are in it; if None, kernels
+        follow their layer's biases.
 
     Members
     -------
@@ -67,11 +70,18 @@ class ConvEngine(wiring.Component):
     tap : `ConvTap`.
     """
 
-    def __init__(self, shape: LeNetShape, config: Config, words: list[int], bias_addresses: tuple[int, int]):
+    def __init__(
+        self, shape: LeNetShape, config: Config, words: list[int], bias_addresses: tuple[int, int],
+        kernel_addresses: tuple[int, int] | None = None,
+    ):
         self.shape = shape
         self.config = config
         self.words = words
         self.bias_addresses = bias_addresses
+        self.kernel_addresses = kernel_addresses or tuple(
+            address + -(-outputs // CONV_WORD)
+            for (outputs, _), address in zip(self.layers, bias_addresses, strict=True)
+        )
         out = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
         super().__init__(
             {
@@ -100,21 +110,23 @@ class ConvEngine(wiring.Component):
         m = Module()
         w, o = self.config.windows, self.config.outputs
         lines = LineBuffer(w, (IMAGE, self.shape.pool1_out))
+        engines = self.config.engines
         array = ConvArray(
             w, o, lines.rows, lines.columns, self.shape.conv2_out**2 // w,
             bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD), packed=self.config.packed,
+            shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
         )
         pooling = Pooling(o, w, (self.shape.conv1_out, self.shape.conv2_out))
         groups = [len(self.config.groups(outputs)) for outputs, _ in self.layers]
         image = ImageBuffer(lines.rows_in, repeats=groups[0])
         features = MapMemory(
-            self.shape.conv1, self.shape.pool1_out, parallel=o, rows_out=lines.rows_in, repeats=groups[1]
+            self.shape.conv1, self.shape.pool1_out, parallel=o, rows_out=lines.rows_in, repeats=groups[1],
+            order=[channel for sweeps in engines.sweeps for channel in sweeps],
         )
-        weights = WeightMemory(self.words, CONV_WORD)
+        weights = self.weight_memory()
         # From the last position: through the array and the pooling unit, a write, and a cycle until it can be read.
         controller = ConvController(
-            [ConvLayer(*layer, o, address) for layer, address in zip(self.layers, self.bias_addresses, strict=True)],
-            weights.depth, weights.latency, drain=array.latency + pooling.latency + 1,
+            self.controller_layers(), weights.depth, weights.latency, drain=array.latency + pooling.latency + 1,
         )
         fetcher = KernelFetcher(self.kernel_plans(), o, weights.depth, weights.latency)
         for name, part in {
@@ -130,11 +142,30 @@ class ConvEngine(wiring.Component):
         return m
 
     def kernel_plans(self) -> list[KernelPlan]:
-        """Where the kernels of each layer are: behind its bias words."""
-        return [
-            KernelPlan(address + -(-outputs // CONV_WORD), outputs, inputs, self.config.outputs)
-            for (outputs, inputs), address in zip(self.layers, self.bias_addresses, strict=True)
+        """Where the kernels of each layer are. Where sweeps are skipped every set of kernels is whole."""
+        plans = [
+            KernelPlan(address, outputs, inputs, self.config.outputs)
+            for (outputs, inputs), address in zip(self.layers, self.kernel_addresses, strict=True)
         ]
+        if sweeps := self.config.engines.sweeps:
+            together = min(self.config.outputs, self.shape.conv2)
+            plans[1] = KernelPlan(self.kernel_addresses[1], together * sum(map(len, sweeps)), 1, together)
+        return plans
+
+    def controller_layers(self) -> list[ConvLayer]:
+        """What the controller knows of conv1 and conv2."""
+        sweeps = (), tuple(map(len, self.config.engines.sweeps))
+        return [
+            ConvLayer(*layer, self.config.outputs, address, swept)
+            for layer, address, swept in zip(self.layers, self.bias_addresses, sweeps, strict=True)
+        ]
+
+    def weight_memory(self) -> WeightMemory | NarrowWeightMemory:
+        """The memory for weights as they are stored."""
+        form = self.config.engines.conv
+        if not form.narrow:
+            return WeightMemory(self.words, CONV_WORD)
+        return NarrowWeightMemory(self.words, CONV_WORD, self.kernel_addresses[0], form)
 
     def connect_image(self, m, image, controller):
         wiring.connect(m, wiring.flipped(self.i), image.i)
@@ -153,6 +184,10 @@ class ConvEngine(wiring.Component):
 
     def connect_weights(self, m, weights, controller, fetcher, array):
         wiring.connect(m, wiring.flipped(self.load), weights.load)
+        if self.config.engines.conv.narrow:
+            m.d.comb += weights.layer.eq(controller.layer)
+        if array.shifts:
+            m.d.comb += array.layer.eq(controller.layer)
         m.d.comb += [
             weights.address.eq(Mux(controller.bias_request, controller.bias_address, fetcher.address)),
             fetcher.layer.eq(controller.layer),

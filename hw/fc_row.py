@@ -8,6 +8,7 @@ from fivebyfive.model.q26 import Q2_6
 
 from .dot_product import DotProduct
 from .pipeline import delay
+from .sign_dot_product import dot_product
 from .types import ACC, CODE, FC_LANES, codes
 
 __all__ = ["FcRow", "RowWord", "keep_sums"]
@@ -40,28 +41,33 @@ class FcRow(wiring.Component):
     Parameters
     ----------
     kept : outputs whose partial sums can be kept; 0 leaves the memory out.
+    shifts : where weights are -1, 0 or 1 times a power of two, its exponent in each layer (`SignDotProduct`): the row
+        has no multipliers then. Else none.
 
     Members
     -------
     i : stream of `RowWord`, 20 activations and weights and a bias each; always ready.
     o : stream of codes, before ReLU; always ready.
+    layer : whose sums come out; only with ``shifts``.
     """
 
     latency = DotProduct.cycles(FC_LANES) + 1
 
-    def __init__(self, kept: int = 0):
+    def __init__(self, kept: int = 0, shifts: tuple[int, ...] = ()):
         self.kept = kept
+        self.shifts = tuple(shifts)
         payload = RowWord(codes(FC_LANES), codes(FC_LANES), CODE, kept)
         super().__init__(
             {
                 "i": In(stream.Signature(payload, always_ready=True)),
                 "o": Out(stream.Signature(CODE, always_ready=True)),
+                **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dot = dot = DotProduct(FC_LANES)
+        m.submodules.dot = dot = dot_product(m, self, FC_LANES)
         m.d.comb += [
             dot.i.valid.eq(self.i.valid),
             dot.i.payload.x.eq(self.i.payload.x),

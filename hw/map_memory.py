@@ -1,10 +1,13 @@
 """Feature maps, a row a word: written code by code, read row by row as often as the next layer needs them."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .pipeline import counter
+from .sweep_list import SweepList
 from .types import NO_COLLISIONS, codes
 
 __all__ = ["MapMemory"]
@@ -28,6 +31,7 @@ class MapMemory(wiring.Component):
     rows_out : rows of a map in one transfer: 1, or 2 (kept in separate memories, so that both come at once).
     sets : 1, or 2: one set of maps is written while the other is read.
     repeats : how often ``start`` streams all maps.
+    order : instead, the channels whose maps ``start`` streams, one after the other; each as often as wanted.
 
     Members
     -------
@@ -42,7 +46,8 @@ class MapMemory(wiring.Component):
     latency = 4  # cycles from ``start`` to the first transfer: address, memory, a register beside it, output register
 
     def __init__(
-        self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1
+        self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1,
+        order: Sequence[int] = (),
     ):
         self.channels = channels
         self.size = size
@@ -50,6 +55,7 @@ class MapMemory(wiring.Component):
         self.rows_out = rows_out
         self.sets = sets
         self.repeats = repeats
+        self.order = tuple(order)
         self.banks = min(parallel, channels)
         self.groups = -(-channels // parallel)
         self.words = self.groups * size // rows_out  # of one set and bank
@@ -128,14 +134,26 @@ class MapMemory(wiring.Component):
         base, address = Signal(range(self.words)), Signal(range(self.words))
         row, last_row = counter(m, rows, step, name="row")
         map_end = step & last_row
-        _, last_channel = counter(m, self.channels, map_end, name="channel")
-        bank, last_bank = counter(m, self.banks, map_end, name="bank", restart=last_channel)
-        _, last_turn = counter(m, self.repeats, map_end & last_channel, name="turn")
         m.d.comb += address.eq(base + row)
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(map_end & last_channel & last_turn):
+        if self.order:
+            return self.follow(m, map_end, rows, base), address
+        _, last_channel = counter(m, self.channels, map_end, name="channel")
+        bank, last_bank = counter(m, self.banks, map_end, name="bank", restart=last_channel)
+        _, last_turn = counter(m, self.repeats, map_end & last_channel, name="turn")
+        with m.If(map_end & last_channel & last_turn):
             m.d.sync += self.busy.eq(0)
         with m.If(map_end & (last_bank | last_channel)):
             m.d.sync += base.eq(Mux(last_channel, 0, base + rows))
         return bank, address
+
+    def follow(self, m: Module, map_end, rows: int, base: Signal) -> Signal:
+        """The bank of the present map of ``order``, whose first row is at ``base``."""
+        bank = Signal(range(self.banks))
+        entries = [channel // self.parallel * rows << len(bank) | channel % self.parallel for channel in self.order]
+        m.submodules.order = order = SweepList(entries, len(bank) + len(base))
+        m.d.comb += [order.step.eq(map_end), Cat(bank, base).eq(order.entry)]
+        with m.If(map_end & order.end):
+            m.d.sync += self.busy.eq(0)
+        return bank

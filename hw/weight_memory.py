@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import accumulate
 from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,12 +23,15 @@ def bank_latency(banks: int) -> int:
 
 
 class WriteSignature(wiring.Signature):
-    """A write of one word of ``width`` codes to one of ``depth`` addresses, in each cycle in which ``en`` is high."""
+    """A write of one word of ``width`` codes to one of ``depth`` addresses, in each cycle in which ``en`` is high; or
+    of a word of ``bits`` where it has no codes."""
 
-    def __init__(self, depth: int, width: int):
+    def __init__(self, depth: int, width: int, bits: int | None = None):
         self.depth = depth
         self.width = width
-        super().__init__({"en": Out(1), "address": Out(range(depth)), "data": Out(codes(width))})
+        self.bits = bits
+        word = codes(width) if bits is None else unsigned(bits)
+        super().__init__({"en": Out(1), "address": Out(range(depth)), "data": Out(word)})
 
 
 class WeightMemory(wiring.Component):
@@ -47,6 +50,7 @@ class WeightMemory(wiring.Component):
     ----------
     init : the words, each an integer with code 0 in its lowest bits; their number is the depth.
     width : codes of a word: 25 for conv, 20 R for FC.
+    bits : of a word that is not of 8-bit codes; then ``width`` is of no meaning.
     banks : words of each bank (`fivebyfive.model.weights.bank_sizes`); one bank if None.
 
     Members
@@ -56,11 +60,14 @@ class WeightMemory(wiring.Component):
     load : replaces words (`WriteSignature`).
     """
 
-    def __init__(self, init: Sequence[int], width: int, banks: Sequence[int] | None = None):
+    def __init__(
+        self, init: Sequence[int], width: int, banks: Sequence[int] | None = None, bits: int | None = None
+    ):
         if not init:
             raise ValueError("a weight memory needs at least one word")
         self.init = list(init)
         self.width = width
+        self.bits = CODE.width * width if bits is None else bits
         self.depth = len(self.init)
         self.banks = list(banks or [self.depth])
         if sum(self.banks) != self.depth:
@@ -68,8 +75,8 @@ class WeightMemory(wiring.Component):
         super().__init__(
             {
                 "address": In(range(self.depth)),
-                "data": Out(codes(width)),
-                "load": In(WriteSignature(self.depth, width)),
+                "data": Out(codes(width) if bits is None else unsigned(bits)),
+                "load": In(WriteSignature(self.depth, width, bits)),
             }
         )
 
@@ -128,7 +135,7 @@ class WeightMemory(wiring.Component):
         """One memory; returns its read data, a cycle after ``address``, of which it takes the low bits."""
         bits = (len(init) - 1).bit_length()
         m.submodules[name] = words = memory.Memory(
-            shape=CODE.width * self.width,
+            shape=self.bits,
             depth=len(init),
             init=init,
             # A file however few they are: other weights never change the Verilog.

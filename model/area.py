@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
-from .weights import bank_sizes, memory_depths
+from .weights import fc_banks, memory_depths
 
 __all__ = ["TABLE", "estimate_area", "features"]
 
@@ -75,9 +75,12 @@ def lane_choices(parallel: int, *widths: int) -> float:
 
 def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
-    words = memory_depths(shape, config)
-    banks = [(count, BYTE * FC_WORD * config.fc_rows) for count in bank_sizes(words["fc"])]
-    return [(words["conv"], BYTE * CONV_WORD), *banks] if shape.has_convolutions else banks
+    engines = config.engines
+    place_bits = (max(shape.fc_inputs) // FC_WORD).bit_length()
+    bits = config.fc_multipliers * (BYTE + place_bits) + 1 if engines.words else config.fc_multipliers * engines.fc.bits
+    banks = [(count, bits) for count in fc_banks(shape, config)]
+    conv = memory_depths(shape, config)["conv"], CONV_WORD * engines.conv.bits
+    return [conv, *banks] if shape.has_convolutions else banks
 
 
 def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:

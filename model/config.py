@@ -57,6 +57,10 @@ class Config:
             raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
         if self.engines.words and (self.packed or self.early_fc):
             raise ValueError("the bank-balanced engine has neither packed nor early_fc")
+        if self.engines.words and self.fc_rows > FC_WORD:
+            raise ValueError(f"the bank-balanced engine has 1 to {FC_WORD} rows, not {self.fc_rows}")
+        if self.engines.conv.narrow and self.outputs >= limit:
+            raise ValueError(f"outputs must be less than {limit} where conv weights are not stored as codes")
         if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
             raise ValueError("packed shares multipliers; signs have none")
 
@@ -118,6 +122,18 @@ class Config:
     def fc_lanes(self) -> int:
         """Activations that are multiplied at once, and products of each output: 20, or 10 where rows are split."""
         return FC_WORD // 2 if self._split else FC_WORD
+
+    @property
+    def fc_word(self) -> int:
+        """Bytes of a word of the FC weight memory as it is loaded: 20 R codes; for the bank-balanced engine also the
+        place of each in its lane, and a byte that marks an output's last word."""
+        codes = FC_WORD * self.fc_rows
+        return 2 * codes + 1 if self.engines.words else codes
+
+    def biases_first(self, memory: str) -> bool:
+        """Whether all biases come before all weights in the memory "conv" or "fc": they have a memory of their own."""
+        form = self.engines.conv if memory == "conv" else self.engines.fc
+        return form.narrow or (memory == "fc" and bool(self.engines.words))
 
     def fc_words(self, inputs: int) -> int:
         """Words of inputs of an output: at least as many as the cycles it takes to write what is computed at once, 20

@@ -5,22 +5,24 @@ The constants are the schedule's fixed waits; each names where it comes from.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from .config import Config
 from .shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
-from .weights import bank_sizes, memory_depths
+from .weights import fc_banks
 
 __all__ = ["CyclePlan", "plan"]
 
 MEMORY = 3  # latency of a weight memory of one bank: block RAM and a register on both sides
 TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of so many terms
-BIAS_WORD = MEMORY + 2  # PREPARING counts down the memory's latency, LOAD_..._BIAS takes the word
+LOAD_BIAS = 2  # beside the memory's latency, which PREPARING counts down; LOAD_..._BIAS takes the word
 READING = 4  # from the start of a map memory to its first rows
 POOLING = 2
 CONV_DRAIN = 1 + TREE[CONV_WORD] + 1 + POOLING + 2  # input register, partial sum; the write and a cycle to read it
 CELL = 1 + TREE[CONV_WORD] + 1 + POOLING + 1  # from a cell's last position to its activations being readable
 FED = 1  # from an image's last pixel to its activations being there, where pixels are the activations
 FC_DRAIN = 1  # accumulator; behind the memory and the tree
+PLACES = 2  # from a word with places to its activations: their memories, and a register
 STEADY = 12  # images after which the distance between results no longer changes
 
 
@@ -60,7 +62,7 @@ def plan(shape: LeNetShape, config: Config) -> CyclePlan:
 def limits(shape: LeNetShape, config: Config) -> tuple[int, int]:
     """Cycles of conv and FC with every multiplier busy in every one."""
     conv = sum(positions for _, _, positions, _ in conv_layers(shape, config))
-    return conv, sum(groups * words for groups, words in fc_layers(shape, config))
+    return conv, sum(map(sum, fc_layers(shape, config)))
 
 
 def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
@@ -69,7 +71,19 @@ def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, 
         return []
     layers = [(shape.conv1, 1, shape.conv1_out), (shape.conv2, shape.conv1, shape.conv2_out)]
     sweeps = [(outputs, inputs, size**2 // config.windows) for outputs, inputs, size in layers]
-    return [(o, i, len(config.groups(o)) * i * sweep, sweep) for o, i, sweep in sweeps]
+    counts = [len(config.groups(shape.conv1)), sum(conv2_sweeps(shape, config))]
+    return [(o, i, count * sweep, sweep) for (o, i, sweep), count in zip(sweeps, counts, strict=True)]
+
+
+def conv2_sweeps(shape: LeNetShape, config: Config) -> list[int]:
+    """Sweeps of each group of conv2's output channels: of every input channel, or fewer where zeros are skipped."""
+    sweeps = config.engines.sweeps
+    return [len(one) for one in sweeps] if sweeps else [shape.conv1] * len(config.groups(shape.conv2))
+
+
+def conv_memory(config: Config) -> int:
+    """Latency of the conv weight memory: a cycle more where values are looked up."""
+    return MEMORY + config.engines.conv.narrow
 
 
 def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
@@ -78,7 +92,7 @@ def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
     for layer, (outputs, _, positions, _) in enumerate(conv_layers(shape, config)):
         words = ceil_div(outputs, CONV_WORD)
         words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
-        begin = cycle + words * BIAS_WORD + fill(config, outputs)
+        begin = cycle + words * (conv_memory(config) + LOAD_BIAS) + fill(config, outputs)
         cycle = begin + positions + CONV_DRAIN
     return cycle, activation_words(shape, config, begin)
 
@@ -88,8 +102,10 @@ def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]
     *_, sweep = conv_layers(shape, config)[1]
     finished: list[int] = []
     count = 0
-    for number, group in enumerate(config.groups(shape.conv2)):
-        last_sweep = begin + ((number + 1) * shape.conv1 - 1) * sweep
+    swept = 0
+    for group, sweeps in zip(config.groups(shape.conv2), conv2_sweeps(shape, config), strict=True):
+        swept += sweeps
+        last_sweep = begin + (swept - 1) * sweep
         for cell in range(shape.pool2_out**2):
             written = last_sweep + last_position(shape, config, cell) + CELL
             for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
@@ -111,22 +127,25 @@ def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
 
 def fill(config: Config, outputs: int) -> int:
     """Cycles from a layer's last bias to its first position: its first kernels are fetched, its first rows come."""
-    kernels = min(config.outputs, outputs) + MEMORY
+    kernels = min(config.outputs, outputs) + conv_memory(config)
     rows = KERNEL + (0 if config.windows == 1 else 1)
     transfers = rows // (2 if config.windows == 4 else 1)
     return max(kernels, transfers + READING)
 
 
-def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
-    """Groups of outputs, and words of inputs, of each fully-connected layer."""
+def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, ...]]:
+    """Of each fully-connected layer the words of inputs of each group of outputs."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    return [(ceil_div(outputs, config.fc_outputs), config.fc_words(inputs)) for outputs, inputs in sizes]
+    dense = [(config.fc_words(inputs),) * ceil_div(outputs, config.fc_outputs) for outputs, inputs in sizes]
+    return list(config.engines.words) or dense
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Latency of the FC weight memory: with several banks three registers more, and one for each five of them."""
-    banks = len(bank_sizes(memory_depths(shape, config)["fc"]))
-    return MEMORY if banks == 1 else MEMORY + 2 + ceil_div(banks, 5)
+    """Cycles from the address of weights to a row: the latency of their memory, with several banks three registers
+    more, and one for each five of them; then values are looked up, or activations by their places."""
+    banks = len(fc_banks(shape, config))
+    memory = MEMORY if banks == 1 else MEMORY + 2 + ceil_div(banks, 5)
+    return memory + (PLACES if config.engines.words else config.engines.fc.narrow)
 
 
 @dataclass(frozen=True)
@@ -148,15 +167,16 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     drain = fc_memory(shape, config) + TREE[config.fc_lanes] + FC_DRAIN + late
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
     done = 0
-    for layer, (groups, inputs) in enumerate(fc_layers(shape, config)):
-        biases = ceil_div(shape.fc[layer], FC_WORD * config.fc_rows)
+    for layer, words_of in enumerate(fc_layers(shape, config)):
+        groups, inputs = len(words_of), words_of[0]
+        biases = 0 if config.engines.words else ceil_div(shape.fc[layer], FC_WORD * config.fc_rows)
         if outside and layer == 0:
             ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
             ready += [commit] * (inputs - len(ready))
             for word in range(inputs):
                 cycle = max(cycle, ready[word]) + 1 + groups + (0 if word else biases)
         else:
-            cycle += 1 + biases + groups * inputs
+            cycle += 1 + biases + sum(words_of)
         cycle += drain
         done = done or cycle
     return _Fc(cycle - start, done, cycle, cycle + argmax(shape, config) - late)
@@ -193,9 +213,10 @@ def fed_interval(shape: LeNetShape, config: Config) -> int:
 def argmax(shape: LeNetShape, config: Config) -> int:
     """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and
     compared in the next."""
-    period = 1 if config.inputs_outside(shape, len(shape.fc) - 1) else fc_layers(shape, config)[-1][1]
-    looked = 0  # when the latest logit was looked at, counted from the first logits
+    words = fc_layers(shape, config)[-1]
+    periods = [1] * len(words) if config.inputs_outside(shape, len(shape.fc) - 1) else words
+    arrived = list(accumulate(periods))  # each group of logits
+    looked = 0  # when the latest logit was looked at
     for logit in range(shape.classes):
-        arrived = logit // config.fc_outputs * period
-        looked = max(looked + 1, arrived + 1)
-    return looked + 1 - (ceil_div(shape.classes, config.fc_outputs) - 1) * period
+        looked = max(looked, arrived[logit // config.fc_outputs]) + 1
+    return looked + 1 - arrived[-1]

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from .banks import fullest_lanes
 from .checkpoint import Checkpoint
 from .config import Config
-from .shape import FC_WORD, ceil_div
+from .shape import FC_WORD
 from .weight_form import CODES, Engines, WeightForm, are_signs
 
 __all__ = ["choose", "fitted"]
@@ -34,18 +35,26 @@ def fitted(checkpoint: Checkpoint, config: Config) -> Config:
 
 def choose(checkpoint: Checkpoint, config: Config) -> Engines:
     """The engines that serve a checkpoint best on a machine of this size."""
-    conv = [checkpoint.arrays[f"{layer}.weight"] for layer in checkpoint.shape.layers if layer.startswith("conv")]
-    fc = [checkpoint.arrays[f"{layer}.weight"] for layer in checkpoint.shape.layers if layer.startswith("fc")]
-    form = form_of(fc, config)
+    shape = checkpoint.shape
+    conv = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("conv")]
+    fc = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("fc")]
+    # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
+    padded = [config.fc_words(inputs) * config.fc_lanes > inputs for inputs in shape.fc_inputs]
+    form = form_of(fc, config, padded)
     words = () if form.kind == "signs" else bank_words(checkpoint, config)
-    return Engines(form_of(conv, config), CODES if words else form, conv_sweeps(checkpoint, config), words)
+    quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
+    conv_form = form_of(conv, config, [False] * len(conv)) if quick else CODES
+    return Engines(conv_form, CODES if words else form, conv_sweeps(checkpoint, config), words)
 
 
-def form_of(layers: list[np.ndarray], config: Config) -> WeightForm:
-    """How the weights of an engine's layers are stored; there may be none."""
+def form_of(layers: list[np.ndarray], config: Config, padded: list[bool]) -> WeightForm:
+    """How the weights of an engine's layers are stored, with zeros where one is ``padded``; there may be none."""
     if not layers:
         return CODES
-    values = [tuple(int(value) for value in np.unique(weights)) for weights in layers]
+    values = [
+        tuple(sorted({int(value) for value in np.unique(weights)} | ({0} if zeros else set())))
+        for weights, zeros in zip(layers, padded, strict=True)
+    ]
     if any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
         return CODES
     if not config.packed and all(map(are_signs, values)):
@@ -67,24 +76,15 @@ def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...]
 
 
 def bank_words(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...], ...]:
-    """For each fully-connected layer the words of each group of outputs in the bank-balanced engine: as many as the
-    fullest lane has weights that are not zero, one at least. Empty where the dense engine stores fewer bits.
-
-    Lane l has the inputs whose places, in the order of `Config.fc1_order`, are l, l + 20, ...
-    """
+    """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`). Empty
+    where the dense engine stores fewer bits."""
     shape = checkpoint.shape
-    if config.packed or config.early_fc:
+    if config.packed or config.early_fc or config.fc_rows > FC_WORD:
         return ()
     words = []
-    for layer, inputs in enumerate(shape.fc_inputs):
-        weights = checkpoint.arrays[f"fc{layer + 1}.weight"] != 0
-        if layer == 0:
-            weights = weights[:, config.fc1_order(shape)]
-        outputs, rows = len(weights), config.fc_rows
-        padded = np.zeros((ceil_div(outputs, rows) * rows, ceil_div(inputs, FC_WORD) * FC_WORD), bool)
-        padded[:outputs, :inputs] = weights
-        fullest = padded.reshape(len(padded), -1, FC_WORD).sum(axis=1).max(axis=1)
-        words.append(tuple(max(1, int(group.max())) for group in fullest.reshape(-1, rows)))
+    for layer in range(len(shape.fc)):
+        weights = checkpoint.arrays[f"fc{layer + 1}.weight"]
+        words.append(fullest_lanes(weights[:, config.fc1_order(shape)] if layer == 0 else weights, config.fc_rows))
     dense = sum(len(one) * config.fc_words(inputs) for one, inputs in zip(words, shape.fc_inputs, strict=True))
     sparse = sum(map(sum, words))
     return tuple(words) if sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS else ()

@@ -30,6 +30,16 @@ class WeightForm:
                 raise ValueError(f"signs are -s, 0 and s for a power of two s, not {one}")
 
     @property
+    def narrow(self) -> bool:
+        """Whether weights are stored as numbers of values, not as codes."""
+        return bool(self.values)
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """Of each layer, where weights are signs: the power of two that is their s."""
+        return tuple(max(map(abs, one)).bit_length() - 1 for one in self.values)
+
+    @property
     def bits(self) -> int:
         """Bits of a stored weight."""
         return max((len(one) - 1).bit_length() or 1 for one in self.values) if self.values else 8

@@ -7,22 +7,37 @@ FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
 output r of the group. Whatever does not fill a word is zero. Where rows are split (`Config.fc_outputs`), a group has
 2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
-fc1's inputs are in the order of `Config.fc1_order`. Without convolutions the conv memory has no words.
+fc1's inputs are in the order of `Config.fc1_order`. Engines that are made for certain weights (`engines`) change this:
 
-The FC memory is built of banks (`bank_sizes`), each with a .mem file of its own.
+* zero-skipping: conv2 has only the kernels of the input channels that a group sweeps, O of them for each, those beyond
+  a short last group zeros;
+* weights that are stored as numbers of values: a byte of a weight word is that number; all biases come first;
+* bank-balanced: FC words have places beside the codes (`banks`); all biases come first, a word for each group of R.
+
+Without convolutions the conv memory has no words.
+
+The FC memory is built of banks (`fc_banks`), each with a .mem file of its own.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from .banks import to_weights, to_words
 from .checkpoint import Checkpoint
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, KERNEL, LeNetShape, ceil_div
+from .shape import CONV_WORD, KERNEL, LeNetShape, ceil_div
+from .weight_form import DENSE
 
-__all__ = ["BANK_WORDS", "Region", "WeightImage", "bank_sizes", "memory_depths", "memory_map", "pack", "unpack"]
+__all__ = [
+    "BANK_WORDS", "Region", "WeightImage", "bank_sizes", "fc_banks", "memory_depths", "memory_map", "pack", "unpack",
+]  # fmt: skip
 
+KINDS = ("bias", "weight")
 BANK_WORDS = 2048  # of 9 bits are one ECP5 block RAM and half of a 7-series one: nothing but it before a register
+THIN_WORDS = 4096  # of 4 bits are the same: for words of so few bits that less is left over
+THIN_BITS = 20
+WIDE_WORDS = 512  # of 36 bits, likewise: for the few wide words of the bank-balanced engine
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class Region:
 
 @dataclass(frozen=True)
 class WeightImage:
-    """Contents of the two weight memories: int8 (words, 25) and int8 (words, 20 R)."""
+    """Contents of the two weight memories: int8 (words, 25) and int8 (words, `Config.fc_word`)."""
 
     conv: np.ndarray
     fc: np.ndarray
@@ -50,19 +65,31 @@ class WeightImage:
 def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
     regions: list[Region] = []
-    address = {"conv": 0, "fc": 0}
-    for layer in shape.layers:
-        memory = "conv" if layer.startswith("conv") else "fc"
-        outputs, inputs = shape.arrays[f"{layer}.weight"][:2]
-        if memory == "conv":
-            words = ceil_div(outputs, CONV_WORD), outputs * inputs
-        else:
-            rows, lanes = config.fc_outputs, config.fc_lanes
-            words = ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.fc_words(inputs)
-        for kind, count in zip(("bias", "weight"), words, strict=True):
-            regions.append(Region(memory, f"{layer}.{kind}", address[memory], count))
-            address[memory] += count
+    for memory in ("conv", "fc"):
+        layers = [layer for layer in shape.layers if layer.startswith(memory)]
+        counts = [count for layer in layers for count in _words(layer, shape, config)]
+        parts = list(zip([f"{layer}.{kind}" for layer in layers for kind in KINDS], counts, strict=True))
+        if config.biases_first(memory):
+            parts = parts[::2] + parts[1::2]
+        address = 0
+        for name, count in parts:
+            regions.append(Region(memory, name, address, count))
+            address += count
     return regions
+
+
+def _words(layer: str, shape: LeNetShape, config: Config) -> tuple[int, int]:
+    """Words of biases and of weights of a layer."""
+    outputs, inputs = shape.arrays[f"{layer}.weight"][:2]
+    engines = config.engines
+    if layer.startswith("conv"):
+        skipping = layer == "conv2" and engines.sweeps
+        kernels = sum(map(len, engines.sweeps)) * min(config.outputs, outputs) if skipping else outputs * inputs
+        return ceil_div(outputs, CONV_WORD), kernels
+    rows, lanes = config.fc_outputs, config.fc_lanes
+    if engines.words:
+        return ceil_div(outputs, rows), sum(engines.words[int(layer[2:]) - 1])
+    return ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.fc_words(inputs)
 
 
 def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
@@ -70,25 +97,70 @@ def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
     return {"conv": 0} | {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
 
 
-def bank_sizes(words: int) -> list[int]:
+def bank_sizes(words: int, bank: int = BANK_WORDS) -> list[int]:
     """Words of each bank of a memory of so many; each begins at a multiple of its size's next power of two."""
-    whole, rest = divmod(words, BANK_WORDS)
-    if whole and BANK_WORDS // 2 < rest <= BANK_WORDS * 3 // 4:  # two blocks of fewer words waste fewer of them
-        parts = [BANK_WORDS // 2, rest - BANK_WORDS // 2]
+    whole, rest = divmod(words, bank)
+    if whole and bank // 2 < rest <= bank * 3 // 4:  # two blocks of fewer words waste fewer of them
+        parts = [bank // 2, rest - bank // 2]
     else:
         parts = [rest] if rest else []
-    return [BANK_WORDS] * whole + parts
+    return [bank] * whole + parts
+
+
+def fc_banks(shape: LeNetShape, config: Config) -> list[int]:
+    """Words of each bank of the FC weight memory, without biases that have a memory of their own."""
+    if config.engines.words:
+        return bank_sizes(sum(map(sum, config.engines.words)), WIDE_WORDS)
+    thin = config.fc_multipliers * config.engines.fc.bits <= THIN_BITS
+    return bank_sizes(memory_depths(shape, config)["fc"], THIN_WORDS if thin else BANK_WORDS)
 
 
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
-    """The weight image of a checkpoint for a machine of this size."""
+    """The weight image of a checkpoint for a machine of this size. Raises ValueError where the machine was made for
+    certain weights and these are others."""
     parts = {"conv": [np.empty((0, CONV_WORD), np.int8)], "fc": []}
     for region in memory_map(checkpoint.shape, config):
         array = checkpoint.arrays[region.name]
-        positions = _positions(region, checkpoint.shape, config)
-        padded = np.append(array.ravel(), np.int8(0))  # position -1 is padding
-        parts[region.memory].append(padded[positions])
-    return WeightImage(np.concatenate(parts["conv"]), np.concatenate(parts["fc"]))
+        if _is_banked(region, config):
+            layer = int(region.name[2:-7]) - 1
+            words = to_words(array[:, _order(region, checkpoint.shape, config)], config.fc_rows,
+                             config.engines.words[layer])
+        else:
+            padded = np.append(array.ravel(), np.int8(0))  # position -1 is padding
+            words = padded[_positions(region, checkpoint.shape, config)]
+            values = _values(region, config)
+            words = numbers(words, values, region.name) if values else words
+        parts[region.memory].append(words)
+    image = WeightImage(np.concatenate(parts["conv"]), np.concatenate(parts["fc"]))
+    if config.engines != DENSE and unpack(image, checkpoint.shape, config).digest != checkpoint.digest:
+        raise ValueError("weights are not zero where this machine skips them; generate it again")
+    return image
+
+
+def numbers(words: np.ndarray, values: tuple[int, ...], name: str) -> np.ndarray:
+    """Each weight's number among the values of its layer; 0, as padding has it, may be none of them."""
+    found = np.searchsorted(values, words).clip(0, len(values) - 1)
+    if not ((np.array(values)[found] == words) | (words == 0)).all():  # `unpack` finds a 0 that is a weight
+        raise ValueError(f"{name} has values that this machine does not know; generate it again")
+    return found.astype(np.uint8).view(np.int8)
+
+
+def _values(region: Region, config: Config) -> tuple[int, ...]:
+    """Values of the weights of a region, where it holds their numbers."""
+    form = config.engines.conv if region.memory == "conv" else config.engines.fc
+    if region.name.endswith(".bias") or not form.narrow:
+        return ()
+    return form.values[int(region.name.split(".")[0].lstrip("convf")) - 1]
+
+
+def _is_banked(region: Region, config: Config) -> bool:
+    return region.memory == "fc" and region.name.endswith(".weight") and bool(config.engines.words)
+
+
+def _order(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
+    """Of a fully-connected layer: index of each input in the order in which activations are stored."""
+    inputs = shape.arrays[region.name][1]
+    return np.array(config.fc1_order(shape)) if region.name == "fc1.weight" else np.arange(inputs)
 
 
 def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
@@ -96,6 +168,13 @@ def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
     arrays = {}
     for region in memory_map(shape, config):
         words = (image.conv if region.memory == "conv" else image.fc)[region.address : region.end]
+        if _is_banked(region, config):
+            order = _order(region, shape, config)
+            weights = arrays[region.name] = np.zeros(shape.arrays[region.name], np.int8)
+            weights[:, order] = to_weights(words, config.fc_rows, *shape.arrays[region.name])
+            continue
+        if values := _values(region, config):
+            words = np.array(values, np.int8)[words.view(np.uint8)]
         positions = _positions(region, shape, config)
         flat = np.zeros(int(np.prod(shape.arrays[region.name])), np.int8)
         used = positions >= 0
@@ -108,15 +187,21 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     """For each byte of a region's words, (words, bytes), its index in the flattened array; -1 for padding."""
     layer, kind = region.name.split(".")
     dimensions = shape.arrays[region.name]
-    width = CONV_WORD if region.memory == "conv" else FC_WORD * config.fc_rows
+    width = CONV_WORD if region.memory == "conv" else config.fc_word
+    if kind == "bias" and config.engines.words and region.memory == "fc":
+        positions = np.full((region.words, width), -1)
+        positions[:, : config.fc_rows] = _fill(np.arange(dimensions[0]), (region.words, config.fc_rows))
+        return positions
     if kind == "bias":
         return _fill(np.arange(dimensions[0]), (region.words, width))
     if region.memory == "conv":
         kernels = np.arange(np.prod(dimensions)).reshape(*dimensions[:2], KERNEL * KERNEL)
+        if layer == "conv2" and config.engines.sweeps:
+            return _swept(kernels, shape, config)
         groups = [kernels[group.start : group.stop].swapaxes(0, 1) for group in config.groups(dimensions[0])]
         return np.concatenate([group.reshape(-1, KERNEL * KERNEL) for group in groups])
     outputs, inputs = dimensions
-    order = np.array(config.fc1_order(shape)) if layer == "fc1" else np.arange(inputs)
+    order = _order(region, shape, config)
     rows, lanes = config.fc_outputs, config.fc_lanes
     index = np.full((ceil_div(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
@@ -124,6 +209,16 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)
     axes = (2, 0, 1, 3) if inputs_outside else (0, 2, 1, 3)
     return grouped.transpose(axes).reshape(region.words, width)
+
+
+def _swept(kernels: np.ndarray, shape: LeNetShape, config: Config) -> np.ndarray:
+    """Positions (words, 25) of the kernels that are swept, out of those of all (P, O, 25)."""
+    together, sets = min(config.outputs, shape.conv2), []
+    for group, channels in zip(config.groups(shape.conv2), config.engines.sweeps, strict=True):
+        padded = np.full((together, len(channels), KERNEL * KERNEL), -1)
+        padded[: len(group)] = kernels[group.start : group.stop, list(channels)]
+        sets.append(padded.swapaxes(0, 1).reshape(-1, KERNEL * KERNEL))
+    return np.concatenate(sets)
 
 
 def _fill(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -13,20 +13,21 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import CODES, DENSE, Engines, WeightForm
 
 SHAPE = LeNetShape(4, 6, (30, 10))
+WHOLE = LeNetShape(4, 5, (40, 10))  # whose words of inputs are full
 
 
-def changed(**arrays: np.ndarray) -> Checkpoint:
+def changed(shape: LeNetShape = SHAPE, **arrays: np.ndarray) -> Checkpoint:
     """A random network with other arrays, named with _ for the dot."""
-    network = Checkpoint.random(SHAPE, 1)
-    return Checkpoint(SHAPE, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
+    network = Checkpoint.random(shape, 1)
+    return Checkpoint(shape, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
 
 
-def drawn(name: str, values: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(2).choice(np.array(values, np.int8), SHAPE.arrays[name])
+def drawn(name: str, values: tuple[int, ...], shape: LeNetShape = SHAPE) -> np.ndarray:
+    return np.random.default_rng(2).choice(np.array(values, np.int8), shape.arrays[name])
 
 
-def of_values(prefix: str, *values: tuple[int, ...]) -> dict[str, np.ndarray]:
-    return {f"{prefix}{n}_weight": drawn(f"{prefix}{n}.weight", one) for n, one in enumerate(values, 1)}
+def of_values(prefix: str, *values: tuple[int, ...], shape: LeNetShape = SHAPE) -> dict[str, np.ndarray]:
+    return {f"{prefix}{n}_weight": drawn(f"{prefix}{n}.weight", one, shape) for n, one in enumerate(values, 1)}
 
 
 def test_any_weights_take_the_dense_engines() -> None:
@@ -43,9 +44,24 @@ def test_any_weights_take_the_dense_engines() -> None:
     ],
 )  # fmt: skip
 def test_few_values_are_stored_in_few_bits(values, kind, bits) -> None:
-    engines = choose(changed(**of_values("conv", values, values), **of_values("fc", values, values)), Config())
+    arrays = of_values("conv", values, values, shape=WHOLE) | of_values("fc", values, values, shape=WHOLE)
+    engines = choose(changed(WHOLE, **arrays), Config())
     assert (engines.conv, engines.fc) == (WeightForm(kind, (values, values)),) * 2
     assert engines.fc.bits == bits
+
+
+def test_a_zero_where_words_are_not_full() -> None:
+    """30 inputs are a word and a half: lanes without an input need a weight that is zero."""
+    engines = choose(changed(**of_values("fc", (-64, 64), (-1, 5))), Config())
+    assert engines.fc == WeightForm("codebook", ((-64, 0, 64), (-1, 0, 5)))
+
+
+def test_a_value_is_looked_up_in_a_cycle_of_its_own() -> None:
+    network = changed(**of_values("conv", (-64, 64), (-1, 1)))
+    assert choose(network, Config(4, 10)).conv.kind == "signs"
+    assert choose(network, Config(4, 11)).conv == CODES
+    with pytest.raises(ValueError, match="outputs must be less than 11"):
+        Config(4, 11, engines=Engines(conv=WeightForm("signs", ((-64, 64), (-1, 1)))))
 
 
 def test_a_codebook_must_be_worth_it() -> None:

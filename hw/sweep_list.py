@@ -1,0 +1,50 @@
+"""A list of constants that is gone through again and again: which sweeps there are, where zeros are skipped."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["SweepList"]
+
+
+class SweepList(wiring.Component):
+    """The present entry of a list, from a small read-only memory; no cycle is lost between two entries.
+
+    Parameters
+    ----------
+    entries : the list, at least one entry, each of ``width`` bits.
+
+    Members
+    -------
+    step : the next entry is there in the next cycle; the first one follows the last. Not in the cycle after reset.
+    entry : the present one.
+    end : it is the last one.
+    """
+
+    def __init__(self, entries: Sequence[int], width: int):
+        if not entries:
+            raise ValueError("a list of sweeps needs at least one entry")
+        self.entries = list(entries)
+        self.width = width
+        super().__init__({"step": In(1), "entry": Out(width), "end": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        # The mark of the end is kept in the word, so that no comparison follows the memory.
+        words = [entry << 1 | (n == len(self.entries) - 1) for n, entry in enumerate(self.entries)]
+        m.submodules.words = rom = memory.Memory(
+            shape=self.width + 1, depth=len(words), init=words, attrs={"ram_style": "distributed"}
+        )
+        read = rom.read_port()
+        index = Signal(range(len(words)))
+        following = Signal.like(index)
+        m.d.comb += [
+            following.eq(Mux(self.step, Mux(self.end, 0, index + 1), index)),
+            read.addr.eq(following),
+            self.end.eq(read.data[0]),
+            self.entry.eq(read.data[1:]),
+        ]
+        m.d.sync += index.eq(following)
+        return m

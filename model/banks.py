@@ -1,0 +1,57 @@
+"""Weight words of the bank-balanced engine: only weights that are not zero, each with its place.
+
+Lane l of a fully-connected layer has the inputs l, l + 20, ... (in the order of `Config.fc1_order`); input l + 20 p is
+at place p of its lane. A group of R outputs has so many words that the fullest lane of each of them fits; in a word
+each output has one weight of each lane, or 0. Bytes of a word for R rows: 20 R codes, those of row r at 20 r; 20 R
+places likewise; and 1 in the last word of its group, else 0. Bank-balanced sparsity: Cao et al. 2019, FPGA.
+"""
+
+import numpy as np
+
+from .shape import FC_WORD, ceil_div
+
+__all__ = ["fullest_lanes", "to_weights", "to_words"]
+
+
+def lanes(weights: np.ndarray, rows: int) -> np.ndarray:
+    """Weights (outputs, inputs) by group, row, place and lane, padded with zeros."""
+    outputs, inputs = weights.shape
+    padded = np.zeros((ceil_div(outputs, rows) * rows, ceil_div(inputs, FC_WORD) * FC_WORD), np.int8)
+    padded[:outputs, :inputs] = weights
+    return padded.reshape(-1, rows, padded.shape[1] // FC_WORD, FC_WORD)
+
+
+def fullest_lanes(weights: np.ndarray, rows: int) -> tuple[int, ...]:
+    """Words of each group of ``rows`` outputs: the weights that are not zero in its fullest lane, one at least."""
+    fullest = (lanes(weights, rows) != 0).sum(axis=2).max(axis=(1, 2))
+    return tuple(max(1, int(count)) for count in fullest)
+
+
+def to_words(weights: np.ndarray, rows: int, words: tuple[int, ...]) -> np.ndarray:
+    """The words of a layer, int8 (sum of ``words``, 40 R + 1). Raises ValueError where a group needs more."""
+    found = fullest_lanes(weights, rows)
+    if len(found) != len(words) or any(need > there for need, there in zip(found, words, strict=True)):
+        raise ValueError("an output has more weights in a lane than this machine has words for; generate it again")
+    codes, places, last = (np.zeros((sum(words), size), np.uint8) for size in (rows * FC_WORD, rows * FC_WORD, 1))
+    at = 0
+    for group, count in zip(lanes(weights, rows), words, strict=True):
+        used = group != 0
+        order = used.cumsum(axis=1) - 1  # number of a weight among those of its lane
+        row, place, lane = np.nonzero(used)
+        word = at + order[row, place, lane]
+        codes[word, row * FC_WORD + lane] = group[row, place, lane].view(np.uint8)
+        places[word, row * FC_WORD + lane] = place
+        at += count
+        last[at - 1] = 1
+    return np.concatenate([codes, places, last], axis=1).view(np.int8)
+
+
+def to_weights(image: np.ndarray, rows: int, outputs: int, inputs: int) -> np.ndarray:
+    """The weights (outputs, inputs) of a layer's words: the inverse of `to_words`."""
+    codes, places = image[:, : rows * FC_WORD], image[:, rows * FC_WORD : -1].view(np.uint8)
+    group = np.concatenate([[0], image[:-1, -1].astype(int).cumsum()])
+    found = np.zeros((ceil_div(outputs, rows), rows, ceil_div(inputs, FC_WORD), FC_WORD), np.int8)
+    word, column = np.nonzero(codes)
+    row, lane = np.divmod(column, FC_WORD)
+    found[group[word], row, places[word, column], lane] = codes[word, column]
+    return found.reshape(-1, found.shape[2] * FC_WORD)[:outputs, :inputs]
