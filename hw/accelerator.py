@@ -5,11 +5,12 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape
+from fivebyfive.model.shape import CONV_WORD, LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
 from .argmax import Result
+from .bank_fc_engine import BankFcEngine
 from .conv_controller import ConvState
 from .conv_engine import ConvEngine, ConvTap
 from .counters import Counters, Cycles
@@ -30,7 +31,8 @@ class Target(enum.Enum, shape=1):
 
 
 class Load(data.StructLayout):
-    """A word for a weight memory. The low 25 codes of ``data`` go to the conv memory, the low 20 R to the FC memory."""
+    """A word for a weight memory. The low 25 codes of ``data`` go to the conv memory, the low 20 R to the FC memory (of
+    engines that are made for certain weights: what `fivebyfive.model.weights` packs)."""
 
     def __init__(self, depth: int, width: int):
         super().__init__({"target": Target, "address": range(depth), "data": codes(width)})
@@ -76,7 +78,7 @@ class Accelerator(wiring.Component):
         self.map = {region.name: region for region in memory_map(shape, self.config)}
         self.depths = memory_depths(shape, self.config)
         self.words = self.contents(weights)
-        width = max(CONV_WORD, FC_WORD * self.config.fc_rows)
+        width = max(CONV_WORD, self.config.fc_word)
         conv = {"conv_tap": Out(ConvTap(shape, self.config))} if shape.has_convolutions else {}
         super().__init__(
             {
@@ -94,7 +96,7 @@ class Accelerator(wiring.Component):
         """Words of both memories as integers. Raises ValueError where they do not fit the shape and size."""
         if weights is None:
             return {memory: [0] * depth for memory, depth in self.depths.items()}
-        widths = {"conv": CONV_WORD, "fc": FC_WORD * self.config.fc_rows}
+        widths = {"conv": CONV_WORD, "fc": self.config.fc_word}
         words = {}
         for memory, image in (("conv", weights.conv), ("fc", weights.fc)):
             expected = (self.depths[memory], widths[memory])
@@ -106,11 +108,12 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self.shape.has_convolutions:
-            biases = self.map["conv1.bias"].address, self.map["conv2.bias"].address
-            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases)
+            places = (tuple(self.map[f"conv{n}.{kind}"].address for n in (1, 2)) for kind in ("bias", "weight"))
+            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], *places)
         else:
             front = m.submodules.pixels = PixelFeeder()
-        fc = m.submodules.fc = FcEngine(self.shape, self.config, self.words["fc"])
+        engine = BankFcEngine if self.config.engines.words else FcEngine
+        fc = m.submodules.fc = engine(self.shape, self.config, self.words["fc"])
         wiring.connect(m, wiring.flipped(self.i), front.i)
         wiring.connect(m, fc.o, wiring.flipped(self.o))
         m.d.comb += [

@@ -51,10 +51,12 @@ class ActivationMemory(wiring.Component):
                 "w_set": In(1),
                 "r_set": In(1),
                 "written": Out(range(self.words + 1)),
-                "address": In(range(self.words)),
-                "data": Out(codes(FC_LANES)),
+                **self.read_members(),
             }
         )
+
+    def read_members(self) -> dict:
+        return {"address": In(range(self.words)), "data": Out(codes(FC_LANES))}
 
     def elaborate(self, platform):
         m = Module()
@@ -102,20 +104,22 @@ class ActivationMemory(wiring.Component):
         word = word[: (self.words - 1).bit_length()]
         return word if self.sets == 1 else Cat(which_set, word)
 
+    def read_lane(self, m: Module, index: int, codes_of_lane: memory.Memory) -> None:
+        """The lane's code of the word that is read."""
+        read = codes_of_lane.read_port()
+        m.d.comb += [read.addr.eq(self.place(self.address, self.r_set)), self.data[index].eq(read.data)]
+
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
         """The memory of one lane: it takes the value that falls on it, in this word or the next."""
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
             shape=CODE, depth=self.sets * self.words, init=[], attrs={"ram_style": "distributed"}
         )
-        write, read = codes_of_lane.write_port(), codes_of_lane.read_port()
+        write = codes_of_lane.write_port()
+        self.read_lane(m, index, codes_of_lane)
         # A transfer that begins in a higher lane reaches this one in the next word, if it is long enough.
         straddles = any(start > index and index + FC_LANES - start < len(values) for start in self.starts())
         target = Mux(index < lane, word + 1, word) if straddles else word
-        m.d.comb += [
-            read.addr.eq(self.place(self.address, self.r_set)),
-            self.data[index].eq(read.data),
-            write.addr.eq(self.place(target, self.w_set)),
-        ]
+        m.d.comb += write.addr.eq(self.place(target, self.w_set))
         # Where the transfer has to begin for each value to fall on this lane; data is of no meaning without enable.
         begins = {(index - value) % FC_LANES: value for value in range(len(values))}
         begins = {start: value for start, value in begins.items() if start in self.starts()}

@@ -52,6 +52,7 @@ class FcController(wiring.Component):
     ----------
     layers : `FcLayer` of each layer, in the order in which they lie in the weight memory; all of the same ``lanes``.
     depth : words of the weight memory.
+    biases_first : in the memory the biases of all layers come before all weights.
     early : fc1 has its words of inputs outside; it then has at least two groups of outputs.
     drain : cycles from the one after a layer's last word to the one in which its last output comes out.
 
@@ -66,10 +67,11 @@ class FcController(wiring.Component):
     busy : an image is being computed.
     """
 
-    def __init__(self, layers: list[FcLayer], depth: int, drain: int, early: bool = False):
+    def __init__(self, layers: list[FcLayer], depth: int, drain: int, early: bool = False, biases_first: bool = False):
         self.layers = layers
         self.depth = depth
         self.early = early
+        self.biases_first = biases_first
         self.drain = drain
         super().__init__(
             {
@@ -159,16 +161,19 @@ class FcController(wiring.Component):
                 m.d.sync += [block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
 
     def point(self, m: Module, state: Signal):
-        """Biases and weights are read in order; a layer's weights follow its biases, the next layer's biases them."""
+        """Biases and weights are read in order; a layer's weights follow its biases, the next layer's biases them; or
+        all weights all biases."""
         bias_words = [layer.bias_words for layer in self.layers]
-        bias, weight = Signal(range(self.depth)), Signal(range(self.depth + 1), init=bias_words[0])
+        begin = sum(bias_words) if self.biases_first else bias_words[0]
+        bias, weight = Signal(range(self.depth)), Signal(range(self.depth + 1), init=begin)
         m.d.comb += self.address.eq(Mux(state == FcState.LOAD_FC_BIAS, bias, weight))
         with m.If(state == FcState.LOAD_FC_BIAS):
             m.d.sync += bias.eq(bias + 1)
         with m.If(state == FcState.LOAD_FC_WEIGHT):
             m.d.sync += weight.eq(weight + 1)
         with m.If(self.layer_done):
-            following = Array([*bias_words[1:], 0])[self.layer]
-            m.d.sync += [bias.eq(weight), weight.eq(weight + following)]
+            if not self.biases_first:
+                following = Array([*bias_words[1:], 0])[self.layer]
+                m.d.sync += [bias.eq(weight), weight.eq(weight + following)]
             with m.If(self.layer == len(self.layers) - 1):
-                m.d.sync += [bias.eq(0), weight.eq(bias_words[0])]
+                m.d.sync += [bias.eq(0), weight.eq(begin)]

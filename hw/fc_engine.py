@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import FC_WORD, LeNetShape
-from fivebyfive.model.weights import bank_sizes
+from fivebyfive.model.weights import fc_banks
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
 from .fc_controller import FcController, FcLayer
 from .fc_row import FcRow
+from .narrow_weight_memory import NarrowWeightMemory
 from .packed_fc_row import PackedFcRow
 from .pipeline import delay
 from .types import CODE, codes
@@ -81,7 +82,7 @@ class FcEngine(wiring.Component):
                 **pixels,
                 "grant": Out(1),
                 "o": Out(stream.Signature(Result(shape.classes))),
-                "load": In(WriteSignature(len(words), FC_WORD * config.fc_rows)),
+                "load": In(WriteSignature(len(words), config.fc_word)),
                 "inputs_done": Out(1),
                 "busy": Out(1),
                 "tap": Out(FcTap(shape, config)),
@@ -92,15 +93,18 @@ class FcEngine(wiring.Component):
         m = Module()
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         layers = [FcLayer(*sizes, rows, lanes) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
-        weights = m.submodules.weights = WeightMemory(self.words, lanes * rows, bank_sizes(len(self.words)))
-        inputs = m.submodules.inputs = ActivationMemory(
-            self.shape.fc_inputs[0], self.config.at_once, self.counts, sets=2 if self.config.overlap else 1
+        weights = m.submodules.weights = self.weight_memory(layers)
+        inputs = m.submodules.inputs = self.activations(
+            self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
         )
         # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
         row_latency = PackedFcRow.cycles(lanes) if self.config.packed else FcRow.latency
         drain = weights.latency + row_latency - 1 + (rows - 1) // FC_WORD
         early = self.config.inputs_outside(self.shape, 0)
-        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early)
+        narrow = self.config.engines.fc.narrow
+        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early, biases_first=narrow)
+        if narrow:
+            m.d.comb += weights.layer.eq(controller.layer)
         argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
         wiring.connect(m, wiring.flipped(self.i), inputs.i)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
@@ -115,9 +119,19 @@ class FcEngine(wiring.Component):
             self.busy.eq(controller.busy),
         ]
         activations = self.read_activations(m, inputs, hidden, controller, weights.latency)
-        results = self.add_rows(m, weights, activations, command, layers[0].groups if early else 0)
+        results = self.add_rows(m, weights, activations, command, layers[0].groups if early else 0, controller.layer)
         self.deliver(m, results, layers, controller, hidden, argmax)
         return m
+
+    def weight_memory(self, layers: list[FcLayer]) -> WeightMemory | NarrowWeightMemory:
+        """The memory for weights as they are stored."""
+        width, banks, form = FC_WORD * self.config.fc_rows, fc_banks(self.shape, self.config), self.config.engines.fc
+        if not form.narrow:
+            return WeightMemory(self.words, width, banks)
+        return NarrowWeightMemory(self.words, width, sum(layer.bias_words for layer in layers), form, banks)
+
+    def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> ActivationMemory:
+        return ActivationMemory(inputs, writers, counts, sets)
 
     def share_inputs(self, m: Module, inputs: ActivationMemory, controller: FcController):
         """With overlap two sets of activations: conv2 fills one while fc1 reads the other."""
@@ -148,9 +162,7 @@ class FcEngine(wiring.Component):
             return None
         rows = self.config.fc_outputs
         counts = {min(rows, width) for width in widths} | {width % rows or rows for width in widths}
-        hidden = m.submodules.hidden = ActivationMemory(
-            max(widths), rows, tuple(sorted(counts)), sets=min(len(widths), 2)
-        )
+        hidden = m.submodules.hidden = self.activations(max(widths), rows, tuple(sorted(counts)), min(len(widths), 2))
         m.d.comb += [
             hidden.rewind.eq(controller.layer_done),
             hidden.w_set.eq(controller.layer[0]),
@@ -182,7 +194,7 @@ class FcEngine(wiring.Component):
         word = memory.data.as_value()
         return word if part is None else word.word_select(part, CODE.width * self.config.fc_lanes)
 
-    def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int) -> list:
+    def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int, layer) -> list:
         """Rows; each takes its part of the weight word and its bias, a packed one two outputs' parts, and a packed one
         whose second output is missing zeros. Their streams."""
         outputs = self.config.fc_outputs
@@ -197,8 +209,12 @@ class FcEngine(wiring.Component):
         present = biases.as_value().word_select(group, CODE.width * outputs)
         streams = []
         packed, at_once = self.config.packed, 2 if self.config.packed else 1
+        form = self.config.engines.fc
+        shifts = form.shifts if form.kind == "signs" else ()
         for r in range(-(-outputs // at_once)):
-            m.submodules[f"row_{r}"] = row = PackedFcRow(self.config.fc_lanes, kept) if packed else FcRow(kept)
+            m.submodules[f"row_{r}"] = row = PackedFcRow(self.config.fc_lanes, kept) if packed else FcRow(kept, shifts)
+            if shifts:
+                m.d.comb += row.layer.eq(layer)
             m.d.comb += [
                 row.i.valid.eq(command.valid),
                 row.i.payload.x.eq(activations),

@@ -74,7 +74,7 @@ class NarrowWeightMemory(wiring.Component):
             numbers.address.eq(self.address),
             numbers.load.en.eq(self.load.en),
             numbers.load.address.eq(self.load.address),
-            numbers.load.data.eq(Cat(code.as_value()[:bits] for code in self.load.data)),
+            numbers.load.data.eq(Cat(code[:bits] for code in self.load.data)),
         ]
         values = Signal(codes(self.width))
         for place in range(self.width):

@@ -57,7 +57,7 @@ class SignDotProduct(wiring.Component):
         level = []
         for n in range(self.terms):
             term = Signal(signed(CODE.width + 1), name=f"term_{n}", reset_less=True)
-            x, w = held.x[n], held.w[n].as_value()
+            x, w = held.x[n], held.w[n]
             m.d.sync += term.eq(Mux(w[0], Mux(w[-1], -x, x), 0))
             level.append(term)
         total = DotProduct.tree(m, level, "sum")

@@ -1,0 +1,79 @@
+"""Walks through the words of the bank-balanced engine."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .fc_controller import FcState
+from .pipeline import counter
+
+__all__ = ["BankFcController"]
+
+
+class BankFcController(wiring.Component):
+    """An address a cycle, layer after layer; which output a word is for, the words say themselves.
+
+    It waits as `FcController` does: between layers until the last output has been written, and in front of the last
+    layer until there is ``room`` for its logits.
+
+    Parameters
+    ----------
+    words : of each layer, in the order in which they lie in the weight memory.
+    drain : cycles from the one after a layer's last word to the one in which its last output comes out.
+
+    Members
+    -------
+    available : the activations of an image are there.
+    room : the logits of an image can be taken.
+    address : word of the weight memory. valid : it is wanted.
+    layer : present layer; changes only when nothing of it is in flight.
+    inputs_done : fc1 no longer needs its inputs. layer_done : all outputs of the layer are written (one cycle each).
+    busy : an image is being computed.
+    """
+
+    early = False  # as `FcController` has it
+
+    def __init__(self, words: list[int], drain: int):
+        self.words = list(words)
+        self.drain = drain
+        super().__init__(
+            {
+                "available": In(1),
+                "room": In(1),
+                "address": Out(range(sum(words))),
+                "valid": Out(1),
+                "layer": Out(range(len(words))),
+                "inputs_done": Out(1),
+                "layer_done": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        state = Signal(FcState)
+        timer = Signal(range(self.drain + 1))
+        last_layer = self.layer == len(self.words) - 1
+        _, last_word = counter(m, self.words, self.valid, name="word", which=self.layer)
+        m.d.comb += [self.busy.eq(state != FcState.FC_IDLE), self.valid.eq(state == FcState.LOAD_FC_WEIGHT)]
+        with m.If(self.valid):
+            m.d.sync += self.address.eq(Mux(last_word & last_layer, 0, self.address + 1))
+        with m.Switch(state):
+            with m.Case(FcState.FC_IDLE):
+                with m.If(self.available):
+                    m.d.sync += state.eq(FcState.FC_PREPARING)
+            with m.Case(FcState.FC_PREPARING):
+                with m.If(self.room | ~last_layer):
+                    m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
+            with m.Case(FcState.LOAD_FC_WEIGHT):
+                with m.If(last_word):
+                    m.d.sync += [timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
+            with m.Case(FcState.FC_DRAIN):
+                m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == 0):
+                    m.d.comb += [self.layer_done.eq(1), self.inputs_done.eq(self.layer == 0)]
+                    m.d.sync += [
+                        state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
+                        self.layer.eq(Mux(last_layer, 0, self.layer + 1)),
+                    ]
+        return m

@@ -1,0 +1,108 @@
+"""The fully-connected engine that stores and multiplies only what is not zero: bank-balanced sparsity."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+
+from fivebyfive.model.shape import FC_WORD
+from fivebyfive.model.weights import fc_banks
+
+from .argmax import Argmax
+from .bank_activation_memory import BankActivationMemory
+from .bank_fc_controller import BankFcController
+from .bank_weight_memory import BankWeightMemory
+from .fc_controller import FcLayer
+from .fc_engine import FcEngine
+from .fc_row import FcRow
+from .pipeline import counter, delay
+from .types import CODE
+
+__all__ = ["BankFcEngine"]
+
+
+class BankFcEngine(FcEngine):
+    """As `FcEngine`: R outputs at once, 20 products of each in a cycle, one from each lane of activations.
+
+    A word has for each lane a weight and the place of its activation (`BankWord`). An image takes a cycle for each
+    word, as many as `Config.engines` has, and some more for each layer; no lane ever waits for another. Cao et al.
+    2019, Efficient and effective sparse LSTM on FPGA with bank-balanced sparsity (FPGA).
+
+    Parameters, members : as of `FcEngine`. ``words`` are those of `fivebyfive.model.banks`, behind the biases.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        rows = self.config.fc_rows
+        words = [sum(layer) for layer in self.config.engines.words]
+        layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
+        places = -(-max(self.shape.fc_inputs) // FC_WORD)
+        weights = m.submodules.weights = BankWeightMemory(
+            self.words, rows, places, sum(layer.groups for layer in layers), fc_banks(self.shape, self.config)
+        )
+        inputs = m.submodules.inputs = self.activations(
+            self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
+        )
+        reading = inputs.latency + 1  # activations go through a register
+        drain = weights.latency + reading + FcRow.latency - 1
+        controller = m.submodules.controller = BankFcController(words, drain)
+        argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
+        wiring.connect(m, wiring.flipped(self.i), inputs.i)
+        wiring.connect(m, wiring.flipped(self.load), weights.load)
+        wiring.connect(m, argmax.o, wiring.flipped(self.o))
+        self.share_inputs(m, inputs, controller)
+        hidden = self.add_hidden(m, controller)
+        m.d.comb += [
+            weights.address.eq(controller.address),
+            controller.room.eq(argmax.i.ready),
+            self.busy.eq(controller.busy),
+        ]
+        valid = delay(m, controller.valid, weights.latency, name="valid")
+        first = self.follow_outputs(m, weights, valid, sum(layer.groups for layer in layers))
+        activations = self.look_up(m, inputs, hidden, weights, controller)
+        self.deliver(m, self.add_sparse_rows(m, weights, activations, valid, first, reading), layers, controller,
+                     hidden, argmax)  # fmt: skip
+        return m
+
+    def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> BankActivationMemory:
+        return BankActivationMemory(inputs, writers, counts, sets, self.config.fc_rows)
+
+    def follow_outputs(self, m: Module, weights: BankWeightMemory, valid, groups: int) -> Signal:
+        """Whether a word is its outputs' first one; their biases are looked up with it."""
+        first = Signal(init=1)
+        ends = valid & weights.data.last
+        group, _ = counter(m, groups, ends, name="group")
+        with m.If(valid):
+            m.d.sync += first.eq(weights.data.last)
+        m.d.comb += weights.bias_address.eq(group)
+        return first
+
+    def look_up(self, m: Module, inputs, hidden, weights: BankWeightMemory, controller: BankFcController) -> Signal:
+        """The activations of each row and lane, two cycles after the word."""
+        word = Signal.like(inputs.data.as_value(), name="activations", reset_less=True)
+        for memory in (inputs, hidden) if hidden is not None else (inputs,):
+            for lane, place in enumerate(weights.data.place):
+                m.d.comb += memory.address[lane].eq(place)
+        if hidden is None:
+            m.d.sync += word.eq(inputs.data.as_value())
+        else:  # the layer changes only when all words of the one before have come out
+            m.d.sync += word.eq(Mux(controller.layer == 0, inputs.data.as_value(), hidden.data.as_value()))
+        return word
+
+    def add_sparse_rows(self, m: Module, weights, activations, valid, first, reading: int) -> list:
+        """Rows; each takes its part of the word, and its bias. Their streams."""
+        word = {"valid": valid, "first": first, "last": weights.data.last, "w": weights.data.w.as_value()}
+        late = {name: delay(m, value, reading, name=f"row_{name}") for name, value in word.items()}
+        bias = delay(m, weights.bias.as_value(), reading - 1, name="row_bias")
+        bits = CODE.width * FC_WORD
+        streams = []
+        for r in range(self.config.fc_rows):
+            m.submodules[f"row_{r}"] = row = FcRow()
+            m.d.comb += [
+                row.i.valid.eq(late["valid"]),
+                row.i.payload.x.eq(activations.word_select(r, bits)),
+                row.i.payload.w.eq(late["w"].word_select(r, bits)),
+                row.i.payload.bias.eq(bias.word_select(r, CODE.width)),
+                row.i.payload.first.eq(late["first"]),
+                row.i.payload.last.eq(late["last"]),
+            ]
+            streams.append(row.o)
+        return streams
