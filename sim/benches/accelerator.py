@@ -15,6 +15,7 @@ from fivebyfive.model.cycles import plan
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack as pack_weights
+from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
@@ -30,7 +31,9 @@ COUNTED = 12  # cycles from a result until the counters show it, at most
 def checkpoint(offset: int = 0) -> Checkpoint:
     """The checkpoint that the accelerator was generated from, or another one of the same shape."""
     given = parameters()
-    return Checkpoint.random(LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given["seed"] + offset)
+    shape, kind = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given.get("kind", "")
+    network = random_network(shape, given["seed"], kind)
+    return other_network(network, given["seed"] + offset, kind) if offset else network
 
 
 def draw_images(count: int = IMAGES) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""`ActivationMemory` against a flat array."""
+"""`ActivationMemory` against a flat array; with ``rows`` among the parameters, `BankActivationMemory`."""
 
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.activation_memory import ActivationMemory
+from fivebyfive.hw.bank_activation_memory import BankActivationMemory
 from fivebyfive.hw.types import FC_LANES
 from fivebyfive.sim.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
@@ -23,7 +24,8 @@ from . import parameters
 
 def component() -> ActivationMemory:
     given = parameters()
-    return ActivationMemory(given["inputs"], given["writers"], tuple(given["counts"]))
+    sizes = given["inputs"], given["writers"], tuple(given["counts"])
+    return BankActivationMemory(*sizes, rows=given["rows"]) if "rows" in given else ActivationMemory(*sizes)
 
 
 def transfers(memory: ActivationMemory, rng, arrays) -> tuple[list[int], np.ndarray]:
@@ -57,6 +59,9 @@ async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
 async def read(dut, which: int, expected: np.ndarray) -> None:
     """Every word of set ``which``, one a cycle, each after `latency`."""
     dut.r_set.value = which
+    if "rows" in parameters():
+        await read_places(dut, expected)
+        return
     words = -(-len(expected) // FC_LANES)
     got = []
     for step in range(words + ActivationMemory.latency):
@@ -67,10 +72,42 @@ async def read(dut, which: int, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(np.concatenate(got), expected)
 
 
+async def read_places(dut, expected: np.ndarray) -> None:
+    """A place of its own for each row and lane, in some order, one a cycle."""
+    memory, arrays = component(), random_arrays()
+    padded = np.full(memory.words * FC_LANES, 85, np.int8)
+    padded[: len(expected)] = expected
+    known = np.arange(len(padded)) < len(expected)
+    banks, written = padded.reshape(memory.words, FC_LANES), known.reshape(memory.words, FC_LANES)
+    lane = np.arange(FC_LANES * memory.rows) % FC_LANES
+    places = [arrays.permutation(memory.words) for _ in lane]
+    bits = len(dut.address) // len(lane)
+    for step in range(memory.words + memory.latency):
+        at = [int(order[min(step, memory.words - 1)]) for order in places]
+        dut.address.value = sum(place << n * bits for n, place in enumerate(at))
+        await RisingEdge(dut.clk)
+        if step >= memory.latency:
+            asked = np.array([order[step - memory.latency] for order in places])
+            word = dut.data.value
+            for n in np.flatnonzero(written[asked, lane]):
+                code = word[8 * int(n) + 7 : 8 * int(n)].to_signed()
+                assert code == banks[asked[n], lane[n]], f"lane {n}, place {asked[n]}"
+
+
 def lanes(data, count: int) -> np.ndarray:
     """The first ``count`` codes of the data port; those beyond may be undefined."""
     count = min(count, FC_LANES)
     return unpack_codes(int(data.value[8 * count - 1 : 0]), count)
+
+
+def point(dut, word: int) -> None:
+    """Ask for a word, all lanes of it at the same place."""
+    if "rows" not in parameters():
+        drive(dut, "address", word)
+        return
+    count = FC_LANES * component().rows
+    bits = len(dut.address) // count
+    dut.address.value = sum(word << n * bits for n in range(count))
 
 
 async def fill_and_read(dut, sets: int, pause: float, rng, arrays) -> None:
@@ -126,7 +163,7 @@ async def read_behind_the_writer(dut) -> None:
         for word in range(len(codes) // FC_LANES):
             while int(dut.written.value) <= word and not writing.done():
                 await RisingEdge(dut.clk)
-            drive(dut, "address", word)
+            point(dut, word)
             await cycles(dut, 1 + ActivationMemory.latency)
             expected = codes[FC_LANES * word : FC_LANES * (word + 1)]
             assert lanes(dut.data, FC_LANES).tolist() == expected.tolist(), f"word {word}"

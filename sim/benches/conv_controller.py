@@ -26,7 +26,11 @@ ASKING = (*PREPARING, S.LOAD_CONV1_BIAS, S.LOAD_CONV2_BIAS0, S.LOAD_CONV2_BIAS1)
 def component() -> ConvController:
     """The controller that the bench was given: two layers of (outputs, inputs, bias address)."""
     given = parameters()
-    layers = [ConvLayer(outputs, inputs, given["parallel"], at) for outputs, inputs, at in given["layers"]]
+    sweeps = (), given.get("sweeps", ())
+    layers = [
+        ConvLayer(outputs, inputs, given["parallel"], at, swept)
+        for (outputs, inputs, at), swept in zip(given["layers"], sweeps, strict=True)
+    ]
     return ConvController(layers, given["depth"], given["memory_latency"], given["drain"])
 
 
@@ -52,10 +56,10 @@ def expected(controller: ConvController) -> tuple[list[ConvState], list[Event]]:
                 events.append(Event("start", load, (number,)))
         weight = (S.LOAD_CONV1_WEIGHT, S.LOAD_CONV2_WEIGHT)[number]
         write = (S.LOAD_CONV1_WRITE_DATA, S.LOAD_CONV2_WRITE_DATA)[number]
-        for _ in range(layer.groups):
-            for channel in range(layer.inputs):
+        for sweeps in layer.sweeps or [layer.inputs] * layer.groups:
+            for channel in range(sweeps):
                 states += [weight, write]
-                flags = int(channel == 0), int(channel == layer.inputs - 1), number
+                flags = int(channel == 0), int(channel == sweeps - 1), number
                 for position in range(POSITIONS[number]):
                     state = weight if position == 0 else write
                     events.append(Event("go", state, (int(position == 0), *flags)))

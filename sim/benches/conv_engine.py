@@ -8,12 +8,13 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv_engine import ConvTap
-from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import conv2_sweeps
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.filled import filled
+from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (
@@ -40,9 +41,10 @@ class Setting:
         given = parameters()
         self.shape = LeNetShape(given["conv1"], given["conv2"], (1,))
         self.config = Config(**given["config"])
-        self.checkpoint = Checkpoint.random(self.shape, given["seed"])
+        self.kind = given.get("kind", "")
+        self.checkpoint = random_network(self.shape, given["seed"], self.kind)
         self.groups = [self.config.groups(self.shape.conv1), self.config.groups(self.shape.conv2)]
-        sweeps = 576 * len(self.groups[0]) + 64 * self.shape.conv1 * len(self.groups[1])
+        sweeps = 576 * len(self.groups[0]) + 64 * sum(conv2_sweeps(self.shape, self.config))
         self.sweep_cycles = sweeps // self.config.windows
 
     @property
@@ -75,7 +77,7 @@ def golden(setting: Setting, image: np.ndarray) -> tuple[list, list]:
 def with_seed(setting: Setting, seed: int) -> Setting:
     """The same machine for a network with other weights."""
     other = copy(setting)
-    other.checkpoint = Checkpoint.random(setting.shape, seed)
+    other.checkpoint = other_network(setting.checkpoint, seed, setting.kind)
     return other
 
 

@@ -23,7 +23,9 @@ SUMS = 300
 
 def component() -> ConvPE | PackedConvPE:
     given = parameters()
-    return PackedConvPE(NATURAL if given["natural"] else CODE) if "natural" in given else ConvPE()
+    if "natural" in given:
+        return PackedConvPE(NATURAL if given["natural"] else CODE)
+    return ConvPE(given.get("shifts", ()))
 
 
 def operands(arrays: np.random.Generator, count: int) -> np.ndarray:
@@ -31,8 +33,8 @@ def operands(arrays: np.random.Generator, count: int) -> np.ndarray:
     return dot_product.operands(lambda shape: arrays.integers(-128, 128, shape, np.int8), count, CONV_WORD)
 
 
-def golden(bases: list[int], operand: np.ndarray) -> list[int]:
-    sums = dot_product.golden(operand)
+def golden(bases: list[int], operand: np.ndarray, shift: int = 0) -> list[int]:
+    sums = dot_product.golden(operand, shift)
     return [(base + total) % (1 << Q2_6.acc_bits) for base, total in zip(bases, sums, strict=True)]
 
 
@@ -54,10 +56,11 @@ async def check(dut, pause: float, arrays: np.random.Generator) -> None:
     pe = component()
     task = cocotb.start_soon(give_bases(dut, list(map(join, bases)), pe.base_latency))
     sent = words(pe.i.payload.shape(), values)
+    shift = dot_product.choose_layer(dut)
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(sent)
     await cycles(dut, pe.latency + 2)
     task.cancel()
-    assert o.words == [join(golden(base, value)) for base, value in zip(bases, values, strict=True)]
+    assert o.words == [join(golden(base, value, shift)) for base, value in zip(bases, values, strict=True)]
     assert [b - a for a, b in zip(i.cycles, o.cycles, strict=True)] == [pe.latency] * SUMS
 
 

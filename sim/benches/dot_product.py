@@ -1,16 +1,19 @@
 """`DotProduct` against the golden model's sums.
 
 With ``natural`` among the parameters it is `PackedDotProduct`: each of what is called a sum here is then a pair of
-them, and ``natural`` says whether the operands that a pair does not share are never negative.
+them, and ``natural`` says whether the operands that a pair does not share are never negative. With ``shifts`` it is
+`SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's sums are shifted as that says.
 """
 
 from collections.abc import Iterable
+from itertools import count
 
 import cocotb
 import numpy as np
 
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.sign_dot_product import SignDotProduct
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
@@ -21,22 +24,27 @@ from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset
 from . import parameters
 
 SUMS = 200
+TURNS = count()  # of the layers
 EXTREMES = np.array([-128, 127], np.int8)
 CORNERS = np.array([-128, -127, -1, 0, 1, 127], np.int8)
 
 
-def component() -> DotProduct | PackedDotProduct:
+def component() -> DotProduct | PackedDotProduct | SignDotProduct:
     given = parameters()
+    if "shifts" in given:
+        return SignDotProduct(given["terms"], given["shifts"])
     if "natural" not in given:
         return DotProduct(given["terms"])
     return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE)
 
 
-def operands(draw, count: int, terms: int) -> np.ndarray:
-    """Operands of ``count`` sums, int8 (count, 2, terms), or (count, 3, terms) of pairs of sums: the last ones are
+def operands(draw, number: int, terms: int) -> np.ndarray:
+    """Operands of ``number`` sums, int8 (number, 2, terms), or (number, 3, terms) of pairs of sums: the last ones are
     multiplied by each of those before, which are not negative where they may not be."""
     natural = parameters().get("natural")
-    values = draw((count, 2 if natural is None else 3, terms))
+    values = draw((number, 2 if natural is None else 3, terms))
+    if "shifts" in parameters():
+        values[:, -1] = values[:, -1] % 3 - 1
     if natural:
         values[:, :-1] &= 127
     return values
@@ -49,9 +57,9 @@ def words(layout, values: np.ndarray) -> list[int]:
     return [pack(layout, {"pair": value[:2].tolist(), "shared": value[2].tolist()}) for value in values]
 
 
-def golden(operand: np.ndarray) -> list[int]:
-    """The sum of products of operands, modulo 2**14; both of a pair."""
-    totals = accumulate(operand[-1:], operand[:-1], np.zeros(len(operand) - 1, np.int8))[0]
+def golden(operand: np.ndarray, shift: int = 0) -> list[int]:
+    """The sum of products of operands, modulo 2**14; both of a pair. Of signs, shifted."""
+    totals = accumulate(operand[-1:], operand[:-1], np.zeros(len(operand) - 1, np.int8))[0].astype(int) << shift
     return [int(total) % (1 << Q2_6.acc_bits) for total in totals]
 
 
@@ -65,10 +73,20 @@ async def check(dut, values: np.ndarray, pause: float) -> None:
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     dot = component()
     sent = words(dot.i.payload.shape(), values)
+    shift = choose_layer(dut)
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(sent)
     await cycles(dut, dot.latency + 2)
-    assert o.words == [join(golden(value)) for value in values]
+    assert o.words == [join(golden(value, shift)) for value in values]
     assert [end - begin for begin, end in zip(i.cycles, o.cycles, strict=True)] == [dot.latency] * len(values)
+
+
+def choose_layer(dut) -> int:
+    """Of signs, the layer's exponent, each layer in its turn; 0 of codes."""
+    shifts = parameters().get("shifts", [0])
+    layer = next(TURNS) % len(shifts)
+    if len(shifts) > 1:
+        dut.layer.value = layer
+    return shifts[layer]
 
 
 def drawn(draw) -> np.ndarray:

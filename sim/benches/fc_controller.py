@@ -19,7 +19,7 @@ from . import parameters
 def component() -> FcController:
     given = parameters()
     layers = [FcLayer(outputs, inputs, given["rows"]) for outputs, inputs in given["layers"]]
-    return FcController(layers, given["depth"], given["drain"], given["early"])
+    return FcController(layers, given["depth"], given["drain"], given["early"], given.get("biases_first", False))
 
 
 @dataclass
@@ -39,10 +39,10 @@ class Word:
 def expected(controller: FcController) -> list[Word]:
     """All words of an image in order."""
     words: list[Word] = []
-    address = 0
+    address, weight = 0, sum(layer.bias_words for layer in controller.layers)
     for number, layer in enumerate(controller.layers):
         keep = controller.early and number == 0
-        weight = address + layer.bias_words
+        weight = weight if controller.biases_first else address + layer.bias_words
         order = [(group, word) for group in range(layer.groups) for word in range(layer.words)]
         if keep:
             order.sort(key=lambda pair: pair[::-1])
@@ -52,7 +52,7 @@ def expected(controller: FcController) -> list[Word]:
             last = word == layer.words - 1
             words.append(Word(number, weight, False, word, group, word == 0, last, keep))
             weight += 1
-        address = weight
+        address = address + layer.bias_words if controller.biases_first else weight
     return words
 
 

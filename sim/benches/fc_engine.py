@@ -11,12 +11,13 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.fc_engine import FcTap
 from fivebyfive.hw.types import codes
-from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import fc_layers
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape
 from fivebyfive.model.weights import pack as pack_weights
+from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import (
@@ -43,11 +44,12 @@ class Setting:
         given = parameters()
         self.shape = LeNetShape(1, given["conv2"], tuple(given["fc"]))
         self.config = Config(**given["config"])
-        self.checkpoint = Checkpoint.random(self.shape, given["seed"])
+        self.kind = given.get("kind", "")
+        self.checkpoint = random_network(self.shape, given["seed"], self.kind)
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         layers = list(zip(self.shape.fc, self.shape.fc_inputs, strict=True))
-        self.word_cycles = sum(-(-m // rows) * -(-n // lanes) for m, n in layers)
-        biases = sum(-(-m // (lanes * rows)) for m, _ in layers)
+        self.word_cycles = sum(map(sum, fc_layers(self.shape, self.config)))
+        biases = sum(-(-m // (lanes * rows)) for m, _ in layers)  # in cycles of their own only in the dense engine
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
         if self.config.inputs_outside(self.shape, 0):  # it may wait for each word, and takes a cycle to look
             self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
@@ -214,6 +216,6 @@ async def other_weights(dut) -> None:
     rng, arrays, seed = random_source(), random_arrays(), parameters()["seed"]
     for now in (seed + 1, seed + 2, seed):
         other = copy(setting)
-        other.checkpoint = Checkpoint.random(setting.shape, now)
+        other.checkpoint = other_network(setting.checkpoint, now, setting.kind)
         await load_memory(dut, pack_weights(other.checkpoint, other.config).fc, rng)
         await check(dut, other, taps, 1, (0, 0), rng, arrays)

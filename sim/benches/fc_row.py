@@ -16,11 +16,14 @@ from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 from . import parameters
+from .dot_product import choose_layer
 
 
 def component() -> FcRow | PackedFcRow:
     given = parameters()
-    return PackedFcRow(given["lanes"], given["kept"]) if "lanes" in given else FcRow(given["kept"])
+    if "lanes" in given:
+        return PackedFcRow(given["lanes"], given["kept"])
+    return FcRow(given["kept"], given.get("shifts", ()))
 
 
 def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -29,12 +32,13 @@ def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndar
     lanes = parameters().get("lanes", FC_LANES)
     pair = (2,) if "lanes" in parameters() else ()
     shapes = ((words, lanes), (outputs, words, *pair, lanes), (outputs, *pair))
-    return tuple(arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
+    x, w, biases = (arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
+    return x, w % 3 - 1 if parameters().get("shifts") else w, biases
 
 
-def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray) -> list[int]:
-    """Codes of all outputs, as the words of the stream."""
-    rows = np.moveaxis(w, 1, -2).reshape(biases.size, -1)  # of every output, those of a pair one after the other
+def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray, shift: int = 0) -> list[int]:
+    """Codes of all outputs, as the words of the stream; of signs, that of a layer with this shift."""
+    rows = (np.moveaxis(w, 1, -2).reshape(biases.size, -1).astype(int) << shift)  # of every output, those of a pair one after the other
     codes = Q2_6.requantize(accumulate(x.reshape(1, -1), rows, biases.ravel()))[0]
     return [pack_codes(code) for code in codes.reshape(biases.shape)]
 
@@ -65,8 +69,9 @@ def spread(x, w, biases) -> list[int]:
     ]
 
 
-async def check(dut, words: list[int], expected: list[int], pause: float) -> None:
+async def check(dut, words: list[int], values: tuple, pause: float) -> None:
     """The right codes, each `latency` cycles after its last word."""
+    expected = golden(*values, choose_layer(dut))
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(words)
     row = component()
@@ -80,11 +85,11 @@ async def check(dut, words: list[int], expected: list[int], pause: float) -> Non
 async def all_orders(dut, pause: float, arrays: np.random.Generator) -> None:
     for outputs, words in ((6, 5), (20, 1), (3, 40)):
         values = draw(outputs, words, arrays)
-        await check(dut, in_a_row(*values), golden(*values), pause)
+        await check(dut, in_a_row(*values), values, pause)
     kept = component().kept
     for words in (4, 1, 9) if kept >= 3 else ():
         values = draw(kept, words, arrays)
-        await check(dut, spread(*values), golden(*values), pause)
+        await check(dut, spread(*values), values, pause)
 
 
 @cocotb.test()
@@ -98,7 +103,7 @@ async def many_outputs(dut) -> None:
     """So many that the lowest bits of sums count too: each changes one code in 64."""
     await start(dut)
     values = draw(600, 1, random_arrays())
-    await check(dut, in_a_row(*values), golden(*values), 0)
+    await check(dut, in_a_row(*values), values, 0)
 
 
 @cocotb.test()

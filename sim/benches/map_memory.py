@@ -40,7 +40,9 @@ def words_in(memory: MapMemory, maps: np.ndarray) -> list[int]:
 
 
 def words_out(memory: MapMemory, maps: np.ndarray) -> list[int]:
-    """Transfers of rows, channel after channel, all of it ``repeats`` times."""
+    """Transfers of rows, channel after channel, all of it ``repeats`` times; or the channels of ``order``."""
+    if memory.order:
+        maps = maps[list(memory.order)]
     once = [pack_codes(rows) for rows in maps.reshape(-1, memory.rows_out, memory.size)]
     return once * memory.repeats
 

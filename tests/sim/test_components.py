@@ -1,11 +1,16 @@
 """Every component's bench on both simulators."""
 
 import random
+from dataclasses import asdict
 
 import pytest
 
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.argmax import Argmax
+from fivebyfive.hw.bank_activation_memory import BankActivationMemory
+from fivebyfive.hw.bank_fc_controller import BankFcController
+from fivebyfive.hw.bank_fc_engine import BankFcEngine
+from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
@@ -19,17 +24,23 @@ from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.sign_dot_product import SignDotProduct
+from fivebyfive.hw.sweep_list import SweepList
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.weights import memory_map, pack
+from fivebyfive.sim.networks import random_network
 
 
 @pytest.mark.parametrize("terms", [1, 2, 20, 25])
@@ -77,6 +88,108 @@ def test_weight_memory(bench, width, banks):
 def test_activation_memory(bench, inputs, writers, counts):
     memory = ActivationMemory(inputs, writers, counts)
     bench(memory, "activation_memory", inputs=inputs, writers=writers, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("width", "biases", "form", "banks"),
+    [
+        (25, 3, {"kind": "codebook", "values": [[-7, 0, 5], list(range(-8, 8))]}, None),
+        (20, 1, {"kind": "signs", "values": [[-64, 64]]}, [32, 32, 6]),
+        (3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
+    ],
+)
+def test_narrow_weight_memory(bench, width, biases, form, banks):
+    rng = random.Random(width)
+    known = min(map(len, form["values"]))
+    words = [rng.getrandbits(8 * width) for _ in range(biases)]
+    words += [int.from_bytes(bytes(rng.randrange(known) for _ in range(width))) for _ in range(70 - biases)]
+    memory = NarrowWeightMemory(words, width, biases, WeightForm(**form), banks)
+    parameters = {"width": width, "biases": biases, "form": form, "banks": banks}
+    bench(memory, "narrow_weight_memory", words=[f"{word:x}" for word in words], **parameters)
+
+
+@pytest.mark.parametrize(("rows", "places", "biases", "banks"), [(1, 40, 9, [16, 16, 3]), (3, 1, 1, None)])
+def test_bank_weight_memory(bench, rows, places, biases, banks):
+    rng = random.Random(rows)
+    words = [rng.getrandbits(8 * (40 * rows + 1)) for _ in range(biases + 35)]
+    memory = BankWeightMemory(words, rows, places, biases, banks)
+    parameters = {"rows": rows, "places": places, "biases": biases, "banks": banks}
+    bench(memory, "bank_weight_memory", words=[f"{word:x}" for word in words], **parameters)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "writers", "counts", "rows"), [(800, 1, (1,), 1), (96, 6, (6, 4), 2), (17, 3, (3, 2), 3)]
+)
+def test_bank_activation_memory(bench, inputs, writers, counts, rows):
+    memory = BankActivationMemory(inputs, writers, counts, rows=rows)
+    bench(memory, "activation_memory", inputs=inputs, writers=writers, counts=counts, rows=rows)
+
+
+@pytest.mark.parametrize("words", [[30, 10], [7], [3, 1, 5, 2]])
+def test_bank_fc_controller(bench, words):
+    bench(BankFcController(words, 5), "bank_fc_controller", words=words, drain=5)
+
+
+@pytest.mark.parametrize("entries", [[3], [0, 3, 2, 2, 1], list(range(100))])
+def test_sweep_list(bench, entries):
+    bench(SweepList(entries, 7), "sweep_list", entries=entries)
+
+
+@pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), (20, (3,)), (1, (1, 7, 0, 2))])
+def test_sign_dot_product(bench, terms, shifts):
+    bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, shifts=shifts)
+
+
+def test_sign_conv_pe(bench):
+    bench(ConvPE((5, 0)), "conv_pe", shifts=(5, 0))
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_sign_fc_row(bench, kept):
+    bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
+
+
+@pytest.mark.parametrize(
+    ("conv1", "conv2", "kind", "config"),
+    [
+        (3, 4, "kernels", {}),
+        (3, 5, "kernels", {"windows": 4, "outputs": 2}),
+        (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
+        (4, 6, "codebook", {"outputs": 2}),
+        (4, 6, "binary", {}),
+    ],
+)
+def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, config):
+    spared_by_icarus(simulator, conv2 > 5 or config.get("outputs", 1) > 2)
+    network = random_network(LeNetShape(conv1, conv2, (1,)), 5, kind)
+    size = fitted(network, Config(**config))
+    assert size.engines != DENSE
+    at = {region.name: region.address for region in memory_map(network.shape, size)}
+    places = [tuple(at[f"conv{n}.{part}"] for n in (1, 2)) for part in ("bias", "weight")]
+    engine = ConvEngine(network.shape, size, words_of(pack(network, size).conv), *places)
+    bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
+
+
+@pytest.mark.parametrize(
+    ("conv2", "fc", "kind", "config"),
+    [
+        (5, (60, 10), "banks", {}),
+        (5, (61, 60, 30, 3), "banks", {"outputs": 3, "fc_rows": 2}),
+        (4, (45, 20, 3), "codebook", {}),
+        (6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
+        (4, (25, 12), "codebook", {"packed": True}),
+        (5, (40, 10), "binary", {"fc_rows": 3}),
+        (4, (45, 20, 30, 3), "ternary", {}),
+    ],
+)
+def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config):
+    spared_by_icarus(simulator, len(fc) > 3)
+    network = random_network(LeNetShape(1, conv2, fc), 6, kind)
+    size = fitted(network, Config(**config))
+    assert size.engines.fc != CODES or size.engines.words
+    make = BankFcEngine if size.engines.words else FcEngine
+    engine = make(network.shape, size, words_of(pack(network, size).fc))
+    bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
 
 
 @pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), (1, 3, 1), (2, 2, 1), (4, 5, 2)])
@@ -128,9 +241,22 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
     ],
 )
 def test_conv_controller(bench, layers, parallel):
+    check_conv_controller(bench, layers, parallel)
+
+
+@pytest.mark.parametrize(
+    ("layers", "sweeps"), [(((6, 1, 0), (5, 6, 7)), (2, 1, 6, 3, 1)), (((2, 1, 0), (1, 2, 4)), (1,))]
+)
+def test_conv_controller_of_listed_sweeps(bench, layers, sweeps):
+    check_conv_controller(bench, layers, 1, sweeps=sweeps)
+
+
+def check_conv_controller(bench, layers, parallel, sweeps=()):
     sizes = {"depth": 1100, "memory_latency": 2, "drain": 9}
     parts = [ConvLayer(outputs, inputs, parallel, address) for outputs, inputs, address in layers]
-    bench(ConvController(parts, **sizes), "conv_controller", layers=layers, parallel=parallel, **sizes)
+    parts[1].sweeps = sweeps
+    controller = ConvController(parts, **sizes)
+    bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +301,7 @@ def test_packed_conv_pe(bench, natural):
         {"channels": 1, "size": 28, "sets": 2, "repeats": 3},
         {"channels": 5, "size": 6, "parallel": 3, "rows_out": 2, "repeats": 2},
         {"channels": 2, "size": 4, "parallel": 5, "sets": 2},
+        {"channels": 5, "size": 6, "parallel": 2, "rows_out": 2, "order": (4, 0, 1, 3, 3, 2)},
     ],
 )
 def test_map_memory(bench, sizes):
@@ -220,20 +347,22 @@ def test_packed_fc_row(bench, lanes, kept):
 
 
 @pytest.mark.parametrize(
-    ("layers", "rows", "early"),
+    ("layers", "rows", "early", "first"),
     [
-        (((500, 80), (10, 500)), 1, False),
-        (((45, 64), (20, 45), (3, 20)), 2, False),
-        (((7, 16),), 1, False),
-        (((45, 160), (10, 45)), 1, True),
-        (((41, 100), (30, 41), (5, 30)), 20, True),
+        (((500, 80), (10, 500)), 1, False, False),
+        (((45, 64), (20, 45), (3, 20)), 2, False, False),
+        (((7, 16),), 1, False, False),
+        (((45, 160), (10, 45)), 1, True, False),
+        (((41, 100), (30, 41), (5, 30)), 20, True, False),
+        (((45, 64), (20, 45), (3, 20)), 1, False, True),
+        (((45, 160), (10, 45)), 1, True, True),
     ],
 )
-def test_fc_controller(bench, layers, rows, early):
+def test_fc_controller(bench, layers, rows, early, first):
     sizes = {"depth": 4096, "drain": 9}
     parts = [FcLayer(outputs, inputs, rows) for outputs, inputs in layers]
-    controller = FcController(parts, early=early, **sizes)
-    bench(controller, "fc_controller", layers=layers, rows=rows, early=early, **sizes)
+    controller = FcController(parts, early=early, biases_first=first, **sizes)
+    bench(controller, "fc_controller", layers=layers, rows=rows, early=early, biases_first=first, **sizes)
 
 
 @pytest.mark.parametrize("bits", [6, 24])

@@ -1,0 +1,80 @@
+"""`NarrowWeightMemory` against a list of words: biases as they are, numbers as the values of the present layer."""
+
+from random import Random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.model.weight_form import WeightForm
+from fivebyfive.sim.payload import pack_codes, unpack_codes
+from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
+
+from . import parameters
+
+
+def component() -> NarrowWeightMemory:
+    given = parameters()
+    words = [int(word, 16) for word in given["words"]]
+    return NarrowWeightMemory(words, given["width"], given["biases"], WeightForm(**given["form"]), given["banks"])
+
+
+def word_out(memory: NarrowWeightMemory, address: int, word: np.ndarray, layer: int) -> int | None:
+    """What a word of bytes reads as; None where a number has no value."""
+    values, kept = memory.form.values[layer], (1 << memory.form.bits) - 1
+    if address < memory.biases:
+        return pack_codes(word)
+    numbers = word.view(np.uint8) & kept
+    if (numbers >= len(values)).any():
+        return None
+    codes = [values[number] for number in numbers]
+    if memory.form.kind == "signs":
+        codes = [(code > 0) - (code < 0) for code in codes]
+    return pack_codes(codes)
+
+
+async def read_all(dut, memory: NarrowWeightMemory, words: np.ndarray, layer: int, rng: Random) -> None:
+    """All words in some order, one a cycle."""
+    order = list(range(len(words)))
+    rng.shuffle(order)
+    if len(memory.form.values) > 1:
+        dut.layer.value = layer
+    checked = 0
+    for step in range(len(order) + memory.latency):
+        drive(dut, "address", order[min(step, len(order) - 1)])
+        await RisingEdge(dut.clk)
+        if step >= memory.latency:
+            address = order[step - memory.latency]
+            due = word_out(memory, address, words[address], layer)
+            checked += due is not None
+            assert due is None or int(dut.data.value) == due, f"word {address} of layer {layer}"
+    assert checked
+
+
+def random_words(memory: NarrowWeightMemory, arrays: np.random.Generator) -> np.ndarray:
+    """Biases, and numbers that have values in every layer; what is above a number's bits is of no meaning."""
+    known, above = min(map(len, memory.form.values)), 256 - (1 << memory.form.bits)
+    words = arrays.integers(0, 256, (memory.depth, memory.width), np.uint8)
+    numbers = arrays.integers(0, known, words.shape, np.uint8)
+    words[memory.biases :] = words[memory.biases :] & above | numbers[memory.biases :]
+    return words.view(np.int8)
+
+
+@cocotb.test()
+async def contents_loads_and_resets(dut) -> None:
+    """The words from the start, those that are loaded, and the same after a reset; in every layer."""
+    await start(dut)
+    memory, rng, arrays = component(), random_source(), random_arrays()
+    words = np.array([unpack_codes(word, memory.width) for word in memory.init])
+    layers = range(len(memory.form.values))
+    for layer in layers:
+        await read_all(dut, memory, words, layer, rng)
+    for _ in range(2):
+        words = random_words(memory, arrays)
+        await load_memory(dut, words, rng)
+        await cycles(dut, 2)
+        for layer in layers:
+            await read_all(dut, memory, words, layer, rng)
+        await reset(dut, 1)
+        await read_all(dut, memory, words, 0, rng)

@@ -1,0 +1,58 @@
+"""Random networks whose weights have what an engine is made for."""
+
+import numpy as np
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.shape import LeNetShape
+
+__all__ = ["KINDS", "other_network", "random_network"]
+
+KINDS = ("kernels", "banks", "codebook", "ternary", "binary")
+ZERO_KERNELS = 0.6  # share of conv2's kernels
+ZERO_WEIGHTS = 0.85  # share of the fully-connected weights
+VALUES = 6  # of a layer
+
+
+def random_network(shape: LeNetShape, seed: int, kind: str = "") -> Checkpoint:
+    """Codes drawn evenly over the whole range; ``kind``, some of `KINDS` with a + between them, says what is changed
+    then: kernels of zeros, weights of zeros, few values, or three or two of them that need no multiplier."""
+    network = Checkpoint.random(shape, seed)
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    for number, one in enumerate(kind.split("+") if kind else []):
+        rng = np.random.default_rng((seed, number))
+        for name, array in arrays.items():
+            if name.endswith(".weight"):
+                change(one, name, array, rng)
+    return Checkpoint(shape, arrays)
+
+
+def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) -> None:
+    """Make one array of weights what ``kind`` says."""
+    size = 1 << rng.integers(0, 7)
+    match kind:
+        case "kernels" if name == "conv2.weight":
+            array[rng.random(array.shape[:2]) < ZERO_KERNELS] = 0
+        case "banks" if name.startswith("fc"):
+            array[rng.random(array.shape) < ZERO_WEIGHTS] = 0
+        case "codebook":
+            array[:] = np.append(rng.integers(-128, 128, VALUES - 1), 0)[rng.integers(0, VALUES, array.shape)]
+        case "ternary":
+            array[:] = size * rng.integers(-1, 2, array.shape)
+        case "binary":
+            array[:] = size * (2 * rng.integers(0, 2, array.shape) - 1)
+        case _ if kind not in KINDS:
+            raise ValueError(f"there is no kind of network {kind!r}; there are {', '.join(KINDS)}")
+
+
+def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:
+    """Another network for the machine that was made for ``network``: any codes where there is no ``kind``, else the
+    weights that are not zero in another order; and other biases."""
+    other = Checkpoint.random(network.shape, seed)
+    if not kind:
+        return other
+    rng = np.random.default_rng(seed)
+    for name, array in network.arrays.items():
+        if name.endswith(".weight"):
+            other.arrays[name][:] = array
+            other.arrays[name][array != 0] = rng.permutation(array[array != 0])
+    return other
