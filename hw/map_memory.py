@@ -154,6 +154,6 @@ class MapMemory(wiring.Component):
         entries = [channel // self.parallel * rows << len(bank) | channel % self.parallel for channel in self.order]
         m.submodules.order = order = SweepList(entries, len(bank) + len(base))
         m.d.comb += [order.step.eq(map_end), Cat(bank, base).eq(order.entry)]
-        with m.If(map_end & order.end):
+        with m.If(map_end & order.at_end):
             m.d.sync += self.busy.eq(0)
         return bank

@@ -4,8 +4,6 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.q26 import Q2_6
-
 from .dot_product import DotProduct
 from .pipeline import delay
 from .types import ACC, CODE, codes
@@ -61,7 +59,7 @@ class SignDotProduct(wiring.Component):
             m.d.sync += term.eq(Mux(w[0], Mux(w[-1], -x, x), 0))
             level.append(term)
         total = DotProduct.tree(m, level, "sum")
-        shifted = Array((total << shift)[: Q2_6.acc_bits] for shift in self.shifts)
+        shifted = Array(total << shift for shift in self.shifts)
         m.d.comb += [
             self.o.payload.eq(shifted[self.layer]),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid")),

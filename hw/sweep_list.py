@@ -20,7 +20,7 @@ class SweepList(wiring.Component):
     -------
     step : the next entry is there in the next cycle; the first one follows the last. Not in the cycle after reset.
     entry : the present one.
-    end : it is the last one.
+    at_end : it is the last one.
     """
 
     def __init__(self, entries: Sequence[int], width: int):
@@ -28,7 +28,7 @@ class SweepList(wiring.Component):
             raise ValueError("a list of sweeps needs at least one entry")
         self.entries = list(entries)
         self.width = width
-        super().__init__({"step": In(1), "entry": Out(width), "end": Out(1)})
+        super().__init__({"step": In(1), "entry": Out(width), "at_end": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -41,9 +41,9 @@ class SweepList(wiring.Component):
         index = Signal(range(len(words)))
         following = Signal.like(index)
         m.d.comb += [
-            following.eq(Mux(self.step, Mux(self.end, 0, index + 1), index)),
+            following.eq(Mux(self.step, Mux(self.at_end, 0, index + 1), index)),
             read.addr.eq(following),
-            self.end.eq(read.data[0]),
+            self.at_end.eq(read.data[0]),
             self.entry.eq(read.data[1:]),
         ]
         m.d.sync += index.eq(following)

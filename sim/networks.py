@@ -9,7 +9,7 @@ __all__ = ["KINDS", "other_network", "random_network"]
 
 KINDS = ("kernels", "banks", "codebook", "ternary", "binary")
 ZERO_KERNELS = 0.6  # share of conv2's kernels
-ZERO_WEIGHTS = 0.85  # share of the fully-connected weights
+ZERO_WEIGHTS = 0.95  # share of the fully-connected weights
 VALUES = 6  # of a layer
 
 

@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.bank_fc_controller import BankFcController
-from fivebyfive.sim.testbench import cycles, random_source, reset, start, until
+from fivebyfive.sim.testbench import cycles, level, random_source, reset, start, until
 
 from . import parameters
 
@@ -27,7 +27,7 @@ async def image(dut, rng, room_after: int = 0) -> dict[str, list]:
             dut.room.value = 1
         await RisingEdge(dut.clk)
         if dut.valid.value:
-            seen["words"].append((at, int(dut.layer.value), int(dut.address.value)))
+            seen["words"].append((at, level(dut, "layer"), int(dut.address.value)))
         for name in ("inputs_done", "layer_done", "busy"):
             if getattr(dut, name).value:
                 seen[name].append(at)

@@ -38,7 +38,8 @@ def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndar
 
 def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray, shift: int = 0) -> list[int]:
     """Codes of all outputs, as the words of the stream; of signs, that of a layer with this shift."""
-    rows = (np.moveaxis(w, 1, -2).reshape(biases.size, -1).astype(int) << shift)  # of every output, those of a pair one after the other
+    # Of every output, those of a pair one after the other.
+    rows = np.moveaxis(w, 1, -2).reshape(biases.size, -1).astype(int) << shift
     codes = Q2_6.requantize(accumulate(x.reshape(1, -1), rows, biases.ravel()))[0]
     return [pack_codes(code) for code in codes.reshape(biases.shape)]
 

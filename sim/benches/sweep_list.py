@@ -18,7 +18,7 @@ async def follow(dut, step: float, rng) -> None:
         steps = rng.random() < step
         dut.step.value = steps
         await RisingEdge(dut.clk)
-        assert (int(dut.entry.value), int(dut.end.value)) == (entries[at], at == len(entries) - 1), f"entry {at}"
+        assert (int(dut.entry.value), int(dut.at_end.value)) == (entries[at], at == len(entries) - 1), f"entry {at}"
         at = (at + steps) % len(entries)
     dut.step.value = 0
 

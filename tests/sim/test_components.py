@@ -175,7 +175,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     [
         (5, (60, 10), "banks", {}),
         (5, (61, 60, 30, 3), "banks", {"outputs": 3, "fc_rows": 2}),
-        (4, (45, 20, 3), "codebook", {}),
+        (4, (45, 20, 7), "codebook", {}),
         (6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
         (4, (25, 12), "codebook", {"packed": True}),
         (5, (40, 10), "binary", {"fc_rows": 3}),
