@@ -14,7 +14,7 @@ have PYNQ's objects, and those of `fivebyfive.sim.axi_device`. Whatever goes wro
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
 from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.weight_form import DENSE
 from fivebyfive.model.weights import pack
 
 __all__ = [
@@ -74,10 +75,12 @@ class ChecksumError(DriverError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What the core says that it is."""
+    """What the core says that it is. ``engines``: the mark of the engines that it has (`Engines.mark`); ``config`` has
+    them only where the driver was given it."""
 
     shape: LeNetShape
     config: Config
+    engines: int
     pixel_bytes: int
     result_words: int
 
@@ -102,17 +105,20 @@ class Driver:
     allocate : makes a buffer that the DMA can reach from (shape, dtype); ``pynq.allocate`` on a board.
     timeout_s : seconds without any progress after which a run fails.
     expect : shape of the network that the core must have; any if None.
+    config : the machine, as its manifest.json tells it. Needed only to `load` weights into a core that was made for
+        those of one checkpoint.
 
     Raises WrongCoreError where the core is another one.
     """
 
     def __init__(
-        self, core, dma, *, allocate: Callable = np.zeros, timeout_s: float = 5.0, expect: LeNetShape | None = None
-    ):
+        self, core, dma, *, allocate: Callable = np.zeros, timeout_s: float = 5.0, expect: LeNetShape | None = None,
+        config: Config | None = None,
+    ):  # fmt: skip
         self.core = core
         self.dma = dma
         self.timeout_s = timeout_s
-        self.identity = identify(core, expect)
+        self.identity = identify(core, expect, config)
         # Two buffers for images: one is filled while the DMA sends the other.
         self._buffers = [allocate(shape=(IMAGE * IMAGE,), dtype=np.uint8) for _ in range(2)]
         self._result = allocate(shape=(self.identity.result_words,), dtype=np.uint32)
@@ -135,7 +141,7 @@ class Driver:
 
         device = AxiDevice(checkpoint, config, simulator=simulator)
         try:
-            driver = cls(device.core, device.dma, **options)
+            driver = cls(device.core, device.dma, config=device.config, **options)
         except BaseException:
             device.close()
             raise
@@ -209,14 +215,23 @@ class Driver:
     def load(self, checkpoint: Checkpoint) -> None:
         """Replace all weights.
 
-        Raises WrongShapeError for a network of other widths, LoadRefusedError where an image is inside, ChecksumError
+        Raises WrongShapeError for a network of other widths, or whose weights the core's engines cannot take;
+        LoadRefusedError where an image is inside, ChecksumError
         where something was lost on the way; after the last two the weights are a mixture: load again.
         """
         if checkpoint.shape != self.identity.shape:
             raise WrongShapeError(f"the core is a LeNet {self.identity.shape}, the checkpoint a {checkpoint.shape}")
+        if self.identity.engines != self.identity.config.engines.mark:
+            raise WrongShapeError(
+                "the core was made for the weights of one checkpoint; to load others like them, give the driver "
+                "the core's config: Driver(..., config=Config(**manifest['config']))"
+            )
+        try:
+            image, check_sum = pack(checkpoint, self.identity.config), 0
+        except ValueError as error:
+            raise WrongShapeError(f"the core was made for other weights: {error}") from error
         self._write("errors", field_mask("errors", "load_refused"))
         self._write("load_crc", 0)
-        image, check_sum = pack(checkpoint, self.identity.config), 0
         for memory, words in ((0, image.conv), (1, image.fc)):
             padded = np.pad(words, ((0, 0), (0, -words.shape[1] % 4))).view("<u4")
             check_sum = zlib.crc32(padded.tobytes(), check_sum)
@@ -314,8 +329,9 @@ class Driver:
         self.core.write(register(name).offset, value)
 
 
-def identify(core, expect: LeNetShape | None = None) -> Identity:
-    """What the core is. Raises WrongCoreError where it is none of ours, or has another network than ``expect``."""
+def identify(core, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
+    """What the core is. Raises WrongCoreError where it is none of ours, has another network than ``expect`` or is
+    another machine than ``config``."""
 
     def fields(name: str) -> dict[str, int]:
         return decode(name, int(core.read(register(name).offset)))
@@ -332,10 +348,13 @@ def identify(core, expect: LeNetShape | None = None) -> Identity:
     sizes = {name: type(getattr(Config(), name))(value) for name, value in fields("machine").items()}
     frame = fields("frame")
     try:
-        shape, config = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
-        config.check(shape)
+        shape, machine = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
+        machine.check(shape)
     except ValueError as error:
         raise WrongCoreError(f"the core describes no network: {error}") from error
     if expect not in (None, shape):
         raise WrongCoreError(f"the core is a LeNet {shape}, not {expect}")
-    return Identity(shape, config, frame["pixel_bytes"], frame["result_words"])
+    engines = fields("engines")["value"]
+    if config and (replace(config, engines=DENSE), config.engines.mark) != (machine, engines):
+        raise WrongCoreError("the core is another machine than the config says; take the one in its own manifest.json")
+    return Identity(shape, config or machine, engines, frame["pixel_bytes"], frame["result_words"])

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ADDRESS_BITS, MAP
-from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage
 
@@ -33,6 +33,7 @@ def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, d
         "fc_widths_0": {"fc1": fc[0], "fc2": fc[1]},
         "fc_widths_1": {"fc3": fc[2], "fc4": fc[3]},
         "machine": {name: int(getattr(config, name)) for name in sizes},
+        "engines": {"value": config.engines.mark},
     }
 
 
@@ -106,9 +107,7 @@ class AxiCore(wiring.Component):
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.shape.classes)
         m.submodules.registers = registers = RegisterFile()
-        loads = WeightLoader(
-            self.accelerator.depths, self.accelerator.load.payload.data.shape().length, self.config.fc_rows
-        )
+        loads = WeightLoader(self.accelerator.depths, {"conv": CONV_WORD, "fc": self.config.fc_word})
         m.submodules.loader = loads
         self.connect_lite(m, registers)
         self.connect_pixels(m, unpacker, frames, numbers, soft)

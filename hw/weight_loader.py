@@ -6,17 +6,14 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.registers import register
-from fivebyfive.model.shape import CONV_WORD, FC_WORD
+from fivebyfive.model.shape import ceil_div
 
 from .accelerator import Load, Target
 from .register_file import register_layout
 
-__all__ = ["WeightLoader", "pieces"]
+__all__ = ["WeightLoader"]
 
-
-def pieces(memory: str, fc_rows: int) -> int:
-    """Pieces of 32 bits in a word of that memory, "conv" or "fc"."""
-    return -(-(CONV_WORD if memory == "conv" else FC_WORD * fc_rows) // 4)
+PIECE = 4  # bytes
 
 
 class WeightLoader(wiring.Component):
@@ -28,8 +25,7 @@ class WeightLoader(wiring.Component):
     Parameters
     ----------
     depths : words of each memory, {"conv": ..., "fc": ...}.
-    width : bytes of the wider word (`fivebyfive.hw.accelerator.Load`).
-    fc_rows : R.
+    widths : bytes of a word of each, likewise.
 
     Members
     -------
@@ -43,10 +39,9 @@ class WeightLoader(wiring.Component):
     refused : a piece is refused in this cycle.
     """
 
-    def __init__(self, depths: dict[str, int], width: int, fc_rows: int):
+    def __init__(self, depths: dict[str, int], widths: dict[str, int]):
         self.depths = depths
-        self.width = width
-        self.fc_rows = fc_rows
+        self.widths = widths
         layout = register_layout(register("load_address"))
         super().__init__(
             {
@@ -56,7 +51,7 @@ class WeightLoader(wiring.Component):
                 "data_written": In(1),
                 "crc_written": In(1),
                 "busy": In(1),
-                "o": Out(stream.Signature(Load(max(depths.values()), width))),
+                "o": Out(stream.Signature(Load(max(depths.values()), max(widths.values())))),
                 "address": Out(layout),
                 "crc": Out(32),
                 "refused": Out(1),
@@ -65,7 +60,7 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        counts = {memory: pieces(memory, self.fc_rows) for memory in ("conv", "fc")}
+        counts = {memory: ceil_div(width, PIECE) for memory, width in self.widths.items()}
         address = Signal(range(max(self.depths.values()) + 1))
         is_fc = Signal()
         piece = Signal(range(max(counts.values())))
@@ -81,7 +76,7 @@ class WeightLoader(wiring.Component):
             self.o.valid.eq(taken & last),
             self.o.payload.target.eq(Mux(is_fc, Target.FC, Target.CONV)),
             self.o.payload.address.eq(address),
-            self.o.payload.data.as_value().eq(word[: 8 * self.width]),
+            self.o.payload.data.as_value().eq(word[: 8 * max(self.widths.values())]),
             self.address.address.eq(address),
             self.address.memory.eq(is_fc),
         ]

@@ -13,7 +13,7 @@ __all__ = [
 ADDRESS_BITS = 12  # of a byte address: 4 KiB, the least that an operating system maps
 WINDOW_BYTES = 1 << ADDRESS_BITS
 ID = 0x3578354C  # "L5x5" in memory
-VERSION = (1, 0)  # major: old drivers no longer work; minor: they do
+VERSION = (1, 1)  # major: old drivers no longer work; minor: they do
 CONV_STATE_BITS = 4
 ACCESSES = {
     "ro": "read only",
@@ -124,7 +124,14 @@ MAP = (
         None,
     ),
     Register("conv_words", 0x01C, "ro", "Words of 25 bytes in the conv weight memory.", whole("words"), None),
-    Register("fc_words", 0x020, "ro", "Words of 20 R bytes in the FC weight memory.", whole("words"), None),
+    Register("fc_words", 0x020, "ro", "Words in the FC weight memory.", whole("words"), None),
+    Register(
+        "engines", 0x024, "ro",
+        "0 for engines that take any weights; else a mark of what they were made for, and only such weights may be "
+        "loaded.",
+        whole("CRC-32 of the engines in the manifest"),
+        None,
+    ),
     Register(
         "control", 0x040, "wo", "Each bit that is written as 1 acts once.",
         (

@@ -1,7 +1,9 @@
 """How weights are stored, and which engines read them: plain data that a `Config` carries (see `engines`)."""
 
+import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_signs"]
 
@@ -89,6 +91,11 @@ class Engines:
         told += [f"zero-skipping conv2, {sum(map(len, self.sweeps)):,} sweeps"] if self.sweeps else []
         told += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
         return tuple(told)
+
+    @property
+    def mark(self) -> int:
+        """32 bits that tell these engines from others; 0 for the dense ones."""
+        return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode()) if self != DENSE else 0
 
 
 DENSE = Engines()

@@ -33,7 +33,8 @@ POLL_S = 0.2
 
 
 class AxiDevice:
-    """A core in a simulator of its own process; ``core`` are its registers, ``dma`` is its DMA.
+    """A core in a simulator of its own process; ``core`` are its registers, ``dma`` is its DMA, ``config``
+    its machine.
 
     Raises UserError where there is no simulator, SimulationFailed where the simulation ends by itself, as it does when
     a rule of AXI is broken.
@@ -42,8 +43,8 @@ class AxiDevice:
     def __init__(
         self, checkpoint: Checkpoint, config: Config | None = None, *, pixel_bytes: int = 4, simulator="verilator"
     ):
-        config = config or sized(checkpoint.shape)
-        core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
+        self.config = config or sized(checkpoint.shape)
+        core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
         built = build(to_verilog(core, TOP), simulator)
         self.folder = Path(tempfile.mkdtemp(prefix="fivebyfive-"))  # short: a socket's path has 108 bytes
         self._failure: Exception | None = None

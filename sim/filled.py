@@ -2,6 +2,8 @@
 
 import random
 
+import numpy as np
+
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import WeightImage, memory_map
@@ -10,11 +12,15 @@ __all__ = ["filled"]
 
 
 def filled(image: WeightImage, shape: LeNetShape, config: Config, seed: int = 3) -> WeightImage:
-    """The same image, but for the zeros behind the last bias of each layer, which become anything."""
+    """The same image, but for the zeros beside and behind the biases of each layer, which become anything."""
     rng, words = random.Random(seed), {"conv": image.conv.copy(), "fc": image.fc.copy()}
     for region in memory_map(shape, config):
         if region.name.endswith(".bias"):
-            place = words[region.memory][region.address : region.end].reshape(-1)  # a view
-            used = shape.arrays[region.name][0]
-            place[used:] = [rng.randint(-128, 127) for _ in place[used:]]
+            place = words[region.memory][region.address : region.end]  # a view
+            banked = region.memory == "fc" and config.engines.words
+            free = np.arange(place.size).reshape(place.shape) >= shape.arrays[region.name][0]
+            if banked:  # R biases a word
+                word, byte = np.indices(place.shape)
+                free = (byte >= config.fc_rows) | (word * config.fc_rows + byte >= shape.arrays[region.name][0])
+            place[free] = [rng.randint(-128, 127) for _ in range(free.sum())]
     return WeightImage(**words)

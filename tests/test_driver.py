@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 import re
 import subprocess
 import sys
 import types
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,14 @@ from fivebyfive.driver import (
     WrongShapeError,
 )
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.config import Config
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.registers import register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.axi_device import AxiDevice
+from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.process import SimulationFailed
 
 SHAPE = LeNetShape(1, 1, (10,))
@@ -92,7 +97,7 @@ def test_wrong_shapes(device, images) -> None:
     ("name", "value", "said"),
     [
         ("id", 0xDEADBEEF, r"no core of fivebyfive is there: its identification is 0xdeadbeef, not 0x3578354c"),
-        ("version", 2 << 16, r"the core has version 2\.0 of the registers, this driver knows 1\.0"),
+        ("version", 2 << 16, r"the core has version 2\.0 of the registers, this driver knows 1\.1"),
         ("conv_widths", 1, "the core describes no network: conv2 must have 1 to 256 channels, not 0"),
         ("conv_widths", 0, "the core describes no network: for 784-10, outputs must be 0: it has no convolutions"),
         ("machine", 1 << 16 | 1, "the core describes no network: for 1-1-10, outputs must be at least 1"),
@@ -103,6 +108,29 @@ def test_wrong_shapes(device, images) -> None:
 def test_another_identification(device, name, value, said) -> None:
     with pytest.raises(WrongCoreError, match=f"^{said}"):
         Driver(reads(device, name, value), device.dma)
+
+
+def test_a_core_of_certain_weights() -> None:
+    """It takes weights like those that it was made for, from a driver that knows the machine."""
+    network = random_network(SHAPE, 3, "banks+ternary")
+    config = fitted(network, Config())
+    device = AxiDevice(network, config)
+    try:
+        driver = Driver(device.core, device.dma)
+        np.testing.assert_array_equal(driver.predict(IMAGES[:1]), predict(network, IMAGES[:1]))
+        with pytest.raises(WrongShapeError, match=r"^the core was made for the weights of one checkpoint; .* config"):
+            driver.load(network)
+        for wrong in (Config(), replace(config, fc_rows=2)):
+            with pytest.raises(WrongCoreError, match=r"^the core is another machine than the config says; take the"):
+                Driver(device.core, device.dma, config=wrong)
+        driver = Driver(device.core, device.dma, config=Config(**json.loads(json.dumps(asdict(config)))))
+        with pytest.raises(WrongShapeError, match=r"^the core was made for other weights: .*; generate it again$"):
+            driver.load(OTHER)
+        other = other_network(network, 4, "banks+ternary")
+        driver.load(other)
+        np.testing.assert_array_equal(driver.predict(IMAGES), predict(other, IMAGES))
+    finally:
+        device.close()
 
 
 def test_another_network(device) -> None:

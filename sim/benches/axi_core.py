@@ -18,6 +18,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.filled import filled
+from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.testbench import limited, random_arrays, random_source
 
 from . import parameters
@@ -35,7 +36,9 @@ def checkpoint(offset: int = 0) -> Checkpoint:
     given = parameters()
     if given.get("checkpoint") and not offset:
         return load_checkpoint(given["checkpoint"])
-    return Checkpoint.random(LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given["seed"] + offset)
+    shape, kind = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given.get("kind", "")
+    network = random_network(shape, given["seed"], kind)
+    return other_network(network, given["seed"] + offset, kind) if offset else network
 
 
 def draw(count: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The whole accelerator on both simulators: every layer equals the golden model, and nothing upsets it."""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,9 +13,12 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import CyclePlan, plan
 from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weight_form import DENSE
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Simulation, simulate
 
@@ -95,6 +98,31 @@ def test_sizes(simulator, shape, config):
     check(Checkpoint.random(shape, SEED), images, simulator, config)
 
 
+# Networks that engines are made for: what is in their weights, and sizes at which the engines differ.
+FITTED = [
+    (LeNetShape(4, 6, (30, 10)), "kernels", Config()),
+    (LeNetShape(7, 9, (33, 21, 10, 64)), "kernels+banks+codebook", Config(2, 3, 7)),
+    (LENET5, "banks", Config(4, 5, 6)),
+    (NARROW, "codebook", Config(4, 2, early_fc=True)),
+    (NARROW, "ternary+kernels", Config(2, 3, 2)),
+    (LENET5, "binary", Config(overlap=False)),
+    (LeNetShape(4, 6, (20, 10)), "codebook", Config(4, 1, 4, packed=True)),
+    (PIXELS_IN, "banks", Config(outputs=0)),
+    (LeNetShape(0, 0, (33, 21, 10, 64)), "ternary", Config(1, 0, 5)),
+]
+
+
+@pytest.mark.parametrize(("shape", "kind", "config"), FITTED, ids=lambda value: str(value).replace("Config", ""))
+def test_engines_of_certain_weights(simulator, shape, kind, config):
+    """Every layer and every cycle of the engines that are made for a network."""
+    if simulator == "icarus" and config.multipliers > 100:
+        pytest.skip(f"Icarus takes minutes for {config.multipliers} multipliers; Verilator checks this size")
+    network = random_network(shape, SEED, kind)
+    config = fitted(network, config)
+    assert config.engines != DENSE
+    check(network, noise(4 if simulator == "verilator" else 1), simulator, config)
+
+
 PAUSED = [(SMALL, Config(4, 2, 3), 0.05), (SMALL, Config(4, 2, 3), 0.6), (PIXELS_IN, Config(outputs=0), 0.3)]
 
 
@@ -136,20 +164,27 @@ def test_lenet_300_100(simulator):
     assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (0, 13_619, 13_623, 13_620)
 
 
-UPSET = [(SMALL, Config()), (SMALL, Config(4, 2, 3)), (PIXELS_IN, Config(outputs=0))]
+UPSET = [
+    (SMALL, "", Config()),
+    (SMALL, "", Config(4, 2, 3)),
+    (PIXELS_IN, "", Config(outputs=0)),
+    (LENET5, "kernels+banks+codebook", Config(2, 3, 2)),
+    (SMALL, "ternary+kernels", Config()),
+]
 
 
-@pytest.mark.parametrize(("shape", "config"), UPSET, ids=str)
-def test_upsets(bench, simulator, shape, config):
+@pytest.mark.parametrize(("shape", "kind", "config"), UPSET, ids=str)
+def test_upsets(bench, simulator, shape, kind, config):
     """Resets, wrong frames, sleeping receivers, other weights."""
-    if simulator == "icarus" and (not shape.has_convolutions or config.fc_rows > 1):
+    if simulator == "icarus" and (kind or not shape.has_convolutions or config.fc_rows > 1):
         pytest.skip("Verilator has seen it, and both simulators a smaller machine or the pixel feeder's own bench")
-    network = Checkpoint.random(shape, SEED)
+    network = random_network(shape, SEED, kind)
+    config = fitted(network, config) if kind else config
     design = to_verilog(Accelerator(shape, config, pack(network, config)), "lenet")
     cycles = plan(shape, config)
     bench(
         design, "accelerator", conv1=shape.conv1, conv2=shape.conv2, fc=shape.fc, seed=SEED, resets=6,
-        config={"windows": config.windows, "outputs": config.outputs, "fc_rows": config.fc_rows},
+        config=asdict(config), kind=kind,
         image_cycles=max(cycles.limit_conv, cycles.limit_fc) + 400, timeout_s=900,
     )
 

@@ -7,18 +7,20 @@ import pytest
 from fivebyfive.hw.axi_core import AxiCore
 from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.vivado import TOP
-from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.lint import lint
+from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.runner import build, run
 
 SEED = 11
 TINY = LeNetShape(1, 1, (10,))
 DEEP = LeNetShape(2, 2, (5, 3))
+FITTED = LeNetShape(4, 5, (30, 10))
 # Icarus simulates some 500 cycles a second: each thing once.
 AMOUNTS = {
     "verilator": {"images": 12, "resets": 6, "frames": 5, "addresses": 998},
@@ -26,14 +28,15 @@ AMOUNTS = {
 }
 
 
-def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int):
-    """The core of random weights, and what its bench is to know of it."""
-    checkpoint = Checkpoint.random(shape, SEED)
+def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int, kind: str = ""):
+    """The core of random weights of a ``kind``, and what its bench is to know of it."""
+    checkpoint = random_network(shape, SEED, kind)
     core = AxiCore(shape, config, pack(checkpoint, config), pixel_bytes)
     cycles = plan(shape, config)
     given = {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "pixel_bytes": pixel_bytes,
         "config": asdict(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,
+        "kind": kind,
     }  # fmt: skip
     return core, given
 
@@ -46,6 +49,18 @@ def test_32_bits(bench, simulator):
 def test_8_bits(bench, simulator):
     core, given = axi_core(DEEP, Config(fc_rows=3), 1)
     tests = ("images", "wrong_frames") if simulator == "icarus" else ()
+    bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
+
+
+@pytest.mark.parametrize("kind", ["kernels+banks+codebook", "ternary"])
+def test_engines_of_certain_weights(bench, simulator, kind):
+    """Words of other widths, a mark in a register, and weights that fit the engines loaded over AXI."""
+    if simulator == "icarus":
+        pytest.skip("Verilator has seen it, and both simulators the engines and the loader")
+    config = fitted(random_network(FITTED, SEED, kind), Config(fc_rows=2))
+    assert config.engines.mark
+    core, given = axi_core(FITTED, config, 4, kind)
+    tests = ("images", "registers", "other_weights")
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
 
 
