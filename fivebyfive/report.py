@@ -107,7 +107,8 @@ def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
 def size_text(manifest: dict) -> str:
     """Multipliers of both engines, and DSP blocks where they are fewer."""
     products, blocks = ("{conv} + {fc}".format(**manifest[name]) for name in ("multipliers", "dsps"))
-    return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "")
+    made = f"; {'; '.join(manifest['engines'])}" if manifest["engines"] else ""
+    return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "") + made
 
 
 def show_simulation(told: dict, images: Images, result, request) -> None:
@@ -123,6 +124,8 @@ def show_simulation(told: dict, images: Images, result, request) -> None:
         out.print(cycle_table(told))
     verdict = f"{images_text(told['images'])}, every value of {', '.join(told['layers_compared'])}: "
     out.print(Text(f"\n{verdict}").append(equal_text(told["equal"])))
+    if told["engines"]:
+        out.print(f"engines for these weights: {'; '.join(told['engines'])}")
     if told["errors"] is not None:
         out.print(f"{told['errors']} of {images_text(told['images'])} in another class than the label")
     if result.speed:
@@ -181,10 +184,10 @@ def cycle_table(told: dict) -> Table:
         "latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"
     )
     if interval is not None:
-        used = (
-            f"between results; {100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
-        )
-        rows.add_row("interval", f"{interval:,.0f}", "", used)
+        used = f"{told['products_a_cycle']:.1f} products a cycle, those with a zero that is skipped counted"
+        if told["utilization"]:
+            used = f"{100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
+        rows.add_row("interval", f"{interval:,.0f}", "", f"between results; {used}")
     return rows
 
 

@@ -93,6 +93,11 @@ class Engines:
         return tuple(told)
 
     @property
+    def skip(self) -> bool:
+        """Whether products of zeros are left out."""
+        return bool(self.sweeps or self.words)
+
+    @property
     def mark(self) -> int:
         """32 bits that tell these engines from others; 0 for the dense ones."""
         return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode()) if self != DENSE else 0
