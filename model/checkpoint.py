@@ -126,7 +126,7 @@ def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     """Write an integer checkpoint; ``path`` is the old file or the whole new one, never half of it."""
     with replacing(Path(path)) as file:
-        np.savez(file, **checkpoint.arrays)  # type: ignore[arg-type]  # a stub takes names for flags
+        np.savez_compressed(file, **checkpoint.arrays)  # type: ignore[arg-type]  # a stub takes names for flags
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
