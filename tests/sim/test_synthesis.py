@@ -2,12 +2,15 @@
 
 import pytest
 
+from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weight_form import WeightForm
 from fivebyfive.sim.synthesis import synthesize
 
 PRODUCTS = 25 + 20
@@ -20,6 +23,19 @@ def test_packed_products(terms, pair, adders):
     area = synthesize(to_verilog(PackedDotProduct(terms, pair), "sums"), "xc7")
     assert area.dsp == terms
     assert area.lut == 2 * 14 * adders
+
+
+@pytest.mark.parametrize(
+    ("memory", "blocks"),
+    [
+        (BankWeightMemory([0] * 525, 1, 40, 25), 4),  # fc1 of 20-50-500-10 with a weight a lane; dense it takes 88
+        (NarrowWeightMemory([0] * 5000, 20, 1, WeightForm("signs", ((-1, 1),)), [4096, 904]), 3.5),
+    ],
+    ids=["banks", "signs"],
+)
+def test_block_ram_of_weights(memory, blocks):
+    """In RAMB36, of weights that are stored otherwise."""
+    assert synthesize(to_verilog(memory, "weights"), "xc7").bram == blocks
 
 
 @pytest.mark.slow

@@ -1,0 +1,118 @@
+"""The compressed checkpoints that ship: what their rows in docs promise, and that the cards tell the truth."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from statistics import median_low
+
+import pytest
+
+from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.model.compress.packed import pack
+from fivebyfive.model.compress.plan import read_plan
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.engines import fitted
+from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.sizing import sized
+
+PLANS = Path(__file__).parents[2] / "model" / "compress" / "plans"
+SHIPPED_BYTES = 2_000_000  # of all that make the table
+
+# Errors of 10,000, the bytes of the packed file where there is a limit, and the engines that must have been chosen.
+ROWS = {
+    "deep-compression": (74, 1_720_000 / 120, "bank-balanced"),
+    "lenet-300-100": (158, 1_070_000 / 60, "bank-balanced"),
+    "bank-1": (65, None, "bank-balanced"),
+    "bank-kernel": (65, None, "zero-skipping"),
+    "narrow": (72, None, ""),
+    "codebook-4": (47, None, "codebook"),
+    "ternary": (75, None, "signs"),
+    "binary": (65, None, "signs"),
+    "smallest": (99, 4_000, "bank-balanced"),
+}
+SPARSE = ("deep-compression", "lenet-300-100", "bank-1", "bank-kernel", "narrow", "smallest")  # packed in seconds
+
+
+def path(name: str) -> Path:
+    return SHIPPED.parent / f"{name}.npz"
+
+
+def card(name: str) -> dict:
+    return tomllib.loads(path(name).with_suffix(".toml").read_text())
+
+
+def machine(name: str) -> Config:
+    network = load_checkpoint(path(name))
+    return fitted(network, sized(network.shape))
+
+
+def test_every_checkpoint_has_its_row():
+    assert {one.stem for one in SHIPPED.parent.glob("*.npz")} == {*ROWS, "lenet"}
+    assert sum(path(name).stat().st_size for name in ROWS) < SHIPPED_BYTES
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_card_belongs_to_it(name, digits):
+    """Errors by the exact integer model on all test images, and no wrap that the card does not tell."""
+    told, network = card(name)["result"], load_checkpoint(path(name))
+    assert (told["digest"], told["shape"]) == (network.digest, str(network.shape))
+    seen = evaluate(network, digits)
+    assert (seen.images, seen.errors, seen.wraps) == (
+        told["test"]["images"], told["test"]["errors"], told["test"]["wraps"]
+    )  # fmt: skip
+    assert seen.errors <= ROWS[name][0]
+    if name in SPARSE:
+        assert pack(network).bytes == told["bytes"]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_it_is_the_median_of_three_seeds(name):
+    told = card(name)["result"]
+    seeds = told["seeds"]
+    assert sorted(one["seed"] for one in seeds) == [1, 2, 3]
+    assert told["test"]["errors"] == median_low(one["test"] for one in seeds)
+    own = {"digest": told["digest"], "bytes": told["bytes"], "test": told["test"]["errors"]}
+    assert own | {"seed": card(name)["seed"], "held_out": told["held_out"]["errors"]} in seeds
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_plan_that_ships_makes_it(name):
+    made = read_plan(path(name).with_suffix(".toml"))
+    given = read_plan(PLANS / f"{name}.toml")
+    assert replace(made, folder=given.folder, seed=given.seed) == given
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_engines_and_the_bytes(name):
+    _, most, engine = ROWS[name]
+    assert engine in " ".join(machine(name).engines.names)
+    if most:
+        assert card(name)["result"]["bytes"] <= most
+
+
+def test_one_weight_a_lane():
+    """fc1 takes a cycle for each of 500 words, and 17 from the first address to the last output."""
+    assert machine("bank-1").engines.words[0] == (1,) * 500
+    planned = plan(load_checkpoint(path("bank-1")).shape, machine("bank-1"))
+    words = [sum(layer) for layer in machine("bank-1").engines.words]
+    waits, rest = divmod(planned.fc - sum(words), len(words))
+    assert (words[0] + waits, rest) == (517, 0)
+
+
+def test_kernels_and_lanes():
+    words, _ = machine("bank-kernel").engines.words
+    assert max(words) <= 4
+    planned = plan(load_checkpoint(path("bank-kernel")).shape, machine("bank-kernel"))
+    assert max(planned.interval, planned.latency) <= 25_000
+
+
+def test_fewer_channels():
+    network = load_checkpoint(path("narrow"))
+    assert sum(array.size for array in network.arrays.values()) <= 21_000
+    assert plan(network.shape, machine("narrow")).interval <= 13_000
+
+
+@pytest.mark.parametrize("name", ["ternary", "binary"])
+def test_no_multiplier(name):
+    assert machine(name).dsps == 0
