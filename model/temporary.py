@@ -65,10 +65,10 @@ def remove_working_folders() -> None:
 def remove_left(folder: Path, prefix: str, suffix: str = PART) -> None:
     """Remove what killed processes left of temporary files and folders with such names; what is in use stays."""
     pattern = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
-    with suppress(OSError):
-        for entry in os.scandir(folder):
-            if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                with suppress(OSError):
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):  # somebody else may have removed it meanwhile
+                if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
                     remove_if_nobodys(entry.path)
 
 
