@@ -326,6 +326,9 @@ def simulate(
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Processes at once; as many as there are cores by default."
 )
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786."
+)
 
 
 @main.command()
@@ -369,7 +372,7 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     "--seeds", type=click.IntRange(0, 99), default=1, show_default=True, help="Of place and route; 0 for area only."
 )
 @click.option("--estimate", is_flag=True, help="From the models alone, at once.")
-@click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786.")
+@scheduler_option
 @workers_option
 @click.option("--out", type=FILE, default=BUILD / "explore", show_default=True, help="Folder for the results.")
 @json_option
@@ -387,6 +390,34 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
     about = find_part(part), top, seeds, scheduler, workers, out, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
+
+
+@main.command()
+@click.argument("checkpoints", metavar="F.npz...", type=FILE, nargs=-1, required=True)
+@data_option
+@size_options
+@click.option(
+    "--rtl-images", type=click.IntRange(0, 10_000), default=2, show_default=True, metavar="N",
+    help="To simulate on each machine; 0 for none: cycles are then those of the model.",
+)  # fmt: skip
+@click.option("--synthesis/--no-synthesis", default=True, show_default=True, help="By Yosys, for the 7 series.")
+@click.option("--clock", type=float, default=100.0, show_default=True, metavar="MHZ", help="Of images a second.")
+@scheduler_option
+@workers_option
+@click.option("--out", type=FILE, default=BUILD / "compare", show_default=True, help="Folder for the results.")
+@json_option
+def compare(
+    checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, as_json, **size
+) -> None:
+    """Set checkpoints side by side: errors, bytes, and what the machines made for them come to.
+
+    A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
+    is interrupted, and the same command goes on from there. Needs pip install 'fivebyfive[compress,plot]'.
+    """
+    from .comparing import CompareRequest, run_compare
+
+    about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out
+    run_compare(CompareRequest(*about), as_json)
 
 
 @main.command()
