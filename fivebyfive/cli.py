@@ -474,6 +474,12 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     click.get_current_context().exit(run_classify(request, as_json))
 
 
+seeds_option = click.option(
+    "--seeds", type=click.IntRange(1, 99), metavar="N",
+    help="Of N seeds, from the given one on, side by side: each in a file of its own, and the median.",
+)  # fmt: skip
+
+
 class Methods(click.Group):
     """The methods of compress, made when they are asked for: each is a command with options of its own."""
 
@@ -501,6 +507,9 @@ def compress_options() -> list[click.Parameter]:
     @click.option(
         "--threads", type=int, default=1, show_default=True, help="Of PyTorch; another number gives another network."
     )
+    @seeds_option
+    @scheduler_option
+    @workers_option
     @json_option
     def taken() -> None: ...
 
@@ -510,9 +519,12 @@ def compress_options() -> list[click.Parameter]:
 @main.group(cls=Methods, invoke_without_command=True, subcommand_metavar="[METHOD [F.npz] ...]")
 @click.option("--plan", type=FILE, metavar="FILE.toml", help="Methods one after the other, instead of a METHOD.")
 @click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help="Of --plan. " + OUT_HELP)
+@seeds_option
+@scheduler_option
+@workers_option
 @json_option
 @click.pass_context
-def compress(ctx, plan, out, as_json) -> None:
+def compress(ctx, plan, out, seeds, scheduler, workers, as_json) -> None:
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
@@ -522,14 +534,16 @@ def compress(ctx, plan, out, as_json) -> None:
     if ctx.invoked_subcommand:
         if plan:
             raise UserError("--plan comes without a METHOD; write the method into the plan")
+        if seeds or scheduler or workers:
+            raise UserError("--seeds, --scheduler and --workers come after the METHOD")
         return
     if not plan:
         raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
     from fivebyfive.model.compress.plan import read_plan
 
-    from .compress import run_compress
+    from .compress import Seeds, run_compress
 
-    run_compress(read_plan(plan), out, as_json)
+    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers))
 
 
 @main.command()

@@ -136,7 +136,8 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
         cycles += " model's"
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
-        f"Errors of the test images of {request.data}, by the golden model. Bytes packed, and with Huffman codes alone.",
+        f"Errors of the test images of {request.data}, by the golden model. Bytes of the packed file, and with Huffman "
+        "codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."

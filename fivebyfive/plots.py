@@ -82,6 +82,7 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     figure = Figure(figsize=(12, 5.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -97,6 +98,9 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
                      zorder=2)  # fmt: skip
         if max(spots)[0] > 8 * min(spots)[0]:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.margins(0.16, 0.14)
         axes.set_xlabel(text)
@@ -116,12 +120,15 @@ AROUND = [(x * far, y * far) for far in (1, 2, 3.2, 4.5) for x, y in ((9, 0), (-
 
 def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
     """Names beside marks, each where it covers no mark and no other name, with a line to its mark if that is far."""
+    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
+    renderer = axes.figure.canvas.get_renderer()
     pixels = axes.transData.transform(spots)
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
     if axes.get_legend():
         taken.append(axes.get_legend().get_window_extent())
+    lines = [line.get_path().transformed(axes.transData) for line in axes.lines]
     frame = axes.get_window_extent()
     for spot, name in zip(spots, names, strict=True):
         for number, (x, y) in enumerate(AROUND):
@@ -131,8 +138,10 @@ def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> N
             about = {"xytext": (x, y), "textcoords": "offset points", "fontsize": "small", "arrowprops": arrow}
             text = axes.annotate(name, spot, **about, **sides)
             text.set_in_layout(False)
-            box = type(text).__mro__[1].get_window_extent(text)
-            if frame.count_contains(box.corners()) == 4 and not box.count_overlaps(taken):
+            text.update_positions(renderer)
+            box = Text.get_window_extent(text, renderer)  # without the line
+            crossed = number < 24 and any(path.intersects_bbox(box, filled=False) for path in lines)
+            if frame.count_contains(box.corners()) == 4 and not box.count_overlaps(taken) and not crossed:
                 break
             if number < len(AROUND) - 1:
                 text.remove()
