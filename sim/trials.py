@@ -43,7 +43,7 @@ class Appraisal(Unit):
         return appraisal_result(self)
 
     def __str__(self) -> str:
-        return f"errors and bytes of a {self.network}"
+        return f"errors and bytes of {self.network}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""compare: what it prints, writes and refuses. Simulation and synthesis are fakes that answer at once, but in three tests."""
+"""compare: what it prints, writes and refuses. Simulation and synthesis are fakes that answer at once, but for some."""
 
 import csv
 import json

@@ -88,7 +88,7 @@ def test_the_object_is_json(cli, small: Path, few_digits: Path) -> None:
 def test_several_seeds(answer, cache: Path, small: Path, few_digits: Path) -> None:
     """Each as a run of its own would be, beside the median; what is done is not done again."""
     Path("plan.toml").write_text(f'data = "{few_digits}"\nstart = "{small}"\nseed = 4\n'
-                                 '[[step]]\nmethod = "tune"\nepochs = 2\nlearning_rate = 0.1\n')  # fmt: skip
+                                 '[[step]]\nmethod = "distill"\nshape = "1-2-10"\nepochs = 1\n')  # fmt: skip
     told = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g")
     names = [f"g{seed}.{suffix}" for seed in ("-s4", "-s5", "") for suffix in ("npz", "toml")]
     assert sorted(path.name for path in Path("new").iterdir()) == sorted(names)  # no state is left

@@ -92,9 +92,10 @@ LONG_JOBS = {
     "simulate": ("simulate", "{net}", "--simulator", "icarus", "--images", 1, "--out", "{place}/logits.npy"),
     "measure": ("measure", "{net}", "--part", "xc7z020", "--workers", 1, "--out", "{place}"),
     "explore": ("explore", "{net}", "--part", "xc7z020", "--top", 1, "--seeds", 0, "--out", "{place}"),
+    "compare": ("compare", "{net}", "--data", "{data}", "--workers", 1, "--out", "{place}"),
 }
 RESULTS = ("net.npz", "net.json", "logits.npy", "measure.json", "measure.md", "measure.png", "explore.json",
-           "explore.md", "explore.png")  # fmt: skip
+           "explore.md", "explore.png", "compare.json", "compare.csv", "compare.md", "compare.png", "compare.svg")  # fmt: skip
 
 
 @pytest.fixture
