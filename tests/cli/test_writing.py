@@ -95,7 +95,8 @@ LONG_JOBS = {
     "compare": ("compare", "{net}", "--data", "{data}", "--workers", 1, "--out", "{place}"),
 }
 RESULTS = ("net.npz", "net.json", "logits.npy", "measure.json", "measure.md", "measure.png", "explore.json",
-           "explore.md", "explore.png", "compare.json", "compare.csv", "compare.md", "compare.png", "compare.svg")  # fmt: skip
+           "explore.md", "explore.png", "compare.json", "compare.csv", "compare.md", "compare.png",
+           "compare.svg")  # fmt: skip
 
 
 @pytest.fixture
@@ -139,6 +140,7 @@ def fill_up(path: Path) -> None:
 
 def written_by(name: str) -> tuple[str, ...]:
     one = {"train": ("net.npz", "net.json"), "simulate": ("logits.npy",)}
+    one["compare"] = tuple(result for result in RESULTS if result.startswith("compare."))
     return one.get(name, (f"{name}.json", f"{name}.md", f"{name}.png"))
 
 
