@@ -326,6 +326,9 @@ def simulate(
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Processes at once; as many as there are cores by default."
 )
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786."
+)
 
 
 @main.command()
@@ -369,7 +372,7 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     "--seeds", type=click.IntRange(0, 99), default=1, show_default=True, help="Of place and route; 0 for area only."
 )
 @click.option("--estimate", is_flag=True, help="From the models alone, at once.")
-@click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster, such as tcp://10.0.0.1:8786.")
+@scheduler_option
 @workers_option
 @click.option("--out", type=FILE, default=BUILD / "explore", show_default=True, help="Folder for the results.")
 @json_option
@@ -387,6 +390,34 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
     about = find_part(part), top, seeds, scheduler, workers, out, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
+
+
+@main.command()
+@click.argument("checkpoints", metavar="F.npz...", type=FILE, nargs=-1, required=True)
+@data_option
+@size_options
+@click.option(
+    "--rtl-images", type=click.IntRange(0, 10_000), default=2, show_default=True, metavar="N",
+    help="To simulate on each machine; 0 for none: cycles are then those of the model.",
+)  # fmt: skip
+@click.option("--synthesis/--no-synthesis", default=True, show_default=True, help="By Yosys, for the 7 series.")
+@click.option("--clock", type=float, default=100.0, show_default=True, metavar="MHZ", help="Of images a second.")
+@scheduler_option
+@workers_option
+@click.option("--out", type=FILE, default=BUILD / "compare", show_default=True, help="Folder for the results.")
+@json_option
+def compare(
+    checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, as_json, **size
+) -> None:
+    """Set checkpoints side by side: errors, bytes, and what the machines made for them come to.
+
+    A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
+    is interrupted, and the same command goes on from there. Needs pip install 'fivebyfive[compress,plot]'.
+    """
+    from .comparing import CompareRequest, run_compare
+
+    about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out
+    run_compare(CompareRequest(*about), as_json)
 
 
 @main.command()
@@ -443,6 +474,12 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     click.get_current_context().exit(run_classify(request, as_json))
 
 
+seeds_option = click.option(
+    "--seeds", type=click.IntRange(1, 99), metavar="N",
+    help="Of N seeds, from the given one on, side by side: each in a file of its own, and the median.",
+)  # fmt: skip
+
+
 class Methods(click.Group):
     """The methods of compress, made when they are asked for: each is a command with options of its own."""
 
@@ -470,6 +507,9 @@ def compress_options() -> list[click.Parameter]:
     @click.option(
         "--threads", type=int, default=1, show_default=True, help="Of PyTorch; another number gives another network."
     )
+    @seeds_option
+    @scheduler_option
+    @workers_option
     @json_option
     def taken() -> None: ...
 
@@ -479,9 +519,12 @@ def compress_options() -> list[click.Parameter]:
 @main.group(cls=Methods, invoke_without_command=True, subcommand_metavar="[METHOD [F.npz] ...]")
 @click.option("--plan", type=FILE, metavar="FILE.toml", help="Methods one after the other, instead of a METHOD.")
 @click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help="Of --plan. " + OUT_HELP)
+@seeds_option
+@scheduler_option
+@workers_option
 @json_option
 @click.pass_context
-def compress(ctx, plan, out, as_json) -> None:
+def compress(ctx, plan, out, seeds, scheduler, workers, as_json) -> None:
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
@@ -491,14 +534,16 @@ def compress(ctx, plan, out, as_json) -> None:
     if ctx.invoked_subcommand:
         if plan:
             raise UserError("--plan comes without a METHOD; write the method into the plan")
+        if seeds or scheduler or workers:
+            raise UserError("--seeds, --scheduler and --workers come after the METHOD")
         return
     if not plan:
         raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
     from fivebyfive.model.compress.plan import read_plan
 
-    from .compress import run_compress
+    from .compress import Seeds, run_compress
 
-    run_compress(read_plan(plan), out, as_json)
+    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers))
 
 
 @main.command()

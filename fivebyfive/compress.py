@@ -1,7 +1,8 @@
 """The command compress: a method with its options, or a plan of several."""
 
 import json
-from dataclasses import MISSING, Field, fields
+import os
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +15,10 @@ from fivebyfive.model.errors import UserError, user_values
 
 from .places import check_file
 from .report import console, show_training, table
+from .results import going_on
 from .terminal import Stage, say
 
-__all__ = ["method_command", "run_compress"]
+__all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
 TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING, ByLayer: click.STRING}
 SIZES = ("contents", "bytes", "huffman_bytes")
@@ -26,12 +28,15 @@ RESULT_KEYS = ("start", "digest", "shape", *SIZES, "held_out", "test", "seconds"
 def method_command(name: str, module: ModuleType, common: list) -> click.Command:
     """The command of a method: its options are the fields of its ``Config``, then the ``common`` ones."""
 
-    def call(checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, **values) -> None:
+    def call(
+        checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
+        scheduler: str | None, workers: int | None, **values,
+    ) -> None:  # fmt: skip
         with user_values():
             step = Step(name, module.Config(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
             plan = Plan((step,), start, seed, threads, data)
-        run_compress(plan, out, as_json)
+        run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers))
 
     own = [method_option(one) for one in fields(module.Config)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
@@ -50,17 +55,116 @@ def method_option(one: Field) -> click.Option:
                         show_default=default != "")  # fmt: skip
 
 
-def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Seeds:
+    """``count``: how many seeds to do a plan with, None for its own alone. They are done on a Dask cluster whose
+    ``scheduler`` has this address or, without one, by ``workers`` processes here. Raises UserError where they are given
+    for nothing."""
+
+    count: int | None = None
+    scheduler: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is None and (self.scheduler or self.workers):
+            raise UserError("--scheduler and --workers are for several --seeds")
+
+
+def run_compress(plan: Plan, out: Path, as_json: bool, seeds: Seeds) -> None:
     """Run a plan, write the checkpoint and the plan with its results beside it, and tell of it."""
-    from fivebyfive.model.compress.run import compress
-    from fivebyfive.model.datasets import load_dataset
     from fivebyfive.model.extras import require, require_torch
 
     require_torch()
-    from fivebyfive.model.saved import States, state_folder
-
     for package in ("constriction", "bitarray", "tomli_w"):
         require(package, "compressing needs", package, "compress")
+    if seeds.count is None:
+        report = run_plan(plan, out)
+    else:
+        report = run_seeds(plan, out, seeds)
+    if as_json:
+        click.echo(json.dumps(report))
+    elif seeds.count is None:
+        show_compressed(report)
+    else:
+        show_seeds(report)
+
+
+def run_plan(plan: Plan, out: Path) -> dict:
+    """Run a plan with its own seed; the report."""
+    from fivebyfive.model.compress.run import compress
+    from fivebyfive.model.saved import States, state_folder
+
+    card = claimed(plan, out)
+    states = States(state_folder(out), say)
+    with Stage("reading the data") as stage:
+        result = compress(plan, *sets_of(plan, stage), states, stage)
+    save_checkpoint(out, result.checkpoint)
+    write_plan(card, plan, told(result.report))
+    states.forget()
+    return result.report | {"out": str(out)}
+
+
+def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
+    """Run a plan with several seeds, side by side, and keep the median besides: of those with as many test errors as
+    the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
+    from fivebyfive.model.saved import States, state_folder
+    from fivebyfive.sim.training import result_of, trainings
+    from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
+
+    assert seeds.count
+    out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")
+    with user_values():
+        plans = {plan.seed + number: replace(plan, seed=plan.seed + number) for number in range(seeds.count)}
+    places = {seed: out.with_name(f"{out.stem}-s{seed}.npz") for seed in plans}
+    for place in (out, *places.values()):
+        claimed(plan, place)
+    with Stage("reading the data") as stage:
+        units = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
+    found = {}
+
+    def arrived(unit, outcome) -> None:
+        """Write what a seed came to."""
+        if outcome.result:
+            place, found[unit.seed] = places[unit.seed], result_of(outcome.result)
+            save_checkpoint(place, found[unit.seed].checkpoint)
+            write_plan(place.with_suffix(".toml"), plans[unit.seed], told(found[unit.seed].report))
+            States(state_folder(place)).forget()
+
+    cores = len(os.sched_getaffinity(0))
+    workers = seeds.workers or max(1, cores // (plan.threads or cores))
+    pool = ClusterPool(seeds.scheduler) if seeds.scheduler else LocalPool(workers)
+    with going_on(), Stage("training") as stage:
+        outcomes = run_units(units, pool, stage, f"training with {seeds.count} seeds", arrived)
+    for outcome in outcomes.values():
+        if outcome.failure:
+            raise UserError(outcome.failure)
+    rows = [
+        {"seed": seed, "held_out": one["held_out"]["errors"], "test": one["test"]["errors"], "bytes": one["bytes"],
+         "digest": one["digest"]}
+        for seed, one in ((seed, found[seed].report) for seed in plans)
+    ]  # fmt: skip
+    middle = median_seed(rows)
+    chosen = found[middle]
+    save_checkpoint(out, chosen.checkpoint)
+    write_plan(out.with_suffix(".toml"), plans[middle], told(chosen.report) | {"seeds": rows})
+    return chosen.report | {"seeds": rows, "out": str(out)}
+
+
+def median_seed(rows: list[dict]) -> int:
+    """Seed of the median by test errors, of two in the middle the one with more; of equals, that with fewest bytes."""
+    errors = sorted(one["test"] for one in rows)[len(rows) // 2]
+    return min((one["bytes"], one["seed"]) for one in rows if one["test"] == errors)[1]
+
+
+def sets_of(plan: Plan, stage: Stage):
+    """The training and the test set."""
+    from fivebyfive.model.datasets import load_dataset
+
+    return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
+
+
+def claimed(plan: Plan, out: Path) -> Path:
+    """Where the plan of a result goes, of which it is known now that both can be written. Raises UserError."""
     check_file(out)  # what has no name, such as ., has no suffix either
     card = out.with_suffix(".toml")
     if plan.start_path.resolve() in (out.resolve(), card.resolve()):
@@ -68,18 +172,7 @@ def run_compress(plan: Plan, out: Path, as_json: bool) -> None:
     if out == card:
         raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
     check_file(card)
-    states = States(state_folder(out), say)
-    with Stage("reading the data") as stage:
-        sets = load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
-        result = compress(plan, *sets, states, stage)
-    save_checkpoint(out, result.checkpoint)
-    write_plan(card, plan, told(result.report))
-    states.forget()
-    report = result.report | {"out": str(out)}
-    if as_json:
-        click.echo(json.dumps(report))
-    else:
-        show_compressed(report)
+    return card
 
 
 def told(report: dict) -> dict:
@@ -98,3 +191,14 @@ def show_compressed(report: dict) -> None:
     out.print()
     show_training(report)
     out.print(f"Packed: {report['bytes']:,} bytes; with Huffman codes alone {report['huffman_bytes']:,}.")
+
+
+def show_seeds(report: dict) -> None:
+    """A row a seed; which one is the median."""
+    out = console()
+    rows = table("seed", "held-out errors", "test errors", "bytes", "<digest", "<")
+    for one in report["seeds"]:
+        mark = "median" if one["seed"] == report["seed"] else ""
+        rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "test", "bytes")), one["digest"][:12], mark)
+    out.print(rows)
+    out.print(f"\n{report['shape']} of seed {report['seed']} in {report['out']}; each seed's beside it.")

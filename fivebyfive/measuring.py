@@ -1,23 +1,22 @@
 """The commands measure and explore: what they are asked, what they write."""
 
-import json
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement, estimate
 from fivebyfive.model.parts import Part
 from fivebyfive.model.shape import LeNetShape
 
 from .measured import EXPLORED, explored_rows, markdown_table, rows_of, show_explored, show_measured
-from .places import check_file
-from .terminal import Stage, say
+from .results import answer, delivered, draw, going_on, places
+from .terminal import Stage
 
 __all__ = ["ExploreRequest", "run_explore", "run_measure"]
+
+PLACES = ("json", "md", "png")
 
 
 def run_measure(
@@ -27,13 +26,14 @@ def run_measure(
     from fivebyfive.sim.measure import measure
     from fivebyfive.sim.workers import LocalPool
 
-    files = places(out, "measure")
+    files = places(out, "measure", PLACES)
     with going_on(), Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
-    with delivered(files, told(results), f"# {shape}, {config.multipliers} multipliers\n\n{text}") as changed:
+    tables = {"md": f"# {shape}, {config.multipliers} multipliers\n\n{text}"}
+    with delivered(files, told(results), tables) as changed:
         if changed:
-            draw(files["png"], "plot_parts", results)
+            draw("plot_parts", [files["png"]], results)
     answer(told(results), as_json, lambda: show_measured(results), files)
 
 
@@ -69,7 +69,7 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.explore import explore
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 
-    files = places(request.out, "explore")
+    files = places(request.out, "explore", PLACES)
     remote = request.scheduler and not request.estimated
     pool = ClusterPool(request.scheduler) if remote else LocalPool(request.workers)
     with going_on(), Stage("exploring") as stage:
@@ -83,9 +83,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         "failures": found.failures,
     }  # fmt: skip
     text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
-    with delivered(files, told, f"# {found.network} on {found.part}\n\n{text}") as changed:
+    with delivered(files, told, {"md": f"# {found.network} on {found.part}\n\n{text}"}) as changed:
         if changed:
-            draw(files["png"], "plot_front", found.results, found.front)
+            draw("plot_front", [files["png"]], found.results, found.front)
     answer(told, as_json, lambda: show_explored(found), files)
 
 
@@ -93,58 +93,3 @@ def why_none(found) -> str:
     if found.failures:
         return found.failures[0]
     return "by the area model even the smallest is too large; see the other parts with measure --part"
-
-
-@contextmanager
-def going_on():
-    """Tells who interrupts the work how to go on with it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("What is finished is kept; the same command goes on from there.")
-        raise
-
-
-def places(out: Path, name: str) -> dict[str, Path]:
-    """Where results go, asked before the work."""
-    files = {suffix: out / f"{name}.{suffix}" for suffix in ("json", "md", "png")}
-    for path in files.values():
-        check_file(path)
-    return files
-
-
-@contextmanager
-def delivered(files: dict[str, Path], told: dict, text: str):
-    """Write the tables when the block ends, in which the picture is drawn; whether that would change anything, or the
-    picture is missing.
-
-    The JSON comes last: as long as it is not there, the same command draws and writes everything again.
-    """
-    tables = {files["md"]: text, files["json"]: json.dumps(told, indent=2) + "\n"}
-    before = [path.read_text() if path.is_file() else "" for path in tables]
-    yield before != list(tables.values()) or not files["png"].is_file()
-    for path, content in tables.items():
-        with replacing(path, "w") as file:
-            file.write(content)
-
-
-def draw(path: Path, plot: str, *results) -> None:
-    """The picture, or a remark where matplotlib is missing: what was measured counts."""
-    from . import plots
-
-    try:
-        plots.require_matplotlib()
-    except UserError as error:
-        say(f"No picture: {error}.")
-        return
-    getattr(plots, plot)(path, *results)
-
-
-def answer(told: dict, as_json: bool, show, files: dict[str, Path] | None = None) -> None:
-    """What goes to standard output."""
-    if as_json:
-        print(json.dumps(told))
-        return
-    show()
-    if files:
-        print(f"\nin {', '.join(str(path) for path in files.values() if path.exists())}")

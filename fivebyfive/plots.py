@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fivebyfive.model.comparison import Compared, front
 from fivebyfive.model.extras import require
 from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement
 from fivebyfive.model.parts import RESOURCES
 
-__all__ = ["plot_front", "plot_parts", "require_matplotlib"]
+__all__ = ["plot_compared", "plot_front", "plot_parts", "require_matplotlib"]
 
 
 def require_matplotlib():
@@ -30,8 +31,12 @@ def canvas(title: str):
 
 
 def save(figure, path: Path) -> None:
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    """As PNG or SVG; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    kind = path.suffix.removeprefix(".")
+    with replacing(path) as file, rc_context({"svg.hashsalt": "fivebyfive", "svg.fonttype": "none"}):
+        figure.savefig(file, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
 
 
 def plot_parts(path: Path, results: Sequence[Measurement]) -> None:
@@ -70,3 +75,74 @@ def plot_front(path: Path, results: Sequence[Measurement], front: Sequence[Measu
 
 def points(results: Sequence[Measurement]) -> tuple[list[float], list[float]]:
     return [one.area_percent for one in results], [one.throughput for one in results]
+
+
+def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
+    """Errors against bytes stored and against cycles; the front as a line."""
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    figure = Figure(figsize=(12, 5.5), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    images = max(row.images for row in rows)
+    cycles = "cycles an image" + ("" if all(row.rtl_images for row in rows) else " (model)")
+    every = []
+    for place, (name, text) in enumerate((("bytes", "bytes stored (packed file)"), ("interval_cycles", cycles)), 1):
+        axes = figure.add_subplot(1, 2, place)
+        best = [(getattr(row, name), row.errors) for row in front(rows, name)]
+        axes.plot(*zip(*best, strict=True), "-", color="tab:orange", label="front: nothing is better in both", zorder=1)
+        spots = [(getattr(row, name), row.errors) for row in rows]
+        axes.scatter(*zip(*spots, strict=True), color=["tab:orange" if one in best else "tab:blue" for one in spots],
+                     zorder=2)  # fmt: skip
+        if max(spots)[0] > 8 * min(spots)[0]:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.margins(0.16, 0.14)
+        axes.set_xlabel(text)
+        axes.set_ylabel(f"errors of {images:,} test images")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper right")
+        every.append((axes, spots))
+    figure.canvas.draw()
+    for axes, spots in every:
+        label(axes, spots, [row.name for row in rows])
+    save(figure, path)
+
+
+AROUND = [(x * far, y * far) for far in (1, 2, 3.2, 4.5) for x, y in ((9, 0), (-9, 0), (0, 12), (0, -12), (9, 10),
+          (-9, 10), (9, -10), (-9, -10))]  # points from a mark to its label  # fmt: skip
+
+
+def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Names beside marks, each where it covers no mark and no other name, with a line to its mark if that is far."""
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    renderer = axes.figure.canvas.get_renderer()
+    pixels = axes.transData.transform(spots)
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
+    if axes.get_legend():
+        taken.append(axes.get_legend().get_window_extent())
+    lines = [line.get_path().transformed(axes.transData) for line in axes.lines]
+    frame = axes.get_window_extent()
+    for spot, name in zip(spots, names, strict=True):
+        for number, (x, y) in enumerate(AROUND):
+            sides = {"ha": "left" if x > 0 else "right" if x < 0 else "center",
+                     "va": "bottom" if y > 0 else "top" if y < 0 else "center"}  # fmt: skip
+            arrow = {"arrowstyle": "-", "color": "gray", "linewidth": 0.7, "shrinkB": 4} if number >= 8 else None
+            about = {"xytext": (x, y), "textcoords": "offset points", "fontsize": "small", "arrowprops": arrow}
+            text = axes.annotate(name, spot, **about, **sides)
+            text.set_in_layout(False)
+            text.update_positions(renderer)
+            box = Text.get_window_extent(text, renderer)  # without the line
+            crossed = number < 24 and any(path.intersects_bbox(box, filled=False) for path in lines)
+            if frame.count_contains(box.corners()) == 4 and not box.count_overlaps(taken) and not crossed:
+                break
+            if number < len(AROUND) - 1:
+                text.remove()
+        taken.append(box)

@@ -23,7 +23,7 @@ QUIET_S = 2.0  # work shorter than that says nothing where there is no terminal
 REPEAT_S = 15.0  # between two lines where there is no terminal
 INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 TERMINATED = 143
-FAILURES = ("SimulationFailed", "YosysError")  # by name: most commands never import what raises them
+FAILURES = ("SimulationFailed", "YosysError", "RtlDiffers")  # by name: most commands never import what raises them
 TOOL_FAILURES = ("ToolFailed",)  # Yosys or nextpnr could not do what was asked; their own last lines are shown
 
 

@@ -18,7 +18,8 @@ all.
 
 `compress` makes checkpoints smaller, and stores them in few bytes.
 
-`parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures.
+`parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures, `comparison`
+one of a checkpoint's.
 `registers` is the map of the AXI core's registers, for hardware, documents and driver alike.
 
 `pictures` makes MNIST's form of a person's picture; `link` is the language of a board's serial line.

@@ -20,6 +20,8 @@ what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a de
 `axi` puts bus models of cocotbext-axi around the AXI core; `axi_device` is that core, simulated, for
 `fivebyfive.driver`.
 
-`measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `fit_area` fits the area
-model of `fivebyfive.model.area` to what was synthesized.
+`measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `compare` has `trials`
+beside them: one evaluation or one simulation of a checkpoint; `training` is a compression with one seed. `carried`
+takes checkpoints and data sets along to where that is done. `fit_area` fits the area model of `fivebyfive.model.area`
+to what was synthesized.
 """

@@ -20,10 +20,11 @@ LAST_LINES = 12  # of a log, in the message of a failure
 class SimulationFailed(Exception):  # noqa: N818 (what happened, as cocotb's own names are)
     """A simulation could not be built, failed its bench, ended early or took too long.
 
-    The message says which, with the lines of the log that matter; ``log`` is the path of the whole log.
+    The text says which, with the lines of the log that matter (``message``); ``log`` is the path of the whole log.
     """
 
     def __init__(self, message: str, log: Path):
+        self.message = message
         super().__init__(f"{message}\nThe whole log: {log}")
         self.log = log
 

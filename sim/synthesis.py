@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
@@ -42,6 +42,11 @@ class Family:
     def script(self, top: str, pads: bool = False) -> list[str]:
         """Yosys commands that synthesize module ``top``; ``pads``: with the part's I/O cells at its ports."""
         return [command.format(top=top, pads="" if pads else "-noiopad ") for command in self.commands]
+
+    @property
+    def listing(self) -> list[str]:
+        """Yosys commands that write the names of all block RAMs, a file for each kind of them."""
+        return [f"tee -o {kind}.txt select -list t:{kind}" for kind in self.bram]
 
 
 FAMILIES = {
@@ -81,7 +86,8 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Area:
-    """What a design takes on a device family. ``cells``: every cell type and how many there are."""
+    """What a design takes on a device family. ``cells``: every cell type and how many there are. ``memories``: block
+    RAM of each memory, by the path of its component, such as conv.weights."""
 
     family: str
     lut: int
@@ -90,6 +96,7 @@ class Area:
     dsp: int
     bram: float
     cells: dict[str, int]
+    memories: dict[str, float] = field(default_factory=dict)
 
 
 def synthesize(design: Design, family: str) -> Area:
@@ -99,7 +106,8 @@ def synthesize(design: Design, family: str) -> Area:
     """
     with working_folder() as place:
         design.write(place)
-        return area_of(run_synthesis(place, f"{design.name}.v", design.name, family), family)
+        cells = run_synthesis(place, f"{design.name}.v", design.name, family)
+        return area_of(cells, family, read_memories(place, family))
 
 
 def synthesize_core(design: Design, family: str, *, netlist: Path | None = None) -> Area:
@@ -118,22 +126,36 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
         cells = run_synthesis(place, f"{design.name}.v core.v", CORE, family, around if netlist else ())
         if netlist:
             netlist.write_bytes((place / "netlist.json").read_bytes())
-    return area_of(cells, family)
+        return area_of(cells, family, read_memories(place, family))
 
 
 def run_synthesis(folder: Path, files: str, top: str, family: str, after: Sequence[str] = ()) -> Counter:
     """Synthesize Verilog ``files`` of a folder, then run the commands ``after``; the cells of module ``top``."""
     script = [f"read_verilog {files}", *FAMILIES[family].script(top), "check -assert", "tee -o cells.json stat -json"]
+    script += FAMILIES[family].listing
     run_yosys([*script, *after], folder, TIMEOUT_S)
     return count_cells((folder / "cells.json").read_text(), top)
 
 
-def area_of(cells: Counter, family: str) -> Area:
+def read_memories(folder: Path, family: str) -> dict[str, float]:
+    """Block RAM of each memory, from the files of `Family.listing`: lines such as core/conv.weights.words.0.3."""
+    found: dict[str, float] = {}
+    for kind, weight in FAMILIES[family].bram.items():
+        for line in (folder / f"{kind}.txt").read_text().split():
+            module, _, path = line.partition("/")
+            names = path.split(".")[1 if module == CORE else 0 :]  # in there the design is an instance
+            name = ".".join(names[:2])
+            found[name] = found.get(name, 0) + weight
+    return dict(sorted(found.items()))
+
+
+def area_of(cells: Counter, family: str, memories: dict[str, float] | None = None) -> Area:
     """What cells take on a device family."""
     about = FAMILIES[family]
     return Area(
         family, round(weigh(cells, about.lut)), round(weigh(cells, {about.ff: 1})), round(weigh(cells, about.lutram)),
         round(weigh(cells, {about.dsp: 1})), weigh(cells, about.bram), dict(sorted(cells.items())),
+        memories or {},
     )
 
 

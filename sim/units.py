@@ -1,4 +1,5 @@
-"""The independent pieces of work of `measure` and `explore`: one synthesis, or one place and route.
+"""Independent pieces of work; here those of `measure` and `explore`: one synthesis, or one place and route. Those of
+`compare` are in `trials`, that of ``compress --seeds`` in `training`.
 
 A unit is a frozen record; `run_unit` does it and keeps its result in the content cache, `known_unit` looks there. A
 process or a machine that dies has cost the unit it was at, nothing else.
@@ -17,14 +18,17 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 import fivebyfive.hw
 import fivebyfive.model
+import fivebyfive.sim
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
@@ -40,14 +44,37 @@ from .nextpnr import ToolFailed, nextpnr_version, options, route
 if TYPE_CHECKING:
     from fivebyfive.hw.verilog import Design
 
-__all__ = ["FAILED", "Routing", "Synthesis", "Unit", "from_json", "known_unit", "run_unit", "to_json"]
+__all__ = [
+    "FAILED", "Routing", "Synthesis", "Unit", "digest_of", "from_json", "known_unit", "run_unit", "sources_digest",
+    "to_json",
+]  # fmt: skip
 
 KIND = "measurements"  # folder of the cache
+HOMES = {"Synthesis": "units", "Routing": "units", "Appraisal": "trials", "Trial": "trials", "Training": "training"}
 FAILED = 3  # exit code of a unit's process whose tool failed: doing it again would not help
 
 
 @dataclass(frozen=True)
-class Synthesis:
+class Unit:
+    """What its result depends on: the fields, which are plain values or a `Config`, the versions of its ``tools``, and
+    the project's ``sources``, of which there is a digest. A kind has its module's name in `HOMES`."""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return ()
+
+    @classmethod
+    def sources(cls) -> str:
+        return sources_digest()
+
+    def work(self) -> dict:
+        """Do it; the result, which JSON can hold. Raises ToolFailed where a tool fails, UserError where it is missing
+        or cannot be used."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Synthesis(Unit):
     """A network on a machine, for a device family."""
 
     network: str
@@ -58,12 +85,16 @@ class Synthesis:
     def tools(self) -> tuple[str, ...]:
         return (f"pyosys {version('pyosys')}",)
 
+    def work(self) -> dict:
+        """lut, lutram, ff, dsp, bram, cells, memories and tools."""
+        return synthesis_result(self)
+
     def __str__(self) -> str:
         return f"synthesis for {self.family} of {self.network}, {size_text(self.config, separator='')}"
 
 
 @dataclass(frozen=True)
-class Routing:
+class Routing(Unit):
     """A network on a machine, placed and routed on a part with a seed."""
 
     network: str
@@ -79,11 +110,12 @@ class Routing:
     def tools(self) -> tuple[str, ...]:
         return f"pyosys {version('pyosys')}", nextpnr_version()
 
+    def work(self) -> dict:
+        """seed, fmax_mhz, path, path_ns, logic_ns and tools."""
+        return routing_result(self)
+
     def __str__(self) -> str:
         return f"routing on {self.part} of {self.network}, {size_text(self.config, separator='')}, seed {self.seed}"
-
-
-Unit = Synthesis | Routing
 
 
 def known_unit(unit: Unit) -> dict | None:
@@ -99,14 +131,13 @@ def keep_unit(unit: Unit, result: dict) -> None:
 def run_unit(unit: Unit) -> dict:
     """Do a unit, or find it done; its result as it is kept.
 
-    A synthesis has lut, lutram, ff, dsp, bram and cells; a routing seed, fmax_mhz, path, path_ns and logic_ns; both
-    tools. Two processes never do the same at once. Raises ToolFailed where a tool fails, UserError where it is missing.
+    Two processes never do the same at once. Raises what `Unit.work` raises.
     """
     path = source_path(unit)
     with FileLock(f"{path}.lock"):
         result = known(path)
         if result is None:
-            result = synthesis_result(unit) if isinstance(unit, Synthesis) else routing_result(unit)
+            result = unit.work()
             keep(path, result)
     return result
 
@@ -115,12 +146,13 @@ def synthesis_result(unit: Synthesis) -> dict:
     return synthesized(generate_design(unit), unit)[0]
 
 
-def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
+def synthesized(design: "Design", unit: Synthesis | Routing) -> tuple[dict, Path]:
     """Result of the synthesis of a design for the family of ``unit``; and its netlist in the harness, gzipped."""
     from .harness import core_verilog, harness_verilog
     from .synthesis import FAMILIES
 
-    script = "\n".join(FAMILIES[unit.family].commands)
+    family = FAMILIES[unit.family]
+    script = "\n".join([*family.commands, *family.listing])
     texts = core_verilog(design), harness_verilog(design), script, unit.tools[0]
     root = cache_folder(KIND)
     path = root / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
@@ -134,7 +166,7 @@ def synthesized(design: "Design", unit: Unit) -> tuple[dict, Path]:
     return result, netlist
 
 
-def synthesize_into(design: "Design", unit: Unit, kept: Path | None) -> dict:
+def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | None) -> dict:
     from .synthesis import synthesize_core
 
     with working_folder() as folder:
@@ -165,7 +197,7 @@ def routing_result(unit: Routing) -> dict:
     return result
 
 
-def generate_design(unit: Unit) -> "Design":
+def generate_design(unit: Synthesis | Routing) -> "Design":
     """Verilog of the whole accelerator; its weights are zero, which changes the contents of block RAM alone."""
     from fivebyfive.hw.accelerator import Accelerator  # here: what is known is found without Amaranth
     from fivebyfive.hw.generate import TOP
@@ -179,32 +211,39 @@ def generate_design(unit: Unit) -> "Design":
 
 def source_path(unit: Unit) -> Path:
     """Where the result of a unit is kept, by all that it depends on."""
-    texts = type(unit).__name__, json.dumps(asdict(unit), sort_keys=True), sources_digest(), *unit.tools
+    texts = type(unit).__name__, json.dumps(asdict(unit), sort_keys=True), unit.sources(), *unit.tools
     return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
 
 
-@cache
 def sources_digest() -> str:
     """SHA-256 of the sources that the Verilog and its way through the tools depend on."""
-    files = [path for room in (fivebyfive.hw, fivebyfive.model) for path in sorted(Path(room.__path__[0]).glob("*.py"))]
-    files += [Path(__file__).with_name(name) for name in ("harness.py", "nextpnr.py", "synthesis.py")]
+    own = tuple((fivebyfive.sim, f"{name}.py") for name in ("harness", "nextpnr", "synthesis"))
+    return digest_of((fivebyfive.hw, "*.py"), (fivebyfive.model, "*.py"), *own)
+
+
+@cache
+def digest_of(*sources: tuple[ModuleType, str]) -> str:
+    """SHA-256 of the files of rooms whose names match patterns, and of Amaranth's version."""
     digest = hashlib.sha256(version("amaranth").encode())
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for room, pattern in sources:
+        folder = Path(room.__path__[0])
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
 def to_json(unit: Unit) -> str:
-    return json.dumps({"kind": type(unit).__name__, "sources": sources_digest()} | asdict(unit))
+    return json.dumps({"kind": type(unit).__name__, "sources": unit.sources()} | asdict(unit))
 
 
 def from_json(text: str) -> Unit:
     """The unit that `to_json` wrote. Raises UserError where another version of this project wrote it."""
     about = json.loads(text)
     kind, sources = about.pop("kind"), about.pop("sources")
-    if sources != sources_digest():
+    made = getattr(import_module(f"fivebyfive.sim.{HOMES[kind]}"), kind) if kind in HOMES else Unit
+    if sources != made.sources():
         raise UserError("this worker runs another version of fivebyfive or Amaranth: install the same on all machines")
-    return {"Synthesis": Synthesis, "Routing": Routing}[kind](**about | {"config": Config(**about["config"])})
+    return made(**about | ({"config": Config(**about["config"])} if "config" in about else {}))
 
 
 def main() -> int:

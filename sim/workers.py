@@ -8,16 +8,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 
+from fivebyfive.model.datasets import DATA_VARIABLE
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.extras import require
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import remove_working_folders, working_folder
 
+from .cache import CACHE_VARIABLE
 from .process import call
 from .units import FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
 
@@ -27,6 +29,7 @@ TRIES = 3  # of a unit whose process dies
 UNIT_TIMEOUT_S = 6 * 3600
 CONNECT_S = 5.0
 TICK_S = 1.0  # between two remarks about progress
+FOLDERS = (CACHE_VARIABLE, DATA_VARIABLE)
 COMMAND = (sys.executable, "-P", "-m", "fivebyfive.sim.units")
 
 
@@ -82,7 +85,7 @@ class LocalPool:
                 log = folder / "log"
                 with log.open("w") as file:
                     command = [*COMMAND, "unit.json"]
-                    environment = os.environ | {"TMPDIR": str(folder)}  # what a killed unit leaves goes with the folder
+                    environment = os.environ | places() | {"TMPDIR": str(folder)}  # a killed unit's go with the folder
                     code = call(command, folder, environment, file, UNIT_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)):
@@ -92,6 +95,11 @@ class LocalPool:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = "\n".join(said.splitlines()[-3:])
         return Outcome(failure=f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip(), tries=TRIES)
+
+
+def places() -> dict[str, str]:
+    """The variables that name folders, as they have to be for a process that works elsewhere."""
+    return {name: os.path.abspath(os.environ[name]) for name in FOLDERS if os.environ.get(name)}
 
 
 class ClusterPool:
@@ -146,15 +154,19 @@ def remote_unit(text: str) -> tuple[dict | None, str | None]:
 
 
 def run_units(
-    units: Sequence[Unit], pool: LocalPool | ClusterPool, progress: Progress = silent, text: str = "working"
-) -> dict[Unit, Outcome]:
-    """Outcome of each unit; those that were done before are not done again."""
-    outcomes = {unit: Outcome(found) for unit in units if (found := known_unit(unit))}
+    units: Sequence[Unit], pool: LocalPool | ClusterPool, progress: Progress = silent, text: str = "working",
+    arrived: Callable[[Unit, Outcome], None] = lambda unit, outcome: None,
+) -> dict[Unit, Outcome]:  # fmt: skip
+    """Outcome of each unit; those that were done before are not done again. ``arrived`` gets each as it comes."""
+    outcomes = {unit: Outcome(found) for unit in dict.fromkeys(units) if (found := known_unit(unit))}
+    for known in outcomes.items():
+        arrived(*known)
     rest = [unit for unit in dict.fromkeys(units) if unit not in outcomes]
     began = time.monotonic()
     with closing(pool.run(rest)) as stream:  # an interruption ends what is running before it goes on
         for finished in stream:
             if finished:
                 outcomes[finished[0]] = finished[1]
+                arrived(*finished)
             progress(len(outcomes), len(set(units)), f"{text}, {time.monotonic() - began:.0f} s")
     return outcomes

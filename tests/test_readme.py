@@ -149,6 +149,7 @@ def test_commands_and_options_in_the_table_exist() -> None:
         "compress",
         "pack",
         "unpack",
+        "compare",
         "generate",
         "simulate",
         "measure",

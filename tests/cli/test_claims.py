@@ -39,6 +39,7 @@ COMMANDS = {
     "generate": (("generate", "{net}", "--out", "o"), "o"),
     "measure": (("measure", "{net}", "--part", "xc7z020", "--out", "o"), "o/measure.json"),
     "explore": (("explore", "{net}", "--part", "xc7z020", "--top", 1, "--out", "o"), "o/explore.json"),
+    "compare": (("compare", "{net}", "--data", "{data}", "--out", "o"), "o/compare.json"),
     "build": (("build", "{net}", "--board", "arty-a7-100", "--out", "o"), "o"),
     "pack": (("pack", "{net}", "--out", "o/n.bin"), "o/n.bin"),
 }

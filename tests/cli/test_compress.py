@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fivebyfive.compress import median_seed
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
 
@@ -82,3 +83,59 @@ def test_without_the_packages(refused, small: Path, tmp_path: Path) -> None:
 def test_the_object_is_json(cli, small: Path, few_digits: Path) -> None:
     said = cli("compress", "tune", small, "--epochs", 0, "--data", few_digits, "--json").stdout
     assert json.loads(said)["command"] == "compress"
+
+
+def test_several_seeds(answer, cache: Path, small: Path, few_digits: Path) -> None:
+    """Each as a run of its own would be, beside the median; what is done is not done again."""
+    Path("plan.toml").write_text(f'data = "{few_digits}"\nstart = "{small}"\nseed = 4\n'
+                                 '[[step]]\nmethod = "distill"\nshape = "1-2-10"\nepochs = 1\n')  # fmt: skip
+    told = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g")
+    names = [f"g{seed}.{suffix}" for seed in ("-s4", "-s5", "") for suffix in ("npz", "toml")]
+    assert sorted(path.name for path in Path("new").iterdir()) == sorted(names)  # no state is left
+    cards = {name: tomllib.loads(Path(f"new/{name}.toml").read_text()) for name in ("g-s4", "g-s5", "g")}
+    rows = cards["g"]["result"]["seeds"]
+    assert rows == told["seeds"]
+    assert [row["seed"] for row in rows] == [4, 5]
+    for row in rows:
+        name = f"g-s{row['seed']}"
+        assert row["digest"] == load_checkpoint(Path(f"new/{name}.npz")).digest == cards[name]["result"]["digest"]
+        assert row["test"] == cards[name]["result"]["test"]["errors"]
+        assert row["held_out"] == cards[name]["result"]["held_out"]["errors"]
+        assert row["bytes"] == cards[name]["result"]["bytes"]
+    assert rows[0]["digest"] != rows[1]["digest"]
+    middle = median_seed(rows)
+    assert cards["g"]["seed"] == told["seed"] == middle
+    assert Path("new/g.npz").read_bytes() == Path(f"new/g-s{middle}.npz").read_bytes()
+    alone = answer("compress", "--plan", "new/g-s5.toml", "--out", "alone.npz")
+    assert alone["digest"] == rows[1]["digest"]
+    again = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g.npz")
+    assert again == told  # its seconds too: nothing was trained
+
+
+def test_a_method_with_seeds(cli, cache: Path, small: Path, few_digits: Path) -> None:
+    said = cli("compress", "tune", small, "--epochs", 0, "--data", few_digits, "--seeds", 1, "--out", "g").stdout
+    assert "median" in said
+    assert "of seed 1 in g.npz" in said
+    assert Path("g-s1.toml").is_file()
+
+
+def test_the_median_is_of_test_errors() -> None:
+    def rows(*pairs: tuple[int, int]) -> list[dict]:
+        return [{"seed": seed, "test": test, "bytes": size} for seed, (test, size) in enumerate(pairs, 1)]
+
+    assert median_seed(rows((50, 9), (70, 1), (60, 5))) == 3
+    assert median_seed(rows((50, 9), (70, 1))) == 2
+    assert median_seed(rows((50, 9), (60, 8), (60, 7), (60, 7), (90, 1))) == 3
+
+
+def test_seeds_that_are_refused(cli, refused, cache: Path, small: Path, few_digits: Path) -> None:
+    words = ("compress", "tune", small, "--data", few_digits)
+    assert "0 is not in the range 1<=x<=99" in refused(*words, "--seeds", 0)
+    assert "'some' is not a valid integer" in refused(*words, "--seeds", "some")
+    assert "are for several --seeds" in refused(*words, "--workers", 2)
+    assert "come after the METHOD" in refused("compress", "--seeds", 2, "tune", small)
+    Path("g-s2.npz").write_bytes(small.read_bytes())
+    words = ("compress", "tune", "g-s2.npz", "--data", few_digits, "--seeds", 2, "--out", "g")
+    assert "g-s2.npz is what the work starts from" in refused(*words)
+    said = cli("compress", "magnitude", small, "--data", few_digits, "--keep", "fc7=0.1", "--seeds", 1, code=2).stderr
+    assert "error: the network has no layer fc7" in said

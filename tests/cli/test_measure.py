@@ -122,7 +122,7 @@ def test_a_kill_between_picture_and_table(cli, fake_tools: Path, monkeypatch, sm
     cli(*whole, "whole")
     cli("measure", small, "--part", "xc7a100t", "--out", "again")
     with monkeypatch.context() as patch:
-        patch.setattr("fivebyfive.measuring.replacing", stops)
+        patch.setattr("fivebyfive.results.replacing", stops)
         cli(*whole, "again", code=130)
     cli(*whole, "again")
     for name in ("measure.json", "measure.md", "measure.png"):

@@ -92,9 +92,11 @@ LONG_JOBS = {
     "simulate": ("simulate", "{net}", "--simulator", "icarus", "--images", 1, "--out", "{place}/logits.npy"),
     "measure": ("measure", "{net}", "--part", "xc7z020", "--workers", 1, "--out", "{place}"),
     "explore": ("explore", "{net}", "--part", "xc7z020", "--top", 1, "--seeds", 0, "--out", "{place}"),
+    "compare": ("compare", "{net}", "--data", "{data}", "--workers", 1, "--out", "{place}"),
 }
 RESULTS = ("net.npz", "net.json", "logits.npy", "measure.json", "measure.md", "measure.png", "explore.json",
-           "explore.md", "explore.png")  # fmt: skip
+           "explore.md", "explore.png", "compare.json", "compare.csv", "compare.md", "compare.png",
+           "compare.svg")  # fmt: skip
 
 
 @pytest.fixture
@@ -138,6 +140,7 @@ def fill_up(path: Path) -> None:
 
 def written_by(name: str) -> tuple[str, ...]:
     one = {"train": ("net.npz", "net.json"), "simulate": ("logits.npy",)}
+    one["compare"] = tuple(result for result in RESULTS if result.startswith("compare."))
     return one.get(name, (f"{name}.json", f"{name}.md", f"{name}.png"))
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from fivebyfive.sim import units
+from fivebyfive.sim import trials, units
 
 FOLDER = Path(os.environ["FAKE_UNITS"])
 
@@ -36,7 +36,8 @@ def synthesis(unit: units.Synthesis) -> dict:
     misbehave(unit)
     size = unit.config.multipliers
     area = {"lut": 1_000 + 50 * size, "lutram": 100, "ff": 2_000 + 100 * size, "dsp": size, "bram": 40}
-    return area | {"cells": {}, "tools": ["fake yosys"]}
+    memories = {"conv.weights": 7, "fc.weights": 30, "fc.activations": 3}
+    return area | {"cells": {}, "memories": memories, "tools": ["fake yosys"]}
 
 
 def routing(unit: units.Routing) -> dict:
@@ -45,6 +46,11 @@ def routing(unit: units.Routing) -> dict:
     return {"fmax_mhz": speed, "path": ["a", "b"], "path_ns": 9.0, "logic_ns": 4.0, "tools": ["fake nextpnr"]}
 
 
+def trial(unit: trials.Trial) -> dict:
+    misbehave(unit)
+    return {"conv": 900, "fc": 300, "latency": 1_200, "interval": 1_000.0, "images": unit.images, "tools": ["fake"]}
+
+
 if __name__ == "__main__":
-    units.synthesis_result, units.routing_result = synthesis, routing
+    units.synthesis_result, units.routing_result, trials.trial_result = synthesis, routing, trial
     sys.exit(units.main())

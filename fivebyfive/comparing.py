@@ -1,0 +1,166 @@
+"""The command compare: checkpoints side by side, as a table and as a picture."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.comparison import Compared, front
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.sizing import user_config
+
+from .measured import markdown_table
+from .report import console, table
+from .results import answer, delivered, draw, going_on, places
+from .terminal import Stage
+
+__all__ = ["COLUMNS", "CompareRequest", "run_compare"]
+
+FRONTS = {"bytes": "bytes", "cycles": "interval_cycles"}  # errors against these
+COLUMNS = (
+    "<checkpoint", "<network", "errors", "parameters", "not zero", "bytes", "Huffman", "MACs", "products", "cycles",
+    "latency", "RAMB36", "conv w.", "fc w.", "DSP", "LUT", "nJ", "images/s", "<front", "<engines",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """What compare is asked; ``size``: options of `sizing.user_config`; ``scheduler``: address of a Dask cluster, None
+    for ``workers`` processes here."""
+
+    checkpoints: Sequence[Path]
+    size: dict
+    data: str
+    rtl_images: int
+    synthesis: bool
+    clock_mhz: float
+    scheduler: str | None
+    workers: int | None
+    out: Path
+
+
+def run_compare(request: CompareRequest, as_json: bool) -> None:
+    """Compare checkpoints; writes compare.json, .csv, .md, .png and .svg."""
+    named = by_name(request.checkpoints)
+    if request.rtl_images == 1:
+        raise UserError("--rtl-images is 0, or at least 2: cycles are counted from one result to the next")
+    if not 0 < request.clock_mhz < float("inf"):
+        raise UserError(f"--clock is a frequency in MHz, not {request.clock_mhz:g}")
+    chosen = {name: machine(path, request.size) for name, path in named.items()}
+    from fivebyfive.model.compress.ranges import library
+    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.sim.compare import compare
+    from fivebyfive.sim.workers import ClusterPool, LocalPool
+
+    library()  # what packs: asked for before the work
+    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"))
+    with Stage("reading the data") as stage:
+        test = load_dataset(request.data, "test", stage)
+    for name, (checkpoint, _) in chosen.items():
+        if not len(test) or test.classes > checkpoint.shape.classes:
+            raise UserError(f"{name} has {checkpoint.shape.classes} classes, {request.data} {test.classes}; "
+                            "give a set that fits with --data")  # fmt: skip
+    if request.rtl_images > len(test):
+        raise UserError(f"{request.data} has {len(test)} test images, fewer than --rtl-images {request.rtl_images}")
+    pool = ClusterPool(request.scheduler) if request.scheduler else LocalPool(request.workers)
+    with going_on(), Stage("comparing") as stage:
+        options = {"rtl_images": request.rtl_images, "synthesis": request.synthesis, "clock_mhz": request.clock_mhz}
+        found = compare(chosen, test, request.data, **options, pool=pool, progress=stage)
+    fronts = {name: [one.name for one in front(found.rows, figure)] for name, figure in FRONTS.items()}
+    told = {
+        "data": request.data, "clock_mhz": request.clock_mhz, "rtl_images": request.rtl_images, "tools": found.tools,
+        "results": [one.as_dict() for one in found.rows], "front": fronts,
+    }  # fmt: skip
+    texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
+    with delivered(files, told, texts) as changed:
+        if changed:
+            draw("plot_compared", [files["png"], files["svg"]], found.rows)
+    answer(told, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
+
+
+def by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name, as it is shown, to checkpoint. Raises UserError for a file that is given twice, and for equal names."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(path.stem, path)
+        if other is not path:
+            if other.resolve() == path.resolve():
+                raise UserError(f"{path} is given twice")
+            raise UserError(f"{other} and {path} have the same name, {path.stem}; rename one, or copy it")
+    resolved: dict[Path, Path] = {}
+    for path in paths:
+        if (other := resolved.setdefault(path.resolve(), path)) is not path:
+            raise UserError(f"{other} and {path} are the same file")
+    return named
+
+
+def machine(path: Path, size: dict):
+    """A checkpoint and the machine that serves it best, of the size that is asked for."""
+    checkpoint = load_checkpoint(path)
+    try:
+        return checkpoint, user_config(checkpoint, size)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def csv_text(rows: Sequence[Compared]) -> str:
+    """All figures, a row a checkpoint."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([one.name for one in fields(Compared)])
+    for row in rows:
+        values = row.as_dict() | {"engines": "; ".join(row.engines)}
+        writer.writerow(["" if value is None else value for value in values.values()])
+    return text.getvalue()
+
+
+def cells(row: Compared, fronts: dict[str, list[str]]) -> tuple[str, ...]:
+    """The texts of a row, in the order of `COLUMNS`."""
+    lut = None if row.lut is None or row.lutram is None else row.lut + row.lutram
+    counts = (row.errors, row.parameters, row.nonzero_weights, row.bytes, row.huffman_bytes, row.macs, row.products,
+              row.interval_cycles, row.latency_cycles, row.ramb36, row.conv_weights_ramb36, row.fc_weights_ramb36,
+              row.dsp, lut)  # fmt: skip
+    on = ", ".join(name for name, names in fronts.items() if row.name in names)
+    figures = ("-" if count is None else f"{count:,.10g}" for count in counts)
+    rest = f"{row.energy_pj / 1000:,.0f}", f"{row.images_per_s:,.0f}", on, "; ".join(row.engines) or "dense"
+    return row.name, row.network, *figures, *rest
+
+
+def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
+    """Where the figures come from."""
+    cycles = "by the cycle model: nothing was simulated"
+    if request.rtl_images:
+        cycles = f"by the hardware's counters, {request.rtl_images} images simulated, their logits equal to the golden"
+        cycles += " model's"
+    area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
+    return [
+        f"Errors of the test images of {request.data}, by the golden model. Bytes of the packed file, and with Huffman "
+        "codes alone.",
+        f"Cycles {cycles}.",
+        f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
+        f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."
+        + (f" {', '.join(tools)}." if tools else ""),
+    ]
+
+
+def markdown(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> str:
+    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [cells(row, fronts) for row in rows])
+    return "# Checkpoints compared\n\n" + lines + "\n" + "\n".join(remarks) + "\n"
+
+
+def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
+    """A column a checkpoint, as wide as it has to be; the engines below."""
+    out = console()
+    names, *figures = zip((name.lstrip("<") for name in COLUMNS), *(cells(row, fronts) for row in rows), strict=True)
+    *figures, engines = figures
+    made = table(*("<" + names[0], *names[1:]))
+    for line in figures:
+        made.add_row(*line)
+    wide = out.measure(made, options=out.options.update(max_width=10_000)).maximum
+    out.print(made, width=wide, crop=False, no_wrap=True)
+    out.print()
+    for name, chosen in zip(names[1:], engines[1:], strict=True):
+        out.print(f"engines of {name}: {chosen}")
+    out.print("\n" + "\n".join(remarks))

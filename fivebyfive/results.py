@@ -1,0 +1,74 @@
+"""What commands that measure leave in a folder: a table as JSON and for people, and a picture."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.files import replacing
+
+from .places import check_file
+from .terminal import say
+
+__all__ = ["answer", "delivered", "draw", "going_on", "places"]
+
+PICTURES = ("png", "svg")
+
+
+@contextmanager
+def going_on():
+    """Tells who interrupts the work how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("What is finished is kept; the same command goes on from there.")
+        raise
+
+
+def places(out: Path, name: str, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Where results go, by suffix; asked before the work."""
+    files = {suffix: out / f"{name}.{suffix}" for suffix in suffixes}
+    for path in files.values():
+        check_file(path)
+    return files
+
+
+@contextmanager
+def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str]):
+    """Write the tables when the block ends, in which the picture is drawn; whether that would change anything, or a
+    picture is missing. ``texts``: tables beside the JSON, by suffix.
+
+    The JSON comes last: as long as it is not there, the same command draws and writes everything again.
+    """
+    tables = {files[suffix]: text for suffix, text in texts.items()}
+    tables[files["json"]] = json.dumps(told, indent=2) + "\n"
+    before = [path.read_text() if path.is_file() else "" for path in tables]
+    missing = any(not files[suffix].is_file() for suffix in PICTURES if suffix in files)
+    yield before != list(tables.values()) or missing
+    for path, content in tables.items():
+        with replacing(path, "w") as file:
+            file.write(content)
+
+
+def draw(plot: str, paths: Sequence[Path], *results) -> None:
+    """The picture in each of the files, or a remark where matplotlib is missing: what was measured counts."""
+    from . import plots
+
+    try:
+        plots.require_matplotlib()
+    except UserError as error:
+        say(f"No picture: {error}.")
+        return
+    for path in paths:
+        getattr(plots, plot)(path, *results)
+
+
+def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = None) -> None:
+    """What goes to standard output."""
+    if as_json:
+        print(json.dumps(told))
+        return
+    show()
+    if files:
+        print(f"\nin {', '.join(str(path) for path in files.values() if path.exists())}")

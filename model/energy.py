@@ -1,0 +1,83 @@
+"""Energy of an image, an estimate: operations counted from the sizes, times what each takes at 45 nm; no measurement.
+
+Figures: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, in pJ: an 8-bit addition
+0.03, a 32-bit one 0.1, an 8-bit multiplication 0.2, reading 32 bits from an SRAM of 8 KB 5, from DRAM 640. Deep
+Compression (Han et al. 2016) argues with the same ones. They are of an ASIC: an FPGA takes more for everything, and
+clocks, wires, writes and leakage are left out. What is left tells one network and its engines from another.
+"""
+
+from .config import Config
+from .shape import CONV_WORD, FC_WORD, PIXELS, LeNetShape, ceil_div
+
+__all__ = ["energy", "operations"]
+
+ADD_8_PJ = 0.03
+ADD_32_PJ = 0.1
+MULTIPLY_8_PJ = 0.2
+SRAM_BIT_PJ = 5.0 / 32
+DRAM_BIT_PJ = 640.0 / 32
+CODE = 8  # bits of a Q2.6 code
+
+
+def energy(shape: LeNetShape, config: Config) -> dict[str, float]:
+    """pJ of an image: ``multiplications`` (none where weights are signs), ``additions`` (one for each product, and the
+    comparisons of pooling), ``weights`` and ``activations`` (read from block RAM), ``total`` of these; and ``dram``,
+    no part of it: what ``weights`` would be if they were read from DRAM."""
+    counted = operations(shape, config)
+    told = {
+        "multiplications": MULTIPLY_8_PJ * counted["multiplications"],
+        "additions": ADD_32_PJ * counted["additions"] + ADD_8_PJ * counted["comparisons"],
+        "weights": SRAM_BIT_PJ * counted["weight_bits"],
+        "activations": SRAM_BIT_PJ * counted["activation_bits"],
+    }
+    told |= {"total": sum(told.values()), "dram": DRAM_BIT_PJ * counted["weight_bits"]}
+    return {name: round(value, 3) for name, value in told.items()}
+
+
+def operations(shape: LeNetShape, config: Config) -> dict[str, int]:
+    """What the engines do for an image: products of zeros that are not skipped included, idle lanes left out."""
+    parts = [*conv_parts(shape, config), *fc_parts(shape, config)]
+    names = ("multiplications", "additions", "weight_bits", "activation_bits")
+    counted = dict(zip(names, map(sum, zip(*parts, strict=True)), strict=True))
+    pooled = shape.conv1_out**2 * shape.conv1 + shape.conv2_out**2 * shape.conv2
+    return counted | {"comparisons": pooled}
+
+
+def conv_parts(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
+    """Multiplications, additions, bits of weights and of activations of conv1 and conv2. A sweep reads each kernel of a
+    group of output channels once, and a whole input map."""
+    if not shape.has_convolutions:
+        return []
+    groups = config.groups(shape.conv2)
+    swept = [len(one) for one in config.engines.sweeps] or [shape.conv1] * len(groups)
+    kernels = sum(len(group) * count for group, count in zip(groups, swept, strict=True))
+    layers = (
+        (shape.conv1, len(config.groups(shape.conv1)) * PIXELS, shape.conv1_out),
+        (kernels, sum(swept) * shape.pool1_out**2, shape.conv2_out),
+    )
+    return [
+        (*work(count * CONV_WORD * size**2, config.engines.conv.kind), count * CONV_WORD * config.engines.conv.bits,
+         CODE * read)
+        for count, read, size in layers
+    ]  # fmt: skip
+
+
+def fc_parts(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
+    """The same of each fully-connected layer. The dense engine's rows share a word of activations; in the bank-balanced
+    engine each weight is stored with its place in the lane, and picks an activation of its own."""
+    form, banked, parts = config.engines.fc, config.engines.words, []
+    for layer, (outputs, inputs) in enumerate(zip(shape.fc, shape.fc_inputs, strict=True)):
+        if banked:
+            groups = [min(config.fc_rows, outputs - first) for first in range(0, outputs, config.fc_rows)]
+            products = FC_WORD * sum(rows * words for rows, words in zip(groups, banked[layer], strict=True))
+            place = (ceil_div(inputs, FC_WORD) - 1).bit_length()
+            parts.append((*work(products, form.kind), products * (CODE + place), products * CODE))
+        else:
+            products, read = outputs * inputs, ceil_div(outputs, config.fc_outputs) * inputs
+            parts.append((*work(products, form.kind), products * form.bits, read * CODE))
+    return parts
+
+
+def work(products: int, kind: str) -> tuple[int, int]:
+    """Multiplications and additions of so many products, where weights are stored as ``kind``."""
+    return (0 if kind == "signs" else products), products

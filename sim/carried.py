@@ -1,0 +1,51 @@
+"""Checkpoints and data sets of units of work: what a process, here or elsewhere, needs to have the same."""
+
+import base64
+import zlib
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.datasets import Dataset, load_dataset
+from fivebyfive.model.download import SETS
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.shape import LeNetShape
+
+__all__ = ["carried", "data_digest", "load_same", "place_of", "restored"]
+
+
+def carried(checkpoint: Checkpoint) -> dict[str, str]:
+    """A checkpoint as texts: ``network``, its widths, and ``codes``."""
+    codes = b"".join(array.tobytes() for array in checkpoint.arrays.values())
+    return {"network": str(checkpoint.shape), "codes": base64.b64encode(zlib.compress(codes, 6)).decode()}
+
+
+def restored(network: str, codes: str) -> Checkpoint:
+    """The checkpoint again."""
+    shape, data = LeNetShape.parse(network), zlib.decompress(base64.b64decode(codes))
+    arrays, place = {}, 0
+    for name, dimensions in shape.arrays.items():
+        size = int(np.prod(dimensions))
+        arrays[name] = np.frombuffer(data[place : place + size], np.int8).reshape(dimensions).copy()
+        place += size
+    return Checkpoint(shape, arrays)
+
+
+def place_of(data: str) -> str:
+    """A data set's name, or its folder, wherever one works."""
+    return data if data in SETS else str(Path(data).absolute())
+
+
+def data_digest(data: Dataset) -> str:
+    """SHA-256 of images and labels."""
+    return sha256(data.images.tobytes() + data.labels.tobytes()).hexdigest()
+
+
+def load_same(data: str, split: str, digest: str) -> Dataset:
+    """The data set of that name or folder. Raises UserError where it is another one than whoever asks has."""
+    found = load_dataset(data, split)
+    if data_digest(found) != digest:
+        raise UserError(f"{data} is another data set here, or has changed; all machines need the same")
+    return found

@@ -1,0 +1,95 @@
+"""Checkpoints side by side: errors, bytes, and what the machines that are made for them come to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.comparison import Compared
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.energy import energy, operations
+from fivebyfive.model.progress import Progress, silent
+
+from .carried import carried, data_digest, place_of
+from .nextpnr import ToolFailed
+from .trials import Appraisal, Trial
+from .units import Synthesis, Unit
+from .workers import LocalPool, run_units
+
+__all__ = ["Comparison", "RtlDiffers", "compare"]
+
+FAMILY = "xc7"
+
+
+class RtlDiffers(Exception):  # noqa: N818 (what happened)
+    """A simulation failed, or its logits were not the golden model's; the text says which."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``rows``: in the order of the checkpoints. ``tools``: what simulated and synthesized."""
+
+    rows: list[Compared]
+    tools: list[str]
+
+
+def compare(
+    checkpoints: Mapping[str, tuple[Checkpoint, Config]], test: Dataset, data: str = "mnist", *, rtl_images: int = 2,
+    synthesis: bool = True, clock_mhz: float = 100.0, pool=None, progress: Progress = silent,
+) -> Comparison:  # fmt: skip
+    """Each checkpoint on its machine, by name. ``test``: the test set of ``data``, its name or folder. ``rtl_images``:
+    how many of them go through the RTL, 0 for none: cycles are then those of the model.
+
+    Each piece of work is kept when it is finished. Raises ToolFailed where Yosys fails, RtlDiffers.
+    """
+    about = place_of(data), data_digest(test)
+    wanted: dict[str, list[Unit]] = {}
+    for name, (checkpoint, config) in checkpoints.items():
+        codes = carried(checkpoint)
+        units: list[Unit] = [Appraisal(**codes, data=about[0], digest=about[1])]
+        if rtl_images:
+            units.append(Trial(**codes, config=config, data=about[0], digest=about[1], images=rtl_images))
+        if synthesis:
+            units.append(Synthesis(str(checkpoint.shape), config, FAMILY))
+        wanted[name] = units
+    longest_first = [unit for kind in (Synthesis, Trial, Appraisal) for units in wanted.values()
+                     for unit in units if isinstance(unit, kind)]  # fmt: skip
+    outcomes = run_units(longest_first, pool or LocalPool(), progress, "comparing")
+    for name, units in wanted.items():
+        for unit in units:
+            if failure := outcomes[unit].failure:
+                raise (RtlDiffers if isinstance(unit, Trial) else ToolFailed)(f"{name}: {failure}")
+    rows, tools = [], {}
+    for name, units in wanted.items():
+        found = {type(unit): outcomes[unit].result for unit in units}
+        rows.append(compared(name, *checkpoints[name], found, clock_mhz))
+        tools |= {tool: None for kind in (Trial, Synthesis) if kind in found for tool in found[kind]["tools"]}
+    return Comparison(rows, list(tools))
+
+
+def compared(name: str, checkpoint: Checkpoint, config: Config, found: dict, clock_mhz: float) -> Compared:
+    """A row, of what the units of a checkpoint have found."""
+    shape, seen, area = checkpoint.shape, found[Appraisal], found.get(Synthesis)
+    planned = plan(shape, config)
+    cycles = {"conv": planned.conv, "fc": planned.fc, "latency": planned.latency, "interval": planned.interval}
+    cycles |= {"images": 0} | found.get(Trial, {})
+    interval = cycles["interval"]
+    memories = area["memories"] if area else {}
+    weights = [array for name, array in checkpoint.arrays.items() if name.endswith(".weight")]
+    return Compared(
+        name=name, network=str(shape), sha256=checkpoint.digest, engines=config.engines.names, errors=seen["errors"],
+        images=seen["images"], parameters=sum(array.size for array in checkpoint.arrays.values()),
+        nonzero_weights=sum(int(np.count_nonzero(array)) for array in weights), bytes=seen["bytes"],
+        huffman_bytes=seen["huffman_bytes"], macs=sum(shape.macs.values()),
+        products=operations(shape, config)["additions"], conv_cycles=cycles["conv"], fc_cycles=cycles["fc"],
+        latency_cycles=cycles["latency"],
+        interval_cycles=int(interval) if interval == int(interval) else round(interval, 2),
+        rtl_images=cycles["images"], multipliers=config.multipliers, ramb36=area and area["bram"],
+        conv_weights_ramb36=area and memories.get("conv.weights", 0),
+        fc_weights_ramb36=area and memories.get("fc.weights", 0), dsp=area and area["dsp"], lut=area and area["lut"],
+        lutram=area and area["lutram"], ff=area and area["ff"], energy_pj=energy(shape, config)["total"],
+        images_per_s=round(1e6 * clock_mhz / interval, 1), clock_mhz=clock_mhz,
+    )  # fmt: skip

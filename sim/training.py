@@ -1,0 +1,86 @@
+"""The unit of work of ``compress --seeds``: a plan with one of the seeds."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import fivebyfive.model
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.compress.plan import Plan, parse_plan
+from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.report import versions
+from fivebyfive.model.train import Result
+
+from .carried import carried, data_digest, load_same, place_of, restored
+from .units import Unit, digest_of
+
+__all__ = ["Training", "result_of", "trainings"]
+
+
+@dataclass(frozen=True)
+class Training(Unit):
+    """A plan, as JSON, whose paths begin in ``folder``. ``given``: digests of the checkpoints that it reads.
+    ``training``, ``test``: digests of the sets in ``data``. ``states``: folder for how far it is."""
+
+    plan: str
+    folder: str
+    given: str
+    data: str
+    training: str
+    test: str
+    states: str
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return (json.dumps(versions(), sort_keys=True),)
+
+    @classmethod
+    def sources(cls) -> str:
+        return digest_of((fivebyfive.model, "*.py"), (fivebyfive.model, "compress/**/*.py"))
+
+    @property
+    def seed(self) -> int:
+        return json.loads(self.plan)["seed"]
+
+    def work(self) -> dict:
+        """network and codes (`carried`), and report."""
+        return training_result(self)
+
+    def __str__(self) -> str:
+        return f"training with seed {self.seed}"
+
+
+def training_result(unit: Training) -> dict:
+    from fivebyfive.model.compress.run import compress
+    from fivebyfive.model.saved import States
+
+    plan = parse_plan(json.loads(unit.plan), Path(unit.folder))
+    if read_digests(plan) != unit.given:
+        raise UserError(f"{plan.start_path} or a teacher is another file here, or has changed")
+    sets = (load_same(unit.data, split, digest) for split, digest in (("train", unit.training), ("test", unit.test)))
+    result = compress(plan, *sets, States(Path(unit.states)))
+    return carried(result.checkpoint) | {"report": result.report}
+
+
+def trainings(plan: Plan, places: list[Path], training: Dataset, test: Dataset) -> list[Training]:
+    """A plan with its seed and those after it, for each folder of states in ``places``."""
+    about = read_digests(plan), place_of(plan.data), data_digest(training), data_digest(test)
+    return [
+        Training(json.dumps(replace(plan, seed=plan.seed + number).plain), str(plan.folder.absolute()), *about,
+                 str(place.absolute()))
+        for number, place in enumerate(places)
+    ]  # fmt: skip
+
+
+def read_digests(plan: Plan) -> str:
+    """Digests of the checkpoints that a plan reads. Raises UserError where one cannot be read."""
+    teachers = (step.config.teacher for step in plan.steps)
+    paths = [plan.start_path, *(plan.folder / teacher for teacher in teachers if teacher not in ("", "start"))]
+    return " ".join(load_checkpoint(path).digest for path in paths)
+
+
+def result_of(found: dict) -> Result:
+    """What a unit's result tells, as `fivebyfive.model.compress.run.compress` does."""
+    checkpoint: Checkpoint = restored(found["network"], found["codes"])
+    return Result(checkpoint, found["report"])

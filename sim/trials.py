@@ -1,0 +1,105 @@
+"""The units of work of `compare`: what the golden model says of a checkpoint, and what its hardware does."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import fivebyfive.hw
+import fivebyfive.model
+import fivebyfive.sim
+from fivebyfive.hw.yosys import YosysError
+from fivebyfive.model.config import Config
+
+from .carried import load_same, restored
+from .nextpnr import ToolFailed
+from .process import SimulationFailed
+from .simulators import find
+from .units import Unit, digest_of
+
+__all__ = ["Appraisal", "Trial"]
+
+SIMULATOR = "verilator"
+SEED = 1  # a run without pauses has nothing that is random
+
+
+@dataclass(frozen=True)
+class Appraisal(Unit):
+    """A checkpoint (`carried`) on a test set, and how few bytes hold it."""
+
+    network: str
+    codes: str
+    data: str
+    digest: str
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return (f"constriction {version('constriction')}",)
+
+    @classmethod
+    def sources(cls) -> str:
+        return digest_of((fivebyfive.model, "*.py"), (fivebyfive.model, "compress/*.py"))
+
+    def work(self) -> dict:
+        """images, errors, wraps, bytes and huffman_bytes."""
+        return appraisal_result(self)
+
+    def __str__(self) -> str:
+        return f"errors and bytes of {self.network}"
+
+
+@dataclass(frozen=True)
+class Trial(Unit):
+    """The hardware of a checkpoint, simulated on the first ``images`` of a test set."""
+
+    network: str
+    codes: str
+    config: Config
+    data: str
+    digest: str
+    images: int
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return (find(SIMULATOR).version,)
+
+    @classmethod
+    def sources(cls) -> str:
+        rooms = (fivebyfive.hw, "*.py"), (fivebyfive.model, "*.py"), (fivebyfive.sim, "*.py")
+        return digest_of(*rooms, (fivebyfive.sim, "benches/*.py"))
+
+    def work(self) -> dict:
+        """conv, fc, latency, interval (cycles, hardware counters), images and tools."""
+        return trial_result(self)
+
+    def __str__(self) -> str:
+        return f"simulation of {self.network}"
+
+
+def appraisal_result(unit: Appraisal) -> dict:
+    from fivebyfive.model.compress.packed import pack
+    from fivebyfive.model.evaluate import evaluate
+
+    checkpoint = restored(unit.network, unit.codes)
+    seen = evaluate(checkpoint, load_same(unit.data, "test", unit.digest))
+    packed = pack(checkpoint)
+    found = {"images": seen.images, "errors": seen.errors, "wraps": sum(seen.wraps.values())}
+    return found | {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
+
+
+def trial_result(unit: Trial) -> dict:
+    """Raises ToolFailed where the RTL is not equal to the golden model."""
+    from fivebyfive.hw.generate import generate  # here: what is known is found without Amaranth
+
+    from .simulate import simulate
+
+    checkpoint = restored(unit.network, unit.codes)
+    pixels = load_same(unit.data, "test", unit.digest).images[: unit.images]
+    try:
+        generated = generate(checkpoint, unit.config)
+        result = simulate(checkpoint, generated, pixels, simulator=SIMULATOR, layers=False, seed=SEED)
+    except (SimulationFailed, YosysError) as error:
+        raise ToolFailed(f"{unit}: {getattr(error, 'message', error)}") from error
+    if result.difference:
+        raise ToolFailed(f"{unit}: the RTL differs from the golden model: {result.difference}")
+    seen = result.cycles
+    found = {"conv": seen.conv, "fc": seen.fc, "latency": seen.latency, "interval": seen.interval}
+    return found | {"images": result.images, "tools": list(unit.tools)}

@@ -1,0 +1,175 @@
+"""compare: what it prints, writes and refuses. Simulation and synthesis are fakes that answer at once, but for some."""
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fivebyfive.hw import generate
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fivebyfive.model.comparison import front
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.energy import energy
+from fivebyfive.model.engines import fitted
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim import trials
+from fivebyfive.sim.carried import carried, data_digest
+from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.units import from_json, to_json
+
+from .conftest import SMALL, one_line
+
+pytest.importorskip("constriction")
+
+FILES = [f"compare.{suffix}" for suffix in ("csv", "json", "md", "png", "svg")]
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Path:
+    """Another network of the same shape: hardly any weight is left of its fully-connected layers."""
+    checkpoint = Checkpoint.random(SMALL, seed=6)
+    for layer in ("fc1", "fc2"):
+        checkpoint.arrays[f"{layer}.weight"][:, 1:] = 0
+    save_checkpoint(tmp_path / "sparse.npz", checkpoint)
+    return tmp_path / "sparse.npz"
+
+
+def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Path, few_digits: Path) -> None:
+    words = ("compare", small, sparse, "--data", few_digits, "--clock", 50)
+    told = answer(*words)
+    dense, skips = told["results"]
+    test, checkpoint = load_dataset(few_digits), load_checkpoint(small)
+    assert (dense["name"], skips["name"]) == ("small", "sparse")
+    assert (dense["errors"], dense["images"]) == (evaluate(checkpoint, test).errors, 20)
+    config = fitted(load_checkpoint(sparse), Config())
+    assert skips["engines"] == list(config.engines.names) != []
+    assert skips["energy_pj"] == energy(SMALL, config)["total"] < dense["energy_pj"]
+    assert (dense["interval_cycles"], dense["latency_cycles"], dense["rtl_images"]) == (1_000, 1_200, 2)
+    assert dense["images_per_s"] == 50_000
+    assert (dense["ramb36"], dense["conv_weights_ramb36"], dense["fc_weights_ramb36"], dense["dsp"]) == (40, 7, 30, 45)
+    assert dense["products"] == dense["macs"] == sum(SMALL.macs.values()) > skips["products"]
+    assert dense["parameters"] == sum(array.size for array in checkpoint.arrays.values())
+    assert skips["nonzero_weights"] < 250
+    assert skips["bytes"] < dense["bytes"] <= dense["huffman_bytes"]
+    assert told["tools"] == ["fake", "fake yosys"]
+    assert sorted(os.listdir("build/compare")) == FILES
+    assert json.loads(Path("build/compare/compare.json").read_text()) == told
+    assert Path("build/compare/compare.png").read_bytes().startswith(b"\x89PNG")
+    picture = Path("build/compare/compare.svg").read_text()
+    assert all(text in picture for text in ("sparse", "bytes stored", "errors of 20 test images"))
+    with Path("build/compare/compare.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[1]["name"], rows[1]["bytes"], rows[0]["engines"]) == ("sparse", str(skips["bytes"]), "")
+    table = Path("build/compare/compare.md").read_text()
+    assert f"| small | 2-3-7-10 | {dense['errors']} |" in table
+    done = len((fake_tools / "done").read_text().splitlines())
+    assert done == 4
+    assert answer(*words) == told
+    assert len((fake_tools / "done").read_text().splitlines()) == done
+
+
+def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, sparse: Path, few_digits: Path) -> None:
+    """Nothing is simulated, nothing synthesized, and it says so."""
+    words = ("compare", small, sparse, "--data", few_digits, "--no-synthesis", "--rtl-images", 0, "--out", "c")
+    said = cli(*words).stdout
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    cycles = [plan(SMALL, fitted(load_checkpoint(path), Config())) for path in (small, sparse)]
+    assert "cycles " + " ".join(f"{one.interval:,}" for one in cycles) in lines
+    assert "latency " + " ".join(f"{one.latency:,}" for one in cycles) in lines
+    assert "RAMB36 - -" in lines
+    assert "Cycles by the cycle model: nothing was simulated." in lines
+    assert "Nothing was synthesized." in lines
+    assert "engines of small: dense" in lines
+    assert "c/compare.svg" in lines[-1]
+    assert "cycles an image (model)" in Path("c/compare.svg").read_text()
+
+
+def test_the_front(fake_tools: Path) -> None:
+    from fivebyfive.model.comparison import Compared
+
+    def row(name: str, errors: int, size: int) -> Compared:
+        values = dict.fromkeys(Compared.__dataclass_fields__, 0) | {"name": name, "errors": errors, "bytes": size}
+        return Compared(**values)
+
+    rows = [row("large", 40, 900), row("beaten", 50, 950), row("small", 60, 100), row("equal", 60, 120)]
+    assert [one.name for one in front(rows, "bytes")] == ["large", "small"]
+
+
+def test_what_is_refused(refused, fake_tools: Path, small: Path, few_digits: Path) -> None:
+    Path("text").write_text("hello")
+    assert "text is not an .npz file" in refused("compare", small, "text")
+    assert "is given twice" in refused("compare", small, small)
+    Path("other").mkdir()
+    shutil.copy(small, "other/small.npz")
+    assert "have the same name, small" in refused("compare", small, "other/small.npz")
+    Path("linked.npz").symlink_to(small)
+    assert "are the same file" in refused("compare", small, "linked.npz")
+    assert "small.npz: conv PEs must be 1 to 50, not 51" in refused("compare", small, "--conv-pes", 51)
+    assert "at least 2" in refused("compare", small, "--rtl-images", 1)
+    assert "20 test images, fewer than" in refused("compare", small, "--data", few_digits, "--rtl-images", 21)
+    assert "a frequency in MHz, not 0" in refused("compare", small, "--clock", 0)
+    assert "Missing argument 'F.npz...'" in refused("compare")
+    assert "cannot write text/compare.json" in refused("compare", small, "--out", "text")
+
+
+def test_a_failure_has_the_name_of_its_checkpoint(cli, fake_tools: Path, small: Path, few_digits: Path) -> None:
+    """Of the simulation, which is no fault of what was given; nothing is written."""
+    (fake_tools / "fail").write_text("the RTL differs from the golden model: image 1, layer fc2")
+    words = ("compare", small, "--data", few_digits)
+    assert one_line(cli(*words, "--no-synthesis", code=1).stderr).startswith("error: small: the RTL differs")
+    assert one_line(cli(*words, "--rtl-images", 0, code=2).stderr).startswith("error: small: the RTL")
+    assert os.listdir("build/compare") == []
+
+
+def test_a_cluster_that_cannot_be_reached(refused, cache: Path, small: Path, monkeypatch) -> None:
+    from fivebyfive.sim import workers
+
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "CONNECT_S", 1.0)
+    said = refused("compare", small, "--rtl-images", 0, "--no-synthesis", "--scheduler", "nowhere")
+    assert "the Dask cluster at nowhere cannot be reached" in said
+
+
+@pytest.fixture
+def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> trials.Trial:
+    """A real simulation, on Icarus: Verilator takes longer to begin."""
+    monkeypatch.setattr(trials, "SIMULATOR", "icarus")
+    codes, digest = carried(load_checkpoint(small)), data_digest(load_dataset(few_digits))
+    return trials.Trial(**codes, config=Config(), data=str(few_digits), digest=digest, images=2)
+
+
+def test_a_real_simulation(trial) -> None:
+    """The hardware's counters are those of the cycle model."""
+    result, planned = from_json(to_json(trial)).work(), plan(SMALL, Config())
+    assert (result["conv"], result["fc"], result["images"]) == (planned.conv, planned.fc, 2)
+    assert (result["latency"], result["interval"]) == (planned.latency, planned.interval)
+
+
+def test_an_rtl_that_differs(trial, monkeypatch) -> None:
+    """It was made of another checkpoint."""
+    made, other = generate.generate, Checkpoint.random(SMALL, seed=7)
+    monkeypatch.setattr(generate, "generate", lambda checkpoint, config: made(other, config))
+    with pytest.raises(ToolFailed, match="simulation of 2-3-7-10: the RTL differs from the golden model: image 0"):
+        trial.work()
+
+
+def test_another_data_set(trial) -> None:
+    with pytest.raises(UserError, match="is another data set here, or has changed"):
+        replace(trial, digest="0").work()
+
+
+@pytest.mark.slow
+def test_a_real_synthesis(answer, cache: Path, tmp_path: Path) -> None:
+    """Yosys itself: block RAM of the weights, told apart, is all that there is in a network as small as that."""
+    save_checkpoint(tmp_path / "mini.npz", Checkpoint.random(LeNetShape(2, 3, (10,)), seed=1))
+    (one,) = answer("compare", tmp_path / "mini.npz", "--rtl-images", 0)["results"]
+    assert (one["conv_weights_ramb36"], one["fc_weights_ramb36"], one["ramb36"]) == (3, 2.5, 5.5)
+    assert one["dsp"] == 45
