@@ -11,7 +11,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench registers fit-area bitstream wheel-test clean
+.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -69,6 +69,9 @@ train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; un
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
 	$(BIN)/python -m fivebyfive.bench
+
+compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
+	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --out docs/compressed
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
 	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md

@@ -1,7 +1,6 @@
 """One small machine of every component, which its bench goes through in seconds: for faults that benches must notice.
 
-Each function gives a component and the parameters of its bench (`fivebyfive.sim.benches`), which has the function's
-name, less ``packed_``.
+Each function gives a component and the parameters of its bench (`fivebyfive.sim.benches`, `bench_of`).
 """
 
 import random
@@ -12,6 +11,10 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.argmax import Argmax
 from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.bank_activation_memory import BankActivationMemory
+from fivebyfive.hw.bank_fc_controller import BankFcController
+from fivebyfive.hw.bank_fc_engine import BankFcEngine
+from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
@@ -27,22 +30,28 @@ from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
+from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.pooling import Pooling
 from fivebyfive.hw.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.sign_dot_product import SignDotProduct
+from fivebyfive.hw.sweep_list import SweepList
 from fivebyfive.hw.types import NATURAL
 from fivebyfive.hw.uart import UartReceiver, UartTransmitter
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
+from fivebyfive.model.engines import fitted
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.weight_form import WeightForm
 from fivebyfive.model.weights import memory_map, pack
 
 from .filled import filled
+from .networks import random_network
 
 __all__ = ["SPECIMENS", "bench_of"]
 
@@ -185,16 +194,77 @@ def axi_core():
     return AxiCore(FULL, config, filled(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
 
 
+def sign_dot_product():
+    return SignDotProduct(5, (0, 5)), {"terms": 5, "shifts": (0, 5)}
+
+
+def sweep_list():
+    entries = [3, 0, 2, 2, 1]
+    return SweepList(entries, 2), {"entries": entries}
+
+
+def narrow_weight_memory():
+    rng, form = random.Random(1), {"kind": "codebook", "values": [[-100, 0, 3], [-7, -1, 99]]}
+    words = [rng.getrandbits(40) for _ in range(3)]
+    words += [int.from_bytes(bytes(rng.randrange(3) for _ in range(5))) for _ in range(40)]
+    given = {"width": 5, "biases": 3, "form": form, "banks": None}
+    memory = NarrowWeightMemory(words, 5, 3, WeightForm(**form))
+    return memory, given | {"words": [f"{word:x}" for word in words]}
+
+
+def bank_weight_memory():
+    rng = random.Random(1)
+    words = [rng.getrandbits(8 * 41) for _ in range(44)]
+    given = {"rows": 1, "places": 6, "biases": 9, "banks": None}
+    return BankWeightMemory(words, 1, 6, 9), given | {"words": [f"{word:x}" for word in words]}
+
+
+def bank_activation_memory():
+    given = {"inputs": 96, "writers": 6, "counts": (6, 4), "rows": 2}
+    return BankActivationMemory(96, 6, (6, 4), rows=2), given
+
+
+def bank_fc_controller():
+    return BankFcController([6, 3, 1], 5), {"words": [6, 3, 1], "drain": 5}
+
+
+def bank_fc_engine():
+    shape, kind = LeNetShape(1, 5, (30, 2)), "banks"  # two classes: the last logit is often the largest
+    network = random_network(shape, 6, kind)
+    config = fitted(network, Config())
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).fc]
+    given = {"conv2": 5, "fc": shape.fc, "kind": kind, "config": asdict(config), "seed": 6}
+    return BankFcEngine(shape, config, words), given
+
+
+def skipping_conv_engine():
+    shape, kind = LeNetShape(3, 3, (1,)), "ternary+kernels"
+    network = random_network(shape, 5, kind)
+    config = fitted(network, Config())
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).conv]
+    at = {region.name: region.address for region in memory_map(shape, config)}
+    places = [tuple(at[f"conv{n}.{part}"] for n in (1, 2)) for part in ("bias", "weight")]
+    given = {"conv1": 3, "conv2": 3, "kind": kind, "config": asdict(config), "seed": 5}
+    return ConvEngine(shape, config, words, *places), given
+
+
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
 
 SPECIMENS: tuple[Callable, ...] = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
-    packed_fc_row, pixel_feeder, accelerator, axi_core,
+    packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
+    bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
 )  # fmt: skip
+
+
+OF_ANOTHER = {  # components that a bench of another one checks
+    "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
+    "skipping_conv_engine": "conv_engine",
+}  # fmt: skip
 
 
 def bench_of(make: Callable) -> str:
     """The module with the bench of a specimen."""
-    return f"fivebyfive.sim.benches.{make.__name__.removeprefix('packed_')}"
+    return f"fivebyfive.sim.benches.{OF_ANOTHER.get(make.__name__, make.__name__).removeprefix('packed_')}"
