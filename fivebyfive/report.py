@@ -184,7 +184,7 @@ def cycle_table(told: dict) -> Table:
         "latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"
     )
     if interval is not None:
-        used = f"{told['products_a_cycle']:.1f} products a cycle, those with a zero that is skipped counted"
+        used = f"{told['products_a_cycle']:.1f} products a cycle, skipped ones counted"
         if told["utilization"]:
             used = f"{100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
         rows.add_row("interval", f"{interval:,.0f}", "", f"between results; {used}")
