@@ -6,6 +6,7 @@ from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.sweep_list import SweepList
 from fivebyfive.hw.types import CODE, NATURAL
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
@@ -36,6 +37,13 @@ def test_packed_products(terms, pair, adders):
 def test_block_ram_of_weights(memory, blocks):
     """In RAMB36, of weights that are stored otherwise."""
     assert synthesize(to_verilog(memory, "weights"), "xc7").bram == blocks
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_sweeps_take_no_block_ram(family):
+    """A read-only memory: a style that it is not mapped to ends the synthesis."""
+    area = synthesize(to_verilog(SweepList([n * 7 % 20 for n in range(182)], 5), "sweeps"), family)
+    assert (area.bram, area.lutram) == (0, 0)
 
 
 @pytest.mark.slow
