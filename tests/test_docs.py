@@ -47,7 +47,7 @@ def compressed_rows() -> list[str]:
         seeds = ", ".join(str(seed["test"]) for seed in card.get("result", {}).get("seeds", ()))
         counts = ("nonzero_weights", "bytes", "interval_cycles", "latency_cycles", "conv_weights_ramb36",
                   "fc_weights_ramb36", "dsp")  # fmt: skip
-        figures = [f"{one[figure]:,}" for figure in counts]
+        figures = [f"{one[figure]:,.10g}" for figure in counts]
         rows.append([f"`{name}`", str(one["errors"]), limit, seeds, *figures, f"{one['energy_pj'] / 1000:,.0f}"])
     return [f"| {' | '.join(row)} |" for row in rows]
 
