@@ -16,7 +16,8 @@ Follow an image: `images.load_images`, `golden.forward`, `golden.classify`. Foll
 `checkpoint.save_checkpoint`, `weights.pack`. `errors`, `files`, `temporary`, `guard`, `progress` and `extras` serve
 all.
 
-`compress` makes checkpoints smaller, and stores them in few bytes.
+`compress` makes checkpoints smaller, and stores them in few bytes. `engines` chooses the hardware that gains by it:
+`weight_form` has the plain data of that choice, `banks` the words of weights that are not zero, `energy` an estimate.
 
 `parts` lists devices, `area` estimates what a size takes of one, `measurement` is a row of such figures, `comparison`
 one of a checkpoint's.
