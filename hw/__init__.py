@@ -13,9 +13,9 @@ from `fivebyfive.model.weights.pack` into a `weight_memory`.
 
 Weights that allow it have other parts in their places (`fivebyfive.model.engines`): `sweep_list` for kernels that are
 skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights that are
-mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`. `packed_dot_product`,
-in `packed_conv_pe` and `packed_fc_row`, makes two products in a DSP block; `pixel_feeder` stands for the conv engine where
-there are no convolutions.
+mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
+`packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, makes two products in a DSP block; `pixel_feeder` stands
+for the conv engine where there are no convolutions.
 
 `axi_core` puts AXI around the accelerator:
 
