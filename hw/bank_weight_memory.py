@@ -84,7 +84,7 @@ class BankWeightMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = words = self.words
+        m.submodules.store = words = self.words
         loads_bias = self.load.address < self.biases
         m.d.comb += [
             words.address.eq(self.address),

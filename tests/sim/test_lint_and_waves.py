@@ -8,8 +8,13 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.generate import generate
 from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.model.config import Config
+from fivebyfive.model.engines import fitted
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.lint import WAIVERS, lint
+from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.waves import Trace, find_signal, write_save_file
 
@@ -61,6 +66,15 @@ def test_lint_of_a_component_is_clean_with_the_waivers_only():
     design = to_verilog(DotProduct(25), "dot")
     assert lint(design) == []
     assert lint(design, waivers=None)
+
+
+@pytest.mark.parametrize("kind", ["kernels+banks+codebook", "ternary+kernels", "binary"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_lint_of_engines_of_certain_weights(kind, rows):
+    network = random_network(LeNetShape(4, 6, (30, 10)), 1, kind)
+    config = fitted(network, Config(fc_rows=rows))
+    assert config.engines.names
+    assert lint(generate(network, config).design) == []
 
 
 def test_each_waiver_has_its_reason():
