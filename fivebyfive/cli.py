@@ -11,6 +11,7 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.errors import UserError, user_values
+from fivebyfive.model.inputs import as_path
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
@@ -19,7 +20,19 @@ from .terminal import Commands, Stage, say
 
 __all__ = ["main"]
 
-FILE = click.Path(path_type=Path)
+
+
+class FilePath(click.Path):
+    """A path that a file can have; whether there is one, the command looks itself."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value, param, ctx) -> Path:
+        return super().convert(as_path(value, "file"), param, ctx)
+
+
+FILE = FilePath()
 BUILD = Path("build")
 REPORT = ".json"  # of a training, beside the checkpoint
 OUT_HELP = "The integer checkpoint; its plan with all figures goes beside it, as .toml."

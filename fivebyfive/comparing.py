@@ -2,13 +2,15 @@
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
+from fivebyfive.model.inputs import same_file
 from fivebyfive.model.sizing import user_config
 
 from .measured import markdown_table
@@ -81,17 +83,18 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
 
 
 def by_name(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name, as it is shown, to checkpoint. Raises UserError for a file that is given twice, and for equal names."""
+    """Name, as it is shown and written, to checkpoint. Raises UserError for a file that is given twice, and for equal
+    names."""
     named: dict[str, Path] = {}
     for path in paths:
-        other = named.setdefault(path.stem, path)
+        other = named.setdefault(shown(path.stem), path)
         if other is not path:
-            if other.resolve() == path.resolve():
+            if same_file(other, path):
                 raise UserError(f"{path} is given twice")
-            raise UserError(f"{other} and {path} have the same name, {path.stem}; rename one, or copy it")
-    resolved: dict[Path, Path] = {}
+            raise UserError(f"{other} and {path} have the same name, {shown(path.stem)}; rename one, or copy it")
+    resolved: dict[str, Path] = {}
     for path in paths:
-        if (other := resolved.setdefault(path.resolve(), path)) is not path:
+        if (other := resolved.setdefault(os.path.realpath(path), path)) is not path:
             raise UserError(f"{other} and {path} are the same file")
     return named
 
@@ -136,8 +139,8 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
         cycles += " model's"
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
-        f"Errors of the test images of {request.data}, by the golden model. Bytes of the packed file, and with Huffman "
-        "codes alone.",
+        f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
+        "Huffman codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."

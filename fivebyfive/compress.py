@@ -10,8 +10,9 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
 from fivebyfive.model.compress.options import ByLayer
-from fivebyfive.model.compress.plan import Plan, Step, write_plan
+from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
 from fivebyfive.model.errors import UserError, user_values
+from fivebyfive.model.inputs import same_file
 
 from .places import check_file
 from .report import console, show_training, table
@@ -167,11 +168,12 @@ def claimed(plan: Plan, out: Path) -> Path:
     """Where the plan of a result goes, of which it is known now that both can be written. Raises UserError."""
     check_file(out)  # what has no name, such as ., has no suffix either
     card = out.with_suffix(".toml")
-    if plan.start_path.resolve() in (out.resolve(), card.resolve()):
+    if any(same_file(plan.start_path, path) for path in (out, card)):
         raise UserError(f"{out} is what the work starts from; name another file with --out")
     if out == card:
         raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
     check_file(card)
+    plan_text(card, plan, {})  # it can be written, whatever its paths are
     return card
 
 

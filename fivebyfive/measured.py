@@ -60,7 +60,8 @@ def rows_of(results: Sequence[Measurement]) -> list[tuple[str, ...]]:
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def show_measured(results: Sequence[Measurement]) -> None:

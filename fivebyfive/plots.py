@@ -1,5 +1,6 @@
 """Pictures of measurements, with matplotlib (extra ``plot``)."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,10 +109,12 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
         every.append((axes, spots))
-    figure.canvas.draw()
-    for axes, spots in every:
-        label(axes, spots, [row.name for row in rows])
-    save(figure, path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name may have characters that the font lacks
+        figure.canvas.draw()
+        for axes, spots in every:
+            label(axes, spots, [row.name for row in rows])
+        save(figure, path)
 
 
 AROUND = [(x * far, y * far) for far in (1, 2, 3.2, 4.5) for x, y in ((9, 0), (-9, 0), (0, 12), (0, -12), (9, 10),
@@ -136,7 +139,7 @@ def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> N
                      "va": "bottom" if y > 0 else "top" if y < 0 else "center"}  # fmt: skip
             arrow = {"arrowstyle": "-", "color": "gray", "linewidth": 0.7, "shrinkB": 4} if number >= 8 else None
             about = {"xytext": (x, y), "textcoords": "offset points", "fontsize": "small", "arrowprops": arrow}
-            text = axes.annotate(name, spot, **about, **sides)
+            text = axes.annotate(name, spot, parse_math=False, **about, **sides)
             text.set_in_layout(False)
             text.update_positions(renderer)
             box = Text.get_window_extent(text, renderer)  # without the line

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
+from fivebyfive.model.inputs import read_limited
 
 from .places import check_file
 from .terminal import say
@@ -41,14 +42,22 @@ def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str]):
 
     The JSON comes last: as long as it is not there, the same command draws and writes everything again.
     """
-    tables = {files[suffix]: text for suffix, text in texts.items()}
-    tables[files["json"]] = json.dumps(told, indent=2) + "\n"
-    before = [path.read_text() if path.is_file() else "" for path in tables]
+    tables = {files[suffix]: text.encode(errors="backslashreplace") for suffix, text in texts.items()}
+    tables[files["json"]] = json.dumps(told, indent=2).encode() + b"\n"
+    before = [written(path, len(content) + 1) for path, content in tables.items()]
     missing = any(not files[suffix].is_file() for suffix in PICTURES if suffix in files)
     yield before != list(tables.values()) or missing
     for path, content in tables.items():
-        with replacing(path, "w") as file:
+        with replacing(path) as file:
             file.write(content)
+
+
+def written(path: Path, limit: int) -> bytes | None:
+    """What a table held before; None where it cannot be read, or is longer than ``limit`` bytes."""
+    try:
+        return read_limited(path, limit, "table")
+    except UserError:
+        return None
 
 
 def draw(plot: str, paths: Sequence[Path], *results) -> None:

@@ -12,7 +12,7 @@ from typing import IO
 from .errors import UserError
 from .temporary import temporary_file, temporary_folder
 
-__all__ = ["check_replaceable", "read_limited", "replacing", "replacing_folder"]
+__all__ = ["check_replaceable", "replacing", "replacing_folder"]
 
 
 @contextmanager
@@ -68,18 +68,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _swap(temporary, path)
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def read_limited(path: Path, limit: int, what: str) -> bytes:
-    """The bytes of a file that must be ``what``. Raises UserError where it cannot be read or is larger, before anything
-    is read."""
-    try:
-        with path.open("rb") as file:
-            if (size := os.fstat(file.fileno()).st_size) <= limit:
-                return file.read(size)
-    except OSError as error:
-        raise UserError(f"cannot read {what} {path}: {error.strerror}") from error
-    raise UserError(f"{path} has {size} bytes; a {what} has at most {limit}")
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -15,11 +15,14 @@ import torch
 from .datasets import Dataset
 from .errors import UserError
 from .files import replacing
+from .inputs import open_limited, read_limited
 from .report import versions
 
 __all__ = ["States", "state_folder"]
 
 KEY = "key.txt"
+MAX_KEY = 1 << 10  # bytes
+MAX_BYTES = 2 << 30  # of a state: weights, gradients' moments and the best weights of the largest network, in float32
 OURS = re.compile(r"key\.txt|\d{3}\.pt|\.(key\.txt|\d{3}\.pt)\.[a-z0-9_]{8}\.part")
 
 
@@ -48,7 +51,7 @@ class States:
         if foreign := [path.name for path in self.folder.iterdir() if not OURS.fullmatch(path.name)]:
             raise UserError(f"{self.folder} is in the way and no state of a training ({foreign[0]} is in it); move it "
                             "or choose another --out")  # fmt: skip
-        if (self.folder / KEY).is_file() and (self.folder / KEY).read_text() == self.key:
+        if key_in(self.folder) == self.key:
             found = [self.place(number).load() for number in range(1, len(list(self.folder.glob("*.pt"))) + 1)]
             self.epochs = sum(state["epoch"] for state in found if state)
             self.tell(f"going on from {self.folder}, where {self.epochs} epochs are done")
@@ -100,9 +103,20 @@ class State:
         if self.path is None or not self.path.exists():
             return None
         try:
-            return torch.load(self.path, weights_only=True)
+            with open_limited(self.path, MAX_BYTES, "state") as file:
+                return torch.load(file, weights_only=True)
+        except UserError:
+            raise
         except Exception as error:  # a damaged file makes torch.load raise almost anything
             raise UserError(f"{self.path} is damaged; delete the folder {self.path.parent} to start anew") from error
+
+
+def key_in(folder: Path) -> str:
+    """The key of the work whose states are in a folder; empty where there is none that could be read."""
+    try:
+        return read_limited(folder / KEY, MAX_KEY, "key").decode(errors="replace")
+    except UserError:
+        return ""
 
 
 def key_of(what: object, data: tuple[Dataset, ...]) -> str:

@@ -23,12 +23,13 @@ from typing import Any
 from ..checkpoint import SHIPPED
 from ..errors import UserError
 from ..extras import require
-from ..files import read_limited, replacing
+from ..files import replacing
+from ..inputs import read_limited
 from ..train import check_run
 from .methods import METHODS
 from .options import Tuning
 
-__all__ = ["Plan", "Step", "read_plan", "write_plan"]
+__all__ = ["Plan", "Step", "plan_text", "read_plan", "write_plan"]
 
 MAX_BYTES = 1 << 20
 KEYS = ("start", "seed", "threads", "data", "step", "result")
@@ -57,6 +58,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_run(self.seed, self.threads)
+        for text in (self.start, self.data, *(step.config.teacher for step in self.steps)):
+            if "\0" in text:
+                raise ValueError(f"no file can be called {text!r}; take the zero byte out")
         if not self.steps:
             raise ValueError("a plan needs at least one [[step]]")
 
@@ -140,7 +144,17 @@ def refuse_unknown(given: dict[str, Any], known: tuple[str, ...], what: str) -> 
 
 
 def write_plan(path: Path, plan: Plan, result: dict[str, Any]) -> None:
-    """Write a plan whose paths begin in ``path``'s folder, with what came of it."""
-    toml = require("tomli_w", "plans need", "tomli-w", "compress")
+    """Write a plan whose paths begin in ``path``'s folder, with what came of it. Raises UserError as `plan_text`."""
+    text = plan_text(path, plan, result)
     with replacing(path) as file:
-        file.write(toml.dumps(plan.moved(path.parent).plain | {"result": result}).encode())
+        file.write(text)
+
+
+def plan_text(path: Path, plan: Plan, result: dict[str, Any]) -> bytes:
+    """What `write_plan` writes. Raises UserError where a path in it is not UTF-8, as TOML must be."""
+    toml = require("tomli_w", "plans need", "tomli-w", "compress")
+    try:
+        return toml.dumps(plan.moved(path.parent).plain | {"result": result}).encode()
+    except UnicodeEncodeError as error:
+        name = error.object[max(0, error.start - 20) : error.end + 20]
+        raise UserError(f"a plan is UTF-8, but a path in it is not ({name!r}); rename that file or folder") from error

@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -90,6 +91,48 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
     assert "engines of small: dense" in lines
     assert "c/compare.svg" in lines[-1]
     assert "cycles an image (model)" in Path("c/compare.svg").read_text()
+
+
+NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", "a,b;\"c\"")
+
+
+def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
+    """It is written into every table and picture: verbatim, or escaped where a text file cannot hold it."""
+    for seed, name in enumerate(NAMES):
+        save_checkpoint(f"{name}.npz", Checkpoint.random(SMALL, seed))
+    data = Path("data\udcff\n")
+    data.symlink_to(few_digits)
+    told = answer("compare", *(f"{name}.npz" for name in NAMES), "--data", data)
+    shown = [*NAMES[:2], "two\\nlines", "bytes\\udcff", *NAMES[4:6], "\\x1b[31m", NAMES[7]]
+    assert [one["name"] for one in told["results"]] == shown
+    assert json.loads(Path("build/compare/compare.json").read_text()) == told
+    with Path("build/compare/compare.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [one["name"] for one in told["results"]]
+    table = Path("build/compare/compare.md").read_text()
+    assert r"| a\|b | 2-3-7-10 |" in table
+    assert r"test images of data\udcff\n, by the golden model" in table
+    ElementTree.parse("build/compare/compare.svg")
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "md"])
+def test_old_tables_that_cannot_be_read(answer, fake_tools: Path, small: Path, few_digits: Path, suffix: str) -> None:
+    """Of another encoding, or without an end: they are made again."""
+    table = Path(f"build/compare/compare.{suffix}")
+    words = ("compare", small, "--data", few_digits)
+    answer(*words)
+    good = table.read_bytes()
+    table.write_bytes("groß".encode("latin-1"))
+    answer(*words)
+    assert table.read_bytes() == good
+    os.truncate(table, 1 << 40)
+    answer(*words)
+    assert table.read_bytes() == good
+
+
+def test_a_link_to_itself(refused, fake_tools: Path, small: Path) -> None:
+    Path("loop").symlink_to("loop")
+    for words in ((small, "loop"), ("loop", small)):
+        assert "loop: Too many levels of symbolic links" in refused("compare", *words)
 
 
 def test_the_front(fake_tools: Path) -> None:
