@@ -79,7 +79,7 @@ class Outcome:
 def run_classify(request: ClassifyRequest, as_json: bool) -> int:
     """Carry a request out and report on it; 1 where an answer is missing or differs from the golden model's.
 
-    Raises UserError where the port, a picture or the board cannot be used.
+    Raises UserError where the port, a picture or the board cannot be used, LinkFailed where no board answers.
     """
     images = joined([load_images(spec) for spec in request.specs])
     network = load_checkpoint(request.checkpoint)
@@ -136,13 +136,14 @@ def open_port(request: ClassifyRequest, network, stage: Stage) -> Iterator[tuple
 
 
 def greet(port: Port, limits: Limits, name: str) -> Board:
-    """The board. Raises UserError where none answers."""
+    """The board. Raises LinkFailed where none answers."""
     try:
         return Board(port, limits)
     except LinkFailed as error:
-        raise UserError(f"no board on port {name}: {error}; is it the right port, and the bitstream loaded?") from error
+        what = f"no board on port {name}: {error}; is it the right port, and the bitstream loaded?"
+        raise type(error)(what) from error
     except OSError as error:
-        raise UserError(f"port {name} is gone: {error}") from error
+        raise LinkFailed(f"port {name} is gone: {error}") from error
 
 
 def ask_for_all(board: Board, images: Images, golden: np.ndarray | None, stage: Stage) -> Iterator[Outcome]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing
 
 from .places import check_file
@@ -43,9 +43,9 @@ def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str]):
     """
     tables = {files[suffix]: text for suffix, text in texts.items()}
     tables[files["json"]] = json.dumps(told, indent=2) + "\n"
-    before = [path.read_text() if path.is_file() else "" for path in tables]
+    before = [path.read_bytes() if path.is_file() else b"" for path in tables]
     missing = any(not files[suffix].is_file() for suffix in PICTURES if suffix in files)
-    yield before != list(tables.values()) or missing
+    yield before != [text.encode() for text in tables.values()] or missing
     for path, content in tables.items():
         with replacing(path, "w") as file:
             file.write(content)
@@ -71,4 +71,4 @@ def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = N
         return
     show()
     if files:
-        print(f"\nin {', '.join(str(path) for path in files.values() if path.exists())}")
+        print(f"\nin {', '.join(shown(path) for path in files.values() if path.exists())}")
