@@ -3,9 +3,15 @@
 It is imported as the rest of the work is done: what ends that is told in a line too.
 """
 
+import resource
+
+from fivebyfive.model.errors import UserError
+
 from .terminal import leave
 
 __all__ = ["main"]
+
+LEAST_MB = 256  # of address space: with less, OpenBLAS ends the process in its own way as NumPy is imported
 
 
 def main() -> None:
@@ -14,6 +20,10 @@ def main() -> None:
 
 
 def run() -> None:
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        allowed, _ = resource.getrlimit(limit)
+        if allowed != resource.RLIM_INFINITY and allowed < LEAST_MB << 20:
+            raise UserError(f"memory is limited to {allowed >> 20} MB (ulimit), and at least {LEAST_MB} are needed")
     from .cli import main as commands
 
     commands(prog_name="fivebyfive")

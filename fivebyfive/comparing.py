@@ -2,13 +2,14 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.sizing import user_config
 
 from .measured import markdown_table
@@ -111,7 +112,7 @@ def csv_text(rows: Sequence[Compared]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([one.name for one in fields(Compared)])
     for row in rows:
-        values = row.as_dict() | {"engines": "; ".join(row.engines)}
+        values = row.as_dict() | {"name": shown(row.name), "engines": "; ".join(row.engines)}
         writer.writerow(["" if value is None else value for value in values.values()])
     return text.getvalue()
 
@@ -136,8 +137,8 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
         cycles += " model's"
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
-        f"Errors of the test images of {request.data}, by the golden model. Bytes of the packed file, and with Huffman "
-        "codes alone.",
+        f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
+        "Huffman codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."
@@ -146,8 +147,13 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
 
 
 def markdown(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> str:
-    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [cells(row, fronts) for row in rows])
+    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [plain(cells(row, fronts)) for row in rows])
     return "# Checkpoints compared\n\n" + lines + "\n" + "\n".join(remarks) + "\n"
+
+
+def plain(row: Sequence[str]) -> list[str]:
+    """Cells of a row of Markdown; the first is a name of the user's, which means nothing else there."""
+    return [re.sub(r"([\\`*<>|\[\]])", r"\\\1", shown(row[0])), *row[1:]]
 
 
 def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
@@ -155,12 +161,13 @@ def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequen
     out = console()
     names, *figures = zip((name.lstrip("<") for name in COLUMNS), *(cells(row, fronts) for row in rows), strict=True)
     *figures, engines = figures
-    made = table(*("<" + names[0], *names[1:]))
+    made = table(f"<{names[0]}")
+    for name in names[1:]:
+        made.add_column(shown(name), justify="right")
     for line in figures:
         made.add_row(*line)
-    wide = out.measure(made, options=out.options.update(max_width=10_000)).maximum
-    out.print(made, width=wide, crop=False, no_wrap=True)
+    out.print(made)
     out.print()
     for name, chosen in zip(names[1:], engines[1:], strict=True):
-        out.print(f"engines of {name}: {chosen}")
+        out.print(f"engines of {shown(name)}: {chosen}")
     out.print("\n" + "\n".join(remarks))

@@ -171,6 +171,12 @@ def claimed(plan: Plan, out: Path) -> Path:
         raise UserError(f"{out} is what the work starts from; name another file with --out")
     if out == card:
         raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
+    try:
+        json.dumps(plan.moved(card.parent).plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"the plan of {out} is UTF-8, and cannot hold the name of its checkpoint, teacher or data set; rename that"
+        ) from error
     check_file(card)
     return card
 

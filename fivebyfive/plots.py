@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fivebyfive.model.comparison import Compared, front
+from fivebyfive.model.errors import shown
 from fivebyfive.model.extras import require
 from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement
@@ -136,7 +137,7 @@ def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> N
                      "va": "bottom" if y > 0 else "top" if y < 0 else "center"}  # fmt: skip
             arrow = {"arrowstyle": "-", "color": "gray", "linewidth": 0.7, "shrinkB": 4} if number >= 8 else None
             about = {"xytext": (x, y), "textcoords": "offset points", "fontsize": "small", "arrowprops": arrow}
-            text = axes.annotate(name, spot, **about, **sides)
+            text = axes.annotate(shown(name), spot, parse_math=False, **about, **sides)
             text.set_in_layout(False)
             text.update_positions(renderer)
             box = Text.get_window_extent(text, renderer)  # without the line

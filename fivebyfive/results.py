@@ -1,6 +1,7 @@
 """What commands that measure leave in a folder: a table as JSON and for people, and a picture."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,8 +61,10 @@ def draw(plot: str, paths: Sequence[Path], *results) -> None:
     except UserError as error:
         say(f"No picture: {error}.")
         return
-    for path in paths:
-        getattr(plots, plot)(path, *results)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name's letters that the font lacks
+        for path in paths:
+            getattr(plots, plot)(path, *results)
 
 
 def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = None) -> None:

@@ -270,11 +270,13 @@ def program() -> str:
 
 
 def quoted(word: object) -> str:
-    """A word for a shell; what begins as an option does is a path here, and what cannot be printed is written in
-    bytes."""
+    """A word for a shell; what begins as an option does is a path here, and what cannot be printed, or not in the
+    encoding of standard output, is written in bytes."""
     text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
-    if text.isprintable():
-        return shlex.quote(text)
+    with suppress(UnicodeEncodeError, LookupError):
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        if text.isprintable():
+            return shlex.quote(text)
     return "$'" + "".join(chr(byte) if chr(byte) in PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(text)) + "'"
 
 
