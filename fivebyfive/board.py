@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fivebyfive.model.errors import DIFFERS, UNUSABLE, Failure
 from fivebyfive.model.golden import check_pixels, classify
 from fivebyfive.model.link import (
     CHUNKS,
@@ -37,8 +38,16 @@ NO_ANSWER = "no answer came"
 MOST_COPIES = 4
 
 
-class LinkFailed(Exception):  # noqa: N818 (what happened)
+class LinkFailed(Failure):
     """No answer came from the board in time. The message is one line."""
+
+    exit_code = DIFFERS
+
+
+class WrongVersion(LinkFailed):
+    """The board speaks another version of the link: its bitstream is another release's."""
+
+    exit_code = UNUSABLE
 
 
 class Port(Protocol):
@@ -97,7 +106,7 @@ class Board:
             if frame := self.ask(Frame(Kind.HELLO, self.sequence), Kind.INFO):
                 info = Info.unpack(frame.payload)
                 if info.version != VERSION:
-                    raise LinkFailed(f"the board speaks version {info.version} of the link, this program {VERSION}")
+                    raise WrongVersion(f"the board speaks version {info.version} of the link, this program {VERSION}")
                 return info
         raise LinkFailed(NO_ANSWER)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.temporary import working_folder
 
 from .places import check_folder
 from .report import console, table
-from .terminal import Stage
+from .terminal import Stage, program, quoted
 
 __all__ = ["BuildRequest", "run_build"]
 
@@ -136,8 +136,9 @@ def show(told: dict) -> None:
         out.print(rows)
         out.print(f"clock met: {told['fmax_mhz']:g} MHz of {told['clock_mhz']:g}, seed {told['seed']}")
         out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in told["seconds"].items()))
-    out.print("\n".join(["", *told["files"]]))
+    out.print("\n".join(["", *map(shown, told["files"])]))
     if "next" in told:
         out.print(f"\nNext, in that folder: {told['next']}")
     else:
-        out.print(f"\nNext: openFPGALoader -b ulx3s {told['files'][0]}; fivebyfive classify --port PORT IMAGE...")
+        flash = f"openFPGALoader -b {told['board'].rsplit('-', 1)[0]} {quoted(Path(told['files'][0]))}"
+        out.print(f"\nNext: {flash}; {program()} classify --port PORT IMAGE...")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from fivebyfive.model.errors import shown
 from fivebyfive.model.temporary import is_still, lock
 
 from .terminal import say
@@ -62,7 +63,7 @@ def give_back(file: Path, handle: int) -> None:
 
 def tell(path: Path, handle: int) -> None:
     owner = os.pread(handle, 20, 0).decode(errors="replace").strip()
-    say(f"{path} is being written by another process{f' ({owner})' if owner else ''}; waiting for its end")
+    say(f"{shown(path)} is being written by another process{f' ({owner})' if owner else ''}; waiting for its end")
 
 
 def sign(handle: int) -> None:

@@ -16,7 +16,7 @@ from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
 from .places import check_file, check_folder
-from .terminal import Commands, Stage, say
+from .terminal import Commands, Stage, Suggesting, say
 
 __all__ = ["main"]
 
@@ -140,7 +140,7 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     states = trained_into(out)
     with Stage("reading the data") as stage:
         result = run(config, *training_sets(data, stage), stage, states)
-    deliver(result, out, as_json, states)
+    deliver(result, data, out, as_json, states)
 
 
 @main.command()
@@ -166,7 +166,7 @@ def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) 
     states = trained_into(out)
     with Stage("reading the data") as stage:
         result = run(model, config, *training_sets(data, stage), stage, states)
-    deliver(result, out, as_json, states)
+    deliver(result, data, out, as_json, states)
 
 
 def trained_into(out: Path):
@@ -187,7 +187,7 @@ def training_sets(data: str, stage: Stage):
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
 
 
-def deliver(result, out: Path, as_json: bool, states) -> None:
+def deliver(result, data: str, out: Path, as_json: bool, states) -> None:
     """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
     from fivebyfive.model.files import replacing
@@ -203,7 +203,7 @@ def deliver(result, out: Path, as_json: bool, states) -> None:
     if as_json:
         click.echo(json.dumps(report))
     else:
-        show_training(report)
+        show_training(report, data)
 
 
 @main.command()
@@ -260,7 +260,7 @@ def generate(checkpoint, out, target, part, stream_bits, as_json, **size) -> Non
             json.dumps({"out": str(out), "files": [path.name for path in paths], "manifest": manifest})
         )
     else:
-        show_generated(out, paths, manifest)
+        show_generated(checkpoint, out, paths, manifest)
 
 
 def generate_vivado(checkpoint, out: Path, part, stream_bits, as_json: bool, size: dict) -> None:
@@ -493,7 +493,7 @@ seeds_option = click.option(
 )  # fmt: skip
 
 
-class Methods(click.Group):
+class Methods(Suggesting):
     """The methods of compress, made when they are asked for: each is a command with options of its own."""
 
     def list_commands(self, ctx):

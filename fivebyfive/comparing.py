@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -114,7 +115,7 @@ def csv_text(rows: Sequence[Compared]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([one.name for one in fields(Compared)])
     for row in rows:
-        values = row.as_dict() | {"engines": "; ".join(row.engines)}
+        values = row.as_dict() | {"name": shown(row.name), "engines": "; ".join(row.engines)}
         writer.writerow(["" if value is None else value for value in values.values()])
     return text.getvalue()
 
@@ -149,8 +150,13 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
 
 
 def markdown(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> str:
-    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [cells(row, fronts) for row in rows])
+    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [plain(cells(row, fronts)) for row in rows])
     return "# Checkpoints compared\n\n" + lines + "\n" + "\n".join(remarks) + "\n"
+
+
+def plain(row: Sequence[str]) -> list[str]:
+    """Cells of a row of Markdown; the first is a name of the user's, which means nothing else there."""
+    return [re.sub(r"([\\`*<>|\[\]])", r"\\\1", shown(row[0])), *row[1:]]
 
 
 def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
@@ -158,12 +164,13 @@ def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequen
     out = console()
     names, *figures = zip((name.lstrip("<") for name in COLUMNS), *(cells(row, fronts) for row in rows), strict=True)
     *figures, engines = figures
-    made = table(*("<" + names[0], *names[1:]))
+    made = table(f"<{names[0]}")
+    for name in names[1:]:
+        made.add_column(shown(name), justify="right")
     for line in figures:
         made.add_row(*line)
-    wide = out.measure(made, options=out.options.update(max_width=10_000)).maximum
-    out.print(made, width=wide, crop=False, no_wrap=True)
+    out.print(made)
     out.print()
     for name, chosen in zip(names[1:], engines[1:], strict=True):
-        out.print(f"engines of {name}: {chosen}")
+        out.print(f"engines of {shown(name)}: {chosen}")
     out.print("\n" + "\n".join(remarks))

@@ -11,7 +11,7 @@ import click
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
 from fivebyfive.model.compress.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
-from fivebyfive.model.errors import UserError, user_values
+from fivebyfive.model.errors import UserError, shown, user_values
 from fivebyfive.model.inputs import same_file
 
 from .places import check_file
@@ -85,7 +85,7 @@ def run_compress(plan: Plan, out: Path, as_json: bool, seeds: Seeds) -> None:
     if as_json:
         click.echo(json.dumps(report))
     elif seeds.count is None:
-        show_compressed(report)
+        show_compressed(report, plan.data)
     else:
         show_seeds(report)
 
@@ -137,8 +137,8 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
     with going_on(), Stage("training") as stage:
         outcomes = run_units(units, pool, stage, f"training with {seeds.count} seeds", arrived)
     for outcome in outcomes.values():
-        if outcome.failure:
-            raise UserError(outcome.failure)
+        if outcome.error:
+            raise outcome.error
     rows = [
         {"seed": seed, "held_out": one["held_out"]["errors"], "test": one["test"]["errors"], "bytes": one["bytes"],
          "digest": one["digest"]}
@@ -182,7 +182,7 @@ def told(report: dict) -> dict:
     return {key: report[key] for key in RESULT_KEYS if report[key] is not None}
 
 
-def show_compressed(report: dict) -> None:
+def show_compressed(report: dict, data: str) -> None:
     """What is left of each layer after each step, and the sizes."""
     out = console()
     rows = table("<after", "<network", "held-out errors", "<weights that are not zero, and their values")
@@ -191,7 +191,7 @@ def show_compressed(report: dict) -> None:
         rows.add_row(step["method"], step["shape"], str(step["held_out"]["errors"]), left)
     out.print(rows)
     out.print()
-    show_training(report)
+    show_training(report, data)
     out.print(f"Packed: {report['bytes']:,} bytes; with Huffman codes alone {report['huffman_bytes']:,}.")
 
 
@@ -203,4 +203,4 @@ def show_seeds(report: dict) -> None:
         mark = "median" if one["seed"] == report["seed"] else ""
         rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "test", "bytes")), one["digest"][:12], mark)
     out.print(rows)
-    out.print(f"\n{report['shape']} of seed {report['seed']} in {report['out']}; each seed's beside it.")
+    out.print(f"\n{report['shape']} of seed {report['seed']} in {shown(report['out'])}; each seed's beside it.")

@@ -1,8 +1,6 @@
 """The whole path at once: Verilog from the shipped LeNet, digits through it, a table and a picture."""
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import click
@@ -10,6 +8,7 @@ import numpy as np
 from rich.text import Text
 
 from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
@@ -19,7 +18,7 @@ from .picture import Digit, draw_digits
 from .places import check_file, check_folder
 from .report import console, cycle_table, image_table
 from .simulation import facts
-from .terminal import Stage
+from .terminal import Stage, command, quoted
 
 __all__ = ["choose_digits", "run_demo"]
 
@@ -94,19 +93,17 @@ def show(told: dict, network: Network, images: Images, result: Simulation, out: 
     else:
         print_(Text(f"\nRTL and golden model DIFFER: {result.difference}", "bold red"))
     for what, where in (("Verilog", out / VERILOG), ("picture", out / PICTURE)):
-        print_(f"{what:8} {where}")
+        print_(f"{what:8} {shown(where)}")
     print_("\nNext:")
-    for command, what in next_steps(out):
-        print_(f"  {command:58} {what}")
+    for step, what in next_steps(out):
+        print_(f"  {step:58} {what}")
 
 
 def next_steps(out: Path) -> list[tuple[str, str]]:
-    called = Path(sys.argv[0])
-    run = str(called) if called.name == "fivebyfive" and not shutil.which("fivebyfive") else "fivebyfive"
     return [
-        (f"{run} simulate --images 100", "more digits, all layers compared"),
-        (f"{run} simulate --images 1 --waves", "a waveform, and a view of it for GTKWave"),
-        (f"{run} evaluate", "the golden model on all 10,000 test images"),
-        (f"{run} quantize MODEL.pt --out F.npz", "your own float LeNet"),
-        (f"less {out / VERILOG / 'lenet.v'}", "README.md says how to take it to Vivado"),
+        (command("simulate", "--images", 100), "more digits, all layers compared"),
+        (command("simulate", "--images", 1, "--waves"), "a waveform, and a view of it for GTKWave"),
+        (command("evaluate"), "the golden model on all 10,000 test images"),
+        (command("quantize", "MODEL.pt", "--out", "F.npz"), "your own float LeNet"),
+        (f"less {quoted(out / VERILOG / 'lenet.v')}", "README.md says how to take it to Vivado"),
     ]

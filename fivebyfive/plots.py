@@ -1,6 +1,5 @@
 """Pictures of measurements, with matplotlib (extra ``plot``)."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,12 +108,10 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
         every.append((axes, spots))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name may have characters that the font lacks
-        figure.canvas.draw()
-        for axes, spots in every:
-            label(axes, spots, [row.name for row in rows])
-        save(figure, path)
+    figure.canvas.draw()
+    for axes, spots in every:
+        label(axes, spots, [row.name for row in rows])
+    save(figure, path)
 
 
 AROUND = [(x * far, y * far) for far in (1, 2, 3.2, 4.5) for x, y in ((9, 0), (-9, 0), (0, 12), (0, -12), (9, 10),

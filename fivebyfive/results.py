@@ -1,11 +1,12 @@
 """What commands that measure leave in a folder: a table as JSON and for people, and a picture."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing
 from fivebyfive.model.inputs import read_limited
 
@@ -69,8 +70,10 @@ def draw(plot: str, paths: Sequence[Path], *results) -> None:
     except UserError as error:
         say(f"No picture: {error}.")
         return
-    for path in paths:
-        getattr(plots, plot)(path, *results)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name's letters that the font lacks
+        for path in paths:
+            getattr(plots, plot)(path, *results)
 
 
 def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = None) -> None:
@@ -80,4 +83,4 @@ def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = N
         return
     show()
     if files:
-        print(f"\nin {', '.join(str(path) for path in files.values() if path.exists())}")
+        print(f"\nin {', '.join(shown(path) for path in files.values() if path.exists())}")

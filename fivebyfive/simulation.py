@@ -11,10 +11,9 @@ import click
 import numpy as np
 
 from fivebyfive.hw.generate import Generated
-from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
@@ -110,12 +109,9 @@ def make_accelerator(network: Network, request: Request) -> Accelerator:
 
 
 def synthesize(accelerator: Accelerator, family: str) -> dict[str, int]:
-    """Put the netlist for a device family in the place of the Verilog; its cells. Raises UserError."""
+    """Put the netlist for a device family in the place of the Verilog; its cells. Raises YosysError."""
     with Stage(f"synthesizing for {family}"):
-        try:
-            design, cells = synthesized(accelerator.generated.design, family)
-        except YosysError as error:
-            raise UserError(str(error)) from error
+        design, cells = synthesized(accelerator.generated.design, family)
     accelerator.generated = replace(accelerator.generated, design=design)
     return cells
 
@@ -129,7 +125,7 @@ def folder_of(folder: Path, network: Network) -> Generated:
             f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of"
         )
     if of["sha256"] != network.checkpoint.digest:
-        say(f"warning: {folder} was generated from another checkpoint; differences are to be expected")
+        say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")
     return generated
 
 

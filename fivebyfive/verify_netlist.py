@@ -29,7 +29,7 @@ def main(log: Path, images: int) -> None:
 
 
 def verify(family: str, images: int) -> str:
-    """The log of a family's netlist in which everything was equal. Raises UserError with the first difference."""
+    """The log of a family's netlist in which everything was equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     options = ["--netlist", family, "--images", str(images)]
     told = result(simulation(*options))

@@ -32,7 +32,7 @@ def main(log: Path, images: int) -> None:
 
 
 def verify(images: int) -> str:
-    """The log of simulations in which all logits were equal. Raises UserError with the first difference."""
+    """The log of simulations in which all logits were equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     rows, told = [], {}
     for pes, fc_rows in SIZES:

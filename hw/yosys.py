@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fivebyfive.model.errors import Failure, how_it_ended
 from fivebyfive.model.guard import guarded
 
 __all__ = ["YosysError", "run_yosys"]
@@ -17,8 +18,8 @@ __all__ = ["YosysError", "run_yosys"]
 ERROR_LINES = 8  # of the log, in the message of a failure
 
 
-class YosysError(RuntimeError):
-    """Yosys refused a script; the message ends with the last lines of its log."""
+class YosysError(Failure, RuntimeError):
+    """Yosys refused a script, or was killed; the message ends with the last lines of its log."""
 
 
 def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) -> str:
@@ -45,7 +46,7 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
         raise YosysError(f"Yosys did not end within {timeout_s:g} s at: {'; '.join(commands)}") from error
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise YosysError("Yosys failed:\n" + "\n".join(lines[-ERROR_LINES:]))
+        raise YosysError("\n".join([f"Yosys {how_it_ended(done.returncode)}:", *lines[-ERROR_LINES:]]))
     return done.stdout
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from fivebyfive.hw.boards import TOP, Board, board_files
 from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import YosysError, run_yosys
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, how_it_ended
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import working_folder
@@ -123,7 +123,8 @@ def run_tool(command: Sequence[str], folder: Path, name: str, advice: str = "") 
     with log.open("w") as file:
         code = call(list(command), folder, dict(environ), file, LIMIT_S)
     if code != 0:
-        why = f"failed with exit code {code}" if code is not None else f"did not end within {LIMIT_S:g} s{advice}"
+        why = f"did not end within {LIMIT_S:g} s{advice}" if code is None else how_it_ended(code)
+        why += f" with exit code {code}" if code and code > 0 else ""
         raise ToolFailed("\n".join([f"{name} {why}:", *last_lines(log)]))
 
 

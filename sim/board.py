@@ -11,7 +11,7 @@ from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 
-from .process import SimulationFailed
+from .process import SimulatorFailed
 from .runner import build, run
 from .simulate import run_folder
 from .wired_board import WiredBoard
@@ -69,7 +69,7 @@ class _Simulation(threading.Thread):
                 return (self.folder / "port").read_text()
             time.sleep(TICK_S)
         self.join(0 if self.is_alive() else END_S)
-        raise self.failure or SimulationFailed("the simulated board does not start", self.folder / "simulation.log")
+        raise self.failure or SimulatorFailed("the simulated board does not start", self.folder / "simulation.log")
 
     def stop(self, kindly: bool) -> None:
         """End it, by its own will or not."""
@@ -92,7 +92,8 @@ def simulated_board(
     """Name of a pseudo-terminal behind which a board with this network is simulated, until the block ends.
 
     ``corrupt``: probability with which a byte on the line becomes another one, in either direction; ``seed``: of that.
-    Raises UserError where the simulator is missing, SimulationFailed where the simulation does not start or fails.
+    Raises UserError where the simulator is missing, SimulatorFailed where it does not start, SimulationFailed where it
+    fails.
     """
     design = wired_design(checkpoint, config)
     built = build(design, simulator)

@@ -22,7 +22,7 @@ from fivebyfive.model.temporary import remove_left, temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
-from .process import SimulationFailed, call, errors_in, last_lines
+from .process import SimulatorFailed, call, errors_in, last_lines
 from .simulators import Simulator, find, first_line
 
 __all__ = ["Build", "build"]
@@ -55,7 +55,7 @@ def build(
     that leave coverage.dat (`fivebyfive.sim.coverage`; Verilator only).
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
-    UserError where the simulator is missing or the cache cannot be written, SimulationFailed where the design
+    UserError where the simulator is missing or the cache cannot be written, SimulatorFailed where the design
     does not compile.
     """
     simulator = find(simulator) if isinstance(simulator, str) else simulator
@@ -140,7 +140,7 @@ def compile_into(
                 shutil.copyfile(log, kept)
                 lines = errors_in(log) or last_lines(log)
                 what = f"{simulator.name} cannot compile {design.name}:"
-                raise SimulationFailed("\n".join([what, *lines]), kept)
+                raise SimulatorFailed("\n".join([what, *lines]), kept)
         if simulator.name == "verilator":
             keep_runtime(work, shared)
         result = work / "result"

@@ -8,10 +8,11 @@ import fivebyfive.model
 import fivebyfive.sim
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
+from fivebyfive.model.errors import DIFFERS
 
 from .carried import load_same, restored
 from .nextpnr import ToolFailed
-from .process import SimulationFailed
+from .process import RtlDiffers, SimulationFailed
 from .simulators import find
 from .units import Unit, digest_of
 
@@ -86,7 +87,7 @@ def appraisal_result(unit: Appraisal) -> dict:
 
 
 def trial_result(unit: Trial) -> dict:
-    """Raises ToolFailed where the RTL is not equal to the golden model."""
+    """Raises RtlDiffers where the RTL is not equal to the golden model, or hangs."""
     from fivebyfive.hw.generate import generate  # here: what is known is found without Amaranth
 
     from .simulate import simulate
@@ -97,9 +98,10 @@ def trial_result(unit: Trial) -> dict:
         generated = generate(checkpoint, unit.config)
         result = simulate(checkpoint, generated, pixels, simulator=SIMULATOR, layers=False, seed=SEED)
     except (SimulationFailed, YosysError) as error:
-        raise ToolFailed(f"{unit}: {getattr(error, 'message', error)}") from error
+        kind = RtlDiffers if error.exit_code == DIFFERS else ToolFailed
+        raise kind(f"{unit}: {getattr(error, 'message', error)}") from error
     if result.difference:
-        raise ToolFailed(f"{unit}: the RTL differs from the golden model: {result.difference}")
+        raise RtlDiffers(f"{unit}: the RTL differs from the golden model: {result.difference}")
     seen = result.cycles
     found = {"conv": seen.conv, "fc": seen.fc, "latency": seen.latency, "interval": seen.interval}
     return found | {"images": result.images, "tools": list(unit.tools)}

@@ -9,7 +9,7 @@ project's sources, the network and the size, so that a second call need not even
 weight memories are no part of either: block RAM is block RAM whatever is in it (`tests/sim/test_units.py`).
 
 In a process of its own: ``python -P -m fivebyfive.sim.units UNIT.json``; exit code 3 and a message on standard output
-where a tool fails.
+where a tool fails, 4 where the RTL differs.
 """
 
 import gzip
@@ -31,7 +31,7 @@ import fivebyfive.model
 import fivebyfive.sim
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import DIFFERS, Failure, UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
@@ -45,13 +45,14 @@ if TYPE_CHECKING:
     from fivebyfive.hw.verilog import Design
 
 __all__ = [
-    "FAILED", "Routing", "Synthesis", "Unit", "digest_of", "from_json", "known_unit", "run_unit", "sources_digest",
-    "to_json",
+    "DIFFERENT", "FAILED", "Routing", "Synthesis", "Unit", "digest_of", "from_json", "known_unit", "run_unit",
+    "sources_digest", "to_json",
 ]  # fmt: skip
 
 KIND = "measurements"  # folder of the cache
 HOMES = {"Synthesis": "units", "Routing": "units", "Appraisal": "trials", "Trial": "trials", "Training": "training"}
-FAILED = 3  # exit code of a unit's process whose tool failed: doing it again would not help
+# Exit codes of a unit's process, where doing it again would not help: its tool failed; the RTL is not right.
+FAILED, DIFFERENT = 3, 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Unit:
 
     def work(self) -> dict:
         """Do it; the result, which JSON can hold. Raises ToolFailed where a tool fails, UserError where it is missing
-        or cannot be used."""
+        or cannot be used, RtlDiffers."""
         raise NotImplementedError
 
 
@@ -249,9 +250,9 @@ def from_json(text: str) -> Unit:
 def main() -> int:
     try:
         run_unit(from_json(Path(sys.argv[1]).read_text()))
-    except (ToolFailed, UserError) as error:
-        print(error)
-        return FAILED
+    except (Failure, OSError, MemoryError) as error:
+        print(str(error) or "the memory ran out")
+        return DIFFERENT if getattr(error, "exit_code", None) == DIFFERS else FAILED
     return 0
 
 

@@ -14,14 +14,15 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from fivebyfive.model.datasets import DATA_VARIABLE
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.model.extras import require
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import remove_working_folders, working_folder
 
 from .cache import CACHE_VARIABLE
-from .process import call
-from .units import FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
+from .nextpnr import ToolFailed
+from .process import RtlDiffers, call
+from .units import DIFFERENT, FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
 
 __all__ = ["ClusterPool", "LocalPool", "Outcome", "run_units"]
 
@@ -29,17 +30,25 @@ TRIES = 3  # of a unit whose process dies
 UNIT_TIMEOUT_S = 6 * 3600
 CONNECT_S = 5.0
 TICK_S = 1.0  # between two remarks about progress
+TRACEBACK = 1  # exit code of Python where nothing caught an exception
 FOLDERS = (CACHE_VARIABLE, DATA_VARIABLE)
 COMMAND = (sys.executable, "-P", "-m", "fivebyfive.sim.units")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a unit: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun."""
+    """Of a unit: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun. ``kind``: the
+    exception that tells a command of the failure."""
 
     result: dict | None = None
     failure: str | None = None
     tries: int = 0
+    kind: type[Failure] = ToolFailed
+
+    @property
+    def error(self) -> Failure | None:
+        """The exception to raise, None where there is a result."""
+        return self.kind(self.failure) if self.failure else None
 
 
 class Stopped(Exception):  # noqa: N818 (what happened)
@@ -90,11 +99,13 @@ class LocalPool:
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)):
                 return Outcome(result, tries=tries)
-            if code in (FAILED, None):
-                return Outcome(failure=said or f"{unit}: took too long", tries=tries)
+            if code in (FAILED, DIFFERENT, None):
+                kind = RtlDiffers if code == DIFFERENT else ToolFailed
+                return Outcome(failure=said or f"{unit}: took too long", tries=tries, kind=kind)
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = "\n".join(said.splitlines()[-3:])
-        return Outcome(failure=f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip(), tries=TRIES)
+        failure = f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip()
+        return Outcome(failure=failure, tries=TRIES, kind=Defect if code == TRACEBACK else ToolFailed)
 
 
 def places() -> dict[str, str]:
@@ -137,20 +148,18 @@ class ClusterPool:
     def outcome(self, unit: Unit, future) -> Outcome:
         if future.status != "finished":
             return Outcome(failure=f"{unit}: {future.exception()}")
-        result, failure = future.result()
+        result, failure, differs = future.result()
         if result:
             keep_unit(unit, result)
-        return Outcome(result, failure, 1)
+        return Outcome(result, failure, 1, RtlDiffers if differs else ToolFailed)
 
 
-def remote_unit(text: str) -> tuple[dict | None, str | None]:
-    """On a worker of the cluster: a unit's result, or why there is none."""
-    from .nextpnr import ToolFailed
-
+def remote_unit(text: str) -> tuple[dict | None, str | None, bool]:
+    """On a worker of the cluster: a unit's result, or why there is none, and whether that is as the RTL differs."""
     try:
-        return run_unit(from_json(text)), None
-    except (ToolFailed, UserError) as error:
-        return None, str(error)
+        return run_unit(from_json(text)), None, False
+    except Failure as error:
+        return None, str(error), error.exit_code == DIFFERS
 
 
 def run_units(

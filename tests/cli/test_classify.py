@@ -61,9 +61,14 @@ def silent_port() -> str:
     os.close(slave)
 
 
-def test_ports_that_cannot_be_used(refused, silent_port: str, tmp_path: Path) -> None:
+def test_a_board_that_does_not_answer(cli, silent_port: str) -> None:
+    """That is no fault of what was given: exit code 1."""
+    said = one_line(cli("classify", 1, "--port", silent_port, code=1).stderr)
+    assert f"no board on port {silent_port}: no answer came" in said
+
+
+def test_ports_that_cannot_be_used(refused, tmp_path: Path) -> None:
     assert "cannot open port /dev/nowhere" in refused("classify", 1, "--port", "/dev/nowhere")
-    assert f"no board on port {silent_port}: no answer came" in refused("classify", 1, "--port", silent_port)
     (tmp_path / "file").write_text("")
     assert "cannot open port" in refused("classify", 1, "--port", tmp_path / "file")
 

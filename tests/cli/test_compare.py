@@ -23,7 +23,7 @@ from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
 from fivebyfive.sim.carried import carried, data_digest
-from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.sim.units import from_json, to_json
 
 from .conftest import SMALL, one_line
@@ -165,10 +165,12 @@ def test_what_is_refused(refused, fake_tools: Path, small: Path, few_digits: Pat
 
 def test_a_failure_has_the_name_of_its_checkpoint(cli, fake_tools: Path, small: Path, few_digits: Path) -> None:
     """Of the simulation, which is no fault of what was given; nothing is written."""
-    (fake_tools / "fail").write_text("the RTL differs from the golden model: image 1, layer fc2")
     words = ("compare", small, "--data", few_digits)
+    (fake_tools / "differ").write_text("the RTL differs from the golden model: image 1, layer fc2")
     assert one_line(cli(*words, "--no-synthesis", code=1).stderr).startswith("error: small: the RTL differs")
-    assert one_line(cli(*words, "--rtl-images", 0, code=2).stderr).startswith("error: small: the RTL")
+    (fake_tools / "fail").write_text("verilator cannot compile lenet")
+    assert one_line(cli(*words, "--no-synthesis", code=2).stderr).startswith("error: small: verilator cannot")
+    assert one_line(cli(*words, "--rtl-images", 0, code=2).stderr).startswith("error: small: verilator cannot")
     assert os.listdir("build/compare") == []
 
 
@@ -200,7 +202,7 @@ def test_an_rtl_that_differs(trial, monkeypatch) -> None:
     """It was made of another checkpoint."""
     made, other = generate.generate, Checkpoint.random(SMALL, seed=7)
     monkeypatch.setattr(generate, "generate", lambda checkpoint, config: made(other, config))
-    with pytest.raises(ToolFailed, match="simulation of 2-3-7-10: the RTL differs from the golden model: image 0"):
+    with pytest.raises(RtlDiffers, match="simulation of 2-3-7-10: the RTL differs from the golden model: image 0"):
         trial.work()
 
 

@@ -207,4 +207,4 @@ def test_standard_output_that_is_full(small: Path) -> None:
             [os.sys.executable, "-m", "fivebyfive", *command], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 2
-    assert one_line(done.stderr) == "error: No space left on device"
+    assert one_line(done.stderr) == "error: cannot write standard output: No space left on device."
