@@ -11,7 +11,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers fit-area bitstream wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -19,13 +19,17 @@ help: ## list these words
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
 
-test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
+test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; under twenty minutes on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal \
 	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
+test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulators; docs/test-all.log; under 90 minutes
+	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
+
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
-	$(PYTEST) tests/proofs --durations=0
+	$(PYTEST) tests/proofs -m "" --durations=0
 
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .

@@ -153,7 +153,7 @@ def compile_into(
 def runtime_key(simulator: Simulator, trace: str | None, coverage: bool) -> str:
     """Name of the folder with the compiled runtime library of Verilator, the same for every design."""
     compiler = first_line("g++", {}, "sudo apt install --reinstall g++")
-    flags = repr((commands.VERILATOR_FLAGS, commands.MAKE_FLAGS))
+    flags = repr((commands.VERILATOR_FLAGS, commands.RUNTIME_FLAGS))
     parts = (simulator.version, simulator.compiler, str(trace), compiler, flags, *coverage_parts(coverage))
     return f"runtime-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
 

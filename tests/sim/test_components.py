@@ -1,4 +1,8 @@
-"""Every component's bench on both simulators."""
+"""Every component's bench on both simulators: the first case of each test in every test run.
+
+The other cases run on Icarus Verilog, which compiles at once, but for engines and arrays of PEs: there Verilator is
+sooner done. `make test-all` runs all of them on both.
+"""
 
 import random
 from dataclasses import asdict
@@ -41,6 +45,9 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.weights import memory_map, pack
 from fivebyfive.sim.networks import random_network
+
+pytestmark = pytest.mark.on("icarus")
+on_verilator = pytest.mark.on("verilator")  # the nearest mark counts
 
 
 @pytest.mark.parametrize("terms", [1, 2, 20, 25])
@@ -149,6 +156,7 @@ def test_sign_fc_row(bench, kept):
     bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "kind", "config"),
     [
@@ -170,6 +178,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "kind", "config"),
     [
@@ -192,6 +201,7 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
 
 
+@on_verilator
 @pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), (1, 3, 1), (2, 2, 1), (4, 5, 2)])
 def test_conv_array(bench, windows, outputs, bias_words):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
@@ -199,6 +209,7 @@ def test_conv_array(bench, windows, outputs, bias_words):
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
 
 
+@on_verilator
 @pytest.mark.parametrize(("windows", "outputs"), [(1, 3), (2, 1), (4, 2)])
 def test_packed_conv_array(bench, windows, outputs):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
@@ -211,6 +222,7 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
@@ -259,6 +271,7 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
     bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "config"),
     [
@@ -346,6 +359,7 @@ def test_packed_fc_row(bench, lanes, kept):
     bench(PackedFcRow(lanes, kept), "fc_row", lanes=lanes, kept=kept)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("layers", "rows", "early", "first"),
     [
