@@ -1,7 +1,7 @@
 """Command lines in hostile situations: names, links, pipes, limits, terminals, signals.
 
-Each command has one good line that takes seconds (`COMMANDS`); a situation changes it, or what is around it. A situation
-says how the command may end; what holds for all of them is in `test_adversary`.
+Each command has one good line that takes seconds (`COMMANDS`); a situation changes it, or what is around it, and says
+how the command may end; what holds for all of them is in `test_adversary`.
 """
 
 import os
