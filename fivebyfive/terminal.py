@@ -23,6 +23,7 @@ from fivebyfive.model.errors import DEFECT, UNUSABLE, Failure, UserError, shown
 __all__ = ["Commands", "Stage", "Suggesting", "command", "leave", "program", "quoted", "say"]
 
 NAME = "fivebyfive"
+WIDE = 80  # columns: on a narrower terminal progress is figures and no bar
 QUIET_S = 2.0  # work shorter than that says nothing where there is no terminal
 REPEAT_S = 15.0  # between two lines there that tell something new
 INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
@@ -231,7 +232,7 @@ def fail(message: str, code: int = UNUSABLE) -> int:
 
 def one_line(message: str) -> str:
     """A message without line breaks or anything else that a terminal would act on, ending in a full stop."""
-    text = shown(" ".join(message.split()))
+    text = shown(" ".join(line.strip() for line in message.strip().splitlines()))
     return text if text.endswith((".", "?", ":", "!")) else f"{text}."
 
 
@@ -321,16 +322,16 @@ class Stage:
 
 
 def bar():
-    """A bar whose figures stay whole on a narrow terminal: its text is folded."""
+    """A bar whose figures stay whole: where there is little room, its text is folded."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     console = Console(stderr=True, markup=False, emoji=False)
-    return Progress(
-        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
-        TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold", min_width=4)),
-        BarColumn(table_column=Column(min_width=1)),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)), TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        console=console, transient=True,
-    )  # fmt: skip
+    words = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+    figures = MofNCompleteColumn(table_column=Column(no_wrap=True))
+    if console.width < WIDE:
+        return Progress(words, figures, console=console, transient=True)
+    spinner = SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
+    left = TimeRemainingColumn(table_column=Column(no_wrap=True))
+    return Progress(spinner, words, BarColumn(), figures, left, console=console, transient=True)
