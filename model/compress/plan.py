@@ -65,6 +65,12 @@ class Plan:
         return self.folder / self.start if self.start else SHIPPED
 
     @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that it reads, if there are such: the data may have a name instead."""
+        teachers = {step.config.teacher for step in self.steps} - {"", "start"}
+        return [self.start_path, *(self.folder / one for one in sorted(teachers)), Path(self.data)]
+
+    @property
     def plain(self) -> dict[str, Any]:
         """Plain values, as `read_plan` takes them."""
         values: dict[str, Any] = {"seed": self.seed, "threads": self.threads or 0, "data": self.data}
@@ -139,8 +145,8 @@ def refuse_unknown(given: dict[str, Any], known: tuple[str, ...], what: str) -> 
             raise ValueError(f"{what} has no {key}; it has {', '.join(known)}")
 
 
-def write_plan(path: Path, plan: Plan, result: dict[str, Any]) -> None:
-    """Write a plan whose paths begin in ``path``'s folder, with what came of it."""
+def write_plan(path: Path, plan: Plan, result: dict[str, Any], folder: Path | None = None) -> None:
+    """Write a plan with what came of it; its paths begin in ``folder``, that of ``path`` without one."""
     toml = require("tomli_w", "plans need", "tomli-w", "compress")
     with replacing(path) as file:
-        file.write(toml.dumps(plan.moved(path.parent).plain | {"result": result}).encode())
+        file.write(toml.dumps(plan.moved(folder or path.parent).plain | {"result": result}).encode())
