@@ -67,9 +67,13 @@ class Accelerator:
         """Verilog and manifest; made at first use, which takes some seconds."""
         return generate(self.network.checkpoint, self.config, self.network.name)
 
-    def write_verilog(self, folder: Path | str) -> list[Path]:
-        """Replace ``folder`` by one with Verilog, .mem files and manifest; the paths of the files."""
-        return self.generated.write(Path(folder))
+    def write_verilog(self, folder: Path | str, force: bool = False) -> list[Path]:
+        """Replace ``folder`` by one with Verilog, .mem files and manifest; the paths of the files.
+
+        Raises UserError where a file in it would be lost that is not as this wrote it; with ``force`` edited ones are
+        replaced and others stay.
+        """
+        return self.generated.write(Path(folder), force)
 
     def simulate(self, images: np.ndarray, **options) -> Simulation:
         """Run images through the RTL and compare every layer; options as `fivebyfive.sim.simulate`."""

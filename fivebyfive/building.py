@@ -1,5 +1,6 @@
 """The command build: a checkpoint becomes a bitstream for a board, or the files from which Vivado makes one."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.ownership import GENERATOR, manifest_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.temporary import working_folder
 
@@ -34,7 +36,8 @@ amaranth-boards. Look at top_timing.rpt before you trust the bitstream.
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """``source``: name of the checkpoint's file. ``seed``: of place and route. ``out``: the folder to make."""
+    """``source``: name of the checkpoint's file. ``seed``: of place and route. ``out``: the folder to make; ``force``:
+    over files that were edited."""
 
     checkpoint: Checkpoint
     source: str
@@ -43,6 +46,7 @@ class BuildRequest:
     clock_mhz: float
     seed: int
     out: Path
+    force: bool = False
 
 
 def run_build(request: BuildRequest, as_json: bool) -> None:
@@ -61,7 +65,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         divisor = board.divisor(clock_hz)
     except ValueError as error:
         raise UserError(f"--clock: {error}") from error
-    check_folder(request.out, REPORT)
+    check_folder(request.out, request.force, REPORT)
     with Stage("generating Verilog") as stage:
         stage(0, 0, "generating Verilog")
         design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
@@ -75,7 +79,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         else:
             files, found = vivado_flow(design, board, clock_hz, told)
     told |= found
-    write(request.out, files | {REPORT: json.dumps(told, indent=2).encode() + b"\n"})
+    write(request, files, told)
     told["files"] = [str(request.out / name) for name in (*files, REPORT)]
     if as_json:
         print(json.dumps(told))
@@ -114,11 +118,14 @@ def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, byt
     return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
 
 
-def write(out: Path, files: dict[str, bytes]) -> None:
-    """Replace the folder by one with these files."""
-    with replacing_folder(out) as new:
+def write(request: BuildRequest, files: dict[str, bytes], told: dict) -> None:
+    """Replace the folder by one with these files and the report, which records them."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    report = manifest_text({"generator": GENERATOR} | told | {"files": digests})
+    with replacing_folder(request.out, REPORT, request.force) as new:
         for name, data in files.items():
             (new / name).write_bytes(data)
+        (new / REPORT).write_text(report)
 
 
 def show(told: dict) -> None:

@@ -42,6 +42,7 @@ class CompareRequest:
     scheduler: str | None
     workers: int | None
     out: Path
+    force: bool = False
 
 
 def run_compare(request: CompareRequest, as_json: bool) -> None:
@@ -58,7 +59,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
-    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"))
+    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
     for name, (checkpoint, _) in chosen.items():
@@ -77,9 +78,8 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         "results": [one.as_dict() for one in found.rows], "front": fronts,
     }  # fmt: skip
     texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
-    with delivered(files, told, texts) as changed:
-        if changed:
-            draw("plot_compared", [files["png"], files["svg"]], found.rows)
+    with delivered(files, told, texts, request.force) as pictures:
+        draw("plot_compared", pictures, found.rows)
     answer(told, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
 
 

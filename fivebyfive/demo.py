@@ -10,12 +10,13 @@ from rich.text import Text
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
+from fivebyfive.model.sidecars import replacing_sidecars
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
 
 from .api import Network, load
 from .picture import Digit, draw_digits
-from .places import check_file, check_folder
+from .places import check_beside, check_folder
 from .report import console, cycle_table, image_table
 from .simulation import facts
 from .terminal import Stage, command, quoted
@@ -26,21 +27,23 @@ PICTURE = "demo.png"
 VERILOG = "lenet"
 
 
-def run_demo(out: Path, count: int, as_json: bool) -> int:
-    """Generate ``out``/lenet, simulate ``count`` digits, draw ``out``/demo.png, tell of it; the exit code."""
+def run_demo(out: Path, count: int, as_json: bool, force: bool = False) -> int:
+    """Generate ``out``/lenet, simulate ``count`` digits, draw ``out``/demo.png, tell of it; the exit code. ``force``:
+    over files that were edited."""
     simulator = find("verilator")
     network = load()
     accelerator = network.accelerator()
     images = choose_digits(count)
-    check_folder(out / VERILOG)
-    check_file(out / PICTURE)
+    check_folder(out / VERILOG, force)
+    check_beside([out / PICTURE], force)
     with Stage("generating Verilog"):
-        paths = accelerator.write_verilog(out / VERILOG)
+        paths = accelerator.write_verilog(out / VERILOG, force)
     with Stage("simulating") as stage:
         result = accelerator.simulate(images.pixels, seed=1, progress=stage)
     told = facts(accelerator, images, result) | {"simulator": simulator.name}
     told |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
-    draw(out / PICTURE, told, images, result)
+    with replacing_sidecars([out / PICTURE], force) as (picture,):
+        draw(picture, told, images, result)
     if as_json:
         click.echo(json.dumps(told))
     else:

@@ -51,7 +51,7 @@ class Sizes:
 def run_pack(path: Path, out: Path, as_json: bool) -> None:
     """Pack a checkpoint, and tell of it."""
     checkpoint = load_checkpoint(path)
-    check_file(out)
+    check_file(out, [path])
     with Stage("packing") as stage:
         packed = packed_form(checkpoint, stage)
     write_packed(out, packed)
@@ -64,7 +64,7 @@ def run_pack(path: Path, out: Path, as_json: bool) -> None:
 
 def run_unpack(path: Path, out: Path, as_json: bool) -> None:
     """Unpack a checkpoint, and tell of it."""
-    check_file(out)
+    check_file(out, [path])
     with Stage("unpacking"):
         checkpoint = read_packed(path)
     save_checkpoint(out, checkpoint)

@@ -41,7 +41,7 @@ def test_measure_tells_all_there_is_to_know(answer, fake_tools: Path, small: Pat
     assert json.loads(Path("build/measure/measure.json").read_text()) == told
     assert "| max frequency | 120.0 MHz (median of 3, 110 to 130) |" in Path("build/measure/measure.md").read_text()
     assert Path("build/measure/measure.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(os.listdir("build/measure")) == ["measure.json", "measure.md", "measure.png"]
+    assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md", "measure.png"]
 
 
 def test_a_second_call_does_nothing_again(answer, fake_tools: Path, small: Path) -> None:
@@ -133,7 +133,7 @@ def test_no_matplotlib(cli, fake_tools: Path, monkeypatch, small: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = cli("measure", small, "--part", "xc7z020")
     assert "No picture: the picture needs matplotlib; install it: pip install 'fivebyfive[plot]'" in result.stderr
-    assert sorted(os.listdir("build/measure")) == ["measure.json", "measure.md"]
+    assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md"]
 
 
 def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) -> None:

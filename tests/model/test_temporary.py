@@ -120,7 +120,7 @@ def test_a_folder_is_never_away(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(os, "rename", None)
     with replacing_folder(tmp_path / "out") as folder:
         (folder / "newer").touch()
-    assert names(tmp_path / "out") == ["newer"]
+    assert names(tmp_path / "out") == ["manifest.json", "newer"]
     assert names(tmp_path) == ["out"]
 
 
@@ -140,5 +140,5 @@ def test_a_swap_in_two_steps_that_was_killed_in_between_is_undone(tmp_path: Path
     assert not (tmp_path / "out").exists()
     with pytest.raises(KeyError), replacing_folder(tmp_path / "out"):
         raise KeyError
-    assert names(tmp_path / "out") == ["new"]
+    assert names(tmp_path / "out") == ["manifest.json", "new"]
     assert names(tmp_path) == ["out"]
