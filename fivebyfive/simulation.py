@@ -18,10 +18,9 @@ from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.sim.coverage import ranges
 from fivebyfive.sim.netlist import find_family, synthesized
-from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
 
@@ -158,7 +157,7 @@ def run_folder(request: Request) -> Iterator[Path]:
         make_folder(folder)
         yield folder
         return
-    with working_folder(kept_by=SimulationFailed) as temporary:  # its message names the log in there
+    with kept_if_failed() as temporary:
         yield temporary
 
 

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fivebyfive.model.errors import UserError, shown
+from fivebyfive.model.errors import UserError, limit_reached, shown
 
 __all__ = ["Commands", "Stage", "say"]
 
@@ -45,7 +45,8 @@ class Commands(click.Group):
         except (click.ClickException, UserError) as error:
             code = fail(one_line(str(error)))
         except OSError as error:
-            code = fail(shown(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
+            line = limit_reached(error) or f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+            code = fail(shown(line))
             drop_stdout()
         except click.Abort:
             code = fail("interrupted", INTERRUPTED)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import UserError
+from .errors import UserError, limit_reached
 from .temporary import temporary_file, temporary_folder
 
 __all__ = ["check_replaceable", "read_limited", "replacing", "replacing_folder"]
@@ -84,6 +84,8 @@ def read_limited(path: Path, limit: int, what: str) -> bytes:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The line that a user reads where ``path`` cannot be written."""
+    if line := limit_reached(error):
+        return UserError(line)
     reason = error.strerror or str(error)
     return UserError(
         f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out."

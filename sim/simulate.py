@@ -14,11 +14,11 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import working_folder
 
 from .builder import build
 from .coverage import FILE, Coverage, read_coverage
-from .runner import SimulationFailed, run
+from .process import kept_if_failed
+from .runner import run
 from .speed import Speed
 
 __all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
@@ -175,7 +175,7 @@ def simulate(
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     started = time.monotonic()
     progress(0, len(pixels), f"building with {simulator}")
-    built = build(generated.design, simulator, waves=waves, coverage=coverage)
+    built = build(generated.design, simulator, waves=waves, coverage=coverage, progress=progress)
     with run_folder(folder) as place:
         generated.design.write(place)
         arrays = make_arrays(place, checkpoint, pixels, waves)
@@ -208,7 +208,7 @@ def run_folder(folder: Path | None) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder.absolute()
         return
-    with working_folder(kept_by=SimulationFailed) as temporary:
+    with kept_if_failed() as temporary:
         yield temporary
 
 
