@@ -1,6 +1,7 @@
 """The whole path at once: Verilog from the shipped LeNet, digits through it, a table and a picture."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -101,8 +102,8 @@ def show(told: dict, network: Network, images: Images, result: Simulation, out: 
 
 
 def next_steps(out: Path) -> list[tuple[str, str]]:
-    called = Path(sys.argv[0])
-    run = str(called) if called.name == "fivebyfive" and not shutil.which("fivebyfive") else "fivebyfive"
+    script = Path(sys.executable).with_name("fivebyfive")  # of this environment, which need not be on PATH
+    run = os.path.relpath(script) if script.is_file() and not shutil.which("fivebyfive") else "fivebyfive"
     return [
         (f"{run} simulate --images 100", "more digits, all layers compared"),
         (f"{run} simulate --images 1 --waves", "a waveform, and a view of it for GTKWave"),
