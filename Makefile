@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-FIVEBYFIVE := $(BIN)/fivebyfive
+# By way of Python: pip quotes its path badly in a script whose path has a space or a $$ in it.
+FIVEBYFIVE := $(BIN)/python -m fivebyfive
 PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 # Percent of the Python code's lines and branches that all tests together reach, at least.
@@ -84,7 +85,7 @@ fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to
 	$(BIN)/python -m fivebyfive.sim.fit_area
 
 bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; ten minutes
-	$(FIVEBYFIVE) build --board ulx3s-85f --seed 2
+	$(FIVEBYFIVE) build --board ulx3s-85f
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py
@@ -97,6 +98,8 @@ clean: ## remove all that was generated; keeps .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/apt-install "" python3-venv "Python makes .venv with it"
+	@case "$$PWD" in *[:$$]*) echo "Python and pip cannot install in a folder with : or $$ in its path:" >&2; \
+	  printf '%s\n' "$$PWD" "move it, or rename that folder" >&2; exit 2;; esac
 	@echo "installing into .venv ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .

@@ -36,15 +36,15 @@ amaranth-boards. Look at top_timing.rpt before you trust the bitstream.
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """``source``: name of the checkpoint's file. ``seed``: of place and route. ``out``: the folder to make; ``force``:
-    over files that were edited."""
+    """``source``: name of the checkpoint's file. ``seed``: of place and route; several are tried if None. ``out``: the
+    folder to make; ``force``: over files that were edited."""
 
     checkpoint: Checkpoint
     source: str
     board: str
     config: Config
     clock_mhz: float
-    seed: int
+    seed: int | None
     out: Path
     force: bool = False
 
@@ -87,16 +87,16 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         show(told)
 
 
-def open_flow(design, board, clock_hz: int, seed: int, stage: Stage) -> tuple[dict[str, bytes], dict]:
+def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> tuple[dict[str, bytes], dict]:
     """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
-    from fivebyfive.sim.bitstream import make_bitstream
+    from fivebyfive.sim.bitstream import SEEDS, make_bitstream
 
-    made = make_bitstream(design, board, clock_hz, seed, stage)
+    made = make_bitstream(design, board, clock_hz, SEEDS if seed is None else [seed], stage)
     part = PARTS[board.part]
     area = {name: getattr(made.area, name) for name in ("lut", "lutram", "ff", "dsp", "bram")}
     used = area | {"lut": made.area.lut + made.area.lutram}
     found = {
-        "seed": seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
+        "seed": made.seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
         "percent": {name: round(value, 1) for name, value in part.percent(used).items()},
         "bytes": len(made.data), "seconds": made.seconds,
     }  # fmt: skip

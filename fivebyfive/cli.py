@@ -431,7 +431,9 @@ def compare(
 @checkpoint_argument
 @click.option("--board", required=True, metavar="NAME", help="ulx3s-85f or arty-a7-100.")
 @click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="From the part's PLL.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of place and route.")
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Of place and route; several are tried in turn by default."
+)
 @click.option("--out", type=OUT_FOLDER, help="Folder to make or replace; build/NAME by default.")
 @force_option
 @size_options

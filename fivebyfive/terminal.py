@@ -1,7 +1,6 @@
 """What all commands share at the terminal: errors of one line, exit codes, standard output and error, progress."""
 
 import difflib
-import errno
 import io
 import os
 import re
@@ -18,7 +17,7 @@ from typing import NoReturn, TextIO
 
 import click
 
-from fivebyfive.model.errors import DEFECT, UNUSABLE, Failure, UserError, shown
+from fivebyfive.model.errors import DEFECT, UNUSABLE, Failure, UserError, limit_reached, shown
 
 __all__ = ["Commands", "Stage", "Suggesting", "command", "leave", "program", "quoted", "say"]
 
@@ -158,8 +157,8 @@ def means(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return "the memory ran out; close other programs, or lift the limit (ulimit -v)"
     if isinstance(error, OSError):
-        if error.errno == errno.EMFILE:
-            return "too many open files; allow more (ulimit -n)"
+        if line := limit_reached(error):
+            return line
         where = f": {error.filename}" if error.filename else ""
         return one_line(f"{error.strerror or str(error) or type(error).__name__}{where}")
     if isinstance(error, ImportError) and not (error.name or "").startswith("fivebyfive"):

@@ -24,8 +24,8 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
 
 from .terminal import Commands, say
@@ -78,7 +78,7 @@ def verify(case: Case, images: int) -> str:
     config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
     built = build(to_verilog(core, TOP), case.simulator)
-    with working_folder() as folder:
+    with kept_if_failed() as folder:
         built.design.write(folder)
         np.save(folder / "pixels.npy", load_dataset().images[:images])
         given = parameters(checkpoint, config, case) | {"pixels": str(folder / "pixels.npy")}

@@ -4,7 +4,6 @@ LeNet's machine; a log of it.
 `make coverage` runs this as ``python -m fivebyfive.verify_coverage --log docs/coverage.log``.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.files import replacing
 from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
+from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS, bench_of
@@ -57,8 +57,7 @@ def bench_coverage(make: Callable) -> Coverage:
     """Coverage of a specimen by its bench. Raises SimulationFailed where the bench fails."""
     component, given = make()
     built = build(to_verilog(component, make.__name__), "verilator", coverage=True)
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
-        folder = Path(temporary)
+    with kept_if_failed() as folder:
         built.design.write(folder)
         run(built, bench_of(make), folder, parameters=given, seed=SEED, timeout_s=TIMEOUT_S)
         return read_coverage(folder / FILE, built.design.verilog)

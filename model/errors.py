@@ -1,17 +1,22 @@
 """What ends a command with a message instead of a traceback, and the exit code of each kind."""
 
+import errno
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = [
-    "DEFECT", "DIFFERS", "UNUSABLE", "Defect", "Failure", "UserError", "how_it_ended", "shown", "user_values",
+    "DEFECT", "DIFFERS", "EXHAUSTED", "UNUSABLE", "Defect", "Failure", "UserError", "how_it_ended", "limit_reached",
+    "shown", "user_values",
 ]  # fmt: skip
 
 DIFFERS = 1  # values differ, the RTL hangs, or a board does not answer
 UNUSABLE = 2  # an input, a tool, a disk, the memory or standard output cannot be used
 DEFECT = 70  # of fivebyfive itself; EX_SOFTWARE of sysexits.h
 OUT_OF_MEMORY = signal.SIGKILL, signal.SIGABRT  # the kernel's way to end a process, and that of C++'s bad_alloc
+TOO_MANY_FILES = errno.EMFILE, errno.ENFILE
+EXHAUSTED = (*TOO_MANY_FILES, errno.ENOMEM, errno.EAGAIN)  # of the process or the machine: no fault of what was tried
 
 
 class Failure(Exception):  # noqa: N818 (base of what happened and of errors)
@@ -61,3 +66,11 @@ def how_it_ended(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"was killed by {name}{', perhaps as memory ran out,' if -code in OUT_OF_MEMORY else ''}"
+
+
+def limit_reached(error: OSError) -> str | None:
+    """The line for a process that has too many files open, None for another error."""
+    if error.errno not in TOO_MANY_FILES:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"too many open files: this process may have {limit}; raise the limit with ulimit -n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from .destinations import file_place, folder_place, in_use
-from .errors import UserError
+from .errors import UserError, limit_reached
 from .ownership import GENERATOR, MANIFEST, STAGE, check_folder, file_digest, manifest_text, read_manifest, there
 from .temporary import temporary_file, temporary_folder
 
@@ -115,6 +115,8 @@ def remove_empty(folders: Sequence[Path]) -> None:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The line that a user reads where ``path`` cannot be written."""
+    if line := limit_reached(error):
+        return UserError(line)
     reason = error.strerror or str(error)
     return UserError(
         f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out."

@@ -5,12 +5,10 @@ calls. Registers and DMA have the methods of PYNQ's objects.
 """
 
 import pickle
-import shutil
 import socket
-import tempfile
 import threading
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
+from .process import kept_if_failed
 from .runner import build, run
 
 __all__ = ["AxiDevice"]
@@ -46,9 +45,9 @@ class AxiDevice:
         self.config = config or sized(checkpoint.shape)
         core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
         built = build(to_verilog(core, TOP), simulator)
-        self.folder = Path(tempfile.mkdtemp(prefix="fivebyfive-"))  # short: a socket's path has 108 bytes
         self._failure: Exception | None = None
-        try:
+        with ExitStack() as files:
+            self.folder = files.enter_context(kept_if_failed())
             built.design.write(self.folder)
             address = str(self.folder / "socket")
             with socket.socket(socket.AF_UNIX) as server:
@@ -58,9 +57,7 @@ class AxiDevice:
                 self._thread = threading.Thread(target=self._simulate, args=(built, given), daemon=True)
                 self._thread.start()
                 self._connection = self._accept(server)
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+            self._files = files.pop_all()
         self.core = Registers(self)
         self.dma = Dma(self)
 
@@ -99,9 +96,9 @@ class AxiDevice:
             self._thread.join()
         finally:
             self._connection.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if self._failure:
-            raise self._failure
+            with self._files:
+                if self._failure:
+                    raise self._failure
 
 
 class Registers:

@@ -84,7 +84,6 @@ def prepare(
     (folder / "parameters.json").write_text(json.dumps(given))
     environment = plan.environment | {
         "COCOTB_RANDOM_SEED": str(seed),
-        "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
         "COCOTB_ANSI_OUTPUT": "0",
         "COCOTB_MAX_FAILURES": str(failures),
         PARAMETERS_VARIABLE: str(folder / "parameters.json"),

@@ -14,12 +14,12 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import working_folder
 
 from .builder import build
 from .coverage import FILE, Coverage, read_coverage
+from .process import kept_if_failed
 from .run_folder import RUN_FILES, recorded
-from .runner import SimulationFailed, run
+from .runner import run
 from .speed import Speed
 
 __all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
@@ -183,7 +183,7 @@ def simulate(
     design = generated.design
     started = time.monotonic()
     progress(0, len(pixels), f"building with {simulator}")
-    built = build(design, simulator, waves=waves, coverage=coverage)
+    built = build(design, simulator, waves=waves, coverage=coverage, progress=progress)
     shapes = arrays_of(checkpoint, len(pixels), waves)
     files = {f"{design.name}.v", *design.memories, PIXELS, *map(array_file, shapes), *RUN_FILES, *beside}
     with run_folder(folder, files, force) as place:
@@ -220,7 +220,7 @@ def run_folder(folder: Path | None, names: Collection[str] = (), force: bool = F
         with recorded(folder, names, force):
             yield folder.absolute()
         return
-    with working_folder(kept_by=SimulationFailed) as temporary:
+    with kept_if_failed() as temporary:
         yield temporary
 
 

@@ -12,7 +12,7 @@ import pytest
 from fivebyfive.model import files
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing, replacing_folder
+from fivebyfive.model.files import cannot_write, replacing, replacing_folder
 from fivebyfive.model.shape import LeNetShape
 
 
@@ -196,3 +196,11 @@ def test_a_swap_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
         (folder / "top.v").write_text("new")
     assert (out / "top.v").read_text() == "old"
     assert names(tmp_path) == ["out"]
+
+
+def test_a_limit_of_open_files_is_named(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for number in (errno.EMFILE, errno.ENFILE):
+        line = str(cannot_write(tmp_path / "out", OSError(number, os.strerror(number))))
+        assert line == f"too many open files: this process may have {limit}; raise the limit with ulimit -n"
+    assert "Name another place with --out" in str(cannot_write(tmp_path / "out", OSError(errno.EACCES, "no")))
