@@ -12,7 +12,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers fit-area bitstream wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers picture figures fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -77,9 +77,20 @@ bench: .venv/test.stamp ## measure all sizes beside other projects; docs/perform
 
 compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
 	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --out docs/compressed
+	$(BIN)/python -m fivebyfive.figures record docs/compressed/compare.json
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
 	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
+
+picture: demo ## the picture of `make demo` as docs/demo.png
+	cp build/demo.png docs/demo.png
+
+# Quick ones first. Without train: see fivebyfive/figures.py, which knows what each page was measured on.
+FIGURES := picture registers verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
+  mutants fuzz faults
+
+figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours
+	@set -e; for target in $(FIGURES); do $(MAKE) --no-print-directory $$target; done
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area

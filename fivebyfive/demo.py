@@ -1,12 +1,14 @@
 """The whole path at once: Verilog from the shipped LeNet, digits through it, a table and a picture."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import numpy as np
 from rich.text import Text
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
@@ -17,6 +19,7 @@ from fivebyfive.sim.simulators import find
 from .api import Network, load
 from .picture import Digit, draw_digits
 from .places import check_beside, check_folder
+from .provenance import checkpoint_input, lenet_name, verilog_input
 from .report import console, cycle_table, image_table
 from .simulation import facts
 from .terminal import Stage, command, quoted
@@ -42,8 +45,10 @@ def run_demo(out: Path, count: int, as_json: bool, force: bool = False) -> int:
         result = accelerator.simulate(images.pixels, seed=1, progress=stage)
     told = facts(accelerator, images, result) | {"simulator": simulator.name}
     told |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
+    measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
+    measured |= checkpoint_input(SHIPPED.stem, network.checkpoint)
     with replacing_sidecars([out / PICTURE], force) as (picture,):
-        draw(picture, told, images, result)
+        draw(picture, told, images, result, measured)
     if as_json:
         click.echo(json.dumps(told))
     else:
@@ -63,12 +68,13 @@ def choose_digits(count: int) -> Images:
     return Images(digits.images[chosen], names, digits.labels[chosen], f"{count} MNIST test images")
 
 
-def draw(path: Path, told: dict, images: Images, result: Simulation) -> None:
-    """The picture of all digits that were simulated."""
+def draw(path: Path, told: dict, images: Images, result: Simulation, measured: Mapping[str, str]) -> None:
+    """The picture of all digits that were simulated; ``measured``: digests of what they were simulated on."""
     verdict = "every value equals the golden model's" if told["equal"] else "NOT equal to the golden model"
     title = f"LeNet {told['network']} on MNIST: what the Verilog computed"
     subtitle = f"{images.source} in {told['simulator_version']}; {verdict}; " + cycles_text(told)
-    draw_digits(path, title, subtitle, [digit(images, result, index) for index in range(result.images)])
+    digits = [digit(images, result, index) for index in range(result.images)]
+    draw_digits(path, title, subtitle, digits, measured)
 
 
 def cycles_text(told: dict) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import DEFECT, DIFFERS, Defect, UserError
@@ -24,6 +25,7 @@ from fivebyfive.sim.process import RtlDiffers
 
 from .api import load
 from .cli import size_options
+from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 from .terminal import Commands, Stage
 
 __all__ = [
@@ -53,14 +55,17 @@ def verify(images: int, processes: int, config: Config, logits_only: bool = Fals
     """The log of a comparison in which everything was equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     pixels = load_dataset("mnist", "test").images[:images]
+    accelerator = load().accelerator(config)
     with working_folder() as folder, Stage("simulating") as stage:
-        load().accelerator(config).write_verilog(folder / "verilog")
+        accelerator.write_verilog(folder / "verilog")
         parts = np.array_split(pixels, min(processes, images))
         # The first image alone: the others then find the simulation compiled.
         options = ["--logits-only"] if logits_only else []
         simulate_all(folder, [pixels[:1]], options, stage)
         told = simulate_all(folder, parts, options, stage)
-    return log_text(told, parts, time.monotonic() - started)
+    measured = verilog_input(lenet_name(config), accelerator.generated.design)
+    measured |= checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint)
+    return log_text(told, parts, time.monotonic() - started) + lines(measured)
 
 
 def simulate_all(folder: Path, parts: list[np.ndarray], options: list[str], stage: Stage) -> list[dict]:

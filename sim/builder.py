@@ -28,7 +28,7 @@ from fivebyfive.model.temporary import remove_left, temporary_folder
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
 from .digests import intact, seal
-from .process import call, errors_in, last_lines
+from .process import SimulatorFailed, call, errors_in, last_lines
 from .simulators import Simulator, find, first_line
 
 __all__ = ["Build", "build"]
