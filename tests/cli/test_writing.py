@@ -52,8 +52,8 @@ def test_generate_replaces_its_own_folder(cli, refused, small: Path) -> None:
     Path("v/lenet.v").write_text("edited")
     Path("v/tb.v").write_text("mine")
     said = refused("generate", small, "--out", "v")
-    assert said == ("error: v was edited since it was written: lenet.v, and others' files are in it: tb.v; name another "
-                    "folder with --out, or replace what was edited with --force.")  # fmt: skip
+    assert said == ("error: v was edited since it was written: lenet.v, and others' files are in it: tb.v; name "
+                    "another folder with --out, or replace what was edited with --force.")  # fmt: skip
     cli("generate", small, "--out", "v", "--force")
     assert "edited" not in Path("v/lenet.v").read_text()
     assert Path("v/tb.v").read_text() == "mine"
