@@ -76,7 +76,7 @@ bench: .venv/test.stamp ## measure all sizes beside other projects; docs/perform
 	$(BIN)/python -m fivebyfive.bench
 
 compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
-	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --out docs/compressed
+	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --force --out docs/compressed
 	$(BIN)/python -m fivebyfive.figures record docs/compressed/compare.json
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware

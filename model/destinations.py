@@ -64,13 +64,13 @@ def refuse_inputs(out: Path, inputs: Iterable[Path | str | None]) -> None:
     for given in inputs:
         if given is None:
             continue
-        source = Path(given)
-        files = [source, *(file for file in source.iterdir() if file.is_file())] if source.is_dir() else [source]
+        folder = os.listdir(given) if os.path.isdir(given) else ()
+        files = [given, *(path for name in folder if os.path.isfile(path := os.path.join(given, name)))]
         if any(same(out, file) for file in files):
             raise UserError(f"{out} is what the work starts from ({given}); name another place with --out")
 
 
-def same(one: Path, other: Path) -> bool:
+def same(one: Path | str, other: Path | str) -> bool:
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):  # one of them does not exist

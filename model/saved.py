@@ -5,8 +5,8 @@ same way, as it follows from seed, data and the states.
 """
 
 import re
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -71,9 +71,11 @@ class States:
     def forget(self) -> None:
         """Throw the states away, if there are any: the result is stored, or is of other work."""
         if self.folder:
-            for path in self.folder.glob("*.pt"):
-                path.unlink()  # the key last: without it they would be nobody's
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):
+                for path in sorted(self.folder.iterdir(), key=lambda path: path.name == KEY):
+                    if OURS.fullmatch(path.name):
+                        path.unlink()  # the key last: without it they would be nobody's
+                self.folder.rmdir()
 
 
 class State:
@@ -95,7 +97,9 @@ class State:
                 torch.save(state, file)
         except UserError:
             if not any(folder.glob("*.pt")):
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    (folder / KEY).unlink(missing_ok=True)
+                    folder.rmdir()
             raise
 
     def load(self) -> dict | None:
