@@ -11,6 +11,7 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.errors import UserError, user_values
+from fivebyfive.model.log import log_to_file
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
@@ -44,6 +45,7 @@ def main() -> None:
 
     F.npz is an integer checkpoint; without one, commands take the trained LeNet that ships with fivebyfive.
     """
+    log_to_file()
 
 
 def size_options(command):

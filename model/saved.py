@@ -4,6 +4,7 @@ The same work finds the states of its stages again by their number; what lies be
 same way, as it follows from seed, data and the states.
 """
 
+import io
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ import torch
 from .datasets import Dataset
 from .errors import UserError
 from .files import replacing
-from .inputs import open_limited, read_limited
+from .inputs import read_limited
 from .report import versions
 
 __all__ = ["States", "state_folder"]
@@ -93,8 +94,11 @@ class State:
             if not (folder / KEY).exists():
                 with replacing(folder / KEY, "w") as file:
                     file.write(self.key)
+            content = io.BytesIO()
+            torch.save(state, content)
             with replacing(self.path) as file:
-                torch.save(state, file)
+                file.write(content.getvalue())
+                file.write(self.seal(content.getvalue()))
         except UserError:
             if not any(folder.glob("*.pt")):
                 with suppress(OSError):
@@ -103,16 +107,26 @@ class State:
             raise
 
     def load(self) -> dict | None:
-        """What was kept; None where nothing was. Raises UserError for a damaged file; nothing is unpickled."""
+        """What was kept; None where nothing was. Raises UserError for a damaged file, and for one that was kept for
+        another stage or other work; nothing is unpickled."""
         if self.path is None or not self.path.exists():
             return None
+        damaged = f"{self.path} is damaged; delete the folder {self.path.parent} to start anew"
         try:
-            with open_limited(self.path, MAX_BYTES, "state") as file:
-                return torch.load(file, weights_only=True)
+            found = read_limited(self.path, MAX_BYTES, "state")
+            content = found[: -sha256().digest_size]
+            if found[len(content) :] != self.seal(content):  # PyTorch itself takes a changed weight for the right one
+                raise UserError(damaged)
+            return torch.load(io.BytesIO(content), weights_only=True)
         except UserError:
             raise
         except Exception as error:  # a damaged file makes torch.load raise almost anything
-            raise UserError(f"{self.path} is damaged; delete the folder {self.path.parent} to start anew") from error
+            raise UserError(damaged) from error
+
+    def seal(self, content: bytes) -> bytes:
+        """What ends the file: SHA-256 of the content, of the stage, and of the work's key."""
+        assert self.path
+        return sha256(f"{self.key} {self.path.name} ".encode() + content).digest()
 
 
 def key_in(folder: Path) -> str:

@@ -23,8 +23,12 @@ def carried(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def restored(network: str, codes: str) -> Checkpoint:
-    """The checkpoint again."""
-    shape, data = LeNetShape.parse(network), zlib.decompress(base64.b64decode(codes))
+    """The checkpoint again. Raises ValueError where that is none."""
+    shape = LeNetShape.parse(network)
+    try:
+        data = zlib.decompress(base64.b64decode(codes, validate=True))
+    except zlib.error as error:
+        raise ValueError(f"codes that are not packed: {error}") from error
     arrays, place = {}, 0
     for name, dimensions in shape.arrays.items():
         size = int(np.prod(dimensions))

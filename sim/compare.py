@@ -14,9 +14,10 @@ from fivebyfive.model.energy import energy, operations
 from fivebyfive.model.progress import Progress, silent
 
 from .carried import carried, data_digest, place_of
+from .job import Unit
 from .process import RtlDiffers
 from .trials import Appraisal, Trial
-from .units import Synthesis, Unit
+from .units import Synthesis
 from .workers import LocalPool, run_units
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]

@@ -1,27 +1,24 @@
 """How many mutants of a component its bench notices; what nobody can observe is proved and does not count.
 
-Every outcome is kept as soon as it is known (`cache`), under a hash of all that it depends on: the mutants, the bench
-and every module of this package that the bench imports. So a run that was interrupted goes on where it was, and after a
-change only those components are tried again that it concerns.
+Every outcome is kept as soon as it is known (`cache`), under a hash of all that it depends on: the mutants, the tools,
+the bench and every module of this package that the bench and its run import (`sources`). So a run that was interrupted
+goes on where it was, and after a change only those components are tried again that it concerns.
 """
 
-import ast
-import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from . import contracts, equivalence, mutant_runs, sources
 from .cache import cache_folder, content_key, keep, known
 from .equivalence import Prover, method
-from .mutant_runs import RUN_LIMIT_S, SEED, Tried, try_mutants
+from .job import conform, installed
+from .mutant_runs import Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_specimen
 from .simulators import find
 from .specimens import bench_of
 
 __all__ = ["Judged", "Score", "judge"]
-
-PACKAGE = "fivebyfive"
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,11 @@ class Score:
 
 
 class Kept(dict):
-    """A dictionary of JSON values that is on disk after every change."""
+    """A dictionary from texts to values of a type that is on disk after every change."""
 
-    def __init__(self, name: str, parts: list[str]):
+    def __init__(self, name: str, parts: list[str], of: type):
         self.path = cache_folder("mutants") / f"{name}-{content_key(parts)}.json"
-        super().__init__(known(self.path) or {})
+        super().__init__(known(self.path, lambda kept: conform(kept, dict.fromkeys(kept, of))) or {})
 
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
@@ -74,7 +71,7 @@ def judge(make: Callable, count: int, seed: int, told: Callable[[str], None] = l
     mutated, given = mutate_specimen(make, count, seed)
     tried = tried_before_or_now(mutated, bench_of(make), given, told)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
-    proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *method(mutated.original)])
+    proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *proving(mutated)], bool)
     if missing := [mutant for mutant in survivors if mutant.change not in proofs]:
         with Prover(mutated.original, mutated.read) as prover:
             for mutant in missing:
@@ -86,8 +83,9 @@ def judge(make: Callable, count: int, seed: int, told: Callable[[str], None] = l
 
 def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callable[[str], None]) -> dict[str, str]:
     """What the bench said of each mutant, by its number."""
-    about = [mutated.design.verilog, *mutated.design.memories.values(), json.dumps(given), find("verilator").version]
-    kept = Kept(mutated.design.name, [*about, f"{SEED} {RUN_LIMIT_S}", *sources(bench)])
+    about = [mutated.design.verilog, *mutated.design.memories.values(), json.dumps(given), find("verilator").version,
+             f"cocotb {installed('cocotb')}"]  # fmt: skip
+    kept = Kept(mutated.design.name, [*about, sources.digest(bench, mutant_runs.__name__)], str)
     missing = [mutant.number for mutant in mutated.mutants if str(mutant.number) not in kept]
 
     def note(tried: Tried) -> None:
@@ -99,35 +97,8 @@ def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callabl
     return kept
 
 
-def sources(module: str) -> list[str]:
-    """The source of a module and of all that it imports of this package, in the order of their names."""
-    found: dict[str, str] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        spec = None if name in found else importlib.util.find_spec(name)
-        if spec is None or not spec.origin:
-            continue
-        found[name] = Path(spec.origin).read_text()
-        waiting += imported(found[name], name if spec.submodule_search_locations else name.rpartition(".")[0])
-    return [found[name] for name in sorted(found)]
-
-
-def imported(source: str, package: str) -> list[str]:
-    """Modules of this package that a source imports, wherever in it; ``package``: what its dots count from."""
-    names = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.partition(".")[0] == PACKAGE and is_module(name)]
-
-
-def is_module(name: str) -> bool:
-    """Whether it is a module, and not something in one."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # what it would be inside is none
-        return False
+def proving(mutated: Mutated) -> list[str]:
+    """All that the outcome of a proof depends on beside the design and the mutation. What `contracts` says of other
+    designs is no part of it."""
+    own = sources.digest(equivalence.__name__, without=(contracts.__name__,))
+    return [*method(mutated.original), f"pyosys {installed('pyosys')}", own]

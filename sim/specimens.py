@@ -50,6 +50,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import WeightForm
 from fivebyfive.model.weights import memory_map, pack
 
+from . import benches
 from .filled import filled
 from .networks import random_network
 
@@ -267,4 +268,4 @@ OF_ANOTHER = {  # components that a bench of another one checks
 
 def bench_of(make: Callable) -> str:
     """The module with the bench of a specimen."""
-    return f"fivebyfive.sim.benches.{OF_ANOTHER.get(make.__name__, make.__name__).removeprefix('packed_')}"
+    return f"{benches.__name__}.{OF_ANOTHER.get(make.__name__, make.__name__).removeprefix('packed_')}"

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-import fivebyfive.model
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.plan import Plan, parse_plan
 from fivebyfive.model.datasets import Dataset
@@ -13,15 +13,22 @@ from fivebyfive.model.report import versions
 from fivebyfive.model.train import Result
 
 from .carried import carried, data_digest, load_same, place_of, restored
-from .units import Unit, digest_of
+from .job import Unit, conform, installed
 
 __all__ = ["Training", "result_of", "trainings"]
+
+REPORTED = {
+    "start": str, "digest": str, "shape": str, "contents": dict, "bytes": int, "huffman_bytes": int, "held_out": dict,
+    "test": dict | None, "seconds": float, "versions": dict[str, str], "seed": int,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Training(Unit):
     """A plan, as JSON, whose paths begin in ``folder``. ``given``: digests of the checkpoints that it reads.
     ``training``, ``test``: digests of the sets in ``data``. ``states``: folder for how far it is."""
+
+    RESULT: ClassVar = {"network": str, "codes": str, "report": dict}
 
     plan: str
     folder: str
@@ -32,12 +39,16 @@ class Training(Unit):
     states: str
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        return (json.dumps(versions(), sort_keys=True),)
+    def tools(self) -> dict[str, str]:
+        return versions() | {name: installed(name) for name in ("constriction", "bitarray")}
 
     @classmethod
-    def sources(cls) -> str:
-        return digest_of((fivebyfive.model, "*.py"), (fivebyfive.model, "compress/**/*.py"))
+    def check(cls, result: dict) -> None:
+        super().check(result)
+        report = result["report"]
+        conform({name: report.get(name) for name in REPORTED}, REPORTED)
+        if restored(result["network"], result["codes"]).digest != report["digest"]:
+            raise ValueError("its codes are not those of its report")
 
     @property
     def seed(self) -> int:

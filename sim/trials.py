@@ -1,20 +1,17 @@
 """The units of work of `compare`: what the golden model says of a checkpoint, and what its hardware does."""
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from typing import ClassVar
 
-import fivebyfive.hw
-import fivebyfive.model
-import fivebyfive.sim
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import DIFFERS
 
 from .carried import load_same, restored
+from .job import Unit, installed
 from .nextpnr import ToolFailed
 from .process import RtlDiffers, SimulationFailed
 from .simulators import find
-from .units import Unit, digest_of
 
 __all__ = ["Appraisal", "Trial"]
 
@@ -26,18 +23,16 @@ SEED = 1  # a run without pauses has nothing that is random
 class Appraisal(Unit):
     """A checkpoint (`carried`) on a test set, and how few bytes hold it."""
 
+    RESULT: ClassVar = {"images": int, "errors": int, "wraps": int, "bytes": int, "huffman_bytes": int}
+
     network: str
     codes: str
     data: str
     digest: str
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        return (f"constriction {version('constriction')}",)
-
-    @classmethod
-    def sources(cls) -> str:
-        return digest_of((fivebyfive.model, "*.py"), (fivebyfive.model, "compress/*.py"))
+    def tools(self) -> dict[str, str]:
+        return {name: installed(name) for name in ("numpy", "constriction", "bitarray")}
 
     def work(self) -> dict:
         """images, errors, wraps, bytes and huffman_bytes."""
@@ -51,6 +46,10 @@ class Appraisal(Unit):
 class Trial(Unit):
     """The hardware of a checkpoint, simulated on the first ``images`` of a test set."""
 
+    RESULT: ClassVar = {
+        "conv": int, "fc": int, "latency": int, "interval": float, "images": int, "tools": list[str],
+    }  # fmt: skip
+
     network: str
     codes: str
     config: Config
@@ -59,13 +58,9 @@ class Trial(Unit):
     images: int
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        return (find(SIMULATOR).version,)
-
-    @classmethod
-    def sources(cls) -> str:
-        rooms = (fivebyfive.hw, "*.py"), (fivebyfive.model, "*.py"), (fivebyfive.sim, "*.py")
-        return digest_of(*rooms, (fivebyfive.sim, "benches/*.py"))
+    def tools(self) -> dict[str, str]:
+        packages = {name: installed(name) for name in ("amaranth", "pyosys", "numpy", "cocotb")}
+        return packages | {"the simulator": find(SIMULATOR).version}
 
     def work(self) -> dict:
         """conv, fc, latency, interval (cycles, hardware counters), images and tools."""

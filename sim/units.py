@@ -1,90 +1,59 @@
-"""Independent pieces of work; here those of `measure` and `explore`: one synthesis, or one place and route. Those of
-`compare` are in `trials`, that of ``compress --seeds`` in `training`.
+"""The units of work (`job`) of `measure` and `explore`: one synthesis, or one place and route.
 
-A unit is a frozen record; `run_unit` does it and keeps its result in the content cache, `known_unit` looks there. A
-process or a machine that dies has cost the unit it was at, nothing else.
-
-The results are kept twice: under the hash of the Verilog and the tools that made them, and under the hash of this
-project's sources, the network and the size, so that a second call need not even generate the Verilog. Contents of the
-weight memories are no part of either: block RAM is block RAM whatever is in it (`tests/sim/test_units.py`).
-
-In a process of its own: ``python -P -m fivebyfive.sim.units UNIT.json``; exit code 3 and a message on standard output
-where a tool fails, 4 where the RTL differs.
+The results are kept twice: as those of units, so that a second call need not even generate the Verilog; and under the
+hash of the Verilog, the tools and the modules that run them, so that a changed source that gives the same Verilog costs
+nothing. Contents of the weight memories are no part of either: block RAM is block RAM whatever is in it
+(`tests/sim/test_units.py`).
 """
 
 import gzip
 import hashlib
-import json
-import sys
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from filelock import FileLock
 
-import fivebyfive.hw
-import fivebyfive.model
-import fivebyfive.sim
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import DIFFERS, Failure, UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.temporary import working_folder
 
+from . import nextpnr, sources
 from .cache import cache_folder, content_key, keep, known
+from .job import KIND, Unit, conform, installed
 from .nextpnr import ToolFailed, nextpnr_version, options, route
 
 if TYPE_CHECKING:
     from fivebyfive.hw.verilog import Design
 
-__all__ = [
-    "DIFFERENT", "FAILED", "Routing", "Synthesis", "Unit", "digest_of", "from_json", "known_unit", "run_unit",
-    "sources_digest", "to_json",
-]  # fmt: skip
+__all__ = ["Routing", "Synthesis"]
 
-KIND = "measurements"  # folder of the cache
-HOMES = {"Synthesis": "units", "Routing": "units", "Appraisal": "trials", "Trial": "trials", "Training": "training"}
-# Exit codes of a unit's process, where doing it again would not help: its tool failed; the RTL is not right.
-FAILED, DIFFERENT = 3, 4
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What its result depends on: the fields, which are plain values or a `Config`, the versions of its ``tools``, and
-    the project's ``sources``, of which there is a digest. A kind has its module's name in `HOMES`."""
-
-    @property
-    def tools(self) -> tuple[str, ...]:
-        return ()
-
-    @classmethod
-    def sources(cls) -> str:
-        return sources_digest()
-
-    def work(self) -> dict:
-        """Do it; the result, which JSON can hold. Raises ToolFailed where a tool fails, UserError where it is missing
-        or cannot be used, RtlDiffers."""
-        raise NotImplementedError
+AREA = {
+    "family": str, "lut": int, "lutram": int, "ff": int, "dsp": int, "bram": float, "cells": dict[str, int],
+    "memories": dict[str, float], "tools": list[str],
+}  # fmt: skip
+ROUTED = {
+    "fmax_mhz": float, "path": list[str], "path_ns": float, "logic_ns": float, "seed": int, "tools": list[str],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Synthesis(Unit):
     """A network on a machine, for a device family."""
 
+    RESULT: ClassVar = AREA
+
     network: str
     config: Config
     family: str
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        return (f"pyosys {version('pyosys')}",)
+    def tools(self) -> dict[str, str]:
+        return {"amaranth": installed("amaranth"), "pyosys": installed("pyosys")}
 
     def work(self) -> dict:
         """lut, lutram, ff, dsp, bram, cells, memories and tools."""
@@ -98,6 +67,8 @@ class Synthesis(Unit):
 class Routing(Unit):
     """A network on a machine, placed and routed on a part with a seed."""
 
+    RESULT: ClassVar = ROUTED
+
     network: str
     config: Config
     part: str
@@ -108,8 +79,8 @@ class Routing(Unit):
         return PARTS[self.part].family
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        return f"pyosys {version('pyosys')}", nextpnr_version()
+    def tools(self) -> dict[str, str]:
+        return {"amaranth": installed("amaranth"), "pyosys": installed("pyosys"), "nextpnr": nextpnr_version()}
 
     def work(self) -> dict:
         """seed, fmax_mhz, path, path_ns, logic_ns and tools."""
@@ -119,57 +90,52 @@ class Routing(Unit):
         return f"routing on {self.part} of {self.network}, {size_text(self.config, separator='')}, seed {self.seed}"
 
 
-def known_unit(unit: Unit) -> dict | None:
-    """The result of a unit that was done before, with the same sources and tools."""
-    return known(source_path(unit))
+@dataclass(frozen=True)
+class Netlist:
+    """What Yosys made of a design: ``area``, as a result has it; ``name``, which stands for all that went into it; and
+    ``packed``, the netlist in the harness, gzipped, for families that can be routed."""
 
-
-def keep_unit(unit: Unit, result: dict) -> None:
-    """Keep a result that another machine has found."""
-    keep(source_path(unit), result)
-
-
-def run_unit(unit: Unit) -> dict:
-    """Do a unit, or find it done; its result as it is kept.
-
-    Two processes never do the same at once. Raises what `Unit.work` raises.
-    """
-    path = source_path(unit)
-    with FileLock(f"{path}.lock"):
-        result = known(path)
-        if result is None:
-            result = unit.work()
-            keep(path, result)
-    return result
+    area: dict
+    name: str
+    packed: bytes | None
 
 
 def synthesis_result(unit: Synthesis) -> dict:
-    return synthesized(generate_design(unit), unit)[0]
+    return synthesized(generate_design(unit), unit).area
 
 
-def synthesized(design: "Design", unit: Synthesis | Routing) -> tuple[dict, Path]:
-    """Result of the synthesis of a design for the family of ``unit``; and its netlist in the harness, gzipped."""
+def synthesized(design: "Design", unit: Synthesis | Routing) -> Netlist:
+    """The synthesis of a design for the family of ``unit``, from the cache where it is there."""
+    from . import synthesis
     from .harness import core_verilog, harness_verilog
-    from .synthesis import FAMILIES
 
-    family = FAMILIES[unit.family]
+    family = synthesis.FAMILIES[unit.family]
     script = "\n".join([*family.commands, *family.listing])
-    texts = core_verilog(design), harness_verilog(design), script, unit.tools[0]
-    root = cache_folder(KIND)
-    path = root / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
+    texts = core_verilog(design), harness_verilog(design), script, yosys(), sources.digest(synthesis.__name__)
+    path = cache_folder(KIND) / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
     netlist = path.with_suffix(".netlist.gz")
-    wanted = unit.family == "ecp5"  # what can be routed
+    routable = unit.family == "ecp5"
     with FileLock(f"{path}.lock"):
-        result = known(path)
-        if result is None or (wanted and not netlist.is_file()):
-            result = synthesize_into(design, unit, netlist if wanted else None)
-            keep(path, result)
-    return result, netlist
+        found = known(path, lambda kept: check_netlist(kept, netlist if routable else None))
+        if found is None:
+            found = synthesize_into(design, unit, netlist if routable else None)
+            keep(path, found)
+        return Netlist(found["area"], path.stem, netlist.read_bytes() if routable else None)
+
+
+def check_netlist(kept: dict, netlist: Path | None) -> None:
+    """Raise ValueError where that is no result of `synthesize_into`, or its netlist is not the one it has left."""
+    conform(kept, {"area": dict, "netlist": str | None})
+    conform(kept["area"], AREA)
+    if netlist and (not netlist.is_file() or sha256(netlist.read_bytes()) != kept["netlist"]):
+        raise ValueError("its netlist is missing or another one")
 
 
 def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | None) -> dict:
+    """``area``, and the SHA-256 of what is left in ``kept``, as ``netlist``."""
     from .synthesis import synthesize_core
 
+    packed = None
     with working_folder() as folder:
         netlist = folder / "netlist.json"
         try:
@@ -177,23 +143,25 @@ def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | No
         except YosysError as error:
             raise ToolFailed(f"{unit}: {error}") from error
         if kept:
+            packed = gzip.compress(netlist.read_bytes(), 3)
             with replacing(kept) as file:
-                file.write(gzip.compress(netlist.read_bytes(), 3))
-    return asdict(area) | {"tools": list(unit.tools[:1])}
+                file.write(packed)
+    return {"area": asdict(area) | {"tools": [yosys()]}, "netlist": packed and sha256(packed)}
 
 
 def routing_result(unit: Routing) -> dict:
     part = PARTS[unit.part]
-    design = generate_design(unit)
-    netlist = synthesized(design, unit)[1]
-    texts = netlist.name, *unit.tools, *options(part, unit.seed)
+    netlist = synthesized(generate_design(unit), unit)
+    assert netlist.packed
+    texts = netlist.name, nextpnr_version(), *options(part, unit.seed), sources.digest(nextpnr.__name__)
     path = cache_folder(KIND) / f"routing-{unit.part}-{content_key(texts)}.json"
-    result = known(path)
+    result = known(path, unit.check)
     if result is None:
         with working_folder() as folder:
             plain = folder / "netlist.json"
-            plain.write_bytes(gzip.decompress(netlist.read_bytes()))
-            result = asdict(route(plain, part, unit.seed)) | {"seed": unit.seed, "tools": list(unit.tools)}
+            plain.write_bytes(gzip.decompress(netlist.packed))
+            tools = [yosys(), nextpnr_version()]
+            result = asdict(route(plain, part, unit.seed)) | {"seed": unit.seed, "tools": tools}
         keep(path, result)
     return result
 
@@ -210,51 +178,10 @@ def generate_design(unit: Synthesis | Routing) -> "Design":
         raise ToolFailed(f"Verilog of {unit.network}: {error}") from error
 
 
-def source_path(unit: Unit) -> Path:
-    """Where the result of a unit is kept, by all that it depends on."""
-    texts = type(unit).__name__, json.dumps(asdict(unit), sort_keys=True), unit.sources(), *unit.tools
-    return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
+def yosys() -> str:
+    """Yosys and its version, as results tell it."""
+    return f"pyosys {installed('pyosys')}"
 
 
-def sources_digest() -> str:
-    """SHA-256 of the sources that the Verilog and its way through the tools depend on."""
-    own = tuple((fivebyfive.sim, f"{name}.py") for name in ("harness", "nextpnr", "synthesis"))
-    return digest_of((fivebyfive.hw, "*.py"), (fivebyfive.model, "*.py"), *own)
-
-
-@cache
-def digest_of(*sources: tuple[ModuleType, str]) -> str:
-    """SHA-256 of the files of rooms whose names match patterns, and of Amaranth's version."""
-    digest = hashlib.sha256(version("amaranth").encode())
-    for room, pattern in sources:
-        folder = Path(room.__path__[0])
-        for path in sorted(folder.glob(pattern)):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def to_json(unit: Unit) -> str:
-    return json.dumps({"kind": type(unit).__name__, "sources": unit.sources()} | asdict(unit))
-
-
-def from_json(text: str) -> Unit:
-    """The unit that `to_json` wrote. Raises UserError where another version of this project wrote it."""
-    about = json.loads(text)
-    kind, sources = about.pop("kind"), about.pop("sources")
-    made = getattr(import_module(f"fivebyfive.sim.{HOMES[kind]}"), kind) if kind in HOMES else Unit
-    if sources != made.sources():
-        raise UserError("this worker runs another version of fivebyfive or Amaranth: install the same on all machines")
-    return made(**about | ({"config": Config(**about["config"])} if "config" in about else {}))
-
-
-def main() -> int:
-    try:
-        run_unit(from_json(Path(sys.argv[1]).read_text()))
-    except (Failure, OSError, MemoryError) as error:
-        print(str(error) or "the memory ran out")
-        return DIFFERENT if getattr(error, "exit_code", None) == DIFFERS else FAILED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

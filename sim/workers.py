@@ -1,38 +1,53 @@
-"""Doing units of work (`units`) side by side: on the cores of this machine, or on a Dask cluster.
+"""Doing units of work (`job`) side by side: on the cores of this machine, or on a Dask cluster.
 
 A pool yields each unit with its outcome as it comes. On this machine each unit has a process of its own, as both
 `concurrent.futures` and loky give up all that is running when one of their processes dies.
 """
 
+import logging
 import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import closing
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.datasets import DATA_VARIABLE
 from fivebyfive.model.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.model.extras import require
+from fivebyfive.model.log import LOG_VARIABLE
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import remove_working_folders, working_folder
 
+from . import job
 from .cache import CACHE_VARIABLE
+from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
 from .nextpnr import ToolFailed
 from .process import RtlDiffers, call
-from .units import DIFFERENT, FAILED, Unit, from_json, keep_unit, known_unit, run_unit, to_json
+
+if TYPE_CHECKING:
+    import distributed
 
 __all__ = ["ClusterPool", "LocalPool", "Outcome", "run_units"]
 
 TRIES = 3  # of a unit whose process dies
 UNIT_TIMEOUT_S = 6 * 3600
-CONNECT_S = 5.0
+CONNECT_S = 5.0  # of each of the steps of a connection
+LONGEST = 4  # steps
 TICK_S = 1.0  # between two remarks about progress
 TRACEBACK = 1  # exit code of Python where nothing caught an exception
-FOLDERS = (CACHE_VARIABLE, DATA_VARIABLE)
-COMMAND = (sys.executable, "-P", "-m", "fivebyfive.sim.units")
+ANSWER_S = 10.0  # of a scheduler that is busy
+FETCH_S = 600.0  # of a result from a worker; Dask does it again where that has just died
+PATIENCE_S = 30.0  # without a worker, or without an answer
+NOISY = ("distributed", "tornado", "asyncio")  # loggers
+FOLDERS = (CACHE_VARIABLE, DATA_VARIABLE, LOG_VARIABLE)  # or files
+COMMAND = (sys.executable, "-P", "-m", job.__name__)
+SAME = "install the same on all machines and start the workers again"
+KEPT = "what was finished is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,7 @@ class LocalPool:
                     environment = os.environ | places() | {"TMPDIR": str(folder)}  # a killed unit's go with the folder
                     code = call(command, folder, environment, file, UNIT_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
-            if code == 0 and (result := known_unit(unit)):
+            if code == 0 and (result := known_unit(unit)) is not None:
                 return Outcome(result, tries=tries)
             if code in (FAILED, DIFFERENT, None):
                 kind = RtlDiffers if code == DIFFERENT else ToolFailed
@@ -114,52 +129,188 @@ def places() -> dict[str, str]:
 
 
 class ClusterPool:
-    """A running Dask cluster; its workers need fivebyfive with the extras ``cluster`` and ``fpga``.
+    """A running Dask cluster; its workers need fivebyfive with the extras ``cluster`` and ``fpga``, the same versions
+    of all as here: a worker that has others refuses (`job.Refused`).
 
-    Raises UserError where ``address`` cannot be reached within some seconds.
+    Raises UserError, here where ``address`` cannot be reached within some seconds, in `run` where the cluster has gone,
+    has no worker for half a minute, or refuses. What was finished is kept then.
     """
 
     def __init__(self, address: str):
-        distributed = require("distributed", "a cluster needs", "dask.distributed", "cluster")
-        try:
-            self.client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TimeoutError, ImportError) as error:
-            reason = str(error) or "no answer"
-            raise UserError(f"the Dask cluster at {address} cannot be reached: {reason}") from error
+        self.address = address
+        self.distributed = require("distributed", "a cluster needs", "dask.distributed", "cluster")
+        with self.connected():
+            pass
+
+    @contextmanager
+    def connected(self) -> "Iterator[distributed.Client]":
+        """A connection to the scheduler. Raises UserError where there is none."""
+
+        with quiet():
+            try:
+                client = self.client()
+            except Exception as error:  # an address may be any text, for which Dask raises almost anything
+                reason = first_line(error) or "no answer"
+                raise UserError(f"the Dask cluster at {self.address} cannot be reached: {reason}") from error
+            try:
+                yield client
+            finally:
+                with suppress(OSError):  # it may have gone
+                    client.close()
+
+    def client(self) -> "distributed.Client":
+        """A client that is connected. Raises what Dask raises, TimeoutError where nobody answers."""
+
+        class Client(self.distributed.Client):
+            def start(self, **kwargs) -> None:
+                try:
+                    super().start(**kwargs)
+                except BaseException:
+                    self.close()  # or it does so when Python ends, ten seconds later, with a traceback
+                    raise
+
+        found: Future = Future()
+
+        def connect() -> None:
+            try:
+                found.set_result(Client(self.address, timeout=CONNECT_S, set_as_default=False))
+            except Exception as error:
+                found.set_exception(error)
+
+        # In a thread of its own: Dask waits for ever for a server that takes the connection and says nothing.
+        threading.Thread(target=connect, daemon=True).start()
+        return found.result(LONGEST * CONNECT_S)
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Outcome] | None]:
         """As `LocalPool.run`. Dask itself does a unit again whose worker died."""
-        pending = {self.client.submit(remote_unit, to_json(unit), pure=False): unit for unit in units}
-        try:
+        if not units:
+            return
+        with self.connected() as client:
+            pending = {client.submit(remote_unit, to_json(unit), pure=False): unit for unit in units}
+            presence = Presence(self, client)
             while pending:
                 done = [future for future in pending if future.done()]
                 for future in done:
-                    unit = pending.pop(future)
-                    yield unit, self.outcome(unit, future)
+                    outcome = self.outcome(pending[future], future)
+                    yield pending.pop(future), outcome
                 if not done:
-                    if self.client.status == "closed":
-                        raise UserError("the Dask cluster has gone; what was finished is kept, call again to go on")
+                    presence.look()
                     time.sleep(TICK_S / 5)
                     yield None
-        finally:
-            self.client.cancel(list(pending))
-            self.client.close()
 
-    def outcome(self, unit: Unit, future) -> Outcome:
-        if future.status != "finished":
-            return Outcome(failure=f"{unit}: {future.exception()}")
-        result, failure, differs = future.result()
-        if result:
-            keep_unit(unit, result)
-        return Outcome(result, failure, 1, RtlDiffers if differs else ToolFailed)
+    def outcome(self, unit: Unit, future: "distributed.Future") -> Outcome:
+        """Of a unit that is done. Raises UserError where the cluster has gone or its worker refuses."""
+        try:
+            if future.status == "finished":
+                return self.believed(unit, future.result(FETCH_S))
+            error = future.exception(FETCH_S) if future.status == "error" else None
+        except (OSError, CancelledError) as lost:
+            raise self.gone() from lost
+        if error is None:  # it was cancelled, or its result is lost: so it is when the scheduler ends
+            raise self.gone()
+        if isinstance(error, ImportError):
+            raise UserError(f"a worker of the Dask cluster at {self.address} cannot run this fivebyfive "
+                            f"({first_line(error)}); {SAME}") from error  # fmt: skip
+        if isinstance(error, self.distributed.scheduler.KilledWorker):
+            return Outcome(failure=f"{unit}: the worker that did it died, {error.allowed_failures + 1} times")
+        return Outcome(failure=f"{unit}: {first_line(error) or type(error).__name__}")
+
+    def believed(self, unit: Unit, answer: object) -> Outcome:
+        """What a worker's answer (`remote_unit`) comes to, which may be of another version of this project. A result
+        is kept as that of whoever made it."""
+        if not isinstance(answer, dict) or not isinstance(worker := answer.get("worker"), str):
+            raise UserError(f"a worker of the Dask cluster at {self.address} has another version of fivebyfive; {SAME}")
+        if answer.get("differing"):
+            what = "; ".join(f"{name} ({there} there, {here} here)" for name, there, here in answer["differing"])
+            raise UserError(f"the worker {worker} of the Dask cluster at {self.address} has other versions: {what}; "
+                            f"{SAME}")  # fmt: skip
+        if answer.get("failure"):
+            kind = RtlDiffers if answer.get("differs") else ToolFailed
+            return Outcome(failure=str(answer["failure"]), tries=1, kind=kind)
+        try:
+            result = keep_unit(unit, answer["result"], answer["maker"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise UserError(f"the worker {worker} of the Dask cluster at {self.address} gave no result of {unit}: "
+                            f"{first_line(error)}; {SAME}") from error  # fmt: skip
+        if answer["maker"] != unit.identity:
+            raise UserError(f"the worker {worker} of the Dask cluster at {self.address} is another one than it was "
+                            f"asked to be; {SAME}")  # fmt: skip
+        return Outcome(result, tries=1)
+
+    def gone(self) -> UserError:
+        return UserError(f"the Dask cluster at {self.address} has gone; {KEPT}")
 
 
-def remote_unit(text: str) -> tuple[dict | None, str | None, bool]:
-    """On a worker of the cluster: a unit's result, or why there is none, and whether that is as the RTL differs."""
+class Presence:
+    """Whether a cluster is still there, and has workers."""
+
+    def __init__(self, pool: ClusterPool, client: "distributed.Client"):
+        self.pool, self.client = pool, client
+        self.looked = self.answered = self.had_workers = time.monotonic()
+
+    def look(self) -> None:
+        """Ask the scheduler once a second. Raises UserError where nobody has been there for some time."""
+        now = time.monotonic()
+        if now - self.looked < TICK_S:
+            return
+        self.looked = now
+        if self.client.status == "closed":
+            raise self.pool.gone()
+        try:
+            workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=ANSWER_S)
+        except (OSError, AttributeError, self.pool.distributed.TimeoutError) as error:
+            if time.monotonic() - self.answered > PATIENCE_S:
+                raise self.pool.gone() from error
+            return
+        self.answered = time.monotonic()
+        if workers:
+            self.had_workers = self.answered
+        elif self.answered - self.had_workers > PATIENCE_S:
+            raise UserError(f"no worker is at {self.pool.address}; start one with: dask worker {self.pool.address}. "
+                            f"{KEPT[0].upper()}{KEPT[1:]}")  # fmt: skip
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Dask and what it is built on say nothing on their own: what is to be known is said in a line of ours."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in NOISY]
+    before = {name: logging.getLogger(name).level for name in {*names, *NOISY}}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        return run_unit(from_json(text)), None, False
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="distributed")  # of versions that differ in ways that matter not
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "").strip()
+
+
+def remote_unit(text: str) -> dict:
+    """On a worker of the cluster: its address as ``worker``; and of a unit the ``result`` with its ``maker``, or why
+    there is none in ``failure``, and whether that is as the RTL ``differs``; or what is ``differing``: names, what is
+    here, and what was asked for."""
+    answer: dict = {"worker": worker_address()}
+    try:
+        unit = from_json(text)
+        return answer | {"result": run_unit(unit), "maker": unit.identity}
+    except Refused as refused:
+        return answer | {"differing": [(name, *versions) for name, versions in refused.differing.items()]}
+    except UserError as error:
+        return answer | {"failure": f"{error} (on the worker {answer['worker']})"}
     except Failure as error:
-        return None, str(error), error.exit_code == DIFFERS
+        return answer | {"failure": str(error), "differs": error.exit_code == DIFFERS}
+
+
+def worker_address() -> str:
+    """Of the worker that this is."""
+    from distributed import get_worker
+
+    return get_worker().address
 
 
 def run_units(
@@ -167,7 +318,7 @@ def run_units(
     arrived: Callable[[Unit, Outcome], None] = lambda unit, outcome: None,
 ) -> dict[Unit, Outcome]:  # fmt: skip
     """Outcome of each unit; those that were done before are not done again. ``arrived`` gets each as it comes."""
-    outcomes = {unit: Outcome(found) for unit in dict.fromkeys(units) if (found := known_unit(unit))}
+    outcomes = {unit: Outcome(found) for unit in dict.fromkeys(units) if (found := known_unit(unit)) is not None}
     for known in outcomes.items():
         arrived(*known)
     rest = [unit for unit in dict.fromkeys(units) if unit not in outcomes]

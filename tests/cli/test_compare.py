@@ -23,8 +23,8 @@ from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
 from fivebyfive.sim.carried import carried, data_digest
+from fivebyfive.sim.job import from_json, to_json
 from fivebyfive.sim.process import RtlDiffers
-from fivebyfive.sim.units import from_json, to_json
 
 from .conftest import SMALL, one_line
 

@@ -6,11 +6,11 @@ Where it is killed matters here, not what comes out: it takes two seconds instea
 import sys
 from dataclasses import replace
 
-from fivebyfive.sim import units
+from fivebyfive.sim import job
 from fivebyfive.sim.synthesis import FAMILIES
 
 PASSES = ("hierarchy -top {top}", "proc", "flatten", "opt_clean")
 
 if __name__ == "__main__":
     FAMILIES["xc7"] = replace(FAMILIES["xc7"], commands=PASSES, lut={r"\$.*": 1})
-    sys.exit(units.main())
+    sys.exit(job.main())

@@ -178,6 +178,23 @@ def test_a_pipe_where_a_state_was(few_digits, tmp_path, name):
         assert not (tmp_path / "s").exists()
 
 
+def test_a_state_that_was_changed_is_refused(tmp_path):
+    """A bit of a weight, which PyTorch does not notice; or the state of another stage."""
+    one, other = (saved.State(tmp_path / f"00{number}.pt", "key") for number in (1, 2))
+    one.save({"net": torch.ones(1000)})
+    assert torch.equal(one.load()["net"], torch.ones(1000))
+    content = one.path.read_bytes()
+    other.path.write_bytes(content)
+    ones, twos = (torch.full((3,), value).numpy().tobytes() for value in (1.0, 2.0))
+    changed = saved.State(tmp_path / "003.pt", "key")
+    changed.save({"net": torch.ones(1000)})
+    changed.path.write_bytes(changed.path.read_bytes().replace(ones, twos, 1))
+    assert torch.load(changed.path)["net"].sum() == 1003
+    for state in (other, changed, saved.State(one.path, "other key")):
+        with pytest.raises(UserError, match=r"00\d\.pt is damaged; delete the folder"):
+            state.load()
+
+
 def test_a_disk_too_full_for_the_state(few_digits, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")

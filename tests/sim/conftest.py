@@ -1,5 +1,7 @@
 """Simulators that a test may lack, and small designs to try the tools on."""
 
+import importlib
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,3 +88,13 @@ def no_programs(monkeypatch, tmp_path: Path) -> Callable[[str], None]:
         (folder / program).symlink_to(path)
 
     return keep
+
+
+@pytest.fixture
+def package_copy(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of this package to change, all rooms in one tree; and variables with which Python imports it instead."""
+    root = tmp_path / "copy" / "fivebyfive"
+    for room in ("", "hw", "model", "sim"):
+        source = Path(importlib.import_module(f"fivebyfive.{room}".rstrip(".")).__path__[0])
+        shutil.copytree(source, root / room, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    return root, os.environ | {"PYTHONPATH": str(root.parent)}

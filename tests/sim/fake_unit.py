@@ -1,4 +1,4 @@
-"""A unit's process whose tools answer at once: ``python fake_unit.py UNIT.json``, in place of `sim.units`.
+"""A unit's process whose tools answer at once: ``python fake_unit.py UNIT.json``, in place of `sim.job`.
 
 The files in the folder $FAKE_UNITS tell what happens: ``die`` (the first process to see it takes it away and dies),
 ``fail`` (the tool fails, with its text), ``differ`` (the RTL does), ``slow`` (a synthesis takes for ever, and makes
@@ -11,16 +11,18 @@ import sys
 import time
 from pathlib import Path
 
-from fivebyfive.sim import trials, units
+from fivebyfive.sim import job, trials, units
+from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers
 
 FOLDER = Path(os.environ["FAKE_UNITS"])
 
 
 def misbehave(unit) -> None:
     if (FOLDER / "fail").exists():
-        raise units.ToolFailed((FOLDER / "fail").read_text())
+        raise ToolFailed((FOLDER / "fail").read_text())
     if (FOLDER / "differ").exists() and isinstance(unit, trials.Trial):
-        raise trials.RtlDiffers((FOLDER / "differ").read_text())
+        raise RtlDiffers((FOLDER / "differ").read_text())
     try:
         (FOLDER / "die").unlink()
     except FileNotFoundError:
@@ -39,13 +41,14 @@ def synthesis(unit: units.Synthesis) -> dict:
     size = unit.config.multipliers
     area = {"lut": 1_000 + 50 * size, "lutram": 100, "ff": 2_000 + 100 * size, "dsp": size, "bram": 40}
     memories = {"conv.weights": 7, "fc.weights": 30, "fc.activations": 3}
-    return area | {"cells": {}, "memories": memories, "tools": ["fake yosys"]}
+    return area | {"family": unit.family, "cells": {}, "memories": memories, "tools": ["fake yosys"]}
 
 
 def routing(unit: units.Routing) -> dict:
     misbehave(unit)
     speed = 100.0 + 10 * unit.seed
-    return {"fmax_mhz": speed, "path": ["a", "b"], "path_ns": 9.0, "logic_ns": 4.0, "tools": ["fake nextpnr"]}
+    path = {"path": ["a", "b"], "path_ns": 9.0, "logic_ns": 4.0}
+    return {"fmax_mhz": speed, **path, "seed": unit.seed, "tools": ["fake nextpnr"]}
 
 
 def trial(unit: trials.Trial) -> dict:
@@ -55,4 +58,4 @@ def trial(unit: trials.Trial) -> dict:
 
 if __name__ == "__main__":
     units.synthesis_result, units.routing_result, trials.trial_result = synthesis, routing, trial
-    sys.exit(units.main())
+    sys.exit(job.main())

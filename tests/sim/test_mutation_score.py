@@ -1,14 +1,16 @@
 """The mutation score: what is counted, what is kept of an interrupted run, what the log says."""
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from fivebyfive import verify_mutants
-from fivebyfive.sim import mutation_score
+from fivebyfive.sim import mutation_score, sources
+from fivebyfive.sim.cache import keep
 from fivebyfive.sim.mutants import Mutant
-from fivebyfive.sim.mutation_score import Judged, Score, judge, sources
+from fivebyfive.sim.mutation_score import Judged, Kept, Score, judge
 from fivebyfive.sim.specimens import argmax
 
 
@@ -51,10 +53,28 @@ def test_an_interrupted_run_goes_on(monkeypatch) -> None:
 
 
 def test_a_bench_depends_on_all_that_it_imports() -> None:
-    found = "".join(sources("fivebyfive.sim.benches.argmax"))
-    for text in ("class StreamMonitor", "def classify", "class Argmax", "async def reset_sometime"):
-        assert text in found
-    assert "class UartReceiver" not in found
+    found = sources.dependencies("fivebyfive.sim.benches.argmax")
+    assert {f"fivebyfive.{name}" for name in ("sim.streams", "model.golden", "hw.argmax", "sim.testbench")} <= found
+    assert "fivebyfive.hw.uart" not in found
+
+
+@pytest.mark.parametrize(("of", "kept", "edited"), [(str, "failed", '""'), (bool, True, "false"), (bool, True, "1")])
+def test_outcomes_that_were_edited_are_found_again(of: type, kept: object, edited: str) -> None:
+    """Of a mutant that the bench notices, it would be a survivor; of a proof, there would be none."""
+    outcomes = Kept("argmax", ["about"], of)
+    outcomes["3"] = kept
+    assert Kept("argmax", ["about"], of) == {"3": kept}
+    text = outcomes.path.read_text()
+    outcomes.path.write_text(text.replace(f'"3": {json.dumps(kept)}', f'"3": {edited}'))
+    assert outcomes.path.read_text() != text
+    assert Kept("argmax", ["about"], of) == {}
+
+
+def test_outcomes_of_another_type_are_found_again() -> None:
+    outcomes = Kept("argmax", ["about"], str)
+    outcomes["3"] = "failed"
+    keep(outcomes.path, {"3": True})
+    assert Kept("argmax", ["about"], str) == {}
 
 
 COMMAND = "mutate -mode inv -module pair -cell $add$x.v:5$1 -port Y -portbit 3 -src x.v:5.1-5.9 -ctrl mutant 16 7"

@@ -1,0 +1,222 @@
+"""A unit of work: something that takes long, does not depend on any other, and whose result is kept (`cache`).
+
+A unit is a frozen record. Its result depends on its fields and on its ``identity``: the digest of the sources behind it
+(`sources`) and the versions of the tools that it uses. Results are kept under both, so that none is taken for that of
+other sources or tools; and whoever does a unit for somebody else, in a process here or on a machine elsewhere, has the
+same identity or refuses. What a result must look like is checked once, where it comes in: from the cache, from the work
+itself, from a cluster.
+
+In a process of its own: ``python -P -m fivebyfive.sim.job UNIT.json``; exit code 3 and a message on standard output
+where a tool fails or the unit is refused, 4 where the RTL differs.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import GenericAlias, UnionType
+from typing import ClassVar, get_args
+
+from filelock import FileLock
+
+from fivebyfive.model.errors import DIFFERS, Failure, UserError
+from fivebyfive.model.log import log_to_file
+
+from . import sources
+from .cache import cache_folder, content_key, keep, known, plain
+
+__all__ = [
+    "DIFFERENT", "FAILED", "KIND", "SOURCES", "Refused", "Unit", "from_json", "installed", "keep_unit", "known_unit",
+    "run_unit", "to_json",
+]  # fmt: skip
+
+KIND = "measurements"  # folder of the cache
+# Exit codes of a unit's process, where doing it again would not help: its tool failed; the RTL is not right.
+FAILED, DIFFERENT = 3, 4
+SOURCES = "the sources of fivebyfive"  # in an identity, beside the names of tools
+MISSING = "not installed"
+OTHER = "this process runs another version of fivebyfive than the one that asks: install the same on all machines"
+CHANGED = "the sources of fivebyfive have changed since this process began; start it again"
+
+
+class Refused(UserError):  # noqa: N818 (what happened)
+    """A unit that was asked for by somebody with other sources or tools. ``differing``: by name, what is here and what
+    is there, where it was asked for."""
+
+    def __init__(self, differing: Mapping[str, tuple[str, str]]):
+        self.differing = dict(differing)
+        what = "; ".join(f"{name}: {here} here, {there} where it is asked for" for name, (here, there) in
+                         self.differing.items())  # fmt: skip
+        super().__init__(f"{OTHER}; {what}")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What its result depends on: the fields, which are plain values or a dataclass, and the ``identity``.
+
+    ``RESULT``: names and types of a result's values (`fits`).
+    """
+
+    RESULT: ClassVar[Mapping[str, object]] = {}
+
+    @property
+    def tools(self) -> dict[str, str]:
+        """Names and versions of all beside the sources that can change the result."""
+        return {}
+
+    @classmethod
+    def sources(cls) -> str:
+        """Digest of the module and of all that it imports."""
+        return sources.digest(cls.__module__)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Of this process: what makes a result its own. Raises UserError where a tool is missing."""
+        return {SOURCES: self.sources()[:16], **self.tools}
+
+    @classmethod
+    def check(cls, result: dict) -> None:
+        """Raise ValueError where that is no result of such a unit."""
+        conform(result, cls.RESULT)
+
+    def work(self) -> dict:
+        """Do it; the result, which JSON can hold. Raises ToolFailed where a tool fails, UserError where it is missing
+        or cannot be used, RtlDiffers."""
+        raise NotImplementedError
+
+
+def conform(result: object, wanted: Mapping[str, object]) -> None:
+    """Raise ValueError unless a result has the values that are wanted, all of their types, and no others."""
+    if not isinstance(result, dict) or result.keys() != wanted.keys():
+        raise ValueError(f"it must have {', '.join(wanted)}")
+    for name, kind in wanted.items():
+        if not fits(result[name], kind):
+            raise ValueError(f"{name} cannot be {result[name]!r:.60}")
+
+
+def fits(value: object, kind: object) -> bool:
+    """Whether a plain value is of a kind: int, not negative; float, finite; str; dict; several, such as ``str | None``;
+    or such as ``list[str]``, ``dict[str, float]``."""
+    if isinstance(kind, UnionType):
+        return any(fits(value, one) for one in get_args(kind))
+    if isinstance(kind, GenericAlias):
+        of = get_args(kind)[-1]
+        return fits(value, kind.__origin__) and all(fits(one, of) for one in values(value))
+    if kind is int:
+        return type(value) is int and value >= 0
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return value is None if kind is type(None) else type(value) is kind
+
+
+def values(value: list | dict) -> list:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+@cache
+def installed(package: str) -> str:
+    """The version of a package, or that there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return MISSING
+
+
+def known_unit(unit: Unit) -> dict | None:
+    """The result of a unit that was done before, with the same sources and tools."""
+    return known(result_path(unit, unit.identity), unit.check)
+
+
+def keep_unit(unit: Unit, result: dict, maker: Mapping[str, str]) -> dict:
+    """Keep a result that another machine has found, as that of the identity that it says it has; the result as it is
+    kept. Raises ValueError where it is none."""
+    result = plain(result)
+    unit.check(result)
+    keep(result_path(unit, maker), result)
+    return result
+
+
+def run_unit(unit: Unit) -> dict:
+    """Do a unit, or find it done; its result as it is kept.
+
+    Two processes never do the same at once. Raises what `Unit.work` raises, and UserError where the sources have
+    changed since this process began: nobody knows then what made the result.
+    """
+    identity = unit.identity
+    unchanged(unit)
+    path = result_path(unit, identity)
+    with FileLock(f"{path}.lock"):
+        result = known(path, unit.check)
+        if result is None:
+            result = plain(unit.work())
+            unit.check(result)
+            unchanged(unit)
+            keep(path, result)
+    return result
+
+
+def unchanged(unit: Unit) -> None:
+    if sources.changed(type(unit).__module__):
+        raise UserError(CHANGED)
+
+
+def result_path(unit: Unit, maker: Mapping[str, str]) -> Path:
+    """Where the result of a unit is kept, by all that it depends on."""
+    texts = name_of(type(unit)), *(json.dumps(one, sort_keys=True) for one in (asdict(unit), dict(maker)))
+    return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
+
+
+def name_of(kind: type[Unit]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def to_json(unit: Unit) -> str:
+    about = {"kind": name_of(type(unit)), "sources": unit.sources(), "identity": unit.identity, "fields": asdict(unit)}
+    return json.dumps(about)
+
+
+def from_json(text: str) -> Unit:
+    """The unit that `to_json` wrote. Raises Refused where that process has another identity than this one, UserError
+    where another version of this project wrote it."""
+    try:
+        about = json.loads(text)
+        unit, wanted = unit_of(about), dict(about["identity"])
+    except (LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
+        raise UserError(OTHER) from error
+    here = unit.identity
+    names = [name for name in {**wanted, **here} if wanted.get(name) != here.get(name)]
+    if names:
+        raise Refused({name: (here.get(name, MISSING), wanted.get(name, MISSING)) for name in names})
+    return unit
+
+
+def unit_of(about: Mapping) -> Unit:
+    """The unit that a JSON object describes."""
+    module, _, name = about["kind"].partition(":")
+    if not module.startswith(f"{sources.PACKAGE}."):
+        raise ValueError(f"{module} is no module of this package")
+    kind = getattr(import_module(module), name)
+    given = {one.name: about["fields"][one.name] for one in fields(kind)}
+    records = {one.name: one.type for one in fields(kind) if is_dataclass(one.type)}
+    return kind(**given | {name: record(**given[name]) for name, record in records.items()})
+
+
+def main() -> int:
+    try:
+        log_to_file()
+        run_unit(from_json(Path(sys.argv[1]).read_text()))
+    except (Failure, OSError, MemoryError) as error:
+        print(str(error) or "the memory ran out")
+        return DIFFERENT if getattr(error, "exit_code", None) == DIFFERS else FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    from fivebyfive.sim.job import main as imported_main  # units are of that module's `Unit`, not of this one's
+
+    sys.exit(imported_main())

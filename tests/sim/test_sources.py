@@ -1,0 +1,131 @@
+"""Which sources a piece of work depends on: those it imports, in whatever folder, and the data that they read."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fivebyfive.sim import sources
+
+KINDS = {
+    "synthesis": "fivebyfive.sim.units", "trial": "fivebyfive.sim.trials", "training": "fivebyfive.sim.training",
+    "vivado": "fivebyfive.hw.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.netlist",
+}  # fmt: skip
+# An edited file of the package, and the kinds of work that it changes.
+EDITS = {
+    "hw/conv_pe.py": {"synthesis", "trial", "vivado"},
+    "hw/rooms/conv/argmax.py": {"synthesis", "trial", "vivado"},
+    "hw/templates/registers.h.j2": {"vivado"},
+    "hw/uart.py": set(),
+    "model/area.json": {"synthesis"},
+    "model/compress/methods/kmeans.py": {"training"},
+    "model/checkpoints/ternary.npz": set(),
+    "model/data/t10k-images-idx3-ubyte.gz": {"trial", "training"},
+    "sim/units.py": {"synthesis"},
+    "sim/workers.py": set(),
+    "sim/cache.py": {"synthesis", "trial", "training"},
+    "sim/benches/network.py": {"trial"},
+    "sim/streams.py": {"trial"},
+    "sim/waivers.vlt": {"lint"},
+    "sim/cells/block_ram.v": {"netlist"},
+}
+DIGESTS = """
+import json, sys
+from pathlib import Path
+from fivebyfive.sim import sources
+
+kinds, edits = json.loads(sys.argv[1])
+root = Path(sources.find("fivebyfive")).parent
+
+def digests():
+    sources.digest.cache_clear()
+    return {kind: sources.digest(module) for kind, module in kinds.items()}
+
+before, found = digests(), {}
+assert not any(map(sources.changed, kinds.values()))
+for edit in edits:
+    with (root / edit).open("ab") as file:
+        file.write(b"\\n")
+    after = digests()
+    found[edit] = [kind for kind in kinds if after[kind] != before[kind]]
+    assert [kind for kind, module in kinds.items() if sources.changed(module)] == found[edit] or len(found) > 1
+    before = after
+print(json.dumps([str(root), found]))
+"""
+
+
+def test_what_an_edited_file_changes(package_copy, tmp_path: Path) -> None:
+    root, environment = package_copy
+    move(root, "argmax", "rooms/conv")
+    words = json.dumps([KINDS, list(EDITS)])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", DIGESTS, words], env=environment, cwd=tmp_path, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    where, found = json.loads(done.stdout)
+    assert where == str(root)
+    assert {edit: set(kinds) for edit, kinds in found.items()} == EDITS
+
+
+def move(root: Path, name: str, folder: str) -> None:
+    """Move a module of hw into a folder of its own, as its imports have it then."""
+    place = root / "hw" / folder
+    place.mkdir(parents=True)
+    for one in (place, place.parent):
+        (one / "__init__.py").touch()
+    text = (root / f"hw/{name}.py").read_text().replace("from .", "from fivebyfive.hw.")
+    (root / f"hw/{name}.py").unlink()
+    (place / f"{name}.py").write_text(text)
+    for path in (root / "hw").glob("*.py"):
+        path.write_text(path.read_text().replace(f"from .{name} ", f"from .{folder.replace('/', '.')}.{name} "))
+
+
+def test_all_that_is_imported_is_found() -> None:
+    """By Python, in a process that has all imports of a simulation behind it."""
+    code = (
+        "import sys, fivebyfive.sim.trials, fivebyfive.hw.generate, fivebyfive.sim.simulate,"
+        "fivebyfive.sim.benches.network, fivebyfive.model.compress.packed, fivebyfive.model.evaluate;"
+        "print(*(name for name in sys.modules if name.partition('.')[0] == 'fivebyfive'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    imported = set(done.stdout.split())
+    assert len(imported) > 60
+    assert imported <= sources.dependencies("fivebyfive.sim.trials")
+
+
+def test_a_training_needs_no_hardware() -> None:
+    """So a change of the hardware throws none away, which may have taken hours."""
+    found = sources.dependencies("fivebyfive.sim.training")
+    assert not [name for name in found if name.startswith("fivebyfive.hw.")]
+    assert "fivebyfive.model.compress.methods.kmeans" in found
+
+
+def test_what_is_left_out() -> None:
+    whole = sources.dependencies("fivebyfive.sim.equivalence")
+    assert whole - sources.dependencies("fivebyfive.sim.equivalence", without=("fivebyfive.sim.contracts",)) == {
+        "fivebyfive.sim.contracts"
+    }
+
+
+def test_a_module_that_is_not_there() -> None:
+    for name in ("fivebyfive.sim.nothing", "fivebyfive.nothing.at.all", "fivebyfive.sim.cache.keep", "os"):
+        with pytest.raises(ModuleNotFoundError, match=f"no module named {name}"):
+            sources.digest(name)
+
+
+def test_every_module_that_is_named_in_a_text_is_there() -> None:
+    """A bench, or a module that a process runs: nothing else would notice before it runs."""
+    rooms = ("fivebyfive", "fivebyfive.hw", "fivebyfive.model", "fivebyfive.sim")
+    folders = [sources.find(room).parent for room in rooms]
+    names = {
+        node.value
+        for folder in folders for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("fivebyfive.")
+        and node.value.replace(".", "").isidentifier()
+    }  # fmt: skip
+    assert len(names) > 4
+    assert [name for name in sorted(names) if sources.find(name) is None] == []
