@@ -28,6 +28,7 @@ __all__ = ["AxiDevice"]
 BENCH = "fivebyfive.sim.benches.axi_device"
 LIFETIME_S = 24 * 3600
 START_S = 60  # for the simulator to call back
+ANSWER_S = 600  # for an order, which takes the simulator some thousand cycles at most
 POLL_S = 0.2
 
 
@@ -82,10 +83,12 @@ class AxiDevice:
         """Have the bench do something; its answer."""
         try:
             self._connection.send(words)
-            return self._connection.recv()
+            if self._connection.poll(ANSWER_S):
+                return self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self._thread.join()
             raise self._failure or RuntimeError("the simulation has ended") from error
+        raise RuntimeError(f"the simulation did not answer within {ANSWER_S} s")
 
     def close(self) -> None:
         """End the simulation. Raises SimulationFailed where it found something wrong."""

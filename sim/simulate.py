@@ -176,9 +176,7 @@ def simulate(
     Raises UserError where the simulator is missing or files in ``folder`` would be lost, ValueError for images of the
     wrong shape, SimulationFailed where the RTL hangs or its run ends early.
     """
-    check_pixels(pixels)
-    if not len(pixels):
-        raise ValueError("there must be at least one image to simulate")
+    check_run(pixels, pause, seed, simulator)
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     design = generated.design
     started = time.monotonic()
@@ -211,6 +209,21 @@ def simulate(
         )
         finish(result, place)
     return result
+
+
+def check_run(
+    pixels: object, pause: object = 0.0, seed: object = None, simulator: object = "verilator", **others: object
+) -> None:
+    """Raise ValueError where what `simulate` is given cannot be simulated; it looks at no ``others``."""
+    check_pixels(pixels)
+    if not len(pixels):
+        raise ValueError("there must be at least one image to simulate")
+    if not isinstance(simulator, str):
+        raise ValueError(f"simulator is a name, such as verilator, not {simulator!r}")
+    if not isinstance(pause, int | float) or not 0 <= pause < 1:
+        raise ValueError(f"pause is a probability from 0 to below 1, not {pause!r}")
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**31):
+        raise ValueError(f"seed is a whole number from 0 to {2**31 - 1}, not {seed!r}")
 
 
 @contextmanager

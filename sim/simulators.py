@@ -42,7 +42,7 @@ def find(name: str) -> Simulator:
     Raises UserError, one line with what to install, where it or a tool it needs is missing or does not run;
     for another name, one line with the known ones.
     """
-    if name not in KNOWN:
+    if not isinstance(name, str) or name not in KNOWN:
         raise UserError(f"unknown simulator {name!r}; choose one of: {', '.join(KNOWN)}")
     return KNOWN[name]()
 
