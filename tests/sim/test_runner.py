@@ -217,6 +217,16 @@ def test_foreign_cocotb_settings_do_not_matter(lookup, simulator, tmp_path, monk
     assert start(lookup, simulator, tmp_path, "looks_up", seed=2).seed == 2
 
 
+def test_users_builds_are_optimized(lookup, tmp_path, optimized):
+    """Those of the tests are not: another build, with Verilator's runtime library in common."""
+    built = build(lookup, "verilator")
+    log = (built.folder / "build.log").read_text().splitlines()
+    (make,) = (line for line in log if line.startswith("fivebyfive: make"))
+    assert "OPT_FAST=-O2" in make
+    assert "OPT_FAST=-O0" not in make
+    assert start(lookup, "verilator", tmp_path, "looks_up").tests == ("looks_up",)
+
+
 def test_build_is_kept(lookup, simulator):
     first = build(lookup, simulator)
     stamp = sorted((path, path.stat().st_mtime_ns) for path in first.folder.iterdir())
