@@ -74,6 +74,7 @@ train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; un
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
 	$(BIN)/python -m fivebyfive.bench
+	$(BIN)/python -m fivebyfive.figures record docs/performance.md
 
 compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
 	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --force --out docs/compressed

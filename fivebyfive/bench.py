@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.files import replacing
@@ -21,7 +20,6 @@ from fivebyfive.model.sizing import sized
 
 from .anchors import BOARDS, SAME_NETWORK, Anchor
 from .measured import figures, markdown_table, tools
-from .provenance import comment, lenet_name, verilog_input
 from .terminal import Commands, Stage
 
 __all__ = ["SIZES", "bench", "page"]
@@ -134,15 +132,6 @@ def parts_for(shape: LeNetShape, config: Config) -> list[Part]:
     return [PARTS[name] for name in names]
 
 
-def measured_inputs(shape: LeNetShape, configs: Sequence[Config]) -> dict[str, str]:
-    """What the page records: the Verilog of each size, which is the same whatever the weights are."""
-    from fivebyfive.hw.generate import generate
-
-    checkpoint = Checkpoint.random(shape, 1)
-    found = [verilog_input(lenet_name(config), generate(checkpoint, config).design) for config in configs]
-    return {name: digest for each in found for name, digest in each.items()}
-
-
 def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> None:
     """Measure all sizes and write the page."""
     from fivebyfive.sim.measure import measure_many
@@ -156,7 +145,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
         raise next(iter(failures.values()))
     results = [found[number] for number in sorted(found)]
     with replacing(out, "w") as file:
-        file.write(page(shape, results, configs) + comment(measured_inputs(shape, configs)))
+        file.write(page(shape, results, configs))
     click.echo(f"{len(results)} machines on parts, in {out}")
 
 
