@@ -134,7 +134,7 @@ def open_port(request: ClassifyRequest, network, stage: Stage) -> Iterator[tuple
 
     stage(0, 0, "building the simulated board")
     with (
-        simulated_board(network, corrupt=request.corrupt, seed=request.seed) as name,
+        simulated_board(network, corrupt=request.corrupt, seed=request.seed, progress=stage) as name,
         SerialPort(name) as port,
     ):
         yield port, SIMULATED_LIMITS
