@@ -104,7 +104,7 @@ def test_a_plan_cannot_hold_such_a_name(refused, small: Path) -> None:
     pytest.importorskip("torch")
     path = Path("a\udcffb.npz")
     path.write_bytes(small.read_bytes())
-    assert "is UTF-8, and cannot hold the name" in refused("compress", "ternary", path)
+    assert "a plan is UTF-8, but a path in it is not" in refused("compress", "ternary", path)
 
 
 def test_remarks_act_on_nothing(capsys) -> None:
@@ -277,6 +277,7 @@ def clock(monkeypatch):
 
     made = Clock()
     monkeypatch.setattr("fivebyfive.terminal.time", made)
+    monkeypatch.setattr("fivebyfive.terminal.QUIET_S", 2.0)  # conftest.py has made it endless
     return made
 
 

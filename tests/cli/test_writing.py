@@ -253,11 +253,11 @@ def test_a_disk_that_fills_while_verilog_is_written() -> None:
 
 @pytest.fixture
 def full_disk(tmp_path: Path):
-    """A file system of 64 kB."""
+    """A file system of 128 kB."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)], capture_output=True, text=True
     )
     if mount.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")
