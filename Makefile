@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-FIVEBYFIVE := $(BIN)/fivebyfive
+# By way of Python: pip quotes its path badly in a script whose path has a space or a $$ in it.
+FIVEBYFIVE := $(BIN)/python -m fivebyfive
 PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 # Percent of the Python code's lines and branches that all tests together reach, at least.
@@ -11,7 +12,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers fit-area bitstream wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers picture figures fit-area bitstream wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -19,13 +20,17 @@ help: ## list these words
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
 
-test: .venv/test.stamp ## all tests, on Verilator and Icarus; about half an hour on two cores
+test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; under twenty minutes on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal \
 	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
+test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulators; docs/test-all.log; under 90 minutes
+	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
+
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
-	$(PYTEST) tests/proofs --durations=0
+	$(PYTEST) tests/proofs -m "" --durations=0
 
 lint: .venv/test.stamp ## style and plain mistakes
 	$(BIN)/ruff check .
@@ -69,18 +74,30 @@ train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; un
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
 	$(BIN)/python -m fivebyfive.bench
+	$(BIN)/python -m fivebyfive.figures record docs/performance.md
 
 compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
-	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --out docs/compressed
+	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --force --out docs/compressed
+	$(BIN)/python -m fivebyfive.figures record docs/compressed/compare.json
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
 	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
+
+picture: demo ## the picture of `make demo` as docs/demo.png
+	cp build/demo.png docs/demo.png
+
+# Quick ones first. Without train: see fivebyfive/figures.py, which knows what each page was measured on.
+FIGURES := picture registers verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
+  mutants fuzz faults
+
+figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours
+	@set -e; for target in $(FIGURES); do $(MAKE) --no-print-directory $$target; done
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/area.json; about an hour
 	$(BIN)/python -m fivebyfive.sim.fit_area
 
 bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; ten minutes
-	$(FIVEBYFIVE) build --board ulx3s-85f --seed 2
+	$(FIVEBYFIVE) build --board ulx3s-85f
 
 wheel-test: .venv/test.stamp ## build a wheel, install it into an empty environment, use it from another folder
 	$(PYTEST) tests/test_wheel.py
@@ -93,6 +110,8 @@ clean: ## remove all that was generated; keeps .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/apt-install "" python3-venv "Python makes .venv with it"
+	@case "$$PWD" in *[:$$]*) echo "Python and pip cannot install in a folder with : or $$ in its path:" >&2; \
+	  printf '%s\n' "$$PWD" "move it, or rename that folder" >&2; exit 2;; esac
 	@echo "installing into .venv ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .

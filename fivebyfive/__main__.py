@@ -1,6 +1,33 @@
-"""`python -m fivebyfive`: the command line, where the script is not on PATH."""
+"""The command line, as the script `fivebyfive` and as `python -m fivebyfive`.
 
-from .cli import main
+It is imported as the rest of the work is done: what ends that is told in a line too.
+"""
+
+import resource
+
+from fivebyfive.model.errors import UserError
+
+from .terminal import leave
+
+__all__ = ["main"]
+
+LEAST_MB = 256  # of address space: with less, OpenBLAS ends the process in its own way as NumPy is imported
+
+
+def main() -> None:
+    """Run the command line, and end with its exit code."""
+    leave(run)
+
+
+def run() -> None:
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        allowed, _ = resource.getrlimit(limit)
+        if allowed != resource.RLIM_INFINITY and allowed < LEAST_MB << 20:
+            raise UserError(f"memory is limited to {allowed >> 20} MB (ulimit), and at least {LEAST_MB} are needed")
+    from .cli import main as commands
+
+    commands(prog_name="fivebyfive")
+
 
 if __name__ == "__main__":
-    main(prog_name="fivebyfive")
+    main()

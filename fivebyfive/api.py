@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from types import NoneType, UnionType
 
 import numpy as np
 
@@ -11,10 +12,13 @@ from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import Dataset
 from fivebyfive.model.engines import fitted
+from fivebyfive.model.errors import UserError, user_values
 from fivebyfive.model.evaluate import Evaluation, evaluate
+from fivebyfive.model.inputs import as_path
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
-from fivebyfive.sim.simulate import Simulation, simulate
+from fivebyfive.model.weights import pack
+from fivebyfive.sim.simulate import Simulation, check_run, simulate
 
 __all__ = ["Accelerator", "Network", "load"]
 
@@ -22,10 +26,13 @@ __all__ = ["Accelerator", "Network", "load"]
 class Network:
     """A trained, quantized LeNet. Images are uint8 (N, 28, 28) everywhere.
 
-    ``checkpoint``: its integer arrays. ``name``: what it is called in manifests and reports.
+    ``checkpoint``: its integer arrays. ``name``: what it is called in manifests and reports. Whatever is given to
+    its methods that they cannot take is a UserError of one line.
     """
 
     def __init__(self, checkpoint: Checkpoint, name: str | None = None):
+        require(checkpoint, Checkpoint, "a network is made of", "fivebyfive.load(path) reads one")
+        require(name, str | None, "a network's name is", "leave it out for none")
         self.checkpoint = checkpoint
         self.name = name
 
@@ -35,7 +42,7 @@ class Network:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits, int8 (N, classes), by the golden model."""
-        return golden.predict(self.checkpoint, images)
+        return golden.predict(self.checkpoint, checked(images))
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Classes, int64 (N,), by the golden model."""
@@ -43,36 +50,53 @@ class Network:
 
     def trace(self, images: np.ndarray) -> golden.Trace:
         """Every layer's output, by the golden model."""
-        return golden.forward(self.checkpoint, images)
+        return golden.forward(self.checkpoint, checked(images))
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """Errors, confusion and wraps on a data set, by the golden model."""
+        require(dataset, Dataset, "to evaluate takes", "fivebyfive.model.datasets.load_dataset(name) reads one")
         return evaluate(self.checkpoint, dataset)
 
     def accelerator(self, config: Config | None = None) -> "Accelerator":
         """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
         says otherwise."""
-        return Accelerator(self, config or fitted(self.checkpoint, sized(self.shape)))
+        return Accelerator(self, fitted(self.checkpoint, sized(self.shape)) if config is None else config)
 
 
 class Accelerator:
-    """The generated hardware of a network."""
+    """The generated hardware of a network. Whatever is given to its methods that they cannot take is a UserError of one
+    line."""
 
     def __init__(self, network: Network, config: Config | None = None):
+        require(network, Network, "an accelerator is of", "fivebyfive.load(path) reads one")
+        require(config, Config | None, "the sizes of an accelerator are", "leave it out for the best ones")
         self.network = network
         self.config = config or sized(network.shape)
+        try:
+            self.config.check(network.shape)
+            pack(network.checkpoint, self.config)
+        except (ValueError, IndexError) as error:  # of engines that are not those of this network
+            raise UserError(f"{network.shape} cannot be served by that machine: {error}") from error
 
     @cached_property
     def generated(self) -> Generated:
         """Verilog and manifest; made at first use, which takes some seconds."""
         return generate(self.network.checkpoint, self.config, self.network.name)
 
-    def write_verilog(self, folder: Path | str) -> list[Path]:
-        """Replace ``folder`` by one with Verilog, .mem files and manifest; the paths of the files."""
-        return self.generated.write(Path(folder))
+    def write_verilog(self, folder: Path | str, force: bool = False) -> list[Path]:
+        """Replace ``folder`` by one with Verilog, .mem files and manifest; the paths of the files.
+
+        Raises UserError where a file in it would be lost that is not as this wrote it; with ``force`` edited ones are
+        replaced and others stay.
+        """
+        return self.generated.write(as_path(folder, "folder"), force)
 
     def simulate(self, images: np.ndarray, **options) -> Simulation:
         """Run images through the RTL and compare every layer; options as `fivebyfive.sim.simulate`."""
+        with user_values():
+            check_run(images, **options)
+        if options.get("folder") is not None:
+            options["folder"] = as_path(options["folder"], "folder")
         return simulate(self.network.checkpoint, self.generated, images, **options)
 
     def predict(self, images: np.ndarray, simulator: str = "verilator") -> np.ndarray:
@@ -89,3 +113,17 @@ class Accelerator:
 def load(path: Path | str = SHIPPED) -> Network:
     """The network of an integer checkpoint, the shipped one by default. Raises UserError where it is none."""
     return Network(load_checkpoint(path), Path(path).name)
+
+
+def checked(images: np.ndarray) -> np.ndarray:
+    """The images, if they are some. Raises UserError."""
+    with user_values():
+        golden.check_pixels(images)
+    return images
+
+
+def require(value: object, kind: type | UnionType, what: str, hint: str) -> None:
+    """Raise UserError unless ``value`` is of a kind."""
+    if not isinstance(value, kind):
+        name = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,)) if one is not NoneType)
+        raise UserError(f"{what} a {name}, not {type(value).__name__}; {hint}")

@@ -135,7 +135,6 @@ def parts_for(shape: LeNetShape, config: Config) -> list[Part]:
 def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> None:
     """Measure all sizes and write the page."""
     from fivebyfive.sim.measure import measure_many
-    from fivebyfive.sim.nextpnr import ToolFailed
     from fivebyfive.sim.workers import LocalPool
 
     configs = [sized(shape, *size) for size in SIZES]
@@ -143,7 +142,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
     with Stage("bench") as stage:
         found, failures = measure_many(wanted, seeds, LocalPool(workers), stage)
     if failures:
-        raise ToolFailed(next(iter(failures.values())))
+        raise next(iter(failures.values()))
     results = [found[number] for number in sorted(found)]
     with replacing(out, "w") as file:
         file.write(page(shape, results, configs))

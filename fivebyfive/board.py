@@ -6,11 +6,12 @@ answer counts only if its CRC is right and it has the image's own number, so a c
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
 
+from fivebyfive.model.errors import DIFFERS, UNUSABLE, Failure
 from fivebyfive.model.golden import check_pixels, classify
 from fivebyfive.model.link import (
     CHUNKS,
@@ -37,8 +38,16 @@ NO_ANSWER = "no answer came"
 MOST_COPIES = 4
 
 
-class LinkFailed(Exception):  # noqa: N818 (what happened)
+class LinkFailed(Failure):
     """No answer came from the board in time. The message is one line."""
+
+    exit_code = DIFFERS
+
+
+class WrongVersion(LinkFailed):
+    """The board speaks another version of the link: its bitstream is another release's."""
+
+    exit_code = UNUSABLE
 
 
 class Port(Protocol):
@@ -55,12 +64,18 @@ class Port(Protocol):
 class Limits:
     """Seconds. ``byte_s``: of a byte on the line, as a beginning; ``answer_s``: the longest wait for one answer before
     it is asked for again, shorter where the board has been seen to answer sooner; ``silence_s``: without any answer,
-    until an image (or the board) is given up; ``image_s``: of one image in all."""
+    until an image (or the board) is given up; ``image_s``: of one image in all. Raises ValueError unless all are above
+    0 and finite: every wait ends."""
 
     byte_s: float = 12e-6
     answer_s: float = 0.1
     silence_s: float = 5.0
     image_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} is a number of seconds above 0, not {value}")
 
 
 @dataclass(frozen=True)
@@ -97,12 +112,16 @@ class Board:
             if frame := self.ask(Frame(Kind.HELLO, self.sequence), Kind.INFO):
                 info = Info.unpack(frame.payload)
                 if info.version != VERSION:
-                    raise LinkFailed(f"the board speaks version {info.version} of the link, this program {VERSION}")
+                    raise WrongVersion(f"the board speaks version {info.version} of the link, this program {VERSION}")
                 return info
         raise LinkFailed(NO_ANSWER)
 
     def classify(self, image: np.ndarray) -> Classified:
-        """The class of an image, uint8 (28, 28), and its logits. Raises LinkFailed where no answer comes in time."""
+        """The class of an image, uint8 (28, 28), and its logits. Raises LinkFailed where no answer comes in time,
+        ValueError for anything but an image."""
+        if not isinstance(image, np.ndarray) or image.ndim != 2:
+            got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise ValueError(f"classify takes one image, uint8 (28, 28), a NumPy array, not {got}")
         check_pixels(image[np.newaxis])
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.resent, self.lacked = 0, 2 * PAGE

@@ -1,19 +1,21 @@
 """The command build: a checkpoint becomes a bitstream for a board, or the files from which Vivado makes one."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.ownership import GENERATOR, manifest_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.temporary import working_folder
 
 from .places import check_folder
 from .report import console, table
-from .terminal import Stage
+from .terminal import Stage, program, quoted
 
 __all__ = ["BuildRequest", "run_build"]
 
@@ -34,15 +36,17 @@ amaranth-boards. Look at top_timing.rpt before you trust the bitstream.
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """``source``: name of the checkpoint's file. ``seed``: of place and route. ``out``: the folder to make."""
+    """``source``: name of the checkpoint's file. ``seed``: of place and route; several are tried if None. ``out``: the
+    folder to make; ``force``: over files that were edited."""
 
     checkpoint: Checkpoint
     source: str
     board: str
     config: Config
     clock_mhz: float
-    seed: int
+    seed: int | None
     out: Path
+    force: bool = False
 
 
 def run_build(request: BuildRequest, as_json: bool) -> None:
@@ -61,7 +65,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         divisor = board.divisor(clock_hz)
     except ValueError as error:
         raise UserError(f"--clock: {error}") from error
-    check_folder(request.out, REPORT)
+    check_folder(request.out, request.force, REPORT)
     with Stage("generating Verilog") as stage:
         stage(0, 0, "generating Verilog")
         design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
@@ -75,7 +79,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         else:
             files, found = vivado_flow(design, board, clock_hz, told)
     told |= found
-    write(request.out, files | {REPORT: json.dumps(told, indent=2).encode() + b"\n"})
+    write(request, files, told)
     told["files"] = [str(request.out / name) for name in (*files, REPORT)]
     if as_json:
         print(json.dumps(told))
@@ -83,16 +87,16 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         show(told)
 
 
-def open_flow(design, board, clock_hz: int, seed: int, stage: Stage) -> tuple[dict[str, bytes], dict]:
+def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> tuple[dict[str, bytes], dict]:
     """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
-    from fivebyfive.sim.bitstream import make_bitstream
+    from fivebyfive.sim.bitstream import SEEDS, make_bitstream
 
-    made = make_bitstream(design, board, clock_hz, seed, stage)
+    made = make_bitstream(design, board, clock_hz, SEEDS if seed is None else [seed], stage)
     part = PARTS[board.part]
     area = {name: getattr(made.area, name) for name in ("lut", "lutram", "ff", "dsp", "bram")}
     used = area | {"lut": made.area.lut + made.area.lutram}
     found = {
-        "seed": seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
+        "seed": made.seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
         "percent": {name: round(value, 1) for name, value in part.percent(used).items()},
         "bytes": len(made.data), "seconds": made.seconds,
     }  # fmt: skip
@@ -114,11 +118,14 @@ def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, byt
     return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
 
 
-def write(out: Path, files: dict[str, bytes]) -> None:
-    """Replace the folder by one with these files."""
-    with replacing_folder(out) as new:
+def write(request: BuildRequest, files: dict[str, bytes], told: dict) -> None:
+    """Replace the folder by one with these files and the report, which records them."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    report = manifest_text({"generator": GENERATOR} | told | {"files": digests})
+    with replacing_folder(request.out, REPORT, request.force) as new:
         for name, data in files.items():
             (new / name).write_bytes(data)
+        (new / REPORT).write_text(report)
 
 
 def show(told: dict) -> None:
@@ -136,8 +143,9 @@ def show(told: dict) -> None:
         out.print(rows)
         out.print(f"clock met: {told['fmax_mhz']:g} MHz of {told['clock_mhz']:g}, seed {told['seed']}")
         out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in told["seconds"].items()))
-    out.print("\n".join(["", *told["files"]]))
+    out.print("\n".join(["", *map(shown, told["files"])]))
     if "next" in told:
         out.print(f"\nNext, in that folder: {told['next']}")
     else:
-        out.print(f"\nNext: openFPGALoader -b ulx3s {told['files'][0]}; fivebyfive classify --port PORT IMAGE...")
+        flash = f"openFPGALoader -b {told['board'].rsplit('-', 1)[0]} {quoted(Path(told['files'][0]))}"
+        out.print(f"\nNext: {flash}; {program()} classify --port PORT IMAGE...")

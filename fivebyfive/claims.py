@@ -4,13 +4,17 @@ A claim is a lock (flock) on a file: ``.NAME.lock`` beside what is claimed, ``.l
 into. It vanishes with the process that has it, however that ends; the file goes with the claim, or with the next one.
 """
 
+import errno
 import os
+import re
+import stat
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import click
 
+from fivebyfive.model.errors import shown
 from fivebyfive.model.temporary import is_still, lock
 
 from .terminal import say
@@ -41,8 +45,12 @@ def claim(path: Path, inside: bool = False) -> None:
 def take(path: Path, file: Path) -> int:
     """The handle of the locked file that stands for ``path``."""
     while True:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        if file.is_symlink():
+            raise FileExistsError(errno.EEXIST, f"{file.name} is in the way")
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
+            if not ours(handle):
+                raise FileExistsError(errno.EEXIST, f"{file.name} is in the way")
             with suppress(OSError):  # of a file system that knows no locks
                 lock(handle, partial(tell, path, handle))
             if is_still(handle, file):
@@ -54,6 +62,11 @@ def take(path: Path, file: Path) -> int:
         os.close(handle)
 
 
+def ours(handle: int) -> bool:
+    """Whether an open file is a claim's: it has the number of a process in it, or nothing yet."""
+    return stat.S_ISREG(os.fstat(handle).st_mode) and re.fullmatch(rb"(\d+\n)?", os.pread(handle, 20, 0)) is not None
+
+
 def give_back(file: Path, handle: int) -> None:
     with suppress(OSError):
         os.unlink(file)  # while it is locked: whoever waits for it sees that it has gone
@@ -62,7 +75,7 @@ def give_back(file: Path, handle: int) -> None:
 
 def tell(path: Path, handle: int) -> None:
     owner = os.pread(handle, 20, 0).decode(errors="replace").strip()
-    say(f"{path} is being written by another process{f' ({owner})' if owner else ''}; waiting for its end")
+    say(f"{shown(path)} is being written by another process{f' ({owner})' if owner else ''}; waiting for its end")
 
 
 def sign(handle: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.link import DIGEST
@@ -24,6 +24,11 @@ __all__ = ["ClassifyRequest", "run_classify"]
 
 SIMULATED = "sim"
 SIMULATED_LIMITS = Limits(byte_s=1e-4, answer_s=0.1, silence_s=120, image_s=600)  # however busy this machine is
+LEGEND = (
+    "cycles: on the board, from the last pixel to the result. ms: on this machine, from the first byte to the answer.",
+    "resent: pieces of a picture and questions that were sent again. A question is asked again where an answer takes "
+    "longer than those before, as it may on a line without errors, most of all a simulated one; that does no harm.",
+)
 GIVE_UP = 3  # images in a row without an answer: the rest is not tried
 
 
@@ -79,7 +84,7 @@ class Outcome:
 def run_classify(request: ClassifyRequest, as_json: bool) -> int:
     """Carry a request out and report on it; 1 where an answer is missing or differs from the golden model's.
 
-    Raises UserError where the port, a picture or the board cannot be used.
+    Raises UserError where the port, a picture or the board cannot be used, LinkFailed where no board answers.
     """
     images = joined([load_images(spec) for spec in request.specs])
     network = load_checkpoint(request.checkpoint)
@@ -129,20 +134,21 @@ def open_port(request: ClassifyRequest, network, stage: Stage) -> Iterator[tuple
 
     stage(0, 0, "building the simulated board")
     with (
-        simulated_board(network, corrupt=request.corrupt, seed=request.seed) as name,
+        simulated_board(network, corrupt=request.corrupt, seed=request.seed, progress=stage) as name,
         SerialPort(name) as port,
     ):
         yield port, SIMULATED_LIMITS
 
 
 def greet(port: Port, limits: Limits, name: str) -> Board:
-    """The board. Raises UserError where none answers."""
+    """The board. Raises LinkFailed where none answers."""
     try:
         return Board(port, limits)
     except LinkFailed as error:
-        raise UserError(f"no board on port {name}: {error}; is it the right port, and the bitstream loaded?") from error
+        what = f"no board on port {name}: {error}; is it the right port, and the bitstream loaded?"
+        raise type(error)(what) from error
     except OSError as error:
-        raise UserError(f"port {name} is gone: {error}") from error
+        raise LinkFailed(f"port {name} is gone: {error}") from error
 
 
 def ask_for_all(board: Board, images: Images, golden: np.ndarray | None, stage: Stage) -> Iterator[Outcome]:
@@ -169,18 +175,20 @@ def show(told: dict, outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         label = "-" if one.label is None else str(one.label)
         if one.answer is None:
-            rows.add_row(one.name, label, *["-"] * (5 + compared))
+            rows.add_row(shown(one.name), label, *["-"] * (5 + compared))
             continue
         answer = one.answer
-        cells = (one.name, label, str(answer.index), str(int(answer.logits.max())), f"{answer.latency:,}",
+        cells = (shown(one.name), label, str(answer.index), str(int(answer.logits.max())), f"{answer.latency:,}",
                  str(answer.resent), f"{1000 * answer.seconds:.0f}")  # fmt: skip
         rows.add_row(*cells, *((("equal" if one.equal else "DIFFERENT"),) if compared else ()))
     out = console()
     out.print(rows)
     count = len(outcomes)
-    out.print(f"\n{count - told['failed']} of {count} answered in {told['seconds']:.1f} s, port {told['port']}")
+    out.print(f"\n{count - told['failed']} of {count} answered in {told['seconds']:.1f} s, port {shown(told['port'])}")
     for one in outcomes:
         if one.failure:
-            out.print(f"{one.name}: failed, {one.failure}")
+            out.print(f"{shown(one.name)}: failed, {shown(one.failure)}")
     if compared:
         out.print(f"{told['different']} differ from the golden model")
+    if told["failed"] < count:
+        out.print("\n".join(LEGEND))

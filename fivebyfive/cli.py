@@ -15,12 +15,13 @@ from fivebyfive.model.log import log_to_file
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 
-from .places import check_file, check_folder
-from .terminal import Commands, Stage, say
+from .places import FileName, FolderName, InputName, check_beside, check_file, check_folder, force_option
+from .terminal import Commands, Stage, Suggesting, say
 
 __all__ = ["main"]
 
-FILE = click.Path(path_type=Path)
+FILE = InputName()
+OUT_FILE, OUT_FOLDER = FileName(), FolderName()
 BUILD = Path("build")
 REPORT = ".json"  # of a training, beside the checkpoint
 OUT_HELP = "The integer checkpoint; its plan with all figures goes beside it, as .toml."
@@ -96,8 +97,9 @@ def training_options(defaults: type):
             click.option(
                 "--epochs", type=int, default=defaults.epochs, show_default=True, help="Over all images."
             ),
+            force_option,
             click.option(
-                "--out", type=FILE, default=BUILD / "lenet.npz", show_default=True,
+                "--out", type=OUT_FILE, default=BUILD / "lenet.npz", show_default=True,
                 help="The integer checkpoint; its report goes beside it, as .json.",
             ),
         ):  # fmt: skip
@@ -113,7 +115,7 @@ def training_options(defaults: type):
     "--shape", default="20-50-500-10", show_default=True,
     help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
 )  # fmt: skip
-def train(shape, out, epochs, seed, data, threads, as_json) -> None:
+def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
     """Train a LeNet and write it as an integer checkpoint.
 
     Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
@@ -126,10 +128,10 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
     require_torch()
     with user_values():
         config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
-    states = trained_into(out)
+    states = trained_into(out, force, [data])
     with Stage("reading the data") as stage:
         result = run(config, *training_sets(data, stage), stage, states)
-    deliver(result, out, as_json, states)
+    deliver(result, data, out, force, as_json, states)
 
 
 @main.command()
@@ -140,7 +142,7 @@ def train(shape, out, epochs, seed, data, threads, as_json) -> None:
 @click.option(
     "--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none."
 )
-def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) -> None:
+def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as_json) -> None:
     """Make an integer checkpoint of your own float LeNet, a state_dict.
 
     Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
@@ -152,20 +154,20 @@ def quantize(model, out, epochs, seed, data, threads, mean, std, warp, as_json) 
     require_torch()
     with user_values():
         config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
-    states = trained_into(out)
+    states = trained_into(out, force, [model, data])
     with Stage("reading the data") as stage:
         result = run(model, config, *training_sets(data, stage), stage, states)
-    deliver(result, out, as_json, states)
+    deliver(result, data, out, force, as_json, states)
 
 
-def trained_into(out: Path):
+def trained_into(out: Path, force: bool, inputs: list):
     """Where a training keeps how far it is. Raises UserError where its results could not be written."""
     from fivebyfive.model.saved import States, state_folder
 
     if out.suffix == REPORT:
         raise UserError(f"{out} is what the report is called; name the checkpoint otherwise, such as {out.stem}.npz")
-    check_file(out)
-    check_file(out.with_suffix(REPORT))
+    check_file(out, inputs)
+    check_beside([out.with_suffix(REPORT)], force, inputs)
     return States(state_folder(out), say)
 
 
@@ -176,23 +178,21 @@ def training_sets(data: str, stage: Stage):
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
 
 
-def deliver(result, out: Path, as_json: bool, states) -> None:
+def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) -> None:
     """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
-    from fivebyfive.model.files import replacing
+    from fivebyfive.model.sidecars import write_sidecar
 
     from .report import show_training
 
     save_checkpoint(out, result.checkpoint)
     report = result.report | {"out": str(out)}
-    with replacing(out.with_suffix(REPORT), "w") as file:
-        json.dump(report, file, indent=2)
-        file.write("\n")
+    write_sidecar(out.with_suffix(REPORT), json.dumps(report, indent=2).encode() + b"\n", force)
     states.forget()
     if as_json:
         click.echo(json.dumps(report))
     else:
-        show_training(report)
+        show_training(report, data)
 
 
 @main.command()
@@ -219,7 +219,10 @@ def evaluate(checkpoint, data, as_json) -> None:
 
 @main.command()
 @checkpoint_argument
-@click.option("--out", type=FILE, metavar="FOLDER", help="To make or replace; build/lenet or build/vivado by default.")
+@click.option(
+    "--out", type=OUT_FOLDER, metavar="FOLDER", help="To make or replace; build/lenet or build/vivado by default."
+)
+@force_option
 @click.option(
     "--target", type=click.Choice(["verilog", "vivado"]), default="verilog", show_default=True,
     help="vivado: a core with AXI, packaged for Vivado, with scripts.",
@@ -230,29 +233,29 @@ def evaluate(checkpoint, data, as_json) -> None:
 )
 @size_options
 @json_option
-def generate(checkpoint, out, target, part, stream_bits, as_json, **size) -> None:
+def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size) -> None:
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from .report import show_generated
 
     if target == "vivado":
-        return generate_vivado(checkpoint, out or BUILD / "vivado", part, stream_bits, as_json, size)
+        return generate_vivado(checkpoint, out or BUILD / "vivado", force, part, stream_bits, as_json, size)
     if part or stream_bits:
         raise UserError("--part and --stream-bits are of --target vivado")
     out = out or BUILD / "lenet"
     accelerator = make_accelerator(checkpoint, size)
-    check_folder(out)
+    check_folder(out, force)
     with Stage("generating Verilog"):
         manifest = accelerator.generated.manifest
-    paths = accelerator.write_verilog(out)
+    paths = accelerator.write_verilog(out, force)
     if as_json:
         click.echo(
             json.dumps({"out": str(out), "files": [path.name for path in paths], "manifest": manifest})
         )
     else:
-        show_generated(out, paths, manifest)
+        show_generated(checkpoint, out, paths, manifest)
 
 
-def generate_vivado(checkpoint, out: Path, part, stream_bits, as_json: bool, size: dict) -> None:
+def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_json: bool, size: dict) -> None:
     """The folder for Vivado."""
     from fivebyfive.hw.vivado import PART, check_part, package
 
@@ -261,11 +264,11 @@ def generate_vivado(checkpoint, out: Path, part, stream_bits, as_json: bool, siz
     part = part or PART
     check_part(part)
     accelerator = make_accelerator(checkpoint, size)
-    check_folder(out)
+    check_folder(out, force)
     with Stage("generating Verilog"):
         network = accelerator.network
         made = package(network.checkpoint, accelerator.config, network.name, part, int(stream_bits or 32) // 8)
-    paths = made.write(out)
+    paths = made.write(out, force)
     if as_json:
         files = [path.relative_to(out).as_posix() for path in paths]
         click.echo(json.dumps({"out": str(out), "files": files, "manifest": made.manifest}))
@@ -294,11 +297,12 @@ def make_accelerator(checkpoint: Path, size: dict):
 @click.option(
     "--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since."
 )
-@click.option("--out", type=FILE, metavar="LOGITS.npy", help="Write the RTL's logits, int8 (N,classes).")
+@click.option("--out", type=OUT_FILE, metavar="LOGITS.npy", help="Write the RTL's logits, int8 (N,classes).")
 @click.option("--waves", is_flag=True, help="Leave a waveform and a save file for GTKWave in build/waves.")
 @click.option(
-    "--folder", type=FILE, metavar="DIR", help="Keep the run's files here, waveform and log included."
+    "--folder", type=OUT_FOLDER, metavar="DIR", help="Keep the run's files here, waveform and log included."
 )
+@force_option
 @click.option(
     "--pause", type=float, default=0.0, help="Probability of a pause of source and receiver in each cycle."
 )
@@ -311,8 +315,8 @@ def make_accelerator(checkpoint: Path, size: dict):
 @size_options
 @json_option
 def simulate(
-    checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only, netlist, coverage, as_json,
-    **size,
+    checkpoint, images, simulator, verilog, out, waves, folder, force, pause, seed, logits_only, netlist, coverage,
+    as_json, **size,
 ) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -321,7 +325,7 @@ def simulate(
     from .simulation import Request, simulate_request
 
     about = checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only
-    request = Request(*about, size, netlist, coverage)
+    request = Request(*about, size, netlist, coverage, force)
     click.get_current_context().exit(simulate_request(request, as_json))
 
 
@@ -343,9 +347,10 @@ scheduler_option = click.option(
 @click.option("--seeds", type=click.IntRange(1, 99), default=1, show_default=True, help="Of place and route.")
 @click.option("--estimate", is_flag=True, help="From the models alone, at once; no frequency, no files.")
 @workers_option
-@click.option("--out", type=FILE, default=BUILD / "measure", show_default=True, help="Folder for the results.")
+@click.option("--out", type=OUT_FOLDER, default=BUILD / "measure", show_default=True, help="Folder for the results.")
+@force_option
 @json_option
-def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -> None:
+def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **size) -> None:
     """Synthesize, place and route: area, frequency and images a second on a part.
 
     Yosys for every part; nextpnr for ECP5 parts (pip install 'fivebyfive[fpga]'). Results are kept: a second call
@@ -363,7 +368,7 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
     if estimate:
         measuring.run_estimate(shape, config, chosen, as_json)
     else:
-        measuring.run_measure(shape, config, chosen, seeds, out, workers, as_json)
+        measuring.run_measure(shape, config, chosen, seeds, out, force, workers, as_json)
 
 
 @main.command()
@@ -376,9 +381,10 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, as_json, **size) -
 @click.option("--estimate", is_flag=True, help="From the models alone, at once.")
 @scheduler_option
 @workers_option
-@click.option("--out", type=FILE, default=BUILD / "explore", show_default=True, help="Folder for the results.")
+@click.option("--out", type=OUT_FOLDER, default=BUILD / "explore", show_default=True, help="Folder for the results.")
+@force_option
 @json_option
-def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_json) -> None:
+def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, force, as_json) -> None:
     """Find the machines worth building on a part: the front of throughput against area.
 
     The models look at all sizes, the tools at the most promising. What was finished is kept when it is
@@ -389,7 +395,7 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
 
     from . import measuring
 
-    about = find_part(part), top, seeds, scheduler, workers, out, estimate
+    about = find_part(part), top, seeds, scheduler, workers, out, force, estimate
     shape = load_checkpoint(checkpoint).shape
     measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
 
@@ -406,10 +412,11 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, as_
 @click.option("--clock", type=float, default=100.0, show_default=True, metavar="MHZ", help="Of images a second.")
 @scheduler_option
 @workers_option
-@click.option("--out", type=FILE, default=BUILD / "compare", show_default=True, help="Folder for the results.")
+@click.option("--out", type=OUT_FOLDER, default=BUILD / "compare", show_default=True, help="Folder for the results.")
+@force_option
 @json_option
 def compare(
-    checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, as_json, **size
+    checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, force, as_json, **size
 ) -> None:
     """Set checkpoints side by side: errors, bytes, and what the machines made for them come to.
 
@@ -418,7 +425,7 @@ def compare(
     """
     from .comparing import CompareRequest, run_compare
 
-    about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out
+    about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out, force
     run_compare(CompareRequest(*about), as_json)
 
 
@@ -426,11 +433,14 @@ def compare(
 @checkpoint_argument
 @click.option("--board", required=True, metavar="NAME", help="ulx3s-85f or arty-a7-100.")
 @click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="From the part's PLL.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of place and route.")
-@click.option("--out", type=FILE, help="Folder to make or replace; build/NAME by default.")
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Of place and route; several are tried in turn by default."
+)
+@click.option("--out", type=OUT_FOLDER, help="Folder to make or replace; build/NAME by default.")
+@force_option
 @size_options
 @json_option
-def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
+def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
     """Put a network on a board: a bitstream with a serial line, for ECP5 boards.
 
     Needs pip install 'fivebyfive[fpga]' and nothing else. Refuses where the clock is not met. For boards of other
@@ -445,7 +455,7 @@ def build(checkpoint, board, clock, seed, out, as_json, **size) -> None:
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
     config = user_config(network, size)
-    run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out), as_json)
+    run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out, force), as_json)
 
 
 @main.command()
@@ -482,7 +492,7 @@ seeds_option = click.option(
 )  # fmt: skip
 
 
-class Methods(click.Group):
+class Methods(Suggesting):
     """The methods of compress, made when they are asked for: each is a command with options of its own."""
 
     def list_commands(self, ctx):
@@ -503,7 +513,8 @@ def compress_options() -> list[click.Parameter]:
 
     @click.command()
     @checkpoint_argument
-    @click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help=OUT_HELP)
+    @click.option("--out", type=OUT_FILE, default=BUILD / "small.npz", show_default=True, help=OUT_HELP)
+    @force_option
     @data_option
     @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
     @click.option(
@@ -520,13 +531,14 @@ def compress_options() -> list[click.Parameter]:
 
 @main.group(cls=Methods, invoke_without_command=True, subcommand_metavar="[METHOD [F.npz] ...]")
 @click.option("--plan", type=FILE, metavar="FILE.toml", help="Methods one after the other, instead of a METHOD.")
-@click.option("--out", type=FILE, default=BUILD / "small.npz", show_default=True, help="Of --plan. " + OUT_HELP)
+@click.option("--out", type=OUT_FILE, default=BUILD / "small.npz", show_default=True, help="Of --plan. " + OUT_HELP)
+@force_option
 @seeds_option
 @scheduler_option
 @workers_option
 @json_option
 @click.pass_context
-def compress(ctx, plan, out, seeds, scheduler, workers, as_json) -> None:
+def compress(ctx, plan, out, force, seeds, scheduler, workers, as_json) -> None:
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
@@ -536,8 +548,8 @@ def compress(ctx, plan, out, seeds, scheduler, workers, as_json) -> None:
     if ctx.invoked_subcommand:
         if plan:
             raise UserError("--plan comes without a METHOD; write the method into the plan")
-        if seeds or scheduler or workers:
-            raise UserError("--seeds, --scheduler and --workers come after the METHOD")
+        if seeds or scheduler or workers or force:
+            raise UserError("--seeds, --scheduler, --workers and --force come after the METHOD")
         return
     if not plan:
         raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
@@ -545,12 +557,12 @@ def compress(ctx, plan, out, seeds, scheduler, workers, as_json) -> None:
 
     from .compress import Seeds, run_compress
 
-    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers))
+    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers), force, plan)
 
 
 @main.command()
 @checkpoint_argument
-@click.option("--out", type=FILE, default=BUILD / "lenet.bin", show_default=True, help="The packed file.")
+@click.option("--out", type=OUT_FILE, default=BUILD / "lenet.bin", show_default=True, help="The packed file.")
 @json_option
 def pack(checkpoint, out, as_json) -> None:
     """Store a checkpoint in as few bytes as it needs; unpack gives exactly the same arrays.
@@ -565,7 +577,7 @@ def pack(checkpoint, out, as_json) -> None:
 
 @main.command()
 @click.argument("packed", metavar="G.bin", type=FILE)
-@click.option("--out", type=FILE, default=BUILD / "lenet.npz", show_default=True, help="The integer checkpoint.")
+@click.option("--out", type=OUT_FILE, default=BUILD / "lenet.npz", show_default=True, help="The integer checkpoint.")
 @json_option
 def unpack(packed, out, as_json) -> None:
     """Make a checkpoint again of what pack wrote."""
@@ -576,14 +588,15 @@ def unpack(packed, out, as_json) -> None:
 
 @main.command()
 @click.option(
-    "--out", type=FILE, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."
+    "--out", type=OUT_FOLDER, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."
 )
+@force_option
 @click.option(
     "--images", type=click.IntRange(1, 200), default=10, show_default=True, help="Digits to simulate."
 )
 @json_option
-def demo(out, images, as_json) -> None:
+def demo(out, force, images, as_json) -> None:
     """Generate the shipped LeNet, simulate real digits on it, and draw what it computed."""
     from .demo import run_demo
 
-    click.get_current_context().exit(run_demo(out, images, as_json))
+    click.get_current_context().exit(run_demo(out, images, as_json, force))

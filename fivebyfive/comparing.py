@@ -2,13 +2,16 @@
 
 import csv
 import io
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import UserError, shown
+from fivebyfive.model.inputs import same_file
 from fivebyfive.model.sizing import user_config
 
 from .measured import markdown_table
@@ -39,6 +42,7 @@ class CompareRequest:
     scheduler: str | None
     workers: int | None
     out: Path
+    force: bool = False
 
 
 def run_compare(request: CompareRequest, as_json: bool) -> None:
@@ -55,7 +59,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
-    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"))
+    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
     for name, (checkpoint, _) in chosen.items():
@@ -74,24 +78,24 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         "results": [one.as_dict() for one in found.rows], "front": fronts,
     }  # fmt: skip
     texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
-    with delivered(files, told, texts) as changed:
-        if changed:
-            draw("plot_compared", [files["png"], files["svg"]], found.rows)
+    with delivered(files, told, texts, request.force) as pictures:
+        draw("plot_compared", pictures, found.rows)
     answer(told, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
 
 
 def by_name(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name, as it is shown, to checkpoint. Raises UserError for a file that is given twice, and for equal names."""
+    """Name, as it is shown and written, to checkpoint. Raises UserError for a file that is given twice, and for equal
+    names."""
     named: dict[str, Path] = {}
     for path in paths:
-        other = named.setdefault(path.stem, path)
+        other = named.setdefault(shown(path.stem), path)
         if other is not path:
-            if other.resolve() == path.resolve():
+            if same_file(other, path):
                 raise UserError(f"{path} is given twice")
-            raise UserError(f"{other} and {path} have the same name, {path.stem}; rename one, or copy it")
-    resolved: dict[Path, Path] = {}
+            raise UserError(f"{other} and {path} have the same name, {shown(path.stem)}; rename one, or copy it")
+    resolved: dict[str, Path] = {}
     for path in paths:
-        if (other := resolved.setdefault(path.resolve(), path)) is not path:
+        if (other := resolved.setdefault(os.path.realpath(path), path)) is not path:
             raise UserError(f"{other} and {path} are the same file")
     return named
 
@@ -111,7 +115,7 @@ def csv_text(rows: Sequence[Compared]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([one.name for one in fields(Compared)])
     for row in rows:
-        values = row.as_dict() | {"engines": "; ".join(row.engines)}
+        values = row.as_dict() | {"name": shown(row.name), "engines": "; ".join(row.engines)}
         writer.writerow(["" if value is None else value for value in values.values()])
     return text.getvalue()
 
@@ -136,8 +140,8 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
         cycles += " model's"
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
-        f"Errors of the test images of {request.data}, by the golden model. Bytes of the packed file, and with Huffman "
-        "codes alone.",
+        f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
+        "Huffman codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."
@@ -146,8 +150,13 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
 
 
 def markdown(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> str:
-    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [cells(row, fronts) for row in rows])
+    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [plain(cells(row, fronts)) for row in rows])
     return "# Checkpoints compared\n\n" + lines + "\n" + "\n".join(remarks) + "\n"
+
+
+def plain(row: Sequence[str]) -> list[str]:
+    """Cells of a row of Markdown; the first is a name of the user's, which means nothing else there."""
+    return [re.sub(r"([\\`*<>|\[\]])", r"\\\1", shown(row[0])), *row[1:]]
 
 
 def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
@@ -155,12 +164,13 @@ def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequen
     out = console()
     names, *figures = zip((name.lstrip("<") for name in COLUMNS), *(cells(row, fronts) for row in rows), strict=True)
     *figures, engines = figures
-    made = table(*("<" + names[0], *names[1:]))
+    made = table(f"<{names[0]}")
+    for name in names[1:]:
+        made.add_column(shown(name), justify="right")
     for line in figures:
         made.add_row(*line)
-    wide = out.measure(made, options=out.options.update(max_width=10_000)).maximum
-    out.print(made, width=wide, crop=False, no_wrap=True)
+    out.print(made)
     out.print()
     for name, chosen in zip(names[1:], engines[1:], strict=True):
-        out.print(f"engines of {name}: {chosen}")
+        out.print(f"engines of {shown(name)}: {chosen}")
     out.print("\n" + "\n".join(remarks))

@@ -10,10 +10,11 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
 from fivebyfive.model.compress.options import ByLayer
-from fivebyfive.model.compress.plan import Plan, Step, write_plan
-from fivebyfive.model.errors import UserError, user_values
+from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
+from fivebyfive.model.errors import UserError, shown, user_values
+from fivebyfive.model.sidecars import replacing_sidecars
 
-from .places import check_file
+from .places import check_beside, check_file
 from .report import console, show_training, table
 from .results import going_on
 from .terminal import Stage, say
@@ -30,13 +31,13 @@ def method_command(name: str, module: ModuleType, common: list) -> click.Command
 
     def call(
         checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
-        scheduler: str | None, workers: int | None, **values,
+        scheduler: str | None, workers: int | None, force: bool, **values,
     ) -> None:  # fmt: skip
         with user_values():
             step = Step(name, module.Config(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
             plan = Plan((step,), start, seed, threads, data)
-        run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers))
+        run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force)
 
     own = [method_option(one) for one in fields(module.Config)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
@@ -70,41 +71,44 @@ class Seeds:
             raise UserError("--scheduler and --workers are for several --seeds")
 
 
-def run_compress(plan: Plan, out: Path, as_json: bool, seeds: Seeds) -> None:
-    """Run a plan, write the checkpoint and the plan with its results beside it, and tell of it."""
+def run_compress(
+    plan: Plan, out: Path, as_json: bool, seeds: Seeds, force: bool = False, read: Path | None = None
+) -> None:
+    """Run a plan, write the checkpoint and the plan with its results beside it, and tell of it. ``force``: over a plan
+    that was edited. ``read``: the file that the plan comes from."""
     from fivebyfive.model.extras import require, require_torch
 
     require_torch()
     for package in ("constriction", "bitarray", "tomli_w"):
         require(package, "compressing needs", package, "compress")
     if seeds.count is None:
-        report = run_plan(plan, out)
+        report = run_plan(plan, out, force, read)
     else:
-        report = run_seeds(plan, out, seeds)
+        report = run_seeds(plan, out, seeds, force, read)
     if as_json:
         click.echo(json.dumps(report))
     elif seeds.count is None:
-        show_compressed(report)
+        show_compressed(report, plan.data)
     else:
         show_seeds(report)
 
 
-def run_plan(plan: Plan, out: Path) -> dict:
+def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
     """Run a plan with its own seed; the report."""
     from fivebyfive.model.compress.run import compress
     from fivebyfive.model.saved import States, state_folder
 
-    card = claimed(plan, out)
+    card = claimed(plan, out, force, read)
     states = States(state_folder(out), say)
     with Stage("reading the data") as stage:
         result = compress(plan, *sets_of(plan, stage), states, stage)
     save_checkpoint(out, result.checkpoint)
-    write_plan(card, plan, told(result.report))
+    write_card(card, plan, told(result.report), force)
     states.forget()
     return result.report | {"out": str(out)}
 
 
-def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
+def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | None) -> dict:
     """Run a plan with several seeds, side by side, and keep the median besides: of those with as many test errors as
     the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
     from fivebyfive.model.saved import States, state_folder
@@ -116,8 +120,9 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
     with user_values():
         plans = {plan.seed + number: replace(plan, seed=plan.seed + number) for number in range(seeds.count)}
     places = {seed: out.with_name(f"{out.stem}-s{seed}.npz") for seed in plans}
-    for place in (out, *places.values()):
-        claimed(plan, place)
+    claimed(plan, out, force, read)
+    for place in places.values():
+        check_beside([place, claimed(plan, place, force, read)], force)
     with Stage("reading the data") as stage:
         units = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
     found = {}
@@ -126,8 +131,9 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
         """Write what a seed came to."""
         if outcome.result:
             place, found[unit.seed] = places[unit.seed], result_of(outcome.result)
-            save_checkpoint(place, found[unit.seed].checkpoint)
-            write_plan(place.with_suffix(".toml"), plans[unit.seed], told(found[unit.seed].report))
+            with replacing_sidecars([place, place.with_suffix(".toml")], force) as (network, card):
+                save_checkpoint(network, found[unit.seed].checkpoint)
+                write_plan(card, plans[unit.seed], told(found[unit.seed].report), place.parent)
             States(state_folder(place)).forget()
 
     cores = len(os.sched_getaffinity(0))
@@ -136,8 +142,8 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
     with going_on(), Stage("training") as stage:
         outcomes = run_units(units, pool, stage, f"training with {seeds.count} seeds", arrived)
     for outcome in outcomes.values():
-        if outcome.failure:
-            raise UserError(outcome.failure)
+        if outcome.error:
+            raise outcome.error
     rows = [
         {"seed": seed, "held_out": one["held_out"]["errors"], "test": one["test"]["errors"], "bytes": one["bytes"],
          "digest": one["digest"]}
@@ -146,7 +152,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds) -> dict:
     middle = median_seed(rows)
     chosen = found[middle]
     save_checkpoint(out, chosen.checkpoint)
-    write_plan(out.with_suffix(".toml"), plans[middle], told(chosen.report) | {"seeds": rows})
+    write_card(out.with_suffix(".toml"), plans[middle], told(chosen.report) | {"seeds": rows}, force)
     return chosen.report | {"seeds": rows, "out": str(out)}
 
 
@@ -163,16 +169,22 @@ def sets_of(plan: Plan, stage: Stage):
     return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
 
 
-def claimed(plan: Plan, out: Path) -> Path:
+def claimed(plan: Plan, out: Path, force: bool, read: Path | None) -> Path:
     """Where the plan of a result goes, of which it is known now that both can be written. Raises UserError."""
-    check_file(out)  # what has no name, such as ., has no suffix either
     card = out.with_suffix(".toml")
-    if plan.start_path.resolve() in (out.resolve(), card.resolve()):
-        raise UserError(f"{out} is what the work starts from; name another file with --out")
     if out == card:
         raise UserError(f"{out} is what its plan is called; name the checkpoint otherwise, such as {out.stem}.npz")
-    check_file(card)
+    inputs = [read, *plan.inputs]
+    check_file(out, inputs)
+    check_beside([card], force, inputs)
+    plan_text(card.parent, plan, {})  # it can be written, whatever its paths are
     return card
+
+
+def write_card(card: Path, plan: Plan, result: dict, force: bool) -> None:
+    """Write the plan with its results beside the checkpoint."""
+    with replacing_sidecars([card], force) as (new,):
+        write_plan(new, plan, result, card.parent)
 
 
 def told(report: dict) -> dict:
@@ -180,7 +192,7 @@ def told(report: dict) -> dict:
     return {key: report[key] for key in RESULT_KEYS if report[key] is not None}
 
 
-def show_compressed(report: dict) -> None:
+def show_compressed(report: dict, data: str) -> None:
     """What is left of each layer after each step, and the sizes."""
     out = console()
     rows = table("<after", "<network", "held-out errors", "<weights that are not zero, and their values")
@@ -189,7 +201,7 @@ def show_compressed(report: dict) -> None:
         rows.add_row(step["method"], step["shape"], str(step["held_out"]["errors"]), left)
     out.print(rows)
     out.print()
-    show_training(report)
+    show_training(report, data)
     out.print(f"Packed: {report['bytes']:,} bytes; with Huffman codes alone {report['huffman_bytes']:,}.")
 
 
@@ -201,4 +213,4 @@ def show_seeds(report: dict) -> None:
         mark = "median" if one["seed"] == report["seed"] else ""
         rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "test", "bytes")), one["digest"][:12], mark)
     out.print(rows)
-    out.print(f"\n{report['shape']} of seed {report['seed']} in {report['out']}; each seed's beside it.")
+    out.print(f"\n{report['shape']} of seed {report['seed']} in {shown(report['out'])}; each seed's beside it.")

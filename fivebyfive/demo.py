@@ -1,25 +1,28 @@
 """The whole path at once: Verilog from the shipped LeNet, digits through it, a table and a picture."""
 
 import json
-import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import numpy as np
 from rich.text import Text
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
+from fivebyfive.model.sidecars import replacing_sidecars
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
 
 from .api import Network, load
 from .picture import Digit, draw_digits
-from .places import check_file, check_folder
+from .places import check_beside, check_folder
+from .provenance import checkpoint_input, lenet_name, verilog_input
 from .report import console, cycle_table, image_table
 from .simulation import facts
-from .terminal import Stage
+from .terminal import Stage, command, quoted
 
 __all__ = ["choose_digits", "run_demo"]
 
@@ -27,21 +30,25 @@ PICTURE = "demo.png"
 VERILOG = "lenet"
 
 
-def run_demo(out: Path, count: int, as_json: bool) -> int:
-    """Generate ``out``/lenet, simulate ``count`` digits, draw ``out``/demo.png, tell of it; the exit code."""
+def run_demo(out: Path, count: int, as_json: bool, force: bool = False) -> int:
+    """Generate ``out``/lenet, simulate ``count`` digits, draw ``out``/demo.png, tell of it; the exit code. ``force``:
+    over files that were edited."""
     simulator = find("verilator")
     network = load()
     accelerator = network.accelerator()
     images = choose_digits(count)
-    check_folder(out / VERILOG)
-    check_file(out / PICTURE)
+    check_folder(out / VERILOG, force)
+    check_beside([out / PICTURE], force)
     with Stage("generating Verilog"):
-        paths = accelerator.write_verilog(out / VERILOG)
+        paths = accelerator.write_verilog(out / VERILOG, force)
     with Stage("simulating") as stage:
         result = accelerator.simulate(images.pixels, seed=1, progress=stage)
     told = facts(accelerator, images, result) | {"simulator": simulator.name}
     told |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
-    draw(out / PICTURE, told, images, result)
+    measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
+    measured |= checkpoint_input(SHIPPED.stem, network.checkpoint)
+    with replacing_sidecars([out / PICTURE], force) as (picture,):
+        draw(picture, told, images, result, measured)
     if as_json:
         click.echo(json.dumps(told))
     else:
@@ -61,12 +68,13 @@ def choose_digits(count: int) -> Images:
     return Images(digits.images[chosen], names, digits.labels[chosen], f"{count} MNIST test images")
 
 
-def draw(path: Path, told: dict, images: Images, result: Simulation) -> None:
-    """The picture of all digits that were simulated."""
+def draw(path: Path, told: dict, images: Images, result: Simulation, measured: Mapping[str, str]) -> None:
+    """The picture of all digits that were simulated; ``measured``: digests of what they were simulated on."""
     verdict = "every value equals the golden model's" if told["equal"] else "NOT equal to the golden model"
     title = f"LeNet {told['network']} on MNIST: what the Verilog computed"
     subtitle = f"{images.source} in {told['simulator_version']}; {verdict}; " + cycles_text(told)
-    draw_digits(path, title, subtitle, [digit(images, result, index) for index in range(result.images)])
+    digits = [digit(images, result, index) for index in range(result.images)]
+    draw_digits(path, title, subtitle, digits, measured)
 
 
 def cycles_text(told: dict) -> str:
@@ -94,19 +102,17 @@ def show(told: dict, network: Network, images: Images, result: Simulation, out: 
     else:
         print_(Text(f"\nRTL and golden model DIFFER: {result.difference}", "bold red"))
     for what, where in (("Verilog", out / VERILOG), ("picture", out / PICTURE)):
-        print_(f"{what:8} {where}")
+        print_(f"{what:8} {shown(where)}")
     print_("\nNext:")
-    for command, what in next_steps(out):
-        print_(f"  {command:58} {what}")
+    for step, what in next_steps(out):
+        print_(f"  {step:58} {what}")
 
 
 def next_steps(out: Path) -> list[tuple[str, str]]:
-    called = Path(sys.argv[0])
-    run = str(called) if called.name == "fivebyfive" and not shutil.which("fivebyfive") else "fivebyfive"
     return [
-        (f"{run} simulate --images 100", "more digits, all layers compared"),
-        (f"{run} simulate --images 1 --waves", "a waveform, and a view of it for GTKWave"),
-        (f"{run} evaluate", "the golden model on all 10,000 test images"),
-        (f"{run} quantize MODEL.pt --out F.npz", "your own float LeNet"),
-        (f"less {out / VERILOG / 'lenet.v'}", "README.md says how to take it to Vivado"),
+        (command("simulate", "--images", 100), "more digits, all layers compared"),
+        (command("simulate", "--images", 1, "--waves"), "a waveform, and a view of it for GTKWave"),
+        (command("evaluate"), "the golden model on all 10,000 test images"),
+        (command("quantize", "MODEL.pt", "--out", "F.npz"), "your own float LeNet"),
+        (f"less {quoted(out / VERILOG / 'lenet.v')}", "README.md says how to take it to Vivado"),
     ]

@@ -11,15 +11,19 @@
 have PYNQ's objects, and those of `fivebyfive.sim.axi_device`. Whatever goes wrong is a `DriverError` with a line.
 """
 
+import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.golden import check_pixels
 from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.model.weight_form import DENSE
@@ -53,12 +57,12 @@ class WrongCoreError(DriverError):
     """What is at the address is no core of ours, another version of it, or another network."""
 
 
-class WrongShapeError(DriverError, ValueError):
+class WrongShapeError(DriverError, UserError, ValueError):
     """Images or weights that the core cannot take."""
 
 
 class ResultTimeoutError(DriverError, TimeoutError):
-    """A result did not come in time."""
+    """A result did not come in time, or the board does not answer."""
 
 
 class OrderError(DriverError):
@@ -103,33 +107,49 @@ class Driver:
     ----------
     core, dma : registers and DMA, as the module says.
     allocate : makes a buffer that the DMA can reach from (shape, dtype); ``pynq.allocate`` on a board.
-    timeout_s : seconds without any progress after which a run fails.
+    timeout_s : seconds without any progress after which a run, or a reset, fails.
     expect : shape of the network that the core must have; any if None.
     config : the machine, as its manifest.json tells it. Needed only to `load` weights into a core that was made for
         those of one checkpoint.
 
-    Raises WrongCoreError where the core is another one.
+    Raises WrongCoreError where the core is another one; any other DriverError as `reset`, after which the buffers are
+    given back.
     """
 
     def __init__(
         self, core, dma, *, allocate: Callable = np.zeros, timeout_s: float = 5.0, expect: LeNetShape | None = None,
         config: Config | None = None,
     ):  # fmt: skip
+        if not isinstance(timeout_s, int | float) or not 0 < timeout_s < threading.TIMEOUT_MAX:
+            raise UserError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
         self.core = core
         self.dma = dma
         self.timeout_s = timeout_s
         self.identity = identify(core, expect, config)
         # Two buffers for images: one is filled while the DMA sends the other.
-        self._buffers = [allocate(shape=(IMAGE * IMAGE,), dtype=np.uint8) for _ in range(2)]
-        self._result = allocate(shape=(self.identity.result_words,), dtype=np.uint32)
+        with reported("no buffer for the DMA"):
+            self._buffers = [allocate(shape=(IMAGE * IMAGE,), dtype=np.uint8) for _ in range(2)]
+            self._result = allocate(shape=(self.identity.result_words,), dtype=np.uint32)
         self._closers: list[Callable] = []
-        self.reset()
+        try:
+            self.reset()
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def of_overlay(cls, overlay, core: str = "lenet", dma: str = "dma", **options) -> "Driver":
-        """The driver of a PYNQ overlay, of the cells of these names; those of scripts/block_design.tcl by default."""
-        from pynq import allocate
+        """The driver of a PYNQ overlay, of the cells of these names; those of scripts/block_design.tcl by default.
 
+        Raises UserError where there is no PYNQ, WrongCoreError where the overlay has no such cells.
+        """
+        try:
+            from pynq import allocate
+        except ImportError as error:
+            raise UserError("an overlay needs PYNQ, on a board; elsewhere take Driver.simulated(checkpoint)") from error
+        for name in (core, dma):
+            if getattr(overlay, name, None) is None:
+                raise WrongCoreError(f"the overlay has no cell {name}; name its cells: core=..., dma=...")
         return cls(getattr(overlay, core), getattr(overlay, dma), allocate=allocate, **options)
 
     @classmethod
@@ -166,22 +186,51 @@ class Driver:
     def reset(self) -> None:
         """Forget all that is under way, in the core and in the DMA; weights stay, counters and flags begin anew.
 
-        Raises ResultTimeoutError where the core does not come to rest, DriverError where the driver is closed.
+        Raises ResultTimeoutError where core or DMA do not come to rest within ``timeout_s``, DriverError where the
+        driver is closed, or core or DMA fail.
         """
         self._check_open()
         self._ready = False
         self._write("control", encode("control", soft_reset=1))
-        self.dma.write(DMA_CONTROL, DMA_RESET)
-        for channel in (self.dma.sendchannel, self.dma.recvchannel):
-            channel.start()
-        while self.status()["sending"]:  # a result that was on its way out
-            self._receive()
-            self._wait(lambda: self.dma.recvchannel.idle, "the rest of a result")
+        with reported("the DMA stopped"):
+            self.dma.write(DMA_CONTROL, DMA_RESET)
+            for channel in (self.dma.sendchannel, self.dma.recvchannel):
+                self._start(channel)
+            self._drain()
         # Once more: numbers begin at 0, whatever came in until the DMA was reset.
         self._write("control", encode("control", soft_reset=1, clear_counters=1))
         self._write("errors", 0xFFFFFFFF)
         self._number = 0
         self._ready = True
+
+    def _start(self, channel) -> None:
+        """Start a channel of the DMA. PYNQ waits for it without a limit, so it is done by a thread."""
+        failures: list[Exception] = []
+
+        def start() -> None:
+            try:
+                channel.start()
+            except Exception as error:  # it is raised in the caller's thread
+                failures.append(error)
+
+        thread = threading.Thread(target=start, daemon=True)
+        thread.start()
+        thread.join(self.timeout_s)
+        if thread.is_alive():
+            raise ResultTimeoutError(f"the DMA did not start within {self.timeout_s:g} s; load the bitstream again")
+        if failures:
+            raise failures[0]
+
+    def _drain(self) -> None:
+        """Take the results that were on their way out."""
+        end = time.monotonic() + self.timeout_s
+        while self.status()["sending"]:
+            if time.monotonic() > end:
+                raise ResultTimeoutError(
+                    f"the core sends without an end, not at rest within {self.timeout_s:g} s; load the bitstream again"
+                )
+            self._receive()
+            self._wait(lambda: self.dma.recvchannel.idle, "the rest of a result")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits, int8 (N, classes), of images uint8 (N, 28, 28); raises as `run`."""
@@ -203,10 +252,8 @@ class Driver:
             raise DriverError("an earlier run failed: call reset() first")
         self._ready = False
         words = np.zeros((len(images), self.identity.result_words), np.uint32)
-        try:
+        with reported("the DMA stopped"):
             self._exchange(images, words)
-        except RuntimeError as error:
-            raise error if isinstance(error, DriverError) else DriverError(f"the DMA stopped: {error}") from error
         self._ready = True
         classes = self.identity.shape.classes
         logits = np.ascontiguousarray(words[:, 1:]).astype("<u4").view(np.int8)[:, :classes]
@@ -216,9 +263,13 @@ class Driver:
         """Replace all weights.
 
         Raises WrongShapeError for a network of other widths, or whose weights the core's engines cannot take;
-        LoadRefusedError where an image is inside, ChecksumError
-        where something was lost on the way; after the last two the weights are a mixture: load again.
+        LoadRefusedError where an image is inside, ChecksumError where something was lost on the way; after the last two
+        the weights are a mixture: load again. DriverError where the driver is closed, or the core does not answer.
         """
+        self._check_open()
+        if not isinstance(checkpoint, Checkpoint):
+            kind = type(checkpoint).__name__
+            raise WrongShapeError(f"to load takes a Checkpoint, such as fivebyfive.load(path).checkpoint, not {kind}")
         if checkpoint.shape != self.identity.shape:
             raise WrongShapeError(f"the core is a LeNet {self.identity.shape}, the checkpoint a {checkpoint.shape}")
         if self.identity.engines != self.identity.config.engines.mark:
@@ -261,11 +312,11 @@ class Driver:
             raise DriverError("the driver is closed: make another one")
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        if images.ndim != 3 or images.shape[1:] != (IMAGE, IMAGE) or images.dtype != np.uint8:
-            raise WrongShapeError(
-                f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {images.dtype} {images.shape}"
-            )
+        try:
+            images = np.asarray(images) if isinstance(images, list | tuple) else images
+            check_pixels(images)
+        except ValueError as error:
+            raise WrongShapeError(str(error)) from error
         return images.reshape(len(images), IMAGE * IMAGE)
 
     def _exchange(self, images: np.ndarray, words: np.ndarray) -> None:
@@ -323,18 +374,38 @@ class Driver:
                 raise ResultTimeoutError(f"{what} did not come within {self.timeout_s:g} s")
 
     def _read(self, name: str) -> int:
-        return int(self.core.read(register(name).offset))
+        return read_register(self.core, name)
 
     def _write(self, name: str, value: int) -> None:
-        self.core.write(register(name).offset, value)
+        with reported("the core does not answer"):
+            self.core.write(register(name).offset, value)
+
+
+def read_register(core, name: str) -> int:
+    """What a register says. Raises DriverError where it cannot be read."""
+    with reported("the core does not answer"):
+        return int(core.read(register(name).offset))
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Whatever core or DMA fail with (PYNQ raises RuntimeError, ValueError and others, a bus OSError) becomes a
+    DriverError of one line, which begins with ``what``."""
+    try:
+        yield
+    except (DriverError, UserError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DriverError(f"{what}: {reason}") from error
 
 
 def identify(core, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
     """What the core is. Raises WrongCoreError where it is none of ours, has another network than ``expect`` or is
-    another machine than ``config``."""
+    another machine than ``config``; DriverError where it does not answer."""
 
     def fields(name: str) -> dict[str, int]:
-        return decode(name, int(core.read(register(name).offset)))
+        return decode(name, read_register(core, name))
 
     found = fields("id")["value"]
     if found != ID:

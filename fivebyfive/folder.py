@@ -9,12 +9,15 @@ from fivebyfive.hw.generate import MANIFEST, Generated
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.inputs import as_path, read_limited
 
 __all__ = ["read_folder"]
 
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,99}")
 FILE = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 WIDEST = 1 << 16  # bits of a port
+MAX_MANIFEST = 4 << 20  # bytes
+MAX_FILES = 512 << 20  # bytes of all files together; the weights of the largest network have 210 MB as .mem files
 AGAIN = "make it with: fivebyfive generate --out DIR"
 
 
@@ -23,7 +26,7 @@ def read_folder(folder: Path) -> Generated:
 
     Raises UserError, one line, where the folder or one of its files is missing or no such thing.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "generated folder")
     manifest = read_manifest(folder / MANIFEST)
     if manifest.get("target") == "vivado":
         raise UserError(f"{folder} is for Vivado; simulate takes what generate writes without --target")
@@ -31,7 +34,10 @@ def read_folder(folder: Path) -> Generated:
         top, names, ports = judged(manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / MANIFEST} is not what generate writes ({error}); {AGAIN}") from error
-    files = {name: read_text(folder / name) for name in names}
+    files, left = {}, MAX_FILES
+    for name in names:
+        files[name] = text_of(folder / name, left)
+        left -= len(files[name])
     verilog = files.pop(f"{top}.v", None)
     if verilog is None:
         raise UserError(f"{folder / MANIFEST} names no {top}.v; {AGAIN}")
@@ -65,7 +71,7 @@ def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
 
 def read_manifest(path: Path) -> dict:
     try:
-        manifest = json.loads(read_text(path))
+        manifest = json.loads(text_of(path, MAX_MANIFEST))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); {AGAIN}") from error
     if not isinstance(manifest, dict):
@@ -73,10 +79,12 @@ def read_manifest(path: Path) -> dict:
     return manifest
 
 
-def read_text(path: Path) -> str:
+def text_of(path: Path, limit: int) -> str:
+    """A file of the folder, of at most ``limit`` bytes: never one that a link leads to outside."""
     try:
-        return path.read_text(encoding="ascii")
+        text = read_limited(path, limit, "generated file", within=path.parent).decode("ascii")
+        return text.replace("\r\n", "\n").replace("\r", "\n")  # an editor may have changed the ends of lines
     except UnicodeDecodeError as error:
         raise UserError(f"{path} holds bytes that are not ASCII; {AGAIN}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; {AGAIN}") from error
+    except UserError as error:
+        raise UserError(f"{error}; {AGAIN}") from error

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from fivebyfive.model.errors import shown
 from fivebyfive.model.measurement import Measurement, size_text
 from fivebyfive.model.parts import PARTS, RESOURCES
 
-from .report import console, table
+from .report import console, table, titled
 
 __all__ = [
     "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measured", "tools",
@@ -68,10 +69,10 @@ def show_measured(results: Sequence[Measurement]) -> None:
     out = console()
     first = results[0]
     by = "estimated by the models" if first.estimated else ", ".join(tools(results))
-    made = table("<", *(f"<{one.part}" for one in results), title=f"{first.network}, {by}")
+    made = table("<", *(f"<{one.part}" for one in results))
     for row in rows_of(results):
         made.add_row(*row)
-    out.print(made)
+    out.print(titled(f"{first.network}, {by}", made))
     for one in results:
         if one.critical_path:
             path = one.critical_path
@@ -101,9 +102,9 @@ def show_explored(about) -> None:
     """A row for each machine that was measured, the fastest first."""
     out = console()
     title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"
-    made = table(*EXPLORED, title=title)
+    made = table(*EXPLORED)
     for row in explored_rows(about.results, about.front):
         made.add_row(*row)
-    out.print(made)
+    out.print(titled(title, made))
     for failure in about.failures:
-        out.print(f"\nfailed: {failure}")
+        out.print("\n".join(["", *map(shown, f"failed: {failure}".splitlines())]))

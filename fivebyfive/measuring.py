@@ -20,20 +20,20 @@ PLACES = ("json", "md", "png")
 
 
 def run_measure(
-    shape: LeNetShape, config: Config, parts: Sequence[Part], seeds: int, out: Path, workers: int | None, as_json: bool
-) -> None:
+    shape: LeNetShape, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool, workers: int | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Measure a machine on parts; writes measure.json, measure.md and measure.png into ``out``."""
     from fivebyfive.sim.measure import measure
     from fivebyfive.sim.workers import LocalPool
 
-    files = places(out, "measure", PLACES)
+    files = places(out, "measure", PLACES, force)
     with going_on(), Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
     tables = {"md": f"# {shape}, {config.multipliers} multipliers\n\n{text}"}
-    with delivered(files, told(results), tables) as changed:
-        if changed:
-            draw("plot_parts", [files["png"]], results)
+    with delivered(files, told(results), tables, force) as pictures:
+        draw("plot_parts", pictures, results)
     answer(told(results), as_json, lambda: show_measured(results), files)
 
 
@@ -61,6 +61,7 @@ class ExploreRequest:
     scheduler: str | None
     workers: int | None
     out: Path
+    force: bool = False
     estimated: bool = False
 
 
@@ -69,7 +70,7 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.explore import explore
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 
-    files = places(request.out, "explore", PLACES)
+    files = places(request.out, "explore", PLACES, request.force)
     remote = request.scheduler and not request.estimated
     pool = ClusterPool(request.scheduler) if remote else LocalPool(request.workers)
     with going_on(), Stage("exploring") as stage:
@@ -83,9 +84,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         "failures": found.failures,
     }  # fmt: skip
     text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
-    with delivered(files, told, {"md": f"# {found.network} on {found.part}\n\n{text}"}) as changed:
-        if changed:
-            draw("plot_front", [files["png"]], found.results, found.front)
+    tables = {"md": f"# {found.network} on {found.part}\n\n{text}"}
+    with delivered(files, told, tables, request.force) as pictures:
+        draw("plot_front", pictures, found.results, found.front)
     answer(told, as_json, lambda: show_explored(found), files)
 
 

@@ -9,10 +9,11 @@ import click
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.compress.packed import Packed, read_packed, write_packed
 from fivebyfive.model.compress.packed import pack as packed_form
+from fivebyfive.model.errors import shown
 
 from .places import check_file
 from .report import console, table
-from .terminal import Stage
+from .terminal import Stage, command
 
 __all__ = ["run_pack", "run_unpack"]
 
@@ -50,7 +51,7 @@ class Sizes:
 def run_pack(path: Path, out: Path, as_json: bool) -> None:
     """Pack a checkpoint, and tell of it."""
     checkpoint = load_checkpoint(path)
-    check_file(out)
+    check_file(out, [path])
     with Stage("packing") as stage:
         packed = packed_form(checkpoint, stage)
     write_packed(out, packed)
@@ -63,7 +64,7 @@ def run_pack(path: Path, out: Path, as_json: bool) -> None:
 
 def run_unpack(path: Path, out: Path, as_json: bool) -> None:
     """Unpack a checkpoint, and tell of it."""
-    check_file(out)
+    check_file(out, [path])
     with Stage("unpacking"):
         checkpoint = read_packed(path)
     save_checkpoint(out, checkpoint)
@@ -71,7 +72,7 @@ def run_unpack(path: Path, out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
     else:
-        console().print(f"{told['network']} of {path.name} in {out}.\nNext: fivebyfive evaluate {out}")
+        console().print(f"{told['network']} of {shown(path.name)} in {shown(out)}.\nNext: {command('evaluate', out)}")
 
 
 def show_packed(told: dict) -> None:
@@ -83,6 +84,6 @@ def show_packed(told: dict) -> None:
     out.print(rows)
     ratio = told["float_bytes"] / told["bytes"]
     out.print(
-        f"\n{told['network']} in {told['out']}: {told['bytes']:,} bytes, {ratio:.1f} times smaller than "
+        f"\n{told['network']} in {shown(told['out'])}: {told['bytes']:,} bytes, {ratio:.1f} times smaller than "
         f"{told['float_bytes']:,} in floats; with Huffman codes alone {told['huffman_bytes']:,}."
     )

@@ -1,6 +1,6 @@
 """One picture of digits and of everything that the RTL computed from them, drawn with Pillow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fivebyfive.model.files import replacing
+
+from .provenance import Record, png_text
 
 __all__ = ["Digit", "draw_digits"]
 
@@ -41,8 +43,11 @@ class Digit:
     outputs: dict[str, np.ndarray]
 
 
-def draw_digits(path: Path, title: str, subtitle: str, digits: Sequence[Digit]) -> None:
-    """Write a PNG with a row for each digit: its pixels, each layer's maps, its logits as bars.
+def draw_digits(
+    path: Path, title: str, subtitle: str, digits: Sequence[Digit], measured: Mapping[str, str] = {}
+) -> None:
+    """Write a PNG with a row for each digit: its pixels, each layer's maps, its logits as bars. A text chunk has the
+    digests of what was ``measured`` (`provenance`).
 
     Brightness goes from code 0 to the largest code of the layer in the whole picture, bars likewise. Raises
     UserError where ``path`` cannot be written.
@@ -62,7 +67,9 @@ def draw_digits(path: Path, title: str, subtitle: str, digits: Sequence[Digit]) 
         column.draw(sheet, x, MARGIN + TITLE, digits)
         x += column.width + GAP
     with replacing(path) as file:
-        sheet.image.quantize(256, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
+        sheet.image.quantize(256, dither=Image.Dither.NONE).save(
+            file, format="PNG", optimize=True, pnginfo=png_text(Record(measured))
+        )
 
 
 def make_columns(digit: Digit, peaks: dict[str, int]) -> list["Column"]:

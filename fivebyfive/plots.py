@@ -136,7 +136,7 @@ def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> N
                      "va": "bottom" if y > 0 else "top" if y < 0 else "center"}  # fmt: skip
             arrow = {"arrowstyle": "-", "color": "gray", "linewidth": 0.7, "shrinkB": 4} if number >= 8 else None
             about = {"xytext": (x, y), "textcoords": "offset points", "fontsize": "small", "arrowprops": arrow}
-            text = axes.annotate(name, spot, **about, **sides)
+            text = axes.annotate(name, spot, parse_math=False, **about, **sides)
             text.set_in_layout(False)
             text.update_positions(renderer)
             box = Text.get_window_extent(text, renderer)  # without the line

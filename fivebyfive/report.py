@@ -2,38 +2,49 @@
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from fivebyfive.model.checkpoint import SHIPPED
+from fivebyfive.model.errors import shown
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.images import Images
+
+from .terminal import command, quoted
 
 __all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
 MANY_IMAGES = 20  # more than these are summed up, not listed
 MANY_CLASSES = 16
+WIDEST = 100_000  # columns: more than any line has
 
 
 def console() -> Console:
-    """Standard output; colours only on a terminal, never a line broken inside a path."""
-    return Console(highlight=False, soft_wrap=True)
+    """Standard output: what is printed is never taken for markup, and no line is broken or cut, however narrow the
+    terminal is. Colours only on a terminal."""
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=WIDEST)
 
 
-def table(*columns: str, title: str | None = None) -> Table:
-    """A table with right-aligned columns; a name that begins with a "<" is left-aligned."""
-    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+def table(*columns: str) -> Table:
+    """A table with right-aligned columns; a name that begins with a "<" is left-aligned. It is as wide as what is in
+    it."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column.lstrip("<"), justify="left" if column.startswith("<") else "right")
+        made.add_column(column.removeprefix("<"), justify="left" if column.startswith("<") else "right", no_wrap=True)
     return made
+
+
+def titled(title: str, rows: Table) -> Group:
+    return Group(Text(f"\n{title}", "italic"), rows)
 
 
 def equal_text(equal: bool) -> Text:
     return Text("equal", "green") if equal else Text("DIFFERENT", "bold red")
 
 
-def show_training(report: dict) -> None:
-    """Errors and wraps at each stage of train or quantize, and where the checkpoint is."""
+def show_training(report: dict, data: str) -> None:
+    """Errors and wraps at each stage of train or quantize, on the set ``data``, and where the checkpoint is."""
     out = console()
     rows = table("<checkpoint", "<images", "errors", "wraps", "largest code")
     names = {"float": "float network", "rounded": "naively rounded", "rescaled": "rescaled, rounded"}
@@ -47,17 +58,19 @@ def show_training(report: dict) -> None:
                 images = f"{seen['images']} {key.replace('_', ' ')}"
                 rows.add_row(text, images, str(seen["errors"]), wraps, peak)
     out.print(rows)
+    made = Path(report["out"])
     out.print(
-        f"\n{report['shape']} in {report['out']}, after {report['seconds']:.0f} s with seed {report['seed']}."
+        f"\n{report['shape']} in {shown(made)}, after {report['seconds']:.0f} s with seed {report['seed']}."
     )
-    out.print(f"Next: fivebyfive evaluate {report['out']}; fivebyfive simulate {report['out']}")
+    on = () if data == "mnist" else ("--data", Path(data))
+    out.print(f"Next: {command('evaluate', made, *on)}; {command('simulate', made)}")
 
 
 def show_evaluation(about: dict, data: str, result: Evaluation) -> None:
     """Errors, confusion and wraps of the golden model."""
     out = console()
     rate = 100 * result.errors / result.images
-    out.print(f"{about['checkpoint']} ({about['network']}) on {data}: {result.images} test images")
+    out.print(f"{shown(about['checkpoint'])} ({about['network']}) on {shown(data)}: {result.images} test images")
     out.print(f"errors: {result.errors} ({rate:.2f} %)\n")
     layers = table("<layer", "wraps", "largest code")
     for layer, wraps in result.wraps.items():
@@ -78,19 +91,19 @@ def confusion_cell(label: int, answer: int, count: int) -> Text:
     return Text(str(count), "green" if label == answer else "red")
 
 
-def show_generated(folder: Path, paths: list[Path], manifest: dict) -> None:
+def show_generated(checkpoint: Path, folder: Path, paths: list[Path], manifest: dict) -> None:
     """What was written, and what to do with it."""
     out = console()
     rows = table("<file", "bytes", "<what it is")
     kinds = {".v": "Verilog, all modules", ".mem": "contents of a memory, for $readmemh"}
     for path in paths:
         what = kinds.get(path.suffix, "ports, memory map, hashes")
-        rows.add_row(str(path), f"{path.stat().st_size:,}", what)
+        rows.add_row(shown(path), f"{path.stat().st_size:,}", what)
     out.print(rows)
     out.print(f"\nTop module {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
-    out.print(
-        f"Next: fivebyfive simulate --verilog {folder}, or add the files to a synthesis project (README.md)."
-    )
+    of = () if checkpoint == SHIPPED else (checkpoint,)
+    out.print(f"Next: {command('simulate', *of, '--verilog', folder)}")
+    out.print("Or add the files to a synthesis project (README.md).")
 
 
 def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
@@ -98,10 +111,10 @@ def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
     out = console()
     rows = table("<file", "bytes")
     for path in paths:
-        rows.add_row(str(path), f"{path.stat().st_size:,}")
+        rows.add_row(shown(path), f"{path.stat().st_size:,}")
     out.print(rows)
     out.print(f"\nIP core {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
-    out.print(f"Next: {folder / 'README.md'} tells how Vivado takes it, and what was not tried.")
+    out.print(f"Next: {shown(folder / 'README.md')} tells how Vivado takes it, and what was not tried.")
 
 
 def size_text(manifest: dict) -> str:
@@ -114,7 +127,7 @@ def size_text(manifest: dict) -> str:
 def show_simulation(told: dict, images: Images, result, request) -> None:
     """Cycles of each phase, a line for each image if they are few, and where the first difference is."""
     out = console()
-    what = f"{told['network']} of {told['checkpoint']}, {images.source}, seed {told['seed']}"
+    what = f"{told['network']} of {shown(told['checkpoint'])}, {shown(images.source)}, seed {told['seed']}"
     out.print(f"{told['simulator_version']}: {what}")
     if told.get("netlist"):
         out.print(f"after synthesis for {told['netlist']}: {sum(told['cells'].values()):,} cells")
@@ -152,29 +165,29 @@ def images_text(count: int) -> str:
     return f"{count:,} image{'s' if count != 1 else ''}"
 
 
-def image_table(images: Images, result) -> Table:
+def image_table(images: Images, result) -> Group:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 
     engines = ("conv", "fc") if result.counters[: result.images, COUNTERS.index("conv")].any() else ("fc",)
     columns = ("<image", "label", "class", "<RTL and golden model", *engines, "interval")
-    rows = table(*columns, title="\nimages and their cycles")
+    rows = table(*columns)
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index
         label = "-" if images.labels is None else str(images.labels[index])
         counted = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
         counters = [*(counted[name] for name in engines), counted["interval"] if index else "-"]
         rows.add_row(
-            images.names[index], label, str(result.classes[index]), equal_text(not differs), *counters
+            shown(images.names[index]), label, str(result.classes[index]), equal_text(not differs), *counters
         )
         if differs:
             break
-    return rows
+    return titled("images and their cycles", rows)
 
 
-def cycle_table(told: dict) -> Table:
+def cycle_table(told: dict) -> Group:
     """The four clocks beside the arithmetic's limit; no conv cycles where there are no convolutions."""
-    rows = table("<clock", "cycles", "limit", "<what it counts", title="\nclocks (hardware counters)")
+    rows = table("<clock", "cycles", "limit", "<what it counts")
     interval = told["interval_cycles"]
     if told["conv_limit_cycles"]:
         conv = f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}"
@@ -188,19 +201,19 @@ def cycle_table(told: dict) -> Table:
         if told["utilization"]:
             used = f"{100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
         rows.add_row("interval", f"{interval:,.0f}", "", f"between results; {used}")
-    return rows
+    return titled("clocks (hardware counters)", rows)
 
 
 def footnotes(told: dict, result, request) -> list[str]:
     """What lies where, and what to do about a difference."""
     lines = []
     if told["out"]:
-        lines.append(f"logits in {told['out']}")
+        lines.append(f"logits in {shown(told['out'])}")
     if result.difference:
         lines.append(f"first difference: {result.difference}")
         if not request.waves:
             lines.append("To see it in a waveform, run the same command with --waves.")
     if told["waves"]:
         folder = Path(told["waves"]).parent
-        lines.append(f"waveform in {told['waves']}; open it with: cd {folder} && gtkwave waves.gtkw")
+        lines.append(f"waveform in {shown(told['waves'])}; open it with: cd {quoted(folder)} && gtkwave waves.gtkw")
     return lines

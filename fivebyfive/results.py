@@ -1,14 +1,16 @@
 """What commands that measure leave in a folder: a table as JSON and for people, and a picture."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing
+from fivebyfive.model.errors import UserError, shown
+from fivebyfive.model.inputs import read_limited
+from fivebyfive.model.sidecars import replacing_sidecars
 
-from .places import check_file
+from .places import check_beside
 from .terminal import say
 
 __all__ = ["answer", "delivered", "draw", "going_on", "places"]
@@ -26,42 +28,54 @@ def going_on():
         raise
 
 
-def places(out: Path, name: str, suffixes: Sequence[str]) -> dict[str, Path]:
+def places(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[str, Path]:
     """Where results go, by suffix; asked before the work."""
     files = {suffix: out / f"{name}.{suffix}" for suffix in suffixes}
-    for path in files.values():
-        check_file(path)
+    check_beside(list(files.values()), force)
     return files
 
 
 @contextmanager
-def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str]):
-    """Write the tables when the block ends, in which the picture is drawn; whether that would change anything, or a
-    picture is missing. ``texts``: tables beside the JSON, by suffix.
+def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str], force: bool):
+    """Write the tables when the block ends, in which the pictures are drawn, if there are any to draw: their paths for
+    now, where anything would change or a picture is missing. ``texts``: tables beside the JSON, by suffix.
 
     The JSON comes last: as long as it is not there, the same command draws and writes everything again.
     """
-    tables = {files[suffix]: text for suffix, text in texts.items()}
-    tables[files["json"]] = json.dumps(told, indent=2) + "\n"
-    before = [path.read_text() if path.is_file() else "" for path in tables]
+    tables = {files[suffix]: text.encode(errors="backslashreplace") for suffix, text in texts.items()}
+    tables[files["json"]] = json.dumps(told, indent=2).encode() + b"\n"
+    before = [written(path, len(content) + 1) for path, content in tables.items()]
     missing = any(not files[suffix].is_file() for suffix in PICTURES if suffix in files)
-    yield before != list(tables.values()) or missing
-    for path, content in tables.items():
-        with replacing(path, "w") as file:
-            file.write(content)
+    pictures = [files[suffix] for suffix in PICTURES if suffix in files]
+    with replacing_sidecars([*pictures, *tables], force) as new:
+        yield new[: len(pictures)] if before != list(tables.values()) or missing else []
+        for path, content in zip(new[len(pictures) :], tables.values(), strict=True):
+            path.write_bytes(content)
+
+
+def written(path: Path, limit: int) -> bytes | None:
+    """What a table held before; None where it cannot be read, or is longer than ``limit`` bytes."""
+    try:
+        return read_limited(path, limit, "table")
+    except UserError:
+        return None
 
 
 def draw(plot: str, paths: Sequence[Path], *results) -> None:
     """The picture in each of the files, or a remark where matplotlib is missing: what was measured counts."""
     from . import plots
 
+    if not paths:
+        return
     try:
         plots.require_matplotlib()
     except UserError as error:
         say(f"No picture: {error}.")
         return
-    for path in paths:
-        getattr(plots, plot)(path, *results)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name's letters that the font lacks
+        for path in paths:
+            getattr(plots, plot)(path, *results)
 
 
 def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = None) -> None:
@@ -71,4 +85,4 @@ def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = N
         return
     show()
     if files:
-        print(f"\nin {', '.join(str(path) for path in files.values() if path.exists())}")
+        print(f"\nin {', '.join(shown(path) for path in files.values() if path.exists())}")

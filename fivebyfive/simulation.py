@@ -2,8 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -11,17 +9,16 @@ import click
 import numpy as np
 
 from fivebyfive.hw.generate import Generated
-from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.destinations import file_place, folder_place
+from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.sim.coverage import ranges
 from fivebyfive.sim.netlist import find_family, synthesized
-from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
 
@@ -29,6 +26,7 @@ from .api import Accelerator, Network, load
 from .folder import read_folder
 from .places import check_file, make_folder
 from .terminal import Stage, say
+from .viewer import VIEW_FILES, save_view
 
 __all__ = ["Request", "facts", "simulate_request"]
 
@@ -54,6 +52,7 @@ class Request:
     size: dict = field(default_factory=dict)
     netlist: str | None = None
     coverage: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -73,16 +72,16 @@ def simulate_request(request: Request, as_json: bool) -> int:
     network = load(request.checkpoint)
     images = load_images(request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES))
     simulator = find(request.simulator)
+    inputs = request.checkpoint, request.images, request.verilog
     if request.out:
-        check_file(request.out)
+        check_file(request.out, inputs)
+    if folder := kept_folder(request):
+        make_folder(folder, request.force, RECORD, inputs)
     accelerator = make_accelerator(network, request)
     cells = synthesize(accelerator, request.netlist) if request.netlist else None
     if request.waves and len(images) > MANY_WAVES:
         say(f"warning: {len(images)} images make a large waveform, 0.4 GB each if a VCD; --images 1 may do")
     result = run(accelerator, images, request)
-    if request.out and not result.difference:
-        with replacing(request.out) as file:
-            np.save(file, result.logits)
     told = facts(accelerator, images, result)
     told |= {"simulator": simulator.name, "simulator_version": simulator.version}
     told |= {"netlist": request.netlist, "cells": cells} if cells else {}
@@ -110,12 +109,9 @@ def make_accelerator(network: Network, request: Request) -> Accelerator:
 
 
 def synthesize(accelerator: Accelerator, family: str) -> dict[str, int]:
-    """Put the netlist for a device family in the place of the Verilog; its cells. Raises UserError."""
+    """Put the netlist for a device family in the place of the Verilog; its cells. Raises YosysError."""
     with Stage(f"synthesizing for {family}"):
-        try:
-            design, cells = synthesized(accelerator.generated.design, family)
-        except YosysError as error:
-            raise UserError(str(error)) from error
+        design, cells = synthesized(accelerator.generated.design, family)
     accelerator.generated = replace(accelerator.generated, design=design)
     return cells
 
@@ -129,37 +125,45 @@ def folder_of(folder: Path, network: Network) -> Generated:
             f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of"
         )
     if of["sha256"] != network.checkpoint.digest:
-        say(f"warning: {folder} was generated from another checkpoint; differences are to be expected")
+        say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")
     return generated
 
 
 def run(accelerator: Accelerator, images: Images, request: Request) -> Simulation:
     """The simulation, and a save file beside its waveform."""
     seed = random.SystemRandom().getrandbits(31) if request.seed is None else request.seed
-    with run_folder(request) as folder, Stage("simulating") as stage:
+    folder = kept_folder(request)
+
+    def finish(result: Simulation, place: Path) -> None:
+        """What lies beside the run's own files, or among them."""
+        if result.waves:
+            marker = result.difference.cycle if result.difference else None
+            save_view(accelerator, request.simulator, place, marker)
+        if request.out and not result.difference:
+            with replacing(request.out) as file:
+                np.save(file, result.logits)
+
+    with Stage("simulating") as stage:
         result = accelerator.simulate(
             images.pixels, simulator=request.simulator, pause=request.pause, seed=seed, folder=folder,
             waves=request.waves, layers=not request.logits_only, coverage=request.coverage, progress=stage,
+            force=request.force, finish=finish, beside=(*VIEW_FILES, *logits_in(folder, request.out)),
         )  # fmt: skip
-        if result.waves:
-            from .viewer import save_view
-
-            marker = result.difference.cycle if result.difference else None
-            save_view(accelerator, request.simulator, folder, marker)
-            result = replace(result, waves=folder / result.waves.name)  # as the user would write it
+    if result.waves and folder:
+        result = replace(result, waves=folder / result.waves.name)  # as the user would write it
     return result
 
 
-@contextmanager
-def run_folder(request: Request) -> Iterator[Path]:
-    """Where the run's files go: the user's folder, or a temporary one that only a failed run leaves."""
-    folder = request.folder or (WAVES if request.waves else None)
-    if folder:
-        make_folder(folder)
-        yield folder
-        return
-    with working_folder(kept_by=SimulationFailed) as temporary:  # its message names the log in there
-        yield temporary
+def kept_folder(request: Request) -> Path | None:
+    """Where the run's files stay; None where nobody wants them."""
+    return request.folder or (WAVES if request.waves else None)
+
+
+def logits_in(folder: Path | None, out: Path | None) -> list[str]:
+    """The file of logits, if it goes into the run's folder, by its path there."""
+    if folder is None or out is None or not file_place(out).is_relative_to(folder_place(folder)):
+        return []
+    return [file_place(out).relative_to(folder_place(folder)).as_posix()]
 
 
 def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:

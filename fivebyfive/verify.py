@@ -13,16 +13,19 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import DEFECT, DIFFERS, Defect, UserError
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.sizing import user_config
 from fivebyfive.model.temporary import working_folder
+from fivebyfive.sim.process import RtlDiffers
 
 from .api import load
 from .cli import size_options
+from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 from .terminal import Commands, Stage
 
 __all__ = [
@@ -49,17 +52,20 @@ def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> N
 
 
 def verify(images: int, processes: int, config: Config, logits_only: bool = False) -> str:
-    """The log of a comparison in which everything was equal. Raises UserError with the first difference."""
+    """The log of a comparison in which everything was equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     pixels = load_dataset("mnist", "test").images[:images]
+    accelerator = load().accelerator(config)
     with working_folder() as folder, Stage("simulating") as stage:
-        load().accelerator(config).write_verilog(folder / "verilog")
+        accelerator.write_verilog(folder / "verilog")
         parts = np.array_split(pixels, min(processes, images))
         # The first image alone: the others then find the simulation compiled.
         options = ["--logits-only"] if logits_only else []
         simulate_all(folder, [pixels[:1]], options, stage)
         told = simulate_all(folder, parts, options, stage)
-    return log_text(told, parts, time.monotonic() - started)
+    measured = verilog_input(lenet_name(config), accelerator.generated.design)
+    measured |= checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint)
+    return log_text(told, parts, time.monotonic() - started) + lines(measured)
 
 
 def simulate_all(folder: Path, parts: list[np.ndarray], options: list[str], stage: Stage) -> list[dict]:
@@ -98,13 +104,15 @@ def done(folder: Path, number: int) -> int:
 
 
 def result(child: subprocess.Popen) -> dict:
-    """What a simulation said. Raises UserError where it found a difference or failed."""
+    """What a simulation said. Raises RtlDiffers where it found a difference or the RTL hangs; Defect or UserError where
+    it failed otherwise."""
     out, err = child.communicate()
     if not out:
-        raise UserError(f"a simulation failed: {err.strip().splitlines()[-1] if err.strip() else 'no word'}")
+        kind = {DIFFERS: RtlDiffers, DEFECT: Defect}.get(child.returncode, UserError)
+        raise kind(f"a simulation failed: {err.strip().splitlines()[-1] if err.strip() else 'no word'}")
     told = json.loads(out)
     if not told["equal"]:
-        raise UserError(f"the RTL differs: {told['difference']}")
+        raise RtlDiffers(f"the RTL differs: {told['difference']}")
     return told
 
 

@@ -24,13 +24,14 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.model.weights import pack
+from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
 
+from .provenance import checkpoint_input, lines, verilog_input
 from .terminal import Commands, say
 
-__all__ = ["main", "verify"]
+__all__ = ["CASES", "Case", "case_checkpoint", "main", "verify"]
 
 STALLS = 0.3  # probability of a stall, of each channel in each cycle
 SEED = 1
@@ -47,6 +48,12 @@ class Case:
     pixel_bytes: int
     conv_pes: int = 1
     fc_rows: int = 1
+
+    @property
+    def name(self) -> str:
+        """What pages call the core."""
+        network = "lenet" if self.shipped else str(SMALL)
+        return f"axi core of {network}, {self.conv_pes} PEs, {self.fc_rows} rows, {8 * self.pixel_bytes} bits"
 
 
 CASES = (
@@ -71,14 +78,19 @@ def main(log: Path, images: int, simulator: str | None) -> None:
         file.write("\n".join(texts))
 
 
+def case_checkpoint(case: Case) -> Checkpoint:
+    """The network of a case."""
+    return load_checkpoint() if case.shipped else Checkpoint.random(SMALL, SEED)
+
+
 def verify(case: Case, images: int) -> str:
     """The log of a case in which everything was equal and every rule held. Raises SimulationFailed otherwise."""
     started = time.monotonic()
-    checkpoint = load_checkpoint() if case.shipped else Checkpoint.random(SMALL, SEED)
+    checkpoint = case_checkpoint(case)
     config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
     built = build(to_verilog(core, TOP), case.simulator)
-    with working_folder() as folder:
+    with kept_if_failed() as folder:
         built.design.write(folder)
         np.save(folder / "pixels.npy", load_dataset().images[:images])
         given = parameters(checkpoint, config, case) | {"pixels": str(folder / "pixels.npy")}
@@ -87,7 +99,9 @@ def verify(case: Case, images: int) -> str:
             timeout_s=TIMEOUT_S,
         )  # fmt: skip
     seconds = done.seconds, time.monotonic() - started
-    return log_text(case, checkpoint, built.simulator.version, images, *seconds)
+    measured = verilog_input(case.name, built.design)
+    measured |= checkpoint_input(SHIPPED.stem, checkpoint) if case.shipped else {}
+    return log_text(case, checkpoint, built.simulator.version, images, *seconds) + lines(measured)
 
 
 def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:

@@ -4,23 +4,27 @@ LeNet's machine; a log of it.
 `make coverage` runs this as ``python -m fivebyfive.verify_coverage --log docs/coverage.log``.
 """
 
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from fivebyfive.api import load
 from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.files import replacing
 from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
+from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS, bench_of
 from fivebyfive.sim.unreached import of_another_bench, reason
 
+from . import machines
+from .machines import verilog_inputs
+from .provenance import checkpoint_input, lines
 from .terminal import Commands, say
 from .verify import log_of, tools
 
@@ -47,18 +51,23 @@ def main(log: Path, images: int, only: Sequence[str]) -> None:
             say(row(make.__name__, measured[make.__name__]).rstrip())
     if not only:
         measured[LENET] = lenet_coverage(images)
-    text = log_text(measured, images, time.monotonic() - started)
+    text = log_text(measured, images, time.monotonic() - started) + "\n" + lines(measured_inputs(measured))
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)
+
+
+def measured_inputs(measured: Iterable[str]) -> dict[str, str]:
+    """What the log records: the Verilog of each component, and the LeNet's."""
+    shipped = checkpoint_input(SHIPPED.stem, load().checkpoint) if LENET in measured else {}
+    return verilog_inputs(machines.LENET if name == LENET else name for name in measured) | shipped
 
 
 def bench_coverage(make: Callable) -> Coverage:
     """Coverage of a specimen by its bench. Raises SimulationFailed where the bench fails."""
     component, given = make()
     built = build(to_verilog(component, make.__name__), "verilator", coverage=True)
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as temporary:
-        folder = Path(temporary)
+    with kept_if_failed() as folder:
         built.design.write(folder)
         run(built, bench_of(make), folder, parameters=given, seed=SEED, timeout_s=TIMEOUT_S)
         return read_coverage(folder / FILE, built.design.verilog)

@@ -16,6 +16,8 @@ from fivebyfive.sim.mutation_score import Judged, Score, judge
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS
 
+from .machines import verilog_inputs
+from .provenance import lines
 from .terminal import Commands, say
 from .verify import log_of
 
@@ -41,6 +43,7 @@ def main(context: click.Context, log: Path, count: int, seed: int, names: tuple[
         scores.append(judge(BY_NAME[name], count, seed, said))
         say(row(scores[-1]).rstrip())
     text = log_text(scores, seed, time.monotonic() - started)
+    text += "\n" + lines(verilog_inputs(score.name for score in scores))
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.files import replacing
 from fivebyfive.sim.synthesis import FAMILIES
 
+from .api import load
+from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 from .terminal import Commands
 from .verify import about_tools, checkpoint_text, interval_text, log_of, result, simulation
 
@@ -23,13 +26,16 @@ __all__ = ["main", "verify"]
 def main(log: Path, images: int) -> None:
     """Compare netlists of the shipped LeNet with the golden model on MNIST test images; write a log."""
     text = "\n".join(verify(family, images) for family in sorted(FAMILIES))
+    accelerator = load().accelerator()
+    measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
+    text += "\n" + lines(measured | checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint))
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)
 
 
 def verify(family: str, images: int) -> str:
-    """The log of a family's netlist in which everything was equal. Raises UserError with the first difference."""
+    """The log of a family's netlist in which everything was equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     options = ["--netlist", family, "--images", str(images)]
     told = result(simulation(*options))

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
+from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.files import replacing
 
 from .bench import SIZES
+from .machines import SIZED, SIZED_EARLY, verilog_inputs
+from .provenance import checkpoint_input, lines
 from .terminal import Commands, say
 from .verify import about_tools, checkpoint_text, log_of, result, simulation
 
@@ -32,7 +35,7 @@ def main(log: Path, images: int) -> None:
 
 
 def verify(images: int) -> str:
-    """The log of simulations in which all logits were equal. Raises UserError with the first difference."""
+    """The log of simulations in which all logits were equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     rows, told = [], {}
     for pes, fc_rows in SIZES:
@@ -42,8 +45,9 @@ def verify(images: int) -> str:
             rows.append(row(told, early, f"{25 * pes} + {20 * fc_rows}"))
             say(rows[-1].rstrip())
     about = {"checkpoint": checkpoint_text(told), **about_tools(told), "seconds": f"{time.monotonic() - started:.0f}"}
+    measured = lines(verilog_inputs([*SIZED, *SIZED_EARLY]) | checkpoint_input(SHIPPED.stem, load_checkpoint()))
     return log_of(about) + "\nCycles, by the hardware's counters; latency is that of the first image.\n\n" + "".join(
-        [COLUMNS.format(*HEADER), *rows]
+        [COLUMNS.format(*HEADER), *rows, "\n", measured]
     )
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from fivebyfive.sim.builder import build
 from fivebyfive.sim.testbench import PERIOD_NS
-from fivebyfive.sim.waves import Trace, find_signal, write_save_file
+from fivebyfive.sim.waves import SAVE_FILE, Trace, filter_file, find_signal, write_save_file
 
 from .api import Accelerator
 
-__all__ = ["GROUPS", "save_view"]
+__all__ = ["GROUPS", "VIEW_FILES", "save_view"]
 
 BEFORE = 100  # cycles in view before the marker
 
@@ -35,6 +35,7 @@ GROUPS: dict[str, list[Trace]] = {
     ],
     "result out": [Trace("o__valid", "bin"), Trace("o__ready", "bin"), Trace("o__payload"), Trace("cycles")],
 }
+VIEW_FILES = (SAVE_FILE, *(filter_file(trace) for traces in GROUPS.values() for trace in traces))
 
 
 def save_view(accelerator: Accelerator, simulator: str, folder: Path, cycle: int | None = None) -> Path:

@@ -1,8 +1,6 @@
 """From a checkpoint to a folder: Verilog, the contents of its memories, and a manifest that says what is what."""
 
 import hashlib
-import importlib.metadata
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from amaranth.lib import data, wiring
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import memory_map, pack
@@ -22,7 +21,6 @@ from .verilog import Design, to_verilog
 __all__ = ["MANIFEST", "TOP", "Generated", "describe", "generate"]
 
 TOP = "lenet"  # name of the top module
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,16 @@ class Generated:
     design: Design
     manifest: dict
 
-    def write(self, folder: Path) -> list[Path]:
-        """Replace ``folder`` by one with all files; their paths. Raises UserError where that cannot be written."""
+    def write(self, folder: Path, force: bool = False) -> list[Path]:
+        """Replace ``folder`` by one with all files; their paths.
+
+        Raises UserError where that cannot be written, or where files would be lost that are not as this wrote them;
+        with ``force`` edited ones are replaced and others stay.
+        """
         folder = Path(folder)
-        with replacing_folder(folder) as new:
+        with replacing_folder(folder, force=force) as new:
             paths = self.design.write(new)
-            (new / MANIFEST).write_text(json.dumps(self.manifest, indent=2) + "\n")
+            (new / MANIFEST).write_text(manifest_text(self.manifest))
         return [folder / path.name for path in (*paths, Path(MANIFEST))]
 
 
@@ -54,13 +56,13 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
     files = {f"{design.name}.v": design.verilog} | design.memories
     manifest = describe(checkpoint, config, source, design.name, files)
     manifest["ports"] = [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports]
-    return Generated(design, manifest)
+    return Generated(design, sealed(manifest))
 
 
 def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: str, files: dict[str, str]) -> dict:
     """What every manifest tells; ``files``: name to text."""
     return {
-        "generator": f"fivebyfive {importlib.metadata.version('fivebyfive')}",
+        "generator": GENERATOR,
         "top": top,
         "checkpoint": {"name": source, "network": str(checkpoint.shape), "sha256": checkpoint.digest},
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",

@@ -4,7 +4,6 @@ The texts are templates in hw/templates, filled from the design's ports and from
 checkpoint, size and part give the same bytes.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -16,13 +15,14 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing_folder
+from fivebyfive.model.ownership import MANIFEST, manifest_text, sealed
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
 from .axi_core import AxiCore, check_pixel_bytes, identity
 from .axi_results import result_words
-from .generate import MANIFEST, describe
+from .generate import describe
 from .verilog import Design, to_verilog
 
 __all__ = ["PART", "TOP", "Package", "check_part", "package", "registers_page"]
@@ -66,10 +66,10 @@ class Package:
     files: dict[str, str]
     manifest: dict
 
-    def write(self, folder: Path) -> list[Path]:
-        """Replace ``folder`` by one with all files; their paths. Raises UserError where that cannot be written."""
+    def write(self, folder: Path, force: bool = False) -> list[Path]:
+        """Replace ``folder`` by one with all files; their paths. ``force`` and UserError: `Generated.write`."""
         folder = Path(folder)
-        with replacing_folder(folder) as new:
+        with replacing_folder(folder, force=force) as new:
             for name, text in self.files.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_text(text, encoding="ascii", newline="\n")
@@ -105,11 +105,11 @@ def package(
         del texts["scripts/block_design.tcl"]
     files = {name: render(template, values) for name, template in texts.items()}
     files |= {"sw/registers.md": registers_page()} | hdl
-    manifest = describe(checkpoint, config, source, TOP, files) | {
+    manifest = sealed(describe(checkpoint, config, source, TOP, files) | {
         "target": "vivado", "part": part, "pixel_bytes": pixel_bytes,
         "ports": [asdict(port) for port in design.ports],
-    }  # fmt: skip
-    return Package(design, files | {MANIFEST: json.dumps(manifest, indent=2) + "\n"}, manifest)
+    })  # fmt: skip
+    return Package(design, files | {MANIFEST: manifest_text(manifest)}, manifest)
 
 
 def check_part(part: str) -> None:

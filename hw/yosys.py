@@ -4,21 +4,24 @@ pyosys prints its log on standard output, ends the process on an error, and keep
 may happen in the process that prints a command's JSON.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fivebyfive.model.errors import Failure, how_it_ended
 from fivebyfive.model.guard import guarded
+from fivebyfive.model.safe_paths import safe_path
 
 __all__ = ["YosysError", "run_yosys"]
 
 ERROR_LINES = 8  # of the log, in the message of a failure
 
 
-class YosysError(RuntimeError):
-    """Yosys refused a script; the message ends with the last lines of its log."""
+class YosysError(Failure, RuntimeError):
+    """Yosys refused a script, or was killed; the message ends with the last lines of its log."""
 
 
 def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) -> str:
@@ -28,13 +31,14 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
     Raises YosysError where a pass fails or ``timeout_s`` seconds pass.
     """
     # -P: this file's folder must not become an import path, its modules have everyday names.
-    command = [sys.executable, "-P", str(Path(__file__).resolve())]
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), *package_folder()]
     try:
         done = subprocess.run(
             guarded(command),
             input="\n".join(commands),
             cwd=folder,
-            env=os.environ | {"TMPDIR": str(folder)},  # what a killed Yosys leaves goes with the folder
+            # What a killed Yosys leaves goes with the folder; ABC's scripts have the path in them.
+            env=os.environ | {"TMPDIR": str(safe_path(folder))},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -45,11 +49,18 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
         raise YosysError(f"Yosys did not end within {timeout_s:g} s at: {'; '.join(commands)}") from error
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise YosysError("Yosys failed:\n" + "\n".join(lines[-ERROR_LINES:]))
+        raise YosysError("\n".join([f"Yosys {how_it_ended(done.returncode)}:", *lines[-ERROR_LINES:]]))
     return done.stdout
 
 
+def package_folder() -> list[str]:
+    """The folder with pyosys, by a path that a shell takes as it is: Yosys has one start ABC, which lies in there."""
+    package = importlib.util.find_spec("pyosys")
+    return [str(safe_path(package.origin).parent.parent)] if package and package.origin else []
+
+
 def _child() -> None:
+    sys.path[:0] = sys.argv[1:]
     from pyosys import libyosys
 
     design = libyosys.Design()

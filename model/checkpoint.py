@@ -6,15 +6,18 @@
 unpickled, and an archive is refused by its size before it is unpacked.
 """
 
+import shlex
 import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from .errors import UserError, shown
 from .files import replacing
+from .inputs import as_path, open_limited
 from .npy import MAGIC, read_npy
 from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape
 
@@ -22,6 +25,8 @@ __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 SHIPPED = Path(__file__).parent / "checkpoints" / "lenet.npz"
 MAX_BYTES = 64 << 20  # unpacked; the largest shape allowed is far below
+MAX_FILE = MAX_BYTES + (1 << 20)  # arrays that cannot be compressed, and the archive around them
+PACKED_MAGIC = b"5x5p"  # a packed checkpoint begins with it (`compress.packed`)
 QUANTIZE_HINT = "quantize it first: fivebyfive quantize MODEL.pt --out F.npz"
 
 
@@ -110,7 +115,7 @@ def without_convolutions(arrays: dict[str, tuple[int, ...]]) -> str:
 
 def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
     """Read an integer checkpoint. Raises UserError, one line, for anything that is not one."""
-    path = Path(path)
+    path = as_path(path, "checkpoint")
     arrays = _read_arrays(path)
     for name, array in arrays.items():
         if array.dtype.kind == "f":
@@ -125,23 +130,28 @@ def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     """Write an integer checkpoint; ``path`` is the old file or the whole new one, never half of it."""
-    with replacing(Path(path)) as file:
+    with replacing(as_path(path, "checkpoint")) as file:
         np.savez_compressed(file, **checkpoint.arrays)  # type: ignore[arg-type]  # a stub takes names for flags
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array of an .npz, unpacked only when its declared size is sane. Raises UserError."""
+    with open_limited(path, MAX_FILE, "checkpoint") as file:
+        head = file.read(len(PACKED_MAGIC)) or b""
+        if path.suffix in (".pt", ".pth", ".safetensors"):
+            raise UserError(f"{path} is a PyTorch state_dict, not an integer checkpoint; {QUANTIZE_HINT}")
+        if head == PACKED_MAGIC:
+            unpack = shlex.join(["fivebyfive", "unpack", str(path), "--out", f"{path.stem}.npz"])
+            raise UserError(f"{path} is a packed checkpoint; unpack it first: {unpack}")
+        if head[:2] != b"PK":
+            raise UserError(f"{path} is not an .npz file; make one with: fivebyfive train --out F.npz")
+        return _unpacked(path, file)
+
+
+def _unpacked(path: Path, file: BinaryIO) -> dict[str, np.ndarray]:
+    """Every array of an archive."""
     try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise UserError(f"cannot read checkpoint {path}: {error.strerror}") from error
-    if path.suffix in (".pt", ".pth", ".safetensors"):
-        raise UserError(f"{path} is a PyTorch state_dict, not an integer checkpoint; {QUANTIZE_HINT}")
-    if head[:2] != b"PK":
-        raise UserError(f"{path} is not an .npz file; make one with: fivebyfive train --out F.npz")
-    try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             size = sum(info.file_size for info in archive.infolist())
             if size > MAX_BYTES:
                 raise UserError(f"{path} unpacks to {size} bytes; a checkpoint has at most {MAX_BYTES}")

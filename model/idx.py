@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import UserError
-from .files import read_limited
+from .inputs import read_limited
 
 __all__ = ["MAX_BYTES", "idx_bytes", "parse_idx", "read_idx", "unpacked"]
 
@@ -25,22 +25,22 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
     """The uint8 array of that many dimensions in an idx file, gzip-compressed or not. Raises UserError."""
-    data = read_limited(Path(path), MAX_BYTES, "data set")
+    data = read_limited(path, MAX_BYTES, "data set")
     return parse_idx(unpacked(data, str(path)), str(path), dimensions)
 
 
-def unpacked(data: bytes, name: str) -> bytes:
-    """``data`` without a gzip wrapping. Raises UserError where it is damaged or too large."""
+def unpacked(data: bytes, name: str, limit: int | None = None) -> bytes:
+    """``data`` without a gzip wrapping. Raises UserError where it is damaged, or longer than ``limit`` bytes, by
+    default `MAX_BYTES`."""
+    limit = MAX_BYTES if limit is None else limit
     if data[:2] == GZIP_MAGIC:
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(limit + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{name} is damaged or truncated ({error}); get it again") from error
-    if len(data) > MAX_BYTES:
-        raise UserError(
-            f"{name} is larger than {MAX_BYTES >> 20} MiB unpacked; it cannot be a set of 28x28 images"
-        )
+    if len(data) > limit:
+        raise UserError(f"{name} is larger than {limit >> 20} MiB unpacked; it cannot be a set of 28x28 images")
     return data
 
 

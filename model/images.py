@@ -9,6 +9,7 @@ import numpy as np
 
 from .datasets import load_dataset
 from .errors import UserError
+from .inputs import as_path, open_limited
 from .npy import MAGIC, read_npy
 from .pictures import SUFFIXES, load_picture
 from .shape import IMAGE
@@ -42,7 +43,7 @@ def load_images(spec: str | Path) -> Images:
     text = str(spec)
     if text.isascii() and text.removeprefix("-").isdigit():
         return mnist_images(int(text[:12]))
-    path = Path(spec)
+    path = as_path(spec, "images")
     if path.is_dir():
         return folder_images(path)
     if path.suffix.lower() in SUFFIXES:
@@ -65,18 +66,15 @@ def mnist_images(count: int) -> Images:
 def npy_images(path: Path) -> Images:
     """The images of a .npy file; its header is judged before its pixels are read."""
     wanted = f"give uint8 (N, {IMAGE}, {IMAGE}) as numpy.save writes it"
-    try:
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise UserError(f"{path} is not a .npy file; {wanted}")
-            if (size := os.fstat(file.fileno()).st_size) > MAX_NPY:
-                raise UserError(f"{path} has {size} bytes; {MAX_IMAGES} images, the most at once, take {MAX_NPY}")
-            file.seek(0)
+    with open_limited(path, MAX_NPY, "file of images") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise UserError(f"{path} is not a .npy file; {wanted}")
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        try:
             array = read_npy(file, size)
-    except OSError as error:
-        raise UserError(f"cannot read images {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged or truncated ({error}); {wanted}") from error
+        except ValueError as error:
+            raise UserError(f"{path} is damaged or truncated ({error}); {wanted}") from error
     if array.dtype.hasobject:
         raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (IMAGE, IMAGE):

@@ -1,5 +1,6 @@
 """The .npy format (NumPy enhancement proposal 1), read strictly: the header is judged before anything is allocated."""
 
+import warnings
 from math import prod
 from typing import BinaryIO
 
@@ -9,7 +10,12 @@ from numpy.lib import format as npy_format
 __all__ = ["MAGIC", "read_npy"]
 
 MAGIC = b"\x93NUMPY"
-HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+# Version 3.0 is 2.0 with names of fields in UTF-8 instead of Latin-1: such an array is no image and no checkpoint.
+HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,
+}
 
 
 def read_npy(file: BinaryIO, size: int) -> np.ndarray:
@@ -20,7 +26,8 @@ def read_npy(file: BinaryIO, size: int) -> np.ndarray:
     """
     try:
         header = HEADERS[npy_format.read_magic(file)]
-        shape, fortran, dtype = header(file)
+        with warnings.catch_warnings(action="ignore"):  # of a header that Python 2 wrote
+            shape, fortran, dtype = header(file)
     except Exception as error:  # NumPy hands the header to Python's parser, which raises almost anything
         raise ValueError(f"no header of a .npy file ({type(error).__name__})") from error
     if dtype.hasobject:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .errors import UserError
-from .files import read_limited
+from .inputs import read_limited
 from .shape import IMAGE
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]

@@ -8,20 +8,26 @@ rounding after rescaling, and of the result. Importing this module does not impo
 """
 
 import time
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .datasets import Dataset
+from .errors import UserError
 from .extras import require_torch
 from .progress import Progress, silent
 from .report import figures, finished
+from .shape import LeNetShape
 from .stages import Stage
 from .state import read_state
 from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
+    import torch
+
     from .fit import Images
     from .lenet import LeNet
     from .saved import States
@@ -66,8 +72,12 @@ class QuantizeConfig:
             raise ValueError(
                 "mean and std belong together: give both, or neither to have the usual ones tried"
             )
-        if self.std is not None and not self.std > 0:
-            raise ValueError(f"std must be above 0, not {self.std}")
+        if self.mean is not None and not isfinite(self.mean):
+            raise ValueError(f"mean must be finite, not {self.mean}")
+        if self.std is not None and not 0 < self.std < inf:
+            raise ValueError(f"std must be above 0 and finite, not {self.std}")
+        if not 0 <= self.warp < inf:
+            raise ValueError(f"warp must be 0 or above and finite, not {self.warp}")
         check_run(self.seed, self.threads)
 
     @property
@@ -89,8 +99,22 @@ def quantize(
     {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test} with {images, errors, wraps, peak}:
     the float network naively rounded to Q2.6, and rounded after rescaling. Choices are made on held-out
     training images; ``test`` is only reported. ``states`` are as in `train`. Raises UserError for a file that is
-    not the state_dict of a LeNet, without PyTorch, or where the data do not fit.
+    not the state_dict of a LeNet, without PyTorch, where the data do not fit, or where a layer leaves float32.
     """
+    require_torch()
+    shape, state = read_state(Path(path))
+    try:
+        return quantized(Path(path).name, shape, state, config, training, test, progress, states)
+    except FloatingPointError as error:
+        hint = "its weights are too large, or --mean and --std are not what it saw"
+        raise UserError(f"{path}: {error}; {hint}") from error
+
+
+def quantized(
+    source: str, shape: LeNetShape, state: "dict[str, torch.Tensor]", config: QuantizeConfig, training: Dataset,
+    test: Dataset | None, progress: Progress, states: "States | None",
+) -> Result:  # fmt: skip
+    """`quantize` of the tensors of a file called ``source``. Raises FloatingPointError where a layer leaves float32."""
     torch = require_torch()
     from .course import Extras
     from .fit import Images, calibrated, fit, threads
@@ -98,7 +122,6 @@ def quantize(
     from .saved import States
 
     started = time.monotonic()
-    shape, state = read_state(Path(path))
     learning, held_out = divide(shape, training, test)
     tick = counter(progress, [config.stage.steps(len(learning))])
     net = LeNet(shape)
@@ -111,7 +134,7 @@ def quantize(
         data = Images.of(learning), Images.of(held_out)
         mean, std = fold_input(net, config, data[1])
         before = {"float": {name: float_figures(net, dataset) for name, dataset in sets.items()}}
-        rounded = to_checkpoint(net)
+        rounded = to_checkpoint(clipped(net))
         temperature = calibrated(net, data[0], 1.0)
         net.clip()
         rescaled = to_checkpoint(net)
@@ -120,7 +143,7 @@ def quantize(
         epochs = fit(net, config.stage, *data, temperature, generator, tick, Extras(saved=states.next()))
     checkpoint = to_checkpoint(net)
     report = {"command": "quantize", "seed": config.seed, "config": plain(config), "data": training.name}
-    report |= {"model": Path(path).name, "input": {"mean": mean, "std": std}} | before
+    report |= {"model": source, "input": {"mean": mean, "std": std}} | before
     report |= {"epochs": epochs, "resumed": states.epochs}
     return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
 
@@ -136,14 +159,22 @@ def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tupl
 
 
 def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> int:
-    """Errors of a copy of the float network when its pixels are scaled so."""
-    from copy import deepcopy
-
+    """Errors of a copy of the float network when its pixels are scaled so; all of them where it leaves float32."""
     from .fit import examine
 
     copy = deepcopy(net)
     fold(copy, scale)
-    return examine(copy, images, 1.0, quantized=False).errors
+    try:
+        return examine(copy, images, 1.0, quantized=False).errors
+    except FloatingPointError:
+        return len(images)
+
+
+def clipped(net: "LeNet") -> "LeNet":
+    """A copy within the range of Q2.6, where rounding is exact."""
+    copy = deepcopy(net)
+    copy.clip()
+    return copy
 
 
 def fold(net: "LeNet", scale: tuple[float, float]) -> None:

@@ -6,8 +6,8 @@ same way, as it follows from seed, data and the states.
 
 import io
 import re
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,11 +16,14 @@ import torch
 from .datasets import Dataset
 from .errors import UserError
 from .files import replacing
+from .inputs import read_limited
 from .report import versions
 
 __all__ = ["States", "state_folder"]
 
 KEY = "key.txt"
+MAX_KEY = 1 << 10  # bytes
+MAX_BYTES = 2 << 30  # of a state: weights, gradients' moments and the best weights of the largest network, in float32
 OURS = re.compile(r"key\.txt|\d{3}\.pt|\.(key\.txt|\d{3}\.pt)\.[a-z0-9_]{8}\.part")
 
 
@@ -49,7 +52,7 @@ class States:
         if foreign := [path.name for path in self.folder.iterdir() if not OURS.fullmatch(path.name)]:
             raise UserError(f"{self.folder} is in the way and no state of a training ({foreign[0]} is in it); move it "
                             "or choose another --out")  # fmt: skip
-        if (self.folder / KEY).is_file() and (self.folder / KEY).read_text() == self.key:
+        if key_in(self.folder) == self.key:
             found = [self.place(number).load() for number in range(1, len(list(self.folder.glob("*.pt"))) + 1)]
             self.epochs = sum(state["epoch"] for state in found if state)
             self.tell(f"going on from {self.folder}, where {self.epochs} epochs are done")
@@ -69,9 +72,11 @@ class States:
     def forget(self) -> None:
         """Throw the states away, if there are any: the result is stored, or is of other work."""
         if self.folder:
-            for path in self.folder.glob("*.pt"):
-                path.unlink()  # the key last: without it they would be nobody's
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):
+                for path in sorted(self.folder.iterdir(), key=lambda path: path.name == KEY):
+                    if OURS.fullmatch(path.name):
+                        path.unlink()  # the key last: without it they would be nobody's
+                self.folder.rmdir()
 
 
 class State:
@@ -96,7 +101,9 @@ class State:
                 file.write(self.seal(content.getvalue()))
         except UserError:
             if not any(folder.glob("*.pt")):
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    (folder / KEY).unlink(missing_ok=True)
+                    folder.rmdir()
             raise
 
     def load(self) -> dict | None:
@@ -105,10 +112,8 @@ class State:
         if self.path is None or not self.path.exists():
             return None
         damaged = f"{self.path} is damaged; delete the folder {self.path.parent} to start anew"
-        if not self.path.is_file():
-            raise UserError(damaged)
         try:
-            found = self.path.read_bytes()
+            found = read_limited(self.path, MAX_BYTES, "state")
             content = found[: -sha256().digest_size]
             if found[len(content) :] != self.seal(content):  # PyTorch itself takes a changed weight for the right one
                 raise UserError(damaged)
@@ -122,6 +127,14 @@ class State:
         """What ends the file: SHA-256 of the content, of the stage, and of the work's key."""
         assert self.path
         return sha256(f"{self.key} {self.path.name} ".encode() + content).digest()
+
+
+def key_in(folder: Path) -> str:
+    """The key of the work whose states are in a folder; empty where there is none that could be read."""
+    try:
+        return read_limited(folder / KEY, MAX_KEY, "key").decode(errors="replace")
+    except UserError:
+        return ""
 
 
 def key_of(what: object, data: tuple[Dataset, ...]) -> str:

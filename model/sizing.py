@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .checkpoint import Checkpoint
-from .config import Config
+from .config import Config, of_type
 from .cycles import conv_cycles
 from .engines import fitted
 from .errors import user_values
@@ -21,6 +21,7 @@ def sized(shape: LeNetShape, conv_pes: int = 1, fc_rows: int = 1, **options: boo
     without convolutions has none. ``options`` are the other fields of `Config`. Raises ValueError where a size is out
     of range.
     """
+    conv_pes = of_type(int, "conv_pes", conv_pes)
     if not 1 <= conv_pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
     if not shape.has_convolutions:

@@ -2,13 +2,15 @@
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from .checkpoint import infer_shape
 from .errors import UserError, shown
 from .extras import require_torch
+from .inputs import as_path, open_limited
 from .shape import LeNetShape
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_state"]
 
-MAX_BYTES = 1 << 30  # of the file; the largest LeNet allowed has 100 MB of float32 weights
+MAX_BYTES = 1 << 30  # of the file, and of what it unpacks to; the largest LeNet allowed has 210 MB in float32
+MAX_MAGNITUDE = 1e12  # of a weight; no training that went well comes near
 FIRSTS = ("conv1.weight", "fc1.weight")  # of a network with convolutions, and without
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # where training scripts keep it beside an optimizer's
 SAVE_HINT = "save it with: torch.save(model.state_dict(), 'model.pt')"
@@ -29,8 +32,10 @@ def read_state(path: Path) -> tuple[LeNetShape, dict[str, "torch.Tensor"]]:
     A prefix common to all names ("module.", "model.") is taken off. Raises UserError, one line, for
     anything else.
     """
-    torch = require_torch()
+    path = as_path(path, "model")
     tensors = _strip(path, _tensors(path))
+    for name, tensor in tensors.items():
+        _check_kind(f"{path}: {name}", tensor)
     try:
         shape = infer_shape({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     except ValueError as error:
@@ -42,27 +47,43 @@ def read_state(path: Path) -> tuple[LeNetShape, dict[str, "torch.Tensor"]]:
             raise UserError(
                 f"{path}: {name} is {tensor.dtype}, not a float; quantize starts from a float network"
             )
-        if not torch.isfinite(tensor).all():
-            raise UserError(f"{path}: {name} holds values that are not finite; the training went wrong")
-    return shape, {name: tensors[name].to(torch.float32) for name in shape.arrays}
+    return shape, {name: _float32(f"{path}: {name}", tensors[name]) for name in shape.arrays}
+
+
+def _check_kind(what: str, tensor: "torch.Tensor") -> None:
+    """Raise UserError for a tensor without values, or without a shape."""
+    if tensor.is_nested:
+        raise UserError(f"{what} is a nested tensor, of parts that differ in shape; {SAVE_HINT}")
+    if tensor.is_meta:
+        raise UserError(f"{what} has a shape but no values (it was saved from the device meta); load the weights first")
+
+
+def _float32(what: str, tensor: "torch.Tensor") -> "torch.Tensor":
+    """The same values, dense, in float32. Raises UserError for what is not finite, or far too large."""
+    torch = require_torch()
+    try:
+        dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+        values = dense.to(torch.float64)  # float8 knows neither isfinite nor abs
+    except RuntimeError as error:
+        kind = f"{tensor.dtype} ({tensor.layout})"
+        raise UserError(f"{what} is {kind}, which PyTorch does not convert; save it in float32") from error
+    if not torch.isfinite(values).all():
+        raise UserError(f"{what} holds values that are not finite; the training went wrong")
+    if (largest := float(values.abs().max())) > MAX_MAGNITUDE:
+        raise UserError(f"{what} holds a value of {largest:g}, larger than {MAX_MAGNITUDE:g}; the training went wrong")
+    return values.to(torch.float32)
 
 
 def _tensors(path: Path) -> dict[str, "torch.Tensor"]:
     """Whatever tensors the file holds, by name."""
     torch = require_torch()
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES >> 30} GiB; it cannot be a LeNet")
-        with path.open("rb") as file:
-            file.read(1)
-    except OSError as error:
-        raise UserError(f"cannot read model {path}: {error.strerror}") from error
-    if path.suffix == ".safetensors":
-        found = _read_safetensors(path)
-    elif path.suffix in (".pt", ".pth"):
-        found = _read_torch(path)
-    else:
-        raise UserError(f"{path}: a float model is a .pt, .pth or .safetensors file; {SAVE_HINT}")
+    with open_limited(path, MAX_BYTES, "model") as file:
+        if path.suffix == ".safetensors":
+            found = _read_safetensors(path, file)
+        elif path.suffix in (".pt", ".pth"):
+            found = _read_torch(path, file)
+        else:
+            raise UserError(f"{path}: a float model is a .pt, .pth or .safetensors file; {SAVE_HINT}")
     for wrapper in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
@@ -71,12 +92,15 @@ def _tensors(path: Path) -> dict[str, "torch.Tensor"]:
     return {shown(str(name)): value.detach() for name, value in found.items()}
 
 
-def _read_torch(path: Path) -> object:
+def _read_torch(path: Path, file: BinaryIO) -> object:
     torch = require_torch()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about TorchScript archives, which are refused just below
-            return torch.load(path, map_location="cpu", weights_only=True)
+        if (size := _unpacked_bytes(file)) > MAX_BYTES:
+            raise UserError(f"{path} unpacks to {size} bytes; a model has at most {MAX_BYTES}")
+        with warnings.catch_warnings(action="ignore"), torch.sparse.check_sparse_tensor_invariants():
+            return torch.load(file, map_location="cpu", weights_only=True)  # warns of TorchScript, refused just below
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is damaged or holds more than tensors (a pickled model?), never loaded; {SAVE_HINT}"
@@ -87,17 +111,31 @@ def _read_torch(path: Path) -> object:
         ) from error
 
 
-def _read_safetensors(path: Path) -> object:
+def _unpacked_bytes(file: BinaryIO) -> int:
+    """Bytes that a zip archive says it unpacks to; 0 for a file of the format before."""
+    archive = zipfile.is_zipfile(file)
+    file.seek(0)
+    if not archive:
+        return 0
+    with zipfile.ZipFile(file) as members:
+        size = sum(info.file_size for info in members.infolist())
+    file.seek(0)
+    return size
+
+
+def _read_safetensors(path: Path, file: BinaryIO) -> object:
     try:
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load
     except ImportError as error:
         raise UserError(
             ".safetensors needs that package; install it: pip install 'fivebyfive[train]'"
         ) from error
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        return load(file.read())
+    except KeyError as error:
+        raise UserError(f"{path} holds values of type {error}, which PyTorch does not take; save float32") from error
+    except (SafetensorError, ValueError) as error:
         raise UserError(f"{path} is damaged or not a .safetensors file; save it again") from error
 
 

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import UserError
+
 __all__ = ["remove_left", "remove_working_folders", "temporary_file", "temporary_folder", "working_folder"]
 
 PART = ".part"  # ends the names of those that become a result
 WORKING, RUN = "fivebyfive-", ".run"  # begins and ends the names of those that never do
 KEPT = ".kept"  # a file in a folder that stays though nobody works in it
+MOST_KEPT = 5  # of those: the newest
 RANDOM = "[a-z0-9_]{8}"  # as tempfile has it
 
 
@@ -35,7 +38,7 @@ def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
 @contextmanager
 def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: type | tuple = ()) -> Iterator[Path]:
     """A new locked folder, which goes with what is in it when the block ends; it stays after an exception that is one
-    of ``kept_by``."""
+    of ``kept_by``, until `MOST_KEPT` others have."""
     remove_left(folder, prefix, suffix)
     handle, path = locked_folder(folder, prefix, suffix)
     kept = False
@@ -50,29 +53,59 @@ def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: typ
         if not kept:
             shutil.rmtree(path, ignore_errors=True)
         os.close(handle)
+        if kept:
+            remove_kept(folder, prefix, suffix)
 
 
 def working_folder(kept_by: type | tuple = ()):
-    """A temporary folder of this project's own among those of the system."""
-    return temporary_folder(Path(tempfile.gettempdir()), WORKING, RUN, kept_by)
+    """A temporary folder of this project's own among those of the system. Raises UserError where there is none."""
+    return temporary_folder(system_folder(), WORKING, RUN, kept_by)
+
+
+def system_folder() -> Path:
+    """The system's folder for temporary files ($TMPDIR, or another one that can be written). Raises UserError."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise UserError("no folder for temporary files can be written; set TMPDIR to one with space in it") from error
 
 
 def remove_working_folders() -> None:
     """Remove those that killed processes left, for work that may find all done and make none of its own."""
-    remove_left(Path(tempfile.gettempdir()), WORKING, RUN)
+    remove_left(system_folder(), WORKING, RUN)
 
 
 def remove_left(folder: Path, prefix: str, suffix: str = PART) -> None:
     """Remove what killed processes left of temporary files and folders with such names; what is in use stays."""
+    for path in ours(folder, prefix, suffix):
+        with suppress(OSError):  # somebody else may have removed it meanwhile
+            remove_if_nobodys(path)
+
+
+def remove_kept(folder: Path, prefix: str, suffix: str) -> None:
+    """Remove those of the folders with such names that were kept, but for the newest."""
+    kept: list[tuple[int, str]] = []
+    for path in ours(folder, prefix, suffix):
+        with suppress(OSError):
+            kept.append((os.stat(os.path.join(path, KEPT)).st_mtime_ns, path))
+    for _, path in sorted(kept, reverse=True)[MOST_KEPT:]:
+        with suppress(OSError):
+            remove_if_nobodys(path, even_kept=True)
+
+
+def ours(folder: Path, prefix: str, suffix: str) -> list[str]:
+    """Paths of this user's temporary files and folders with such names."""
     pattern = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
+    found: list[str] = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(OSError):  # somebody else may have removed it meanwhile
+            with suppress(OSError):
                 if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                    remove_if_nobodys(entry.path)
+                    found.append(entry.path)
+    return found
 
 
-def remove_if_nobodys(path: str) -> None:
+def remove_if_nobodys(path: str, even_kept: bool = False) -> None:
     """Remove a file or a folder unless somebody has locked it, or wants it kept. May raise OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
@@ -80,7 +113,7 @@ def remove_if_nobodys(path: str) -> None:
             return
         if not os.path.isdir(path):
             os.unlink(path)
-        elif not os.path.exists(os.path.join(path, KEPT)):
+        elif even_kept or not os.path.exists(os.path.join(path, KEPT)):
             shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(handle)

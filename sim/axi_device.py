@@ -5,12 +5,10 @@ calls. Registers and DMA have the methods of PYNQ's objects.
 """
 
 import pickle
-import shutil
 import socket
-import tempfile
 import threading
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
+from .process import kept_if_failed
 from .runner import build, run
 
 __all__ = ["AxiDevice"]
@@ -29,6 +28,7 @@ __all__ = ["AxiDevice"]
 BENCH = "fivebyfive.sim.benches.axi_device"
 LIFETIME_S = 24 * 3600
 START_S = 60  # for the simulator to call back
+ANSWER_S = 600  # for an order, which takes the simulator some thousand cycles at most
 POLL_S = 0.2
 
 
@@ -46,9 +46,9 @@ class AxiDevice:
         self.config = config or sized(checkpoint.shape)
         core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
         built = build(to_verilog(core, TOP), simulator)
-        self.folder = Path(tempfile.mkdtemp(prefix="fivebyfive-"))  # short: a socket's path has 108 bytes
         self._failure: Exception | None = None
-        try:
+        with ExitStack() as files:
+            self.folder = files.enter_context(kept_if_failed())
             built.design.write(self.folder)
             address = str(self.folder / "socket")
             with socket.socket(socket.AF_UNIX) as server:
@@ -58,9 +58,7 @@ class AxiDevice:
                 self._thread = threading.Thread(target=self._simulate, args=(built, given), daemon=True)
                 self._thread.start()
                 self._connection = self._accept(server)
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+            self._files = files.pop_all()
         self.core = Registers(self)
         self.dma = Dma(self)
 
@@ -85,10 +83,12 @@ class AxiDevice:
         """Have the bench do something; its answer."""
         try:
             self._connection.send(words)
-            return self._connection.recv()
+            if self._connection.poll(ANSWER_S):
+                return self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self._thread.join()
             raise self._failure or RuntimeError("the simulation has ended") from error
+        raise RuntimeError(f"the simulation did not answer within {ANSWER_S} s")
 
     def close(self) -> None:
         """End the simulation. Raises SimulationFailed where it found something wrong."""
@@ -99,9 +99,9 @@ class AxiDevice:
             self._thread.join()
         finally:
             self._connection.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if self._failure:
-            raise self._failure
+            with self._files:
+                if self._failure:
+                    raise self._failure
 
 
 class Registers:

@@ -10,8 +10,9 @@ from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
+from fivebyfive.model.progress import Progress, silent
 
-from .process import SimulationFailed
+from .process import SimulatorFailed
 from .runner import build, run
 from .simulate import run_folder
 from .wired_board import WiredBoard
@@ -69,7 +70,7 @@ class _Simulation(threading.Thread):
                 return (self.folder / "port").read_text()
             time.sleep(TICK_S)
         self.join(0 if self.is_alive() else END_S)
-        raise self.failure or SimulationFailed("the simulated board does not start", self.folder / "simulation.log")
+        raise self.failure or SimulatorFailed("the simulated board does not start", self.folder / "simulation.log")
 
     def stop(self, kindly: bool) -> None:
         """End it, by its own will or not."""
@@ -88,14 +89,16 @@ def simulated_board(
     simulator: str = "verilator",
     corrupt: float = 0.0,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Iterator[str]:
     """Name of a pseudo-terminal behind which a board with this network is simulated, until the block ends.
 
     ``corrupt``: probability with which a byte on the line becomes another one, in either direction; ``seed``: of that.
-    Raises UserError where the simulator is missing, SimulationFailed where the simulation does not start or fails.
+    ``progress`` is told while the simulation is compiled. Raises UserError where the simulator is missing,
+    SimulatorFailed where it does not start, SimulationFailed where it fails.
     """
     design = wired_design(checkpoint, config)
-    built = build(design, simulator)
+    built = build(design, simulator, progress=progress)
     parameters = {"divisor": DIVISOR, "corrupt": corrupt, "seed": seed, "idle_s": IDLE_S}
     with run_folder(None) as folder:
         design.write(folder)

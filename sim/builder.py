@@ -1,34 +1,46 @@
 """Compiling simulations, each once: results are kept in a cache folder, by a hash of all that goes in.
 
-The contents of .mem files are no part of the hash: a simulation reads them when it runs.
+The contents of .mem files are no part of the hash: a simulation reads them when it runs. What is kept has a list of its
+files' digests (`digests`); what does not agree with that is dropped and made again.
 """
 
+import errno
 import hashlib
+import importlib.metadata
+import logging
 import os
 import platform
 import shutil
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import cocotb_tools.config
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import EXHAUSTED, UserError
+from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.temporary import remove_left, temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
-from .process import SimulationFailed, call, errors_in, last_lines
+from .digests import intact, seal
+from .process import SimulatorFailed, call, errors_in, last_lines
 from .simulators import Simulator, find, first_line
 
 __all__ = ["Build", "build"]
 
 TIMEOUT_S = 1800  # of one compiler command
+LOG = "build.log"
+WAIT_S = 0.5  # between two words of a process that waits for another one's build
 WORK = ".build."  # begins the names of folders where something is being compiled
+OBJECTS = "verilated*.o"  # Verilator's runtime library, compiled
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))  # as compilers have it, in LC_ALL=C
+
+logger = logging.getLogger("fivebyfive")
 
 
 @dataclass(frozen=True)
@@ -49,36 +61,60 @@ class Build:
 
 
 def build(
-    design: Design, simulator: Simulator | str, *, waves: bool = False, coverage: bool = False
+    design: Design, simulator: Simulator | str, *, waves: bool = False, coverage: bool = False,
+    progress: Progress = silent,
 ) -> Build:
     """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs
-    that leave coverage.dat (`fivebyfive.sim.coverage`; Verilator only).
+    that leave coverage.dat (`fivebyfive.sim.coverage`; Verilator only). ``progress`` is told while it is compiled.
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
-    UserError where the simulator is missing or the cache cannot be written, SimulationFailed where the design
+    UserError where the simulator is missing or the cache cannot be written, SimulatorFailed where the design
     does not compile.
-    """
+    """  # fmt: skip
     simulator = find(simulator) if isinstance(simulator, str) else simulator
     if coverage and simulator.name != "verilator":
         raise UserError(f"{simulator.name} cannot measure coverage; verilator can")
     trace = trace_format(simulator) if waves else None
-    root = simulators_folder()
+    root = cache_folder("simulators")
     folder = root / build_key(design, simulator, trace, coverage)
-    remove_left(root, WORK)
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            remove_unused(root)
-            compile_into(folder, design, simulator, trace, coverage)
-        os.utime(folder)
+    with cache_errors(root):
+        remove_left(root, WORK)
+        with locked(Path(f"{folder}.lock"), progress, f"waiting for another process that compiles {design.name}"):
+            if not intact(folder):
+                remove_unused(root)
+                compile_into(folder, design, simulator, trace, coverage, progress)
+            os.utime(folder)
     return Build(design, simulator, folder, trace, coverage)
 
 
-def simulators_folder() -> Path:
-    """Where compiled simulations are kept (`cache_folder`). Raises UserError where make could not build there."""
-    root = cache_folder("simulators")
-    if any(character.isspace() for character in str(root)):
-        raise UserError(f"the cache folder {root} has a space in it; set {CACHE_VARIABLE} to another folder")
-    return root
+@contextmanager
+def cache_errors(root: Path) -> Iterator[None]:
+    """The line that a user reads where the cache cannot be written, such as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        raise cannot_write(root, error.strerror or str(error)) from error
+
+
+def cannot_write(root: Path, reason: str) -> UserError:
+    return UserError(f"cannot write the cache folder {root}: {reason}; set {CACHE_VARIABLE} to another folder")
+
+
+@contextmanager
+def locked(path: Path, progress: Progress, text: str) -> Iterator[None]:
+    """Hold a lock that other processes may have; progress is told while they do."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=WAIT_S)
+        except Timeout:
+            progress(0, 0, text)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def build_key(design: Design, simulator: Simulator, trace: str | None, coverage: bool) -> str:
@@ -89,10 +125,9 @@ def build_key(design: Design, simulator: Simulator, trace: str | None, coverage:
         commands.public_ports(design.name, design.ports),
         simulator.name,
         simulator.version,
-        simulator.compiler,
         str(trace and f"{commands.UNFINISHED}.{trace}"),
         repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE)),
-        str(cocotb_tools.config.libs_dir),  # the compiled simulation loads cocotb's libraries from there
+        importlib.metadata.version("cocotb"),  # its main program and its libraries
         platform.machine(),
         *coverage_parts(coverage),
     )
@@ -119,61 +154,92 @@ def trace_format(simulator: Simulator) -> str:
 
 
 def compile_into(
-    folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool
+    folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool, progress: Progress
 ) -> None:
-    """Compile beside ``folder`` and move what is needed to run there at the end."""
+    """Compile beside ``folder`` and move what is needed to run there at the end, in place of what is there."""
     with temporary_folder(folder.parent, WORK) as work:
-        log = work / "build.log"
-        source = work / f"{design.name}.v"
-        source.write_text(design.verilog, encoding="ascii")
-        plan = commands.plan_build(simulator, source, design.name, design.ports, trace, coverage)
-        environment = plan.environment | {"TMPDIR": str(work)}  # what a killed compiler leaves goes with the folder
+        plan = commands.plan_build(simulator, work, design, trace, coverage)
         for command in plan.commands:
             if command[0] == "make":
                 shared = folder.parent / runtime_key(simulator, trace, coverage)
                 copy_runtime(shared, work)
-            with log.open("a") as file:
-                print("fivebyfive:", *command, file=file, flush=True)
-                code = call(command, work, environment, file, TIMEOUT_S)
-            if code != 0:
-                kept = Path(f"{folder}.failed.log")
-                shutil.copyfile(log, kept)
-                lines = errors_in(log) or last_lines(log)
-                what = f"{simulator.name} cannot compile {design.name}:"
-                raise SimulationFailed("\n".join([what, *lines]), kept)
+            if run_compiler(command, work, plan.environment, simulator.name, progress) != 0:
+                raise failure(folder, work / LOG, f"{simulator.name} cannot compile {design.name}:")
         if simulator.name == "verilator":
             keep_runtime(work, shared)
         result = work / "result"
         result.mkdir()
-        for name in ("build.log", design.name if simulator.name == "verilator" else "sim.vvp"):
+        for name in (LOG, design.name if simulator.name == "verilator" else "sim.vvp"):
             os.replace(work / name, result / name)
+        seal(result)
+        drop_damaged(folder, work)
         os.replace(result, folder)
+
+
+def run_compiler(
+    command: list[str], work: Path, environment: dict[str, str], name: str, progress: Progress
+) -> int | None:
+    """Run a command in ``work``, with the log there; its exit code, None after a timeout."""
+    began = time.monotonic()
+
+    def tell() -> None:
+        progress(0, 0, f"compiling with {name}, once for each design, {time.monotonic() - began:.0f} s")
+
+    with (work / LOG).open("a") as file:
+        print("fivebyfive:", *command, file=file, flush=True)
+        return call(command, work, environment, file, TIMEOUT_S, tell)
+
+
+def failure(folder: Path, log: Path, what: str) -> UserError | SimulatorFailed:
+    """Why the build of ``folder`` failed; ``what`` begins the message. The log is kept beside the folder."""
+    text = log.read_text(errors="replace")
+    if full := next((reason for reason in FULL if reason in text), None):
+        return cannot_write(folder.parent, full)
+    kept = Path(f"{folder}.failed.log")
+    shutil.copyfile(log, kept)
+    return SimulatorFailed("\n".join([what, *(errors_in(log) or last_lines(log))]), kept)
+
+
+def drop_damaged(folder: Path, work: Path) -> None:
+    """Move what is in the place of a result, if anything, to where it goes with the working folder."""
+    with suppress(FileNotFoundError):
+        os.replace(folder, work / f"damaged-{folder.name}")
+        logger.warning("%s was damaged; it is made again", folder)
 
 
 def runtime_key(simulator: Simulator, trace: str | None, coverage: bool) -> str:
     """Name of the folder with the compiled runtime library of Verilator, the same for every design."""
     compiler = first_line("g++", {}, "sudo apt install --reinstall g++")
-    flags = repr((commands.VERILATOR_FLAGS, commands.MAKE_FLAGS))
-    parts = (simulator.version, simulator.compiler, str(trace), compiler, flags, *coverage_parts(coverage))
+    flags = repr((commands.VERILATOR_FLAGS, commands.RUNTIME_FLAGS))
+    parts = (simulator.version, str(trace), compiler, flags, platform.machine(), *coverage_parts(coverage))
     return f"runtime-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
 
 
 def copy_runtime(shared: Path, work: Path) -> None:
-    """Spare make the runtime library, most of the time of a small design's build."""
-    with suppress(FileNotFoundError):
-        for path in shared.iterdir():
-            shutil.copyfile(path, work / path.name)  # newer than the makefile, so make leaves it alone
-        os.utime(shared)
+    """Spare make the runtime library, most of the time of a small design's build: the objects are newer than the
+    makefile, so make leaves them alone. What is checked is the copy: nobody can change that any more."""
+    if not shared.is_dir():
+        return
+    with temporary_folder(work, WORK) as copy:
+        with suppress(FileNotFoundError):  # another process found it damaged, too
+            for path in shared.iterdir():
+                shutil.copyfile(path, copy / path.name)
+            os.utime(shared)
+        if not intact(copy):
+            return drop_damaged(shared, work)
+        for path in copy.glob(OBJECTS):
+            os.replace(path, work / path.name)
 
 
 def keep_runtime(work: Path, shared: Path) -> None:
     """Keep the runtime library's objects for the next build, unless another one was quicker."""
-    objects = list(work.glob("verilated*.o"))
+    objects = list(work.glob(OBJECTS))
     if objects and not shared.is_dir():
         kept = work / "runtime"
         kept.mkdir()
         for path in objects:
             os.replace(path, kept / path.name)
+        seal(kept)
         with suppress(OSError):
             os.replace(kept, shared)
 

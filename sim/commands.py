@@ -1,39 +1,56 @@
-"""What cocotb's runners would run to build and to run a simulation, with our options; nothing is run here.
+"""The command lines and environments that build a simulation and run it under cocotb; nothing is run here.
 
-The runners know each simulator's command line and cocotb's environment, but what they run cannot be
-stopped and prints to our standard output: `fivebyfive.sim.process` runs what they plan.
+cocotb's own runners plan the same, but with absolute paths on command lines that make and shells take apart, and what
+they run cannot be stopped and prints to our standard output: `fivebyfive.sim.process` runs what is planned here. In a
+build every file has a bare name, in the folder where the commands run; what lies elsewhere has a safe path.
 """
 
-import contextlib
-import logging
 import os
+import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cocotb_tools.runner import Icarus, Runner, Verilator
+import cocotb_tools.config
+import find_libpython
 
-from fivebyfive.hw.verilog import Port
+from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.model.errors import UserError
+from fivebyfive.model.safe_paths import safe_path
 
-from .simulators import Simulator
+from .simulators import HERE, Simulator
 
 __all__ = ["Plan", "plan_build", "plan_run"]
 
 UNFINISHED = "unfinished"  # name of a waveform file while the simulator writes it
-TIMESCALE = ("1ns", "1ps")  # Icarus needs one to represent a clock period
-ICARUS_FLAGS = ["-g2005"]  # with cocotb's own -g2012, Amaranth's combinational outputs stay X
+CONTROL = "ports.vlt"
+MAIN = "verilator.cpp"  # cocotb's main program of a simulation by Verilator
+DUMP = "waves_dump"  # module that has Icarus write a waveform
+COMMANDS = "commands.f"
+LIBRARY = "cocotbvpi_verilator"
+TIMESCALE = "1ns/1ps"  # Icarus needs one to represent a clock period
+ICARUS_FLAGS = ["-g2005"]  # with -g2012, Amaranth's combinational outputs stay X
 # Only the ports are public, so the optimizer may do what it likes with the rest: see docs/simulation.md.
 VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast"]
 VERILATOR_FLAGS += ["-Wno-fatal", "--no-timing"]
 # Every bit of every signal, of those that Yosys named as well (_12_); of memories only the small ones.
 COVERAGE_FLAGS = ["--coverage-line", "--coverage-toggle", "--coverage-underscore", "--coverage-max-width", "4096"]
+PYTHON_VARIABLE = "FIVEBYFIVE_PYTHON"  # the interpreter, quoted by the shell that make starts
 # The wheel's verilated.mk has tools of another machine, and no option to include a precompiled header.
-MAKE_FLAGS = ["CXX=g++", "LINK=g++", "AR=ar", "CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}"]
+MAKE_FLAGS = ["CXX=g++", "LINK=g++", "AR=ar", "CFG_CXXFLAGS_PCH_I=-include", f'PYTHON3="$${PYTHON_VARIABLE}"']
+# It refuses a folder with a space in its path, though every file that it makes has a bare name.
+MAKE_FLAGS += ["CURDIR=."]
 # What runs once (resets, initial values) is not worth optimizing: in a netlist it is most of the compiler's time.
 MAKE_FLAGS += ["OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0"]
+# Tests build with these instead: a small design compiles in a third of the time as one C++ file, not optimized.
+QUICK_VARIABLE = "FIVEBYFIVE_QUICK_BUILDS"
+QUICK_FLAGS = ["VM_PARALLEL_BUILDS=0", "OPT_FAST=-O0"]
+RUNTIME_FLAGS = list(MAKE_FLAGS)  # Verilator's runtime library is the same with them
+MAKE_FLAGS += QUICK_FLAGS if os.environ.get(QUICK_VARIABLE) else []
+MOST_JOBS = 4  # of make
 # What a cocotb of the user's may have left in the environment must not change our runs.
 FOREIGN = ("COCOTB_", "GPI_", "PYGPI_", "WAVES", "GUI", "TOPLEVEL", "RANDOM_SEED", "COVERAGE")
+HIDDEN = (*FOREIGN, "PYTEST_CURRENT_TEST")
 
 
 @dataclass(frozen=True)
@@ -44,47 +61,71 @@ class Plan:
     environment: dict[str, str]
 
 
-def plan_build(
-    simulator: Simulator, source: Path, top: str, ports: tuple[Port, ...], trace: str | None, coverage: bool
-) -> Plan:
-    """The build of Verilog file ``source`` in its folder; ``trace``: "fst" or "vcd" for waves, or None; ``coverage``:
-    a run of it leaves coverage.dat."""
-    folder = source.parent
-    runner = RUNNERS[simulator.name](simulator, trace)
-    sources = [source]
-    if simulator.name == "verilator":
-        control = folder / "ports.vlt"
-        control.write_text(public_ports(top, ports))
-        sources.append(control)
-    return runner.plan(
-        lambda: runner.build(
-            sources=sources,
-            hdl_toplevel=top,
-            build_dir=folder,
-            build_args=[*runner.flags, *(COVERAGE_FLAGS if coverage else ())],
-            timescale=TIMESCALE,
-            waves=trace is not None,
-            always=True,
-        )
-    )
+def plan_build(simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool) -> Plan:
+    """The build of a design in ``folder``, where the commands are to run; writes what they read. ``trace``: "fst" or
+    "vcd" for waves, or None; ``coverage``: a run of it leaves coverage.dat."""
+    (folder / f"{design.name}.v").write_text(design.verilog, encoding="ascii")
+    plan = verilator_build if simulator.name == "verilator" else icarus_build
+    own = {PYTHON_VARIABLE: sys.executable, "LC_ALL": "C"}  # messages are searched for English words
+    environment = own_environment() | simulator.environment | HERE | own
+    return Plan(plan(simulator, folder, design, trace, coverage), environment)
+
+
+def verilator_build(
+    simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool
+) -> list[list[str]]:
+    (folder / CONTROL).write_text(public_ports(design.name, design.ports))
+    shutil.copyfile(cocotb_tools.config.share_dir / "lib" / "verilator" / MAIN, folder / MAIN)
+    libraries = safe_path(cocotb_tools.config.libs_dir)
+    verilate = [
+        simulator.compiler, "-cc", "--exe", "-Mdir", ".", "--top-module", design.name, "--vpi", "--prefix", "Vtop",
+        "-o", design.name, "-LDFLAGS", f"-L{libraries} -Wl,-rpath-link,{libraries} -l{LIBRARY}",
+        *([f"--trace-{trace}"] if trace else []), *VERILATOR_FLAGS, *(COVERAGE_FLAGS if coverage else []),
+        "--timescale", TIMESCALE, MAIN, f"{design.name}.v", CONTROL,
+    ]  # fmt: skip
+    jobs = min(MOST_JOBS, os.cpu_count() or 1)
+    return [verilate, ["make", "-j", str(jobs), "-f", "Vtop.mk", f"VM_TRACE={int(trace is not None)}", *MAKE_FLAGS]]
+
+
+def icarus_build(
+    simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool
+) -> list[list[str]]:
+    (folder / COMMANDS).write_text(f"+timescale+{TIMESCALE}\n")
+    tops, files = [design.name], [f"{design.name}.v"]
+    if trace:
+        tops, files = [*tops, DUMP], [*files, f"{DUMP}.v"]
+        text = f'initial begin $dumpfile("{UNFINISHED}.{trace}"); $dumpvars(0, {design.name}); end'
+        (folder / f"{DUMP}.v").write_text(f"module {DUMP};\n  {text}\nendmodule\n")
+    chosen = [word for top in tops for word in ("-s", top)]
+    return [["iverilog", "-o", "sim.vvp", *chosen, *ICARUS_FLAGS, "-f", COMMANDS, *files]]
 
 
 def plan_run(
     simulator: Simulator, build_folder: Path, top: str, module: str, folder: Path, trace: str | None
 ) -> Plan:
     """The run, in ``folder``, of bench ``module`` on what was built in ``build_folder``."""
-    runner = RUNNERS[simulator.name](simulator, trace)
-    return runner.plan(
-        lambda: runner.test(
-            test_module=module,
-            hdl_toplevel=top,
-            hdl_toplevel_lang="verilog",
-            build_dir=build_folder,
-            test_dir=folder,
-            results_xml=str(folder / "results.xml"),
-            waves=trace is not None,
-        )
-    )
+    libraries = safe_path(cocotb_tools.config.libs_dir)
+    if simulator.name == "verilator":
+        waves = ["--trace", "--trace-file", f"{UNFINISHED}.{trace}"] if trace else []
+        command = [str(build_folder / top), *waves]
+    else:
+        library = libraries / Path(cocotb_tools.config.lib_entry("vpi", "icarus")).name
+        command = ["vvp", "-m", str(library), str(build_folder / "sim.vvp"), "-fst" if trace else "-none"]
+    environment = own_environment()
+    searched = [str(libraries), environment.get("LD_LIBRARY_PATH", "")]
+    return Plan(
+        [command],
+        environment | {
+            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, searched)),
+            "PYTHONPATH": os.pathsep.join(map(searchable, sys.path)),
+            "PYGPI_PYTHON_BIN": sys.executable,
+            "GPI_USERS": f"{safe_path(python_library())};{entry_point()}",
+            "COCOTB_TOPLEVEL": top,
+            "COCOTB_TEST_MODULES": module,
+            "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
+            "TOPLEVEL_LANG": "verilog",
+        } | ({"COCOTB_TRUST_INERTIAL_WRITES": "1"} if simulator.name == "verilator" else {}),
+    )  # fmt: skip
 
 
 def public_ports(top: str, ports: tuple[Port, ...]) -> str:
@@ -93,72 +134,26 @@ def public_ports(top: str, ports: tuple[Port, ...]) -> str:
     return "\n".join(["`verilator_config", *lines, ""])
 
 
-class _Planned(Exception):  # noqa: N818 (no error)
-    """Carries the commands out of cocotb's runner at the point where it would run them."""
+def own_environment() -> dict[str, str]:
+    """This process's environment without the variables that steer cocotb, and without pytest's mark, at which it may
+    end the process."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
 
 
-class _Planning(Runner):
-    """A cocotb runner that stops before it runs anything."""
-
-    flags: list[str]
-
-    def __init__(self, simulator: Simulator, trace: str | None):
-        self.simulator = simulator
-        self.trace = trace
-        super().__init__()
-        self.log.setLevel(logging.CRITICAL)
-
-    def plan(self, start) -> Plan:
-        self.log_file = None
-        with own_environment():
-            try:
-                start()
-            except _Planned as planned:
-                commands, environment = planned.args
-                return Plan(commands, environment | self.simulator.environment)
-        raise AssertionError("cocotb's runner ran no command")
-
-    def _execute_cmds(self, cmds, cwd, stdout=None):
-        raise _Planned([list(map(str, command)) for command in cmds], dict(self.env))
+def searchable(entry: str) -> str:
+    """An entry of Python's search path, fit for PYTHONPATH."""
+    return str(safe_path(entry)) if os.pathsep in entry else entry
 
 
-class _Verilator(_Planning, Verilator):
-    flags = VERILATOR_FLAGS
-
-    def _simulator_in_path_build_only(self) -> None:
-        self.executable = self.simulator.compiler
-
-    def _build_command(self):
-        verilate, make = super()._build_command()
-        verilate.remove("--public-flat-rw")
-        if self.trace:
-            verilate[verilate.index("--trace")] = f"--trace-{self.trace}"
-        return [verilate, make + MAKE_FLAGS]
-
-    def _test_command(self):
-        (command,) = super()._test_command()
-        return [command + (["--trace-file", f"{UNFINISHED}.{self.trace}"] if self.trace else [])]
+def python_library() -> str:
+    """Python's own shared library, which the simulator loads. Raises UserError where this Python has none."""
+    library = os.environ.get("LIBPYTHON_LOC") or find_libpython.find_libpython()
+    if library is None:
+        raise UserError("cocotb needs Python's shared library, which this Python lacks; use one that has libpython")
+    return library
 
 
-class _Icarus(_Planning, Icarus):
-    flags = ICARUS_FLAGS
-
-    def _create_iverilog_dump_file(self) -> None:
-        # cocotb's own is SystemVerilog, which -g2005 does not read.
-        text = f'initial begin $dumpfile("{UNFINISHED}.{self.trace}"); $dumpvars(0, {self.hdl_toplevel}); end'
-        self.iverilog_dump_file.write_text(f"module cocotb_iverilog_dump;\n  {text}\nendmodule\n")
-
-
-RUNNERS: dict[str, type[_Planning]] = {"verilator": _Verilator, "icarus": _Icarus}
-
-
-@contextlib.contextmanager
-def own_environment() -> Iterator[None]:
-    """Hide variables that steer cocotb; pytest's mark, too, with which its runner may end the process."""
-    hidden = {k: v for k, v in os.environ.items() if k.startswith(FOREIGN) or k == "PYTEST_CURRENT_TEST"}
-    for key in hidden:
-        del os.environ[key]
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
+def entry_point() -> str:
+    """What cocotb calls when the simulator has loaded it: a library and a function."""
+    library, _, function = cocotb_tools.config.pygpi_entry_point().rpartition(",")
+    return f"{safe_path(library)},{function}"

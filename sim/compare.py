@@ -15,7 +15,7 @@ from fivebyfive.model.progress import Progress, silent
 
 from .carried import carried, data_digest, place_of
 from .job import Unit
-from .nextpnr import ToolFailed
+from .process import RtlDiffers
 from .trials import Appraisal, Trial
 from .units import Synthesis
 from .workers import LocalPool, run_units
@@ -23,10 +23,6 @@ from .workers import LocalPool, run_units
 __all__ = ["Comparison", "RtlDiffers", "compare"]
 
 FAMILY = "xc7"
-
-
-class RtlDiffers(Exception):  # noqa: N818 (what happened)
-    """A simulation failed, or its logits were not the golden model's; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,8 @@ def compare(
     outcomes = run_units(longest_first, pool or LocalPool(), progress, "comparing")
     for name, units in wanted.items():
         for unit in units:
-            if failure := outcomes[unit].failure:
-                raise (RtlDiffers if isinstance(unit, Trial) else ToolFailed)(f"{name}: {failure}")
+            if failure := outcomes[unit].error:
+                raise type(failure)(f"{name}: {failure}")
     rows, tools = [], {}
     for name, units in wanted.items():
         found = {type(unit): outcomes[unit].result for unit in units}

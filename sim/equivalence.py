@@ -13,12 +13,13 @@ import importlib.util
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.model.temporary import working_folder
 
 from .contracts import ASSUMED, COUNTS, MANY_PRODUCTS, NOT_NEGATIVE, STATE
 from .memory_cut import Circuit, read_circuit
@@ -50,14 +51,15 @@ class Prover:
         self.originals: dict[str, Circuit] = {}
 
     def __enter__(self) -> "Prover":
-        self.place = tempfile.TemporaryDirectory(prefix="fivebyfive-")
-        self.folder = Path(self.place.name)
-        self.design.write(self.folder)
-        run_yosys([*self.read, "write_rtlil start.il"], self.folder, LIMIT_S)
+        with ExitStack() as stack:
+            self.folder = stack.enter_context(working_folder())
+            self.design.write(self.folder)
+            run_yosys([*self.read, "write_rtlil start.il"], self.folder, LIMIT_S)
+            self.files = stack.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
-        self.place.cleanup()
+        self.files.close()
 
     def equivalent(self, mutation: str) -> bool:
         """Whether it is proved that a mutation (a command of Yosys, without its -ctrl) can never be observed. False

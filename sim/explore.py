@@ -44,7 +44,7 @@ def explore(
         return Exploration(part.name, str(shape), len(swept), results, front(results))
     found, failures = measure_many([(shape, config, part) for config in chosen], seeds, pool, progress)
     results = sorted(found.values(), key=lambda one: one.interval_cycles)
-    return Exploration(part.name, str(shape), len(swept), results, front(results), list(failures.values()))
+    return Exploration(part.name, str(shape), len(swept), results, front(results), list(map(str, failures.values())))
 
 
 def candidates(shape: LeNetShape, family: str) -> list[Config]:

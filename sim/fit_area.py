@@ -11,7 +11,6 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.files import replacing
 from fivebyfive.model.shape import LeNetShape
 
-from .nextpnr import ToolFailed
 from .units import Synthesis
 from .workers import LocalPool, run_units
 
@@ -76,8 +75,8 @@ def main() -> None:
         samples, held_out = units(SAMPLES, family), units(HELD_OUT, family)
         outcomes = run_units([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
         for outcome in outcomes.values():
-            if outcome.failure:
-                raise ToolFailed(outcome.failure)
+            if outcome.error:
+                raise outcome.error
         rows = [features(LeNetShape.parse(unit.network), unit.config, family) for unit in samples]
         area = {what: fit(what, rows, [outcomes[unit].result[what] for unit in samples]) for what in FIGURES}
         found[family] = {

@@ -8,6 +8,7 @@ Most components are simulated in a tenth of the time that the start takes.
 import atexit
 import ctypes
 import importlib
+import json
 import os
 import resource
 import signal
@@ -18,7 +19,7 @@ from .benches import parameters, ports
 
 __all__ = ["CODE", "FOLDERS_VARIABLE", "LOG", "RESULTS"]
 
-FOLDERS_VARIABLE = "FIVEBYFIVE_FOLDERS"  # seconds of CPU that a run may take, and the folders, one a line
+FOLDERS_VARIABLE = "FIVEBYFIVE_FOLDERS"  # JSON: seconds of CPU that a run may take, and the folders
 RESULTS = "results.xml"
 LOG = "simulation.log"
 CODE = "code"  # the file that a run leaves last: its exit code, or nothing if it took too long
@@ -26,14 +27,14 @@ CODE = "code"  # the file that a run leaves last: its exit code, or nothing if i
 
 def main() -> None:
     """Returns in each child; ends the process they come from when all have ended."""
-    limit_s, *folders = os.environ[FOLDERS_VARIABLE].splitlines()
+    limit_s, *folders = json.loads(os.environ[FOLDERS_VARIABLE])
     importlib.import_module(os.environ["COCOTB_TEST_MODULES"].split(",")[1])
     parameters(), ports()  # read once for all
     sys.stdout.flush()
     for folder in map(Path, folders):
         child = os.fork()
         if not child:
-            return become(folder, int(limit_s))
+            return become(folder, limit_s)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         (folder / f".{CODE}").write_text("" if code == -signal.SIGXCPU else str(code))
         os.replace(folder / f".{CODE}", folder / CODE)

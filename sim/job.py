@@ -7,7 +7,7 @@ same identity or refuses. What a result must look like is checked once, where it
 itself, from a cluster.
 
 In a process of its own: ``python -P -m fivebyfive.sim.job UNIT.json``; exit code 3 and a message on standard output
-where a tool fails or the unit is refused.
+where a tool fails or the unit is refused, 4 where the RTL differs.
 """
 
 import json
@@ -24,20 +24,20 @@ from typing import ClassVar, get_args
 
 from filelock import FileLock
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import DIFFERS, Failure, UserError
 from fivebyfive.model.log import log_to_file
 
 from . import sources
 from .cache import cache_folder, content_key, keep, known, plain
-from .nextpnr import ToolFailed
 
 __all__ = [
-    "FAILED", "KIND", "SOURCES", "Refused", "Unit", "from_json", "installed", "keep_unit", "known_unit",
+    "DIFFERENT", "FAILED", "KIND", "SOURCES", "Refused", "Unit", "from_json", "installed", "keep_unit", "known_unit",
     "run_unit", "to_json",
 ]  # fmt: skip
 
 KIND = "measurements"  # folder of the cache
-FAILED = 3  # exit code of a unit's process whose tool failed: doing it again would not help
+# Exit codes of a unit's process, where doing it again would not help: its tool failed; the RTL is not right.
+FAILED, DIFFERENT = 3, 4
 SOURCES = "the sources of fivebyfive"  # in an identity, beside the names of tools
 MISSING = "not installed"
 OTHER = "this process runs another version of fivebyfive than the one that asks: install the same on all machines"
@@ -86,7 +86,7 @@ class Unit:
 
     def work(self) -> dict:
         """Do it; the result, which JSON can hold. Raises ToolFailed where a tool fails, UserError where it is missing
-        or cannot be used."""
+        or cannot be used, RtlDiffers."""
         raise NotImplementedError
 
 
@@ -210,9 +210,9 @@ def main() -> int:
     try:
         log_to_file()
         run_unit(from_json(Path(sys.argv[1]).read_text()))
-    except (ToolFailed, UserError) as error:
-        print(error)
-        return FAILED
+    except (Failure, OSError, MemoryError) as error:
+        print(str(error) or "the memory ran out")
+        return DIFFERENT if getattr(error, "exit_code", None) == DIFFERS else FAILED
     return 0
 
 

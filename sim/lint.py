@@ -1,13 +1,14 @@
 """Verilator's lint of generated Verilog."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.temporary import working_folder
 
-from .simulators import find
+from .simulators import HERE, find
 
 __all__ = ["WAIVERS", "lint"]
 
@@ -22,15 +23,17 @@ def lint(design: Design, waivers: Path | None = WAIVERS) -> list[str]:
     simulator = find("verilator")
     with working_folder() as folder:
         design.write(folder)
+        if waivers:
+            shutil.copyfile(waivers, folder / WAIVERS.name)
         done = subprocess.run(
             [
                 simulator.compiler,
                 *("--lint-only", "-Wall", "--quiet", "--top-module", design.name),
-                *([str(waivers)] if waivers else []),
+                *([WAIVERS.name] if waivers else []),
                 f"{design.name}.v",
             ],
             cwd=folder,
-            env=os.environ | simulator.environment,
+            env=os.environ | simulator.environment | HERE,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

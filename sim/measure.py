@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from fivebyfive.model.config import Config
+from fivebyfive.model.errors import Failure
 from fivebyfive.model.measurement import Measurement, measurement
 from fivebyfive.model.parts import Part
 from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.shape import LeNetShape
 
-from .nextpnr import ToolFailed, find_nextpnr
+from .nextpnr import find_nextpnr
 from .units import Routing, Synthesis
 from .workers import LocalPool, Outcome, run_units
 
@@ -24,13 +25,13 @@ def measure(
     """
     found, failures = measure_many([(shape, config, part) for part in parts], seeds, pool, progress)
     for failure in failures.values():
-        raise ToolFailed(failure)
+        raise failure
     return list(found.values())
 
 
 def measure_many(
     wanted: Sequence[tuple[LeNetShape, Config, Part]], seeds: int = 1, pool=None, progress: Progress = silent
-) -> tuple[dict[int, Measurement], dict[int, str]]:
+) -> tuple[dict[int, Measurement], dict[int, Failure]]:
     """Machines side by side: the measurement or the failure of each, by its number in ``wanted``.
 
     All are synthesized; those that fit are then routed with each seed, if their part can be and ``seeds`` is not 0.
@@ -44,10 +45,10 @@ def measure_many(
     routings = [routing_units(*what, area, seeds) for what, area in zip(wanted, areas, strict=True)]
     outcomes = run_units([unit for each in routings for unit in each], pool, progress, "placing and routing")
     found: dict[int, Measurement] = {}
-    failures: dict[int, str] = {}
+    failures: dict[int, Failure] = {}
     for number, (what, area, routing) in enumerate(zip(wanted, areas, routings, strict=True)):
         routed = [outcomes[unit] for unit in routing]
-        failed = [outcome.failure for outcome in (area, *routed) if outcome.failure]
+        failed = [outcome.error for outcome in (area, *routed) if outcome.error]
         if failed:
             failures[number] = failed[0]
         else:

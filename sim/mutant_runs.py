@@ -1,11 +1,13 @@
 """What a component's bench says of its mutants: one compiled simulation, forked for each (`forked`)."""
 
+import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from fivebyfive.model.temporary import working_folder
 
 from .builder import Build, build
 from .forked import CODE, FOLDERS_VARIABLE, LOG, RESULTS
@@ -50,8 +52,8 @@ def try_mutants(
             tried.append(Tried(mutated.mutants[number - 1], bool(said), said))
             told(tried[-1])
 
-    with tempfile.TemporaryDirectory(prefix="fivebyfive-") as place:
-        run_each(built, bench, given, Path(place), [NOT, *(mutant.number for mutant in wanted)], take)
+    with working_folder() as place:
+        run_each(built, bench, given, place, [NOT, *(mutant.number for mutant in wanted)], take)
     return tried
 
 
@@ -66,7 +68,7 @@ def run_each(
             (place / name).write_text(text, encoding="ascii")
         (place / f"{SELECTOR}.mem").write_text(f"{number:x}\n")
     command, environment = prepare(built, f"fivebyfive.sim.forked,{bench}", folder, given, (), SEED, 1)
-    environment[FOLDERS_VARIABLE] = "\n".join([str(RUN_LIMIT_S), *map(str, places)])
+    environment[FOLDERS_VARIABLE] = json.dumps([RUN_LIMIT_S, *map(str, places)])
     outcomes = read_each(places)
     done = iter(numbers)
 

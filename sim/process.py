@@ -4,29 +4,63 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from fivebyfive.model.errors import DIFFERS, UNUSABLE, Failure
 from fivebyfive.model.guard import guarded
+from fivebyfive.model.temporary import MOST_KEPT, working_folder
 
-__all__ = ["SimulationFailed", "call", "errors_in", "last_lines"]
+__all__ = [
+    "RtlDiffers", "SimulationFailed", "SimulatorFailed", "call", "errors_in", "kept_if_failed", "last_lines",
+]  # fmt: skip
 
 WATCH_S = 0.1  # between two looks at a running process
 LAST_LINES = 12  # of a log, in the message of a failure
 
 
-class SimulationFailed(Exception):  # noqa: N818 (what happened, as cocotb's own names are)
-    """A simulation could not be built, failed its bench, ended early or took too long.
+class RtlDiffers(Failure):
+    """The RTL did not do what the golden model says; the text says where."""
+
+    exit_code = DIFFERS
+
+
+class SimulationFailed(Failure):
+    """A simulation failed its bench or took too long: the RTL hangs, or does not do what it should.
 
     The text says which, with the lines of the log that matter (``message``); ``log`` is the path of the whole log.
     """
 
+    exit_code = DIFFERS
+
     def __init__(self, message: str, log: Path):
         self.message = message
-        super().__init__(f"{message}\nThe whole log: {log}")
+        super().__init__(message, log)
         self.log = log
+        self.kept = False  # whether the run's folder is a temporary one
+
+    def __str__(self) -> str:
+        remark = f" (the folders of the last {MOST_KEPT} failed runs are kept)" if self.kept else ""
+        return f"{self.message}\nThe whole log: {self.log}{remark}"
+
+
+@contextmanager
+def kept_if_failed() -> Iterator[Path]:
+    """A temporary folder for a run, which stays where that fails: the message of the failure names the log in there."""
+    with working_folder(kept_by=SimulationFailed) as folder:
+        try:
+            yield folder
+        except SimulationFailed as failure:
+            failure.kept = True
+            raise
+
+
+class SimulatorFailed(SimulationFailed):
+    """A simulation could not be built or started, or its process was killed: that says nothing about the RTL."""
+
+    exit_code = UNUSABLE
 
 
 def call(

@@ -1,5 +1,6 @@
 """Running cocotb benches on compiled simulations: quietly, repeatably, and never for ever."""
 
+import builtins
 import json
 import os
 import random
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from fivebyfive.model.errors import how_it_ended
+
 from . import commands
 from .builder import Build, build
-from .process import SimulationFailed, call, last_lines
+from .process import SimulationFailed, SimulatorFailed, call, last_lines
 
 __all__ = ["Build", "Run", "SimulationFailed", "build", "run"]
 
@@ -50,7 +53,8 @@ def run(
     this call is interrupted. ``watch`` is called ten times a second meanwhile; what it raises ends the run.
     ``failures``: after so many failed tests the others are left out; 0: never.
 
-    Raises SimulationFailed unless every test ran and passed.
+    Raises SimulationFailed unless every test ran and passed; where that says nothing about the RTL it is a
+    SimulatorFailed.
     """
     folder = folder.resolve()
     log = (log or folder / "simulation.log").resolve()
@@ -80,9 +84,11 @@ def prepare(
     (folder / "parameters.json").write_text(json.dumps(given))
     environment = plan.environment | {
         "COCOTB_RANDOM_SEED": str(seed),
-        "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
         "COCOTB_ANSI_OUTPUT": "0",
         "COCOTB_MAX_FAILURES": str(failures),
+        # pytest is to rewrite the assertions of benches: all that they import would be compiled again in each run.
+        "COCOTB_REWRITE_ASSERTION_FILES": f"sim/*.py {bench.rpartition('.')[2]}.py",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         PARAMETERS_VARIABLE: str(folder / "parameters.json"),
     }
     if tests:
@@ -98,26 +104,39 @@ def check_results(code: int | None, results: Path, log: Path, seed: int, timeout
         what = f"the simulation did not end within {timeout_s:g} s (seed {seed}):"
         raise SimulationFailed("\n".join([what, *last_lines(log)]), log)
     if own:  # the Verilog's own words, such as those of a missing .mem file
-        raise SimulationFailed("\n".join(own), log)
+        raise SimulatorFailed("\n".join(own), log)
     try:
         cases = list(ElementTree.parse(results).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError):
         cases = []
-    failed = [said for case in cases if (said := complaint(case))]
+    failed = [case for case in cases if failure_of(case) is not None]
     if failed:
-        raise SimulationFailed("\n".join([f"failed with seed {seed}:", *failed]), log)
+        kind = SimulatorFailed if all(map(out_of_means, failed)) else SimulationFailed
+        raise kind("\n".join([f"failed with seed {seed}:", *map(complaint, failed)]), log)
     passed = tuple(case.get("name", "") for case in cases if case.find("skipped") is None)
     if code != 0 or not passed:
-        why = f"exit code {code}" if code else "no test ran"
+        why = "no test ran" if not code else how_it_ended(code) if code < 0 else f"exit code {code}"
         what = f"the simulation ended early, {why} (seed {seed}):"
-        raise SimulationFailed("\n".join([what, *last_lines(log)]), log)
+        raise SimulatorFailed("\n".join([what, *last_lines(log)]), log)
     return passed
 
 
-def complaint(case: ElementTree.Element) -> str | None:
-    """Name of a failed test and what it said, None for one that passed."""
-    for child in case:
-        if child.tag in ("failure", "error"):
-            said = child.get("message") or (child.text or "").strip() or "no reason given"
-            return f"{case.get('name')}: {said}"
-    return None
+def failure_of(case: ElementTree.Element) -> ElementTree.Element | None:
+    """What tells why a test failed, None for one that passed."""
+    return next((child for child in case if child.tag in ("failure", "error")), None)
+
+
+def complaint(case: ElementTree.Element) -> str:
+    """Name of a failed test and what it said."""
+    child = failure_of(case)
+    assert child is not None
+    said = child.get("message") or (child.text or "").strip() or "no reason given"
+    return f"{case.get('name')}: {said}"
+
+
+def out_of_means(case: ElementTree.Element) -> bool:
+    """Whether a test failed for lack of memory or by the system, which says nothing about the RTL."""
+    child = failure_of(case)
+    assert child is not None
+    kind = getattr(builtins, child.get("type", ""), None)
+    return isinstance(kind, type) and issubclass(kind, (MemoryError, OSError))

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,16 +14,18 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import working_folder
 
 from .builder import build
 from .coverage import FILE, Coverage, read_coverage
-from .runner import SimulationFailed, run
+from .process import kept_if_failed
+from .run_folder import RUN_FILES, recorded
+from .runner import run
 from .speed import Speed
 
 __all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
 
 BENCH = "fivebyfive.sim.benches.network"
+PIXELS = "pixels.npy"  # that the bench reads
 SKIPPED = 10  # results in front of the interval's mean: the pipeline fills
 COUNTERS = ("conv", "fc", "latency", "interval")
 
@@ -157,6 +159,9 @@ def simulate(
     folder: Path | None = None,
     waves: bool = False,
     coverage: bool = False,
+    force: bool = False,
+    finish: Callable[[Simulation, Path], None] = lambda result, folder: None,
+    beside: Collection[str] = (),
     progress: Progress = silent,
 ) -> Simulation:
     """Run images, uint8 (N, 28, 28), through the RTL and compare with the golden model until the first difference.
@@ -164,21 +169,24 @@ def simulate(
     ``generated`` is the accelerator of ``checkpoint``. ``layers``: record and compare every layer, not only the logits.
     ``pause``: probability of a pause of the pixel source and of the result's receiver in each cycle. ``seed``: of the
     pauses, a new one if None. ``folder``: where the run's files stay, a temporary one if None; ``waves`` leaves
-    waves.fst (or .vcd) in it. ``coverage``: count what of the Verilog ran and toggled (Verilator only, slower).
+    waves.fst (or .vcd) in it, and files that were edited are replaced with ``force`` only. ``coverage``: count what of
+    the Verilog ran and toggled (Verilator only, slower). ``finish`` is called with the result and the folder while it
+    is there; it may write files of the names ``beside``.
 
-    Raises UserError where the simulator is missing, ValueError for images of the wrong shape, SimulationFailed where
-    the RTL hangs or its run ends early.
+    Raises UserError where the simulator is missing or files in ``folder`` would be lost, ValueError for images of the
+    wrong shape, SimulationFailed where the RTL hangs or its run ends early.
     """
-    check_pixels(pixels)
-    if not len(pixels):
-        raise ValueError("there must be at least one image to simulate")
+    check_run(pixels, pause, seed, simulator)
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
+    design = generated.design
     started = time.monotonic()
     progress(0, len(pixels), f"building with {simulator}")
-    built = build(generated.design, simulator, waves=waves, coverage=coverage)
-    with run_folder(folder) as place:
-        generated.design.write(place)
-        arrays = make_arrays(place, checkpoint, pixels, waves)
+    built = build(design, simulator, waves=waves, coverage=coverage, progress=progress)
+    shapes = arrays_of(checkpoint, len(pixels), waves)
+    files = {f"{design.name}.v", *design.memories, PIXELS, *map(array_file, shapes), *RUN_FILES, *beside}
+    with run_folder(folder, files, force) as place:
+        design.write(place)
+        arrays = make_arrays(place, shapes, pixels)
         watch = _Watch(checkpoint, pixels, arrays, layers, waves, progress)
         config = Config(**generated.manifest["config"])
         try:
@@ -193,36 +201,60 @@ def simulate(
         names = checkpoint.shape.layers if layers else checkpoint.shape.layers[-1:]
         copies = {name: np.array(array) for name, array in arrays.items()}
         seen = place / FILE if coverage and not watch.difference else None
-        covered = read_coverage(seen, generated.design.verilog) if seen else None
-    return Simulation(
-        {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
-        int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
-        Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None, covered,
-    )
+        covered = read_coverage(seen, design.verilog) if seen else None
+        result = Simulation(
+            {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
+            int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
+            Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None, covered,
+        )
+        finish(result, place)
+    return result
+
+
+def check_run(
+    pixels: object, pause: object = 0.0, seed: object = None, simulator: object = "verilator", **others: object
+) -> None:
+    """Raise ValueError where what `simulate` is given cannot be simulated; it looks at no ``others``."""
+    check_pixels(pixels)
+    if not len(pixels):
+        raise ValueError("there must be at least one image to simulate")
+    if not isinstance(simulator, str):
+        raise ValueError(f"simulator is a name, such as verilator, not {simulator!r}")
+    if not isinstance(pause, int | float) or not 0 <= pause < 1:
+        raise ValueError(f"pause is a probability from 0 to below 1, not {pause!r}")
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**31):
+        raise ValueError(f"seed is a whole number from 0 to {2**31 - 1}, not {seed!r}")
 
 
 @contextmanager
-def run_folder(folder: Path | None) -> Iterator[Path]:
+def run_folder(folder: Path | None, names: Collection[str] = (), force: bool = False) -> Iterator[Path]:
     """The folder itself, made if need be, or a temporary one; that stays where a failed run's log is in it."""
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder.absolute()
+        with recorded(folder, names, force):
+            yield folder.absolute()
         return
-    with working_folder(kept_by=SimulationFailed) as temporary:
+    with kept_if_failed() as temporary:
         yield temporary
 
 
-def make_arrays(folder: Path, checkpoint: Checkpoint, pixels: np.ndarray, waves: bool) -> dict[str, np.ndarray]:
-    """Files that the bench fills while the caller watches them: one array a layer, classes, cycles, images done; with
-    ``waves`` also the cycle in which each value of a layer was seen."""
-    np.save(folder / "pixels.npy", pixels)
-    count = len(pixels)
+def arrays_of(checkpoint: Checkpoint, count: int, waves: bool) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and type of each array of a run: one a layer, classes, cycles, images done; with ``waves`` also the cycle
+    in which each value of a layer was seen."""
     shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
     shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
     shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
-    shapes |= {"speed": ((3,), np.float64)}  # the fields of `Speed`
+    return shapes | {"speed": ((3,), np.float64)}  # the fields of `Speed`
+
+
+def array_file(name: str) -> str:
+    return f"{name}.npy"
+
+
+def make_arrays(folder: Path, shapes: Mapping[str, tuple], pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Files that the bench fills while the caller watches them (`arrays_of`), and the pixels that it reads."""
+    np.save(folder / PIXELS, pixels)
     return {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        name: np.lib.format.open_memmap(folder / array_file(name), mode="w+", dtype=dtype, shape=shape)
         for name, (shape, dtype) in shapes.items()
     }
 

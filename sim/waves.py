@@ -11,8 +11,9 @@ from fivebyfive.model.files import replacing
 
 from .builder import Build
 
-__all__ = ["Trace", "find_signal", "write_save_file"]
+__all__ = ["SAVE_FILE", "Trace", "filter_file", "find_signal", "write_save_file"]
 
+SAVE_FILE = "waves.gtkw"
 PS_PER_NS = 1000  # the time unit of a waveform
 
 
@@ -53,7 +54,7 @@ def write_save_file(
     """
     if build.waves is None:
         raise ValueError("this simulation was built without waves")
-    path = folder / "waves.gtkw"
+    path = folder / SAVE_FILE
     with replacing(path, "w") as file:
         save = GTKWSave(file)
         save.dumpfile(build.waves, abspath=False)
@@ -72,7 +73,7 @@ def add(save: GTKWSave, folder: Path, build: Build, trace: Trace) -> None:
     suffix = f"[{signal.width - 1}:0]" if signal.width > 1 else ""
     names = None
     if signal.values:
-        names = f"{trace.signal}.filter"
+        names = filter_file(trace)
         text = make_translation_filter(sorted(signal.values.items()), "hex", signal.width)
         (folder / names).write_text(text)
     save.trace(
@@ -81,6 +82,11 @@ def add(save: GTKWSave, folder: Path, build: Build, trace: Trace) -> None:
         datafmt="hex" if names else trace.format,
         translate_filter_file=names,
     )
+
+
+def filter_file(trace: Trace) -> str:
+    """Name of the file that has the names of a trace's values."""
+    return f"{trace.signal}.filter"
 
 
 def find_signal(verilog: str, top: str, path: str) -> Signal:

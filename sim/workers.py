@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.datasets import DATA_VARIABLE
-from fivebyfive.model.errors import UserError
+from fivebyfive.model.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.model.extras import require
 from fivebyfive.model.log import LOG_VARIABLE
 from fivebyfive.model.progress import Progress, silent
@@ -25,9 +25,9 @@ from fivebyfive.model.temporary import remove_working_folders, working_folder
 
 from . import job
 from .cache import CACHE_VARIABLE
-from .job import FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
+from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
 from .nextpnr import ToolFailed
-from .process import call
+from .process import RtlDiffers, call
 
 if TYPE_CHECKING:
     import distributed
@@ -39,6 +39,7 @@ UNIT_TIMEOUT_S = 6 * 3600
 CONNECT_S = 5.0  # of each of the steps of a connection
 LONGEST = 4  # steps
 TICK_S = 1.0  # between two remarks about progress
+TRACEBACK = 1  # exit code of Python where nothing caught an exception
 ANSWER_S = 10.0  # of a scheduler that is busy
 FETCH_S = 600.0  # of a result from a worker; Dask does it again where that has just died
 PATIENCE_S = 30.0  # without a worker, or without an answer
@@ -51,11 +52,18 @@ KEPT = "what was finished is kept, and the same command goes on from there"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a unit: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun."""
+    """Of a unit: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun. ``kind``: the
+    exception that tells a command of the failure."""
 
     result: dict | None = None
     failure: str | None = None
     tries: int = 0
+    kind: type[Failure] = ToolFailed
+
+    @property
+    def error(self) -> Failure | None:
+        """The exception to raise, None where there is a result."""
+        return self.kind(self.failure) if self.failure else None
 
 
 class Stopped(Exception):  # noqa: N818 (what happened)
@@ -106,11 +114,13 @@ class LocalPool:
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_unit(unit)) is not None:
                 return Outcome(result, tries=tries)
-            if code in (FAILED, None):
-                return Outcome(failure=said or f"{unit}: took too long", tries=tries)
+            if code in (FAILED, DIFFERENT, None):
+                kind = RtlDiffers if code == DIFFERENT else ToolFailed
+                return Outcome(failure=said or f"{unit}: took too long", tries=tries, kind=kind)
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = "\n".join(said.splitlines()[-3:])
-        return Outcome(failure=f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip(), tries=TRIES)
+        failure = f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip()
+        return Outcome(failure=failure, tries=TRIES, kind=Defect if code == TRACEBACK else ToolFailed)
 
 
 def places() -> dict[str, str]:
@@ -215,7 +225,8 @@ class ClusterPool:
             raise UserError(f"the worker {worker} of the Dask cluster at {self.address} has other versions: {what}; "
                             f"{SAME}")  # fmt: skip
         if answer.get("failure"):
-            return Outcome(failure=str(answer["failure"]), tries=1)
+            kind = RtlDiffers if answer.get("differs") else ToolFailed
+            return Outcome(failure=str(answer["failure"]), tries=1, kind=kind)
         try:
             result = keep_unit(unit, answer["result"], answer["maker"])
         except (LookupError, TypeError, ValueError) as error:
@@ -281,17 +292,18 @@ def first_line(error: BaseException) -> str:
 
 def remote_unit(text: str) -> dict:
     """On a worker of the cluster: its address as ``worker``; and of a unit the ``result`` with its ``maker``, or why
-    there is none in ``failure``, or what is ``differing``: names, what is here, and what was asked for."""
+    there is none in ``failure``, and whether that is as the RTL ``differs``; or what is ``differing``: names, what is
+    here, and what was asked for."""
     answer: dict = {"worker": worker_address()}
     try:
         unit = from_json(text)
         return answer | {"result": run_unit(unit), "maker": unit.identity}
     except Refused as refused:
         return answer | {"differing": [(name, *versions) for name, versions in refused.differing.items()]}
-    except ToolFailed as error:
-        return answer | {"failure": str(error)}
     except UserError as error:
         return answer | {"failure": f"{error} (on the worker {answer['worker']})"}
+    except Failure as error:
+        return answer | {"failure": str(error), "differs": error.exit_code == DIFFERS}
 
 
 def worker_address() -> str:

@@ -206,5 +206,17 @@ def test_answers_that_cannot_be_are_not_taken() -> None:
 
 
 def test_images_must_be_images() -> None:
-    with pytest.raises(ValueError, match="images must be uint8"):
-        Board(FakeBoard(), QUICK).classify(np.zeros((28, 27), np.uint8))
+    board = Board(FakeBoard(), QUICK)
+    for image in (np.zeros((28, 27), np.uint8), np.zeros((28, 28))):
+        with pytest.raises(ValueError, match="images must be uint8"):
+            board.classify(image)
+    for image in (None, draw(1), [[0] * 28] * 28, 3):
+        with pytest.raises(ValueError, match=r"^classify takes one image, uint8 \(28, 28\), a NumPy array, not "):
+            board.classify(image)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_every_wait_has_an_end(value: float) -> None:
+    for name in ("byte_s", "answer_s", "silence_s", "image_s"):
+        with pytest.raises(ValueError, match=f"^{name} is a number of seconds above 0, not"):
+            Limits(**{name: value})

@@ -1,17 +1,29 @@
 """Tables in docs/ are those of the code."""
 
 import json
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from fivebyfive.bench import SIZES
 from fivebyfive.model.area import TABLE
-from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
+from fivebyfive.model.compress.methods import METHODS
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
+from fivebyfive.model.sizing import sized
 from fivebyfive.sim.fit_area import error_rows
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMPRESSION = DOCS / "compression.md"
 MEASURING = (DOCS / "measuring.md").read_text()
+VERIFICATION = (DOCS / "verification.md").read_text()
+README = (DOCS.parent / "README.md").read_text()
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen"}
 
 
 def test_the_parts() -> None:
@@ -64,6 +76,119 @@ def test_what_compression_comes_to() -> None:
         assert one["errors"] == card.get("result", card)["test"]["errors"]
         if "result" in card:
             assert one["bytes"] == card["result"]["bytes"]
+
+
+def shipped(name: str) -> Checkpoint:
+    return load_checkpoint(SHIPPED.with_name(f"{name}.npz"))
+
+
+def card(name: str) -> dict:
+    return tomllib.loads(SHIPPED.with_name(f"{name}.toml").read_text())
+
+
+def compared() -> dict[str, dict]:
+    """What `make compressed` measured, by the checkpoint's name."""
+    told = json.loads((DOCS / "compressed" / "compare.json").read_text())
+    return {one["name"]: one for one in told["results"]}
+
+
+def test_what_is_said_of_the_compressed_checkpoints() -> None:
+    """Figures between the tables, computed from what ships."""
+    said, found = COMPRESSION.read_text(), compared()
+    deep = shipped("deep-compression").arrays
+    kernels, weights = deep["conv2.weight"].any(axis=(2, 3)).mean(), (deep["conv2.weight"] != 0).mean()
+    assert f"`deep-compression`: {100 * weights:.0f} % stay, spread over {100 * kernels:.0f} % of the kernels" in said
+    for name in ("deep-compression", "lenet-300-100"):
+        floats = 4 * found[name]["parameters"]
+        assert f"{floats / found[name]['bytes']:.0f} times" in said
+        assert f"its {floats / 1000:,.0f} kB" in said
+    seeds = [seed["test"] for seed in card("codebook-4")["result"]["seeds"]]
+    assert f"({seeds[0]}, {seeds[1]} and {seeds[2]} with three seeds, {found['lenet']['errors']} before)" in said
+    assert f"{found['lenet-300-100']['errors'] / found['lenet']['errors']:.1f} times the errors" in said
+    more = found["binary"]["bytes"] / found["ternary"]["bytes"] - 1
+    assert f"packed it takes {100 * more:.0f} % more bytes" in said
+    ram = {name: found[name]["conv_weights_ramb36"] + found[name]["fc_weights_ramb36"] for name in ("lenet", "binary")}
+    assert "a seventh" in said
+    assert round(ram["lenet"] / ram["binary"]) == 7
+    lenet = shipped("lenet").arrays
+    share = lenet["fc1.weight"].size / sum(array.size for array in lenet.values())
+    assert f"fc1 has {100 * share:.0f} % of them" in said
+
+
+def test_values_and_minutes_of_the_compressed_checkpoints() -> None:
+    table = COMPRESSION.read_text().partition("### What each costs")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \| (\d+) \| ", table, re.M)
+    assert {name for name, _, _ in rows} == {name for name, _ in ROWS} - {"lenet"}
+    for name, what, minutes in rows:
+        assert float(minutes) <= card(name)["result"]["seconds"] / 60 + 0.5  # those of the quickest seed
+        if values := re.search(r"(\d+) values a layer(?: \(conv1 (\d+) at most\))?", what):
+            for layer, array in shipped(name).arrays.items():
+                most = int(values[2] or values[1]) if layer == "conv1.weight" else int(values[1])
+                assert layer.endswith("bias") or len(np.unique(array)) <= most, f"{layer} of {name}"
+
+
+def test_checkpoints_in_the_readme() -> None:
+    """Its table has the figures of `make compressed`."""
+    row = r"^\| `([\w-]+)` \| [^|]+" + r" \| ([\d,.]+)" * 5 + r" \|$"
+    rows = re.findall(row, README, re.M)
+    assert len(rows) == 7
+    for name, *figures in rows:
+        one = compared()[name]
+        ram = one["conv_weights_ramb36"] + one["fc_weights_ramb36"]
+        due = [str(one["errors"]), f"{one['bytes']:,}", f"{one['interval_cycles']:,}", f"{ram:g}", str(one["dsp"])]
+        assert figures == due, name
+
+
+def test_area_and_frequency_in_the_readme() -> None:
+    """Those of `make bench`."""
+    page = (DOCS / "performance.md").read_text()
+    for size, part in (("25 + 20", "xc7z020"), ("25 + 20", "lfe5u-85f"), ("100 + 20", "lfe5u-85f")):
+        row = next(line for line in page.splitlines() if line.startswith(f"| {size} | {part} |")).split(" | ")
+        lut, lutram = re.match(r"([\d,]+) \+ ([\d,]+) as RAM", row[4]).groups()
+        cells = [re.sub(r" \(.*", "", row[number]).replace(" |", "") for number in (5, 6, 7)]
+        text = f"{lut} LUT and {lutram} as RAM, {cells[0]} FF, {cells[1]}, {cells[2]}"
+        assert text in README, text
+        if mhz := re.match(r"([\d.]+) MHz \(median of \d, (\d+ to \d+)\)", row[9]):
+            assert f"{size}: {mhz[1]} MHz ({mhz[2]})" in README.replace("| | ", "| ")
+
+
+def test_cycles_in_the_logs_and_in_architecture() -> None:
+    """By the cycle model, which every simulation holds against the counters; logs that are marked may have others."""
+    shape, architecture = load_checkpoint().shape, (DOCS / "architecture.md").read_text()
+    sizes = (DOCS / "verify-sizes.log").read_text()
+    for pes, rows in SIZES:
+        config = sized(shape, pes, rows)
+        now = plan(shape, config)
+        split = f"{config.windows} x {config.outputs}"
+        assert f"| {size_text(config)} | {split} | {now.interval:,} | {now.latency:,} |" in architecture
+        for early in (False, True):
+            now = plan(shape, replace(config, early_fc=early))
+            counts = [f"{count:,}" for count in (now.conv, now.fc, now.latency, now.interval)]
+            line = rf" {size_text(config, '').replace('+', '.')} +{'yes' if early else 'no'} +100 +" + " +".join(counts)
+            assert re.search(line, sizes), line
+    for log, pes in (("verify-all.log", 1), ("verify-100-20.log", 4), ("verify-netlist.log", 1)):
+        text, now = (DOCS / log).read_text(), plan(shape, sized(shape, pes))
+        if "an older schedule" not in text:
+            assert re.search(rf"interval cycles: +{now.interval:,}\.00\n", text), log
+
+
+def test_how_many_methods() -> None:
+    assert f"`compress` has {NUMBERS[len(METHODS)]} methods" in README
+    assert f"smaller by {NUMBERS[len(METHODS)]} methods" in (DOCS.parent / "CHANGELOG.md").read_text()
+    for name in METHODS:
+        assert f"`{name}`" in COMPRESSION.read_text()
+
+
+def test_kills_are_those_of_the_log() -> None:
+    """Of the table in docs/verification.md."""
+    log = (DOCS / "faults.log").read_text()
+    job = r"^(\w+): 100 kills .* of (.* s)\n +found: (.*); with temporary files: (\d+)\n +.*: (\d+)$"
+    jobs = re.findall(job, log, re.M)
+    assert len(jobs) == 4
+    for job, lasts, found, temporary, restarts in jobs:
+        counts = dict(one.rsplit(" ", 1) for one in found.split(", "))
+        row = ", ".join(counts.get(name, "0") for name in ("old", "new", "none"))
+        assert f"| `{job}` | {lasts} | {row} | {temporary} | {restarts} of 100 |" in VERIFICATION
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import types
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from fivebyfive.model.errors import UserError
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.registers import register
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim import axi_device
 from fivebyfive.sim.axi_device import AxiDevice
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.process import SimulationFailed
@@ -83,13 +85,14 @@ def test_results_are_golden(device) -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [IMAGES[0], IMAGES[:, :27], IMAGES.astype(np.float32), IMAGES[np.newaxis], [[1, 2], [3, 4]]],
-    ids=["one image", "27 rows", "floats", "four axes", "a list"],
+    [IMAGES[0], IMAGES[:, :27], IMAGES.astype(np.float32), IMAGES[np.newaxis], [[1, 2], [3, 4]], None, 3, "images"],
+    ids=["one image", "27 rows", "floats", "four axes", "a list", "None", "a number", "a text"],
 )
 def test_wrong_shapes(device, images) -> None:
     driver = Driver(device.core, device.dma)
-    with pytest.raises(WrongShapeError, match=r"^images must be uint8 \(N, 28, 28\), not \w+ \(.*\)$"):
+    with pytest.raises(WrongShapeError, match=r"^images must be uint8 \(N, 28, 28\), (a NumPy array, )?not ") as seen:
         driver.predict(images)
+    assert isinstance(seen.value, UserError)
     np.testing.assert_array_equal(driver.predict(IMAGES[:1]), predict(NETWORK, IMAGES[:1]))
 
 
@@ -189,6 +192,123 @@ def test_core_that_does_not_come_to_rest(device) -> None:
         Driver(reads(device, "status", 2), device.dma, timeout_s=0.2)
 
 
+class Idle:
+    """A channel that is always done at once."""
+
+    idle = True
+
+    def start(self) -> None: ...
+
+    def transfer(self, array) -> None: ...
+
+    def wait(self) -> None: ...
+
+
+def test_core_that_sends_without_an_end(device) -> None:
+    """Every transfer is done, and still it sends."""
+    dma = Altered(device.dma, sendchannel=Idle(), recvchannel=Idle())
+    with pytest.raises(ResultTimeoutError, match=r"^the core sends without an end, not at rest within 0\.2 s; load"):
+        Driver(reads(device, "status", 2), dma, timeout_s=0.2)
+
+
+def test_dma_that_does_not_start(device) -> None:
+    """PYNQ looks at its register for ever."""
+    ended = threading.Event()
+    stuck = Altered(device.dma.sendchannel, start=ended.wait)
+    try:
+        with pytest.raises(ResultTimeoutError, match=r"^the DMA did not start within 0\.2 s; load the bitstream"):
+            Driver(device.core, Altered(device.dma, sendchannel=stuck), timeout_s=0.2)
+    finally:
+        ended.set()
+
+
+FAILURES = (RuntimeError("bad\nstate"), OSError(5, "bus error"), ValueError("offset"), AttributeError("x"), KeyError())
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", ["write", "start", "idle", "transfer"])
+def test_whatever_a_dma_raises(device, error: Exception, place: str) -> None:
+    def fail(*given):
+        raise error
+
+    channel = type("Channel", (Idle,), {"idle": property(fail)} if place == "idle" else {place: fail})()
+    dma = types.SimpleNamespace(write=fail if place == "write" else lambda *given: None, sendchannel=channel,
+                                recvchannel=channel)  # fmt: skip
+    with pytest.raises(DriverError, match=r"^the DMA stopped: [^\n]+$") as caught:
+        Driver(device.core, dma).predict(IMAGES[:1])
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_core_that_does_not_answer(device, error: Exception) -> None:
+    """At any of its registers, whatever is asked."""
+
+    def fail(*given):
+        raise error
+
+    said = r"^the core does not answer: [^\n]+$"
+    with pytest.raises(DriverError, match=said):
+        Driver(Altered(device.core, read=fail), device.dma)
+    driver = Driver(device.core, device.dma)
+    driver.core = Altered(device.core, read=fail, write=fail)
+    for use in (driver.reset, driver.status, driver.errors, driver.counters, lambda: driver.load(NETWORK)):
+        with pytest.raises(DriverError, match=said) as caught:
+            use()
+        assert caught.value.__cause__ is error
+
+
+def test_buffers_come_back_where_the_driver_fails(device) -> None:
+    given = []
+
+    class Buffer(np.ndarray):
+        def freebuffer(self) -> None:
+            given.remove(id(self))
+
+    def allocate(shape, dtype):
+        buffer = np.zeros(shape, dtype).view(Buffer)
+        given.append(id(buffer))
+        return buffer
+
+    with pytest.raises(ResultTimeoutError):
+        Driver(reads(device, "status", 2), device.dma, timeout_s=0.1, allocate=allocate)
+    assert given == []
+
+    def none_left(shape, dtype):
+        raise MemoryError("no CMA memory")
+
+    with pytest.raises(DriverError, match=r"^no buffer for the DMA: no CMA memory$"):
+        Driver(device.core, device.dma, allocate=none_left)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "5", None])
+def test_every_wait_has_an_end(device, seconds) -> None:
+    with pytest.raises(UserError, match=r"^timeout_s is a number of seconds above 0, not"):
+        Driver(device.core, device.dma, timeout_s=seconds)
+
+
+def test_an_overlay_without_our_cells(device, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    with pytest.raises(UserError, match=r"^an overlay needs PYNQ, on a board; elsewhere take Driver\.simulated"):
+        Driver.of_overlay(types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "pynq", types.SimpleNamespace(allocate=np.zeros))
+    with pytest.raises(WrongCoreError, match=r"^the overlay has no cell dma; name its cells: core=\.\.\., dma=\.\.\.$"):
+        Driver.of_overlay(types.SimpleNamespace(lenet=device.core))
+
+
+@pytest.mark.parametrize("given", [None, 3, "lenet.npz"])
+def test_weights_that_are_none(device, given) -> None:
+    with pytest.raises(WrongShapeError, match=r"^to load takes a Checkpoint, such as fivebyfive\.load\(path\)"):
+        Driver(device.core, device.dma).load(given)
+
+
+def test_a_simulation_that_does_not_answer(device, monkeypatch) -> None:
+    monkeypatch.setattr(axi_device, "ANSWER_S", 0.1)
+    silent = Altered(device._connection, send=lambda words: None)
+    monkeypatch.setattr(device, "_connection", silent)
+    with pytest.raises(DriverError, match=r"^the core does not answer: the simulation did not answer within 0\.1 s$"):
+        Driver(device.core, device.dma)
+
+
 def test_dma_that_complains(device) -> None:
     def wait():
         raise RuntimeError("DMA slave error")
@@ -255,7 +375,7 @@ def test_overlay_and_buffers(device, monkeypatch) -> None:
         np.testing.assert_array_equal(driver.predict(IMAGES[:2]), predict(NETWORK, IMAGES[:2]))
     assert given == []
     driver.close()
-    for use in (driver.reset, lambda: driver.predict(IMAGES[:1])):
+    for use in (driver.reset, lambda: driver.predict(IMAGES[:1]), lambda: driver.load(NETWORK)):
         with pytest.raises(DriverError, match="the driver is closed: make another one"):
             use()
     Driver.of_overlay(overlay, dma="other").close()

@@ -12,7 +12,8 @@ LEFT_OUT = (".venv", "build", ".git", ".setuptools", "*.egg-info", "__pycache__"
 
 
 def make(word: str, folder: Path) -> str:
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
+    ours = ("MAKEFLAGS", "MAKELEVEL", "FIVEBYFIVE_QUICK_BUILDS")  # simulations are compiled as users have them
+    environment = {key: value for key, value in os.environ.items() if key not in ours}
     done = subprocess.run(
         ["make", word], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=1200, check=False,

@@ -88,6 +88,7 @@ def test_there_is_something_to_run() -> None:
     assert README.count("<!-- test:") == sum(bool(block.note) for block in BLOCKS)  # each is before a block
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_every_block_from_top_to_bottom(folder: Path) -> None:
     if not find_spec("torch"):

@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from ..checkpoint import MAX_BYTES, Checkpoint
+from ..checkpoint import PACKED_MAGIC as MAGIC
 from ..errors import UserError
-from ..files import read_limited, replacing
+from ..files import replacing
+from ..inputs import read_limited
 from ..progress import Progress, silent
 from ..shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from . import huffman
@@ -32,7 +34,7 @@ from .varint import Parts, number
 
 __all__ = ["Form", "Packed", "pack", "read_packed", "unpack", "write_packed"]
 
-MAGIC, VERSION = b"5x5p", 1
+VERSION = 1
 MAX_FILE = MAX_BYTES + (1 << 16)  # an array that cannot be coded any smaller is stored as it is
 
 
@@ -161,7 +163,7 @@ def write_packed(path: Path | str, packed: Packed) -> None:
 
 def read_packed(path: Path | str) -> Checkpoint:
     """The checkpoint in a packed file. Raises UserError, one line, for anything that is not one."""
-    data = read_limited(Path(path), MAX_FILE, "packed checkpoint")
+    data = read_limited(path, MAX_FILE, "packed checkpoint")
     try:
         return unpack(data)
     except ValueError as error:

@@ -23,12 +23,13 @@ from typing import Any
 from ..checkpoint import SHIPPED
 from ..errors import UserError
 from ..extras import require
-from ..files import read_limited, replacing
+from ..files import replacing
+from ..inputs import read_limited
 from ..train import check_run
 from .methods import METHODS
 from .options import Tuning
 
-__all__ = ["Plan", "Step", "read_plan", "write_plan"]
+__all__ = ["Plan", "Step", "plan_text", "read_plan", "write_plan"]
 
 MAX_BYTES = 1 << 20
 KEYS = ("start", "seed", "threads", "data", "step", "result")
@@ -57,12 +58,21 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_run(self.seed, self.threads)
+        for text in (self.start, self.data, *(step.config.teacher for step in self.steps)):
+            if "\0" in text:
+                raise ValueError(f"no file can be called {text!r}; take the zero byte out")
         if not self.steps:
             raise ValueError("a plan needs at least one [[step]]")
 
     @property
     def start_path(self) -> Path:
         return self.folder / self.start if self.start else SHIPPED
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that it reads, if there are such: the data may have a name instead."""
+        teachers = {step.config.teacher for step in self.steps} - {"", "start"}
+        return [self.start_path, *(self.folder / one for one in sorted(teachers)), Path(self.data)]
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -139,8 +149,19 @@ def refuse_unknown(given: dict[str, Any], known: tuple[str, ...], what: str) -> 
             raise ValueError(f"{what} has no {key}; it has {', '.join(known)}")
 
 
-def write_plan(path: Path, plan: Plan, result: dict[str, Any]) -> None:
-    """Write a plan whose paths begin in ``path``'s folder, with what came of it."""
-    toml = require("tomli_w", "plans need", "tomli-w", "compress")
+def write_plan(path: Path, plan: Plan, result: dict[str, Any], folder: Path | None = None) -> None:
+    """Write a plan with what came of it; its paths begin in ``folder``, that of ``path`` without one. Raises UserError
+    as `plan_text`."""
+    text = plan_text(folder or path.parent, plan, result)
     with replacing(path) as file:
-        file.write(toml.dumps(plan.moved(path.parent).plain | {"result": result}).encode())
+        file.write(text)
+
+
+def plan_text(folder: Path, plan: Plan, result: dict[str, Any]) -> bytes:
+    """What `write_plan` writes. Raises UserError where a path in it is not UTF-8, as TOML must be."""
+    toml = require("tomli_w", "plans need", "tomli-w", "compress")
+    try:
+        return toml.dumps(plan.moved(folder).plain | {"result": result}).encode()
+    except UnicodeEncodeError as error:
+        name = error.object[max(0, error.start - 20) : error.end + 20]
+        raise UserError(f"a plan is UTF-8, but a path in it is not ({name!r}); rename that file or folder") from error

@@ -11,6 +11,7 @@ import click.testing
 import numpy as np
 import pytest
 
+from fivebyfive import terminal
 from fivebyfive.cli import main
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 from fivebyfive.model.idx import idx_bytes
@@ -25,6 +26,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
+
+
+@pytest.fixture(autouse=True)
+def _at_any_speed(monkeypatch) -> None:
+    """Work says nothing of its progress, however long a busy machine takes for it."""
+    monkeypatch.setattr(terminal, "QUIET_S", float("inf"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from fivebyfive.sim.synthesis import Area
 
 MADE = Bitstream(
     b"\xff\x00bits", Area("ecp5", 5000, 9000, 3000, 45, 195, {}), Routed(61.5, ("a", "b"), 16.0, 5.0),
-    {"synthesis": 80.0, "place and route": 500.0, "ecppack": 20.0}, "log of nextpnr",
+    {"synthesis": 80.0, "place and route": 500.0, "ecppack": 20.0}, "log of nextpnr", 4,
 )  # fmt: skip
 
 
@@ -25,9 +25,10 @@ def test_a_bitstream_and_its_report(answer, cli, monkeypatch, small: Path) -> No
     assert (folder / "ulx3s-85f.bit").read_bytes() == MADE.data
     assert (folder / "nextpnr.log").read_text() == "log of nextpnr"
     assert json.loads((folder / "build.json").read_text())["network"] == "2-3-7-10"
-    assert asked[0][2:4] == (50_000_000, 4)
+    assert asked[0][2:4] == (50_000_000, [4])
     said = cli("build", small, "--board", "ULX3S-85F").stdout  # again, into the same folder
-    assert "clock met: 61.5 MHz of 50" in said
+    assert "clock met: 61.5 MHz of 50, seed 4" in said
+    assert asked[1][3] == bitstream.SEEDS  # several, where none is named
     assert "openFPGALoader -b ulx3s build/ulx3s-85f/ulx3s-85f.bit" in said
 
 

@@ -37,8 +37,9 @@ def test_pictures_have_the_golden_classes(answer, small: Path, pictures: Path) -
     assert all(one["equal"] and one["cycles"] > 0 for one in told["images"])
 
 
+@pytest.mark.slow
 def test_a_tenth_of_the_bytes_corrupted(answer, small: Path) -> None:
-    told = answer("classify", 2, "--port", "sim", "--checkpoint", small, "--compare", "--corrupt", 0.1, "--seed", 5)
+    told = answer("classify", 1, "--port", "sim", "--checkpoint", small, "--compare", "--corrupt", 0.1, "--seed", 5)
     assert (told["failed"], told["different"]) == (0, 0)
     assert told["bad_frames"] > 10
     assert all(one["resent"] > 100 for one in told["images"])
@@ -61,9 +62,14 @@ def silent_port() -> str:
     os.close(slave)
 
 
-def test_ports_that_cannot_be_used(refused, silent_port: str, tmp_path: Path) -> None:
+def test_a_board_that_does_not_answer(cli, silent_port: str) -> None:
+    """That is no fault of what was given: exit code 1."""
+    said = one_line(cli("classify", 1, "--port", silent_port, code=1).stderr)
+    assert f"no board on port {silent_port}: no answer came" in said
+
+
+def test_ports_that_cannot_be_used(refused, tmp_path: Path) -> None:
     assert "cannot open port /dev/nowhere" in refused("classify", 1, "--port", "/dev/nowhere")
-    assert f"no board on port {silent_port}: no answer came" in refused("classify", 1, "--port", silent_port)
     (tmp_path / "file").write_text("")
     assert "cannot open port" in refused("classify", 1, "--port", tmp_path / "file")
 
@@ -121,7 +127,7 @@ def test_options_out_of_range(refused) -> None:
     assert "cannot read images nowhere.npy" in refused("classify", "nowhere.npy", "--port", "sim")
 
 
-def test_a_missing_simulator_is_said() -> None:
-    done = python_m("classify", 1, "--port", "sim", env={"PATH": ""})
+def test_a_missing_simulator_is_said(small: Path) -> None:
+    done = python_m("classify", 1, "--port", "sim", "--checkpoint", small, env={"PATH": ""})
     assert done.returncode == 2
     assert "sudo apt install g++ make" in one_line(done.stderr)

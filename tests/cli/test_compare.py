@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,10 +24,10 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
 from fivebyfive.sim.carried import carried, data_digest
 from fivebyfive.sim.job import from_json, to_json
-from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.sim.simulators import find
 
-from .conftest import SMALL, one_line
+from .conftest import SMALL
 
 pytest.importorskip("constriction")
 
@@ -61,7 +62,7 @@ def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Pat
     assert skips["nonzero_weights"] < 250
     assert skips["bytes"] < dense["bytes"] <= dense["huffman_bytes"]
     assert told["tools"] == ["fake", "fake yosys"]
-    assert sorted(os.listdir("build/compare")) == FILES
+    assert sorted(os.listdir("build/compare")) == [".compare.sha256", *FILES]
     assert json.loads(Path("build/compare/compare.json").read_text()) == told
     assert Path("build/compare/compare.png").read_bytes().startswith(b"\x89PNG")
     picture = Path("build/compare/compare.svg").read_text()
@@ -93,6 +94,48 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
     assert "cycles an image (model)" in Path("c/compare.svg").read_text()
 
 
+NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", "a,b;\"c\"")
+
+
+def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
+    """It is written into every table and picture: verbatim, or escaped where a text file cannot hold it."""
+    for seed, name in enumerate(NAMES):
+        save_checkpoint(f"{name}.npz", Checkpoint.random(SMALL, seed))
+    data = Path("data\udcff\n")
+    data.symlink_to(few_digits)
+    told = answer("compare", *(f"{name}.npz" for name in NAMES), "--data", data)
+    shown = [*NAMES[:2], "two\\nlines", "bytes\\udcff", *NAMES[4:6], "\\x1b[31m", NAMES[7]]
+    assert [one["name"] for one in told["results"]] == shown
+    assert json.loads(Path("build/compare/compare.json").read_text()) == told
+    with Path("build/compare/compare.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [one["name"] for one in told["results"]]
+    table = Path("build/compare/compare.md").read_text()
+    assert r"| a\|b | 2-3-7-10 |" in table
+    assert r"test images of data\udcff\n, by the golden model" in table
+    ElementTree.parse("build/compare/compare.svg")
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "md"])
+def test_old_tables_that_cannot_be_read(answer, fake_tools: Path, small: Path, few_digits: Path, suffix: str) -> None:
+    """Of another encoding, or without an end: they are made again."""
+    table = Path(f"build/compare/compare.{suffix}")
+    words = ("compare", small, "--data", few_digits)
+    answer(*words)
+    good = table.read_bytes()
+    table.write_bytes("groß".encode("latin-1"))
+    answer(*words)
+    assert table.read_bytes() == good
+    os.truncate(table, 1 << 40)
+    answer(*words)
+    assert table.read_bytes() == good
+
+
+def test_a_link_to_itself(refused, fake_tools: Path, small: Path) -> None:
+    Path("loop").symlink_to("loop")
+    for words in ((small, "loop"), ("loop", small)):
+        assert "loop: Too many levels of symbolic links" in refused("compare", *words)
+
+
 def test_the_front(fake_tools: Path) -> None:
     from fivebyfive.model.comparison import Compared
 
@@ -121,13 +164,20 @@ def test_what_is_refused(refused, fake_tools: Path, small: Path, few_digits: Pat
     assert "cannot write text/compare.json" in refused("compare", small, "--out", "text")
 
 
+def last_line(result) -> str:
+    """Of standard error: lines of progress may come before it."""
+    return result.stderr.splitlines()[-1]
+
+
 def test_a_failure_has_the_name_of_its_checkpoint(cli, fake_tools: Path, small: Path, few_digits: Path) -> None:
     """Of the simulation, which is no fault of what was given; nothing is written."""
-    (fake_tools / "fail").write_text("the RTL differs from the golden model: image 1, layer fc2")
     words = ("compare", small, "--data", few_digits)
-    assert one_line(cli(*words, "--no-synthesis", code=1).stderr).startswith("error: small: the RTL differs")
-    assert one_line(cli(*words, "--rtl-images", 0, code=2).stderr).startswith("error: small: the RTL")
-    assert os.listdir("build/compare") == []
+    (fake_tools / "differ").write_text("the RTL differs from the golden model: image 1, layer fc2")
+    assert last_line(cli(*words, "--no-synthesis", code=1)).startswith("error: small: the RTL differs")
+    (fake_tools / "fail").write_text("verilator cannot compile lenet")
+    assert last_line(cli(*words, "--no-synthesis", code=2)).startswith("error: small: verilator cannot")
+    assert last_line(cli(*words, "--rtl-images", 0, code=2)).startswith("error: small: verilator cannot")
+    assert not Path("build").exists()
 
 
 def test_a_cluster_that_cannot_be_reached(refused, cache: Path, small: Path, monkeypatch) -> None:
@@ -160,7 +210,7 @@ def test_an_rtl_that_differs(trial, monkeypatch) -> None:
     """It was made of another checkpoint."""
     made, other = generate.generate, Checkpoint.random(SMALL, seed=7)
     monkeypatch.setattr(generate, "generate", lambda checkpoint, config: made(other, config))
-    with pytest.raises(ToolFailed, match="simulation of 2-3-7-10: the RTL differs from the golden model: image 0"):
+    with pytest.raises(RtlDiffers, match="simulation of 2-3-7-10: the RTL differs from the golden model: image 0"):
         trial.work()
 
 

@@ -19,7 +19,7 @@ pytest.importorskip("constriction")
 def test_a_method_and_the_plan_it_leaves(answer, cli, small: Path, few_digits: Path) -> None:
     words = ("compress", "magnitude", small, "--keep", "fc1=0.2,conv2=0.5", "--epochs", 1, "--data", few_digits)
     told = answer(*words, "--seed", 3, "--out", "new/g.npz")
-    assert sorted(path.name for path in Path("new").iterdir()) == ["g.npz", "g.toml"]  # no state is left
+    assert sorted(path.name for path in Path("new").iterdir()) == [".g.sha256", "g.npz", "g.toml"]  # no state is left
     card = tomllib.loads(Path("new/g.toml").read_text())
     assert (card["seed"], card["step"][0]["keep"]) == (3, {"fc1": 0.2, "conv2": 0.5})
     assert card["result"]["bytes"] == told["bytes"]
@@ -91,6 +91,7 @@ def test_several_seeds(answer, cache: Path, small: Path, few_digits: Path) -> No
                                  '[[step]]\nmethod = "distill"\nshape = "1-2-10"\nepochs = 1\n')  # fmt: skip
     told = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g")
     names = [f"g{seed}.{suffix}" for seed in ("-s4", "-s5", "") for suffix in ("npz", "toml")]
+    names += [f".g{seed}.sha256" for seed in ("-s4", "-s5", "")]
     assert sorted(path.name for path in Path("new").iterdir()) == sorted(names)  # no state is left
     cards = {name: tomllib.loads(Path(f"new/{name}.toml").read_text()) for name in ("g-s4", "g-s5", "g")}
     rows = cards["g"]["result"]["seeds"]

@@ -11,10 +11,10 @@ import pytest
 from fivebyfive.bench import bench, page
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import estimate
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.sidecars import move
 from fivebyfive.sim import workers
 
 from .conftest import SMALL, one_line
@@ -41,7 +41,7 @@ def test_measure_tells_all_there_is_to_know(answer, fake_tools: Path, small: Pat
     assert json.loads(Path("build/measure/measure.json").read_text()) == told
     assert "| max frequency | 120.0 MHz (median of 3, 110 to 130) |" in Path("build/measure/measure.md").read_text()
     assert Path("build/measure/measure.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(os.listdir("build/measure")) == ["measure.json", "measure.md", "measure.png"]
+    assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md", "measure.png"]
 
 
 def test_a_second_call_does_nothing_again(answer, fake_tools: Path, small: Path) -> None:
@@ -113,16 +113,16 @@ def test_no_nextpnr(refused, fake_tools: Path, monkeypatch, small: Path) -> None
 def test_a_kill_between_picture_and_table(cli, fake_tools: Path, monkeypatch, small: Path, suffix: str) -> None:
     """The picture of another measurement must not stay for ever beside a table that is as it should be."""
 
-    def stops(path: Path, mode: str):
+    def stops(new: Path, path: Path) -> None:
         if path.suffix == suffix:
             raise KeyboardInterrupt
-        return replacing(path, mode)
+        move(new, path)
 
     whole = ("measure", small, "--part", "xc7z020", "--out")
     cli(*whole, "whole")
     cli("measure", small, "--part", "xc7a100t", "--out", "again")
     with monkeypatch.context() as patch:
-        patch.setattr("fivebyfive.results.replacing", stops)
+        patch.setattr("fivebyfive.model.sidecars.move", stops)
         cli(*whole, "again", code=130)
     cli(*whole, "again")
     for name in ("measure.json", "measure.md", "measure.png"):
@@ -133,7 +133,7 @@ def test_no_matplotlib(cli, fake_tools: Path, monkeypatch, small: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = cli("measure", small, "--part", "xc7z020")
     assert "No picture: the picture needs matplotlib; install it: pip install 'fivebyfive[plot]'" in result.stderr
-    assert sorted(os.listdir("build/measure")) == ["measure.json", "measure.md"]
+    assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md"]
 
 
 def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) -> None:

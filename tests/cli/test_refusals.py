@@ -1,12 +1,17 @@
 """What a person may give that cannot be used: one line, exit code 2, nothing left behind."""
 
+import os
 import pickle
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fivebyfive.api import load
+from fivebyfive.folder import read_folder
 from fivebyfive.model.checkpoint import Checkpoint
 
 from .conftest import SMALL, one_line, python_m
@@ -56,7 +61,7 @@ def test_checkpoint_whose_arrays_do_not_fit(refused, command: str, case: str, tm
 def test_checkpoint_that_is_no_npz(refused, command: str, tmp_path: Path, small: Path) -> None:
     bad = tmp_path / "bad.npz"
     assert "No such file" in refused(command, bad)
-    assert "Is a directory" in refused(command, tmp_path)
+    assert "it is a folder" in refused(command, tmp_path)
     for content in (b"", b"no archive at all", pickle.dumps(Bomb())):
         bad.write_bytes(content)
         assert "not an .npz file" in refused(command, bad)
@@ -199,3 +204,112 @@ def test_folder_that_generate_did_not_write(refused, tmp_path: Path, cli, small:
     ):
         manifest.write_text(text)
         assert said in refused("simulate", small, "--verilog", tmp_path / "v")
+
+
+def sparse(path: Path) -> None:
+    """2 GiB, of which a disk holds nothing."""
+    path.touch()
+    os.truncate(path, 2 << 30)
+
+
+ODD = {  # what may stand where a file is expected, and what is said of it
+    "pipe": (os.mkfifo, "it is a pipe"),
+    "endless": (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+    "folder": (Path.mkdir, "it is a folder"),
+    "loop": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    "large": (sparse, "bytes; a "),
+}
+WANTED = {  # every argument and option that takes a file: the command, and the file's name
+    "checkpoint": (("evaluate",), "odd.npz"), "of generate": (("generate",), "odd.npz"),
+    "of simulate": (("simulate",), "odd.npz"), "of measure": (("measure", "--estimate"), "odd.npz"),
+    "of explore": (("explore", "--part", "lfe5u-85f", "--estimate"), "odd.npz"), "of pack": (("pack",), "odd.npz"),
+    "of compare": (("compare",), "odd.npz"), "of build": (("build", "--board", "ulx3s-85f"), "odd.npz"),
+    "of classify": (("classify", "1", "--port", "sim", "--checkpoint"), "odd.npz"),
+    "packed": (("unpack",), "odd.bin"), "model": (("quantize",), "odd.pt"), "safe": (("quantize",), "odd.safetensors"),
+    "plan": (("compress", "--plan"), "odd.toml"), "images": (("simulate", "--images"), "odd.npy"),
+    "picture": (("simulate", "--images"), "odd.png"), "to classify": (("classify", "--port", "sim"), "odd.jpg"),
+}  # fmt: skip
+TAKES_FOLDERS = ("images", "picture", "to classify")
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_plain_file(refused, tmp_path: Path, few_digits: Path, wanted: str, kind: str) -> None:
+    """Said at once: nobody waits for a pipe's writer, and no device is read to its end."""
+    words, name = WANTED[wanted]
+    make, said = ODD[kind]
+    make(tmp_path / name)
+    data = ("--data", few_digits) if words[0] == "quantize" else ()
+    line = refused(*words, tmp_path / name, *data)
+    assert (said if kind != "folder" or wanted not in TAKES_FOLDERS else "give a folder with") in line
+
+
+@pytest.fixture(scope="session")
+def generated(small: Path, tmp_path_factory) -> Path:
+    """What generate makes of the small checkpoint; not to be changed."""
+    folder = tmp_path_factory.mktemp("generated") / "v"
+    load(small).accelerator().write_verilog(folder)
+    return folder
+
+
+@pytest.fixture
+def verilog(generated: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(generated, tmp_path / "v")
+
+
+FILES = ("manifest.json", "lenet.v", "lenet_conv_weights_words.mem")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_plain_file_in_a_folder_of_verilog(refused, verilog: Path, small: Path, name, kind) -> None:
+    (verilog / name).unlink()
+    make, said = ODD[kind]
+    make(verilog / name)
+    assert (said if kind != "endless" else "is a link that leads out of") in refused(
+        "simulate", small, "--verilog", verilog
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_of_verilog_with_links_out_of_it(refused, verilog: Path, small: Path, name: str) -> None:
+    elsewhere = (verilog / name).rename(verilog.parent / "elsewhere")
+    (verilog / name).symlink_to(elsewhere)
+    assert "is a link that leads out of" in refused("simulate", small, "--verilog", verilog)
+    (verilog / name).unlink()
+    elsewhere.rename(verilog / "other")
+    (verilog / name).symlink_to("other")
+    read_folder(verilog)
+
+
+def test_a_folder_of_verilog_that_is_too_large(refused, verilog: Path, small: Path) -> None:
+    for name, said in (("lenet.v", "a generated file has at most"), ("manifest.json", "has at most 4194304")):
+        sparse(verilog / name)
+        assert said in refused("simulate", small, "--verilog", verilog)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder", "large"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_what_is_no_plain_file_of_a_data_set(refused, tmp_path: Path, small: Path, kind: str, suffix: str) -> None:
+    make, said = ODD[kind]
+    make(tmp_path / f"t10k-images-idx3-ubyte{suffix}")
+    assert said in refused("evaluate", small, "--data", tmp_path)
+
+
+def test_a_packed_file_where_a_checkpoint_is_wanted(refused, tmp_path: Path, small: Path, cli) -> None:
+    pytest.importorskip("constriction")
+    path = tmp_path / "my network.bin"
+    cli("pack", small, "--out", path)
+    line = refused("evaluate", path)
+    assert line.endswith(f"is a packed checkpoint; unpack it first: fivebyfive unpack '{path}' --out 'my network.npz'.")
+    cli(*shlex.split(line.removesuffix(".").partition("fivebyfive ")[2]))
+    cli("measure", "--estimate", "my network.npz")
+
+
+def test_a_plan_that_names_what_no_file_can_be_called(refused, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    plan = tmp_path / "plan.toml"
+    for text in ('start = "a\\u0000b"', 'start = "\\u0000"'):
+        plan.write_text(f'{text}\n[[step]]\nmethod = "ternary"\n')
+        assert "zero byte" in refused("compress", "--plan", plan)

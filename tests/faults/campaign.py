@@ -22,6 +22,7 @@ GONE_S = 30  # until all children of a killed job must be gone
 MEASURED = 25  # kills after which it is measured again how long a job takes: other work changes that
 COMMAND = [sys.executable, "-P", str(Path(__file__).with_name("command.py"))]
 MARK = "FAULTS_MARK"
+RECORD = ".sha256"  # ends the name of the record of what was written, a result too
 NUMBERS = {"TERM": signal.SIGTERM, "KILL": signal.SIGKILL}
 
 
@@ -149,7 +150,7 @@ class Campaign:
 
     def strays(self) -> list[str]:
         """Everything that is neither a result nor in the cache for good."""
-        found = [path for path in self.out.glob("*") if path.name not in self.job.results]
+        found = [path for path in self.out.glob("*") if path.name not in self.job.results and path.suffix != RECORD]
         found += [path for path in self.temporary.iterdir() if not is_trial(path)]
         found += [path for path in self.cache.glob("*/*") if path.name.startswith(".") or path.suffix == ".part"]
         return [str(path.relative_to(self.place)) for path in found]

@@ -89,7 +89,7 @@ def test_missing_file(tmp_path):
 
 
 def test_a_folder(tmp_path):
-    refused(tmp_path, "cannot read checkpoint", "directory")
+    refused(tmp_path, "cannot read checkpoint", "it is a folder")
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"hello", b"\x93NUMPY"])

@@ -12,7 +12,7 @@ import pytest
 from fivebyfive.model import files
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing, replacing_folder
+from fivebyfive.model.files import cannot_write, replacing, replacing_folder
 from fivebyfive.model.shape import LeNetShape
 
 
@@ -137,27 +137,27 @@ def test_a_new_folder(tmp_path):
     with replacing_folder(tmp_path / "a" / "out") as folder:
         (folder / "top.v").write_text("module top; endmodule")
         assert not (tmp_path / "a" / "out").exists()
-    assert names(tmp_path / "a" / "out") == ["top.v"]
+    assert names(tmp_path / "a" / "out") == ["manifest.json", "top.v"]
     assert names(tmp_path / "a") == ["out"]
     assert stat.S_IMODE((tmp_path / "a" / "out").stat().st_mode) == 0o777 & ~files._umask()
 
 
 def test_the_old_folder_goes_as_a_whole(tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "stale.v").write_text("old")
+    with replacing_folder(out) as folder:
+        (folder / "stale.v").write_text("old")
     with replacing_folder(out) as folder:
         (folder / "top.v").write_text("new")
-        assert names(out) == ["stale.v"]
-    assert names(out) == ["top.v"]
+        assert names(out) == ["manifest.json", "stale.v"]
+    assert names(out) == ["manifest.json", "top.v"]
     assert names(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("crash", [RuntimeError, KeyboardInterrupt])
 def test_a_crash_leaves_the_old_folder(tmp_path, crash):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "top.v").write_text("old")
+    with replacing_folder(out) as folder:
+        (folder / "top.v").write_text("old")
     with pytest.raises(crash):
         write_half_a_folder(out, crash)
     assert (out / "top.v").read_text() == "old"
@@ -181,8 +181,8 @@ def test_a_swap_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
     """Where two folders cannot be swapped at once."""
     monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "top.v").write_text("old")
+    with replacing_folder(out) as folder:
+        (folder / "top.v").write_text("old")
     rename, calls = os.rename, []
 
     def second_fails(source, target):
@@ -196,3 +196,11 @@ def test_a_swap_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
         (folder / "top.v").write_text("new")
     assert (out / "top.v").read_text() == "old"
     assert names(tmp_path) == ["out"]
+
+
+def test_a_limit_of_open_files_is_named(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for number in (errno.EMFILE, errno.ENFILE):
+        line = str(cannot_write(tmp_path / "out", OSError(number, os.strerror(number))))
+        assert line == f"too many open files: this process may have {limit}; raise the limit with ulimit -n"
+    assert "Name another place with --out" in str(cannot_write(tmp_path / "out", OSError(errno.EACCES, "no")))

@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.lib import format as npy_format
 
 from fivebyfive.model.npy import read_npy
 
@@ -29,6 +31,27 @@ def test_what_numpy_writes(array: np.ndarray, fortran: bool) -> None:
     assert (found.dtype, found.shape) == (array.dtype, array.shape)
     assert found.tobytes() == array.tobytes()
     assert found.flags.writeable
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_header(version: tuple[int, int]) -> None:
+    file, array = io.BytesIO(), np.arange(9, dtype=np.int8)
+    npy_format.write_array(file, array, version=version)
+    np.testing.assert_array_equal(read(file.getvalue()), array)
+
+
+def test_names_of_fields_in_utf_8() -> None:
+    file = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"):  # that it is of version 3.0
+        np.save(file, np.zeros(2, [("größe µ Ω", np.uint8)]))
+    assert file.getvalue()[6:8] == b"\3\0"
+    assert read(file.getvalue()).nbytes == 2
+
+
+def test_a_header_of_python_2() -> None:
+    """NumPy warns of its long integers; here nobody would know what to do."""
+    data = saved(np.arange(9, dtype=np.int8)).replace(b"(9,), } ", b"(9L,), }")
+    assert list(read(data)) == list(range(9))
 
 
 @given(st.integers(0, 95), st.integers(1, 255))

@@ -216,7 +216,7 @@ def test_files_that_are_cut_off(tmp_path: Path, suffix: str) -> None:
         assert "\n" not in str(raised.value)
     with pytest.raises(UserError, match="No such file"):
         load_picture(tmp_path / "nowhere.png")
-    with pytest.raises(UserError, match="Is a directory"):
+    with pytest.raises(UserError, match="it is a folder"):
         load_picture(tmp_path)
 
 

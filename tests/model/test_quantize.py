@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -129,6 +130,107 @@ def test_other_floats(tmp_path, good, dtype):
         assert all(tensor.dtype == torch.float32 for tensor in state.read_state(path)[1].values())
 
 
+SPARSE = {
+    "coo": lambda tensor: tensor.to_sparse(),
+    "coo, of rows": lambda tensor: tensor.to_sparse(1),
+    "csr": lambda tensor: tensor.to_sparse_csr(),
+    "csc": lambda tensor: tensor.to_sparse_csc(),
+    "bsr": lambda tensor: tensor.to_sparse_bsr((2, 4)),
+    "bsc": lambda tensor: tensor.to_sparse_bsc((2, 4)),
+}
+PLAIN = {
+    "float8": lambda tensor: tensor.to(torch.float8_e4m3fn),
+    "float8, wide": lambda tensor: tensor.to(torch.float8_e5m2),
+    "float16": lambda tensor: tensor.half(),
+    "bfloat16": lambda tensor: tensor.bfloat16(),
+    "float64": lambda tensor: tensor.double(),
+    "parameter": torch.nn.Parameter,
+    "one value": lambda tensor: torch.zeros(1).expand(tensor.shape),
+    "transposed": lambda tensor: tensor.t().contiguous().t(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("kind", SPARSE | PLAIN)
+def test_tensors_of_any_kind_that_has_values(tmp_path, good, kind):
+    tensor = (SPARSE | PLAIN)[kind](good["fc1.weight"] * (good["fc1.weight"].abs() > 0.05))
+    found = state.read_state(saved(tmp_path / "net.pt", good | {"fc1.weight": tensor}))[1]["fc1.weight"]
+    assert (found.dtype, found.layout) == (torch.float32, torch.strided)
+    wanted = tensor.to_dense() if kind in SPARSE else tensor
+    assert torch.equal(found, wanted.to(torch.float32))
+
+
+def sparse(values, shape):
+    """One value at row 0, column 1."""
+    return torch.sparse_coo_tensor([[0], [1]], values, shape, check_invariants=True)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested", "ignore:torch.quantize_per_tensor")
+def test_tensors_without_values_or_a_shape(tmp_path, good):
+    weight = good["fc1.weight"]
+    rows = [weight[0], weight[1][:20]]
+    for tensor, word in (
+        (weight.to("meta"), "has a shape but no values"),
+        (torch.nested.nested_tensor(rows), "is a nested tensor"),
+        (torch.nested.nested_tensor(rows, layout=torch.jagged), "is a nested tensor"),
+        (weight.to(torch.complex64), "is torch.complex64, not a float"),
+        (torch.quantize_per_tensor(weight, 0.1, 0, torch.quint8), "is torch.quint8, not a float"),
+        (weight > 0, "is torch.bool, not a float"),
+        (sparse(torch.ones(1).to(torch.float8_e4m3fn), weight.shape), "which PyTorch does not convert; save it"),
+        (sparse(torch.ones(1), (1 << 40, 1 << 20)), "fc1 must have 1 to 4096 outputs"),
+    ):
+        refused(saved(tmp_path / "net.pt", good | {"fc1.weight": tensor}), word)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_sparse_tensors_whose_places_are_outside(tmp_path, good):
+    """PyTorch would write there."""
+    far, shape = torch.tensor([10**9]), good["fc1.weight"].shape
+    rows = torch.tensor([0] + [1] * shape[0])
+    for tensor in (
+        torch.sparse_coo_tensor(torch.stack([far, far]), torch.ones(1), shape, check_invariants=False),
+        torch.sparse_csr_tensor(rows, far, torch.ones(1), shape, check_invariants=False),
+        torch.sparse_csr_tensor(rows * far, far - far, torch.ones(1), shape, check_invariants=False),
+    ):
+        refused(saved(tmp_path / "net.pt", good | {"fc1.weight": tensor}), "is damaged")
+
+
+@pytest.mark.parametrize("name", ["conv1.weight", "fc1.weight", "fc2.bias"])
+@pytest.mark.parametrize("value", [1e13, 1e30, -1e30, 1e300, float("inf"), float("nan")])
+def test_values_that_no_training_gives(tmp_path, good, name, value):
+    for file in ("net.pt", "net.safetensors"):
+        tensor = good[name].double().clone()
+        tensor.view(-1)[0] = value
+        refused(saved(tmp_path / file, good | {name: tensor}), f"{name} holds", "the training went wrong")
+
+
+@pytest.mark.parametrize("config", [QUICK, replace(QUICK, mean=0.0, std=1e-38), replace(QUICK, mean=1e38, std=0.5)])
+def test_a_network_that_leaves_float32(tmp_path, good, few_digits, config):
+    """Each value is one that can be, but not what comes of them."""
+    large = {name: tensor * 1e11 if name.endswith("weight") else tensor for name, tensor in good.items()}
+    path = saved(tmp_path / "net.pt", large)
+    with pytest.raises(UserError, match=r"net\.pt: the values of \w+ leave the range of float32; .*--mean and --std"):
+        quantize(path, config, few_digits, few_digits)
+
+
+def test_large_weights_are_rescaled(tmp_path, good, few_digits):
+    """As far as float32 goes: the classes are those of the same network, smaller."""
+    config = replace(QUICK, epochs=0, mean=MEAN, std=STD)
+    reports = []
+    for scale in (1.0, 1e9):
+        scaled = good | {name: good[name] * scale for name in ("fc2.weight", "fc2.bias")}
+        reports.append(quantize(saved(tmp_path / "net.pt", scaled), config, few_digits, few_digits).report)
+    assert reports[0]["test"] == reports[1]["test"]
+
+
+def test_an_archive_that_unpacks_to_too_much(tmp_path, good, monkeypatch):
+    path = saved(tmp_path / "net.pt", good)
+    monkeypatch.setattr(state, "MAX_BYTES", 1 << 20)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net/data/99", bytes(1 << 20))
+    refused(path, "net.pt unpacks to", "a model has at most 1048576")
+
+
 def test_a_file_that_is_missing_or_strange(tmp_path):
     refused(tmp_path / "none.pt", "cannot read model", "No such file")
     (tmp_path / "net.h5").write_bytes(b"x")
@@ -200,6 +302,11 @@ def test_labels_the_network_does_not_know(tmp_path, few_digits):
         ({"epochs": -1}, "epochs must be 0 to 10000"),
         ({"mean": 0.5}, "mean and std belong together"),
         ({"mean": 0.5, "std": 0.0}, "std must be above 0"),
+        ({"mean": 0.5, "std": float("inf")}, "std must be above 0 and finite"),
+        ({"mean": 0.5, "std": float("nan")}, "std must be above 0 and finite"),
+        ({"mean": float("nan"), "std": 0.5}, "mean must be finite"),
+        ({"warp": float("inf")}, "warp must be 0 or above"),
+        ({"warp": -1.0}, "warp must be 0 or above"),
         ({"seed": -1}, "the seed must be"),
     ],
 )

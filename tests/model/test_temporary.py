@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from fivebyfive.model import files, temporary
+from fivebyfive.model.errors import UserError
 from fivebyfive.model.files import replacing, replacing_folder
 from fivebyfive.model.temporary import working_folder
 
@@ -120,7 +121,7 @@ def test_a_folder_is_never_away(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(os, "rename", None)
     with replacing_folder(tmp_path / "out") as folder:
         (folder / "newer").touch()
-    assert names(tmp_path / "out") == ["newer"]
+    assert names(tmp_path / "out") == ["manifest.json", "newer"]
     assert names(tmp_path) == ["out"]
 
 
@@ -140,5 +141,25 @@ def test_a_swap_in_two_steps_that_was_killed_in_between_is_undone(tmp_path: Path
     assert not (tmp_path / "out").exists()
     with pytest.raises(KeyError), replacing_folder(tmp_path / "out"):
         raise KeyError
-    assert names(tmp_path / "out") == ["new"]
+    assert names(tmp_path / "out") == ["manifest.json", "new"]
     assert names(tmp_path) == ["out"]
+
+
+def test_of_failed_runs_the_newest_stay(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = []
+    for number in range(temporary.MOST_KEPT + 3):
+        with suppress(KeyError), working_folder(kept_by=KeyError) as folder:
+            made.append(folder)
+            raise KeyError
+        os.utime(folder / temporary.KEPT, (number, number))  # a file system may not tell them apart
+    assert set(tmp_path.iterdir()) == set(made[-temporary.MOST_KEPT :])
+
+
+def test_no_folder_for_temporary_files(monkeypatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(UserError, match=r"no folder for temporary files can be written; set TMPDIR"), working_folder():
+        pass

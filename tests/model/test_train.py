@@ -1,6 +1,7 @@
 """A small but real training, and the pieces that it is made of."""
 
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,20 @@ def test_a_damaged_state_is_refused(few_digits, tmp_path):
     (tmp_path / "s/001.pt").write_bytes(pickle.dumps(print))
     with pytest.raises(UserError, match=r"001\.pt is damaged; delete the folder"):
         train(TINY, few_digits, states=States(tmp_path / "s"))
+
+
+@pytest.mark.parametrize("name", ["001.pt", "key.txt"])
+def test_a_pipe_where_a_state_was(few_digits, tmp_path, name):
+    """Nobody waits for its writer; without a key the states are nobody's."""
+    stopped_at(4, TINY, few_digits, tmp_path / "s")
+    (tmp_path / "s" / name).unlink()
+    os.mkfifo(tmp_path / "s" / name)
+    if name == "001.pt":
+        with pytest.raises(UserError, match=r"^cannot read state .*001\.pt: it is a pipe"):
+            train(TINY, few_digits, states=States(tmp_path / "s"))
+    else:
+        States(tmp_path / "s").begin(TINY, few_digits)
+        assert not (tmp_path / "s").exists()
 
 
 def test_a_state_that_was_changed_is_refused(tmp_path):

@@ -14,6 +14,33 @@ from fivebyfive.sim.runner import Run, build, run
 from fivebyfive.sim.simulators import find
 
 SIMULATORS = ("verilator", "icarus")
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's first case runs on both simulators, and those marked ``both``; the others on the one that its mark
+    ``on`` names (Verilator without it), and on the other one in `make test-all` only."""
+    first: set[tuple] = set()
+    chosen = {"icarus": "icarus" if installed("icarus") else "verilator", "verilator": "verilator"}
+    for item in items:
+        simulator = getattr(item, "callspec", None) and item.callspec.params.get("simulator")
+        if simulator not in SIMULATORS or HERE not in item.path.parents or item.get_closest_marker("both"):
+            continue
+        case = item.path, item.originalname, simulator
+        if case in first:
+            on = item.get_closest_marker("on")
+            if simulator != chosen[on.args[0] if on else "verilator"]:
+                item.add_marker(pytest.mark.full)
+        first.add(case)
+
+
+def installed(simulator: str) -> bool:
+    try:
+        find(simulator)
+    except UserError:
+        return False
+    return True
 
 
 @pytest.fixture(params=SIMULATORS)
@@ -29,11 +56,7 @@ def simulator(request) -> str:
 @pytest.fixture
 def icarus_or_verilator() -> str:
     """One simulator, Icarus if it is there: it builds sooner."""
-    try:
-        find("icarus")
-    except UserError:
-        return "verilator"
-    return "icarus"
+    return "icarus" if installed("icarus") else "verilator"
 
 
 @pytest.fixture

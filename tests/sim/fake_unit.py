@@ -1,8 +1,8 @@
 """A unit's process whose tools answer at once: ``python fake_unit.py UNIT.json``, in place of `sim.job`.
 
 The files in the folder $FAKE_UNITS tell what happens: ``die`` (the first process to see it takes it away and dies),
-``fail`` (the tool fails, with its text), ``slow`` (a synthesis takes for ever, and makes ``begun``). Each unit that is
-done leaves a line in ``done``.
+``fail`` (the tool fails, with its text), ``differ`` (the RTL does), ``slow`` (a synthesis takes for ever, and makes
+``begun``). Each unit that is done leaves a line in ``done``.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fivebyfive.sim import job, trials, units
 from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers
 
 FOLDER = Path(os.environ["FAKE_UNITS"])
 
@@ -20,6 +21,8 @@ FOLDER = Path(os.environ["FAKE_UNITS"])
 def misbehave(unit) -> None:
     if (FOLDER / "fail").exists():
         raise ToolFailed((FOLDER / "fail").read_text())
+    if (FOLDER / "differ").exists() and isinstance(unit, trials.Trial):
+        raise RtlDiffers((FOLDER / "differ").read_text())
     try:
         (FOLDER / "die").unlink()
     except FileNotFoundError:

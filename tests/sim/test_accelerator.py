@@ -31,33 +31,38 @@ CAFFE = LeNetShape(20, 50, (500, 10))
 PIXELS_IN = LeNetShape(0, 0, (22, 10))
 LENET_300_100 = LeNetShape.parse("784-300-100-10")
 
+FULL = pytest.mark.full  # each property of such a size is that of another one, too
+BOTH = pytest.mark.both
+
 # Shape and size: whole and short last groups, one to four FC layers, one class and sixty-four, more than 25 channels,
 # more outputs than lanes, activations that straddle words.
 SIZES = [
-    (LENET5, Config()),
     (NARROW, Config()),
     (LeNetShape(3, 2, (1,)), Config(1, 4, 2)),
     (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7)),
-    (LENET5, Config(4, 5, 6)),
-    (NARROW, Config(4, 2)),
-    (LeNetShape(26, 51, (20,)), Config(2, 25, 20)),
-    (NARROW, Config(early_fc=True)),
+    (LeNetShape(26, 27, (20,)), Config(1, 13, 2)),
     (LENET5, Config(4, 5, 6, early_fc=True)),
-    (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7, early_fc=True)),
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
-    (LeNetShape(2, 3, (8, 5)), Config(4, 1, 4, early_fc=True)),
     (LeNetShape(1, 1, (60, 10)), Config(1, 1, 25)),
-    (LeNetShape(2, 3, (8, 5)), Config(1, 3, 5)),
     (LENET5, Config(overlap=False)),
-    (SMALL, Config(2, 3, 4, overlap=False)),
-    (SMALL, Config(1, 2, 1, early_fc=True, overlap=False)),
+    pytest.param(SMALL, Config(1, 2, 1, early_fc=True, overlap=False), marks=BOTH),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
-    (LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True)),  # output channels and rows by pairs, one left over
+    # output channels and rows by pairs, one left over
+    pytest.param(LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True), marks=BOTH),
     (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
-    (PIXELS_IN, Config(outputs=0)),  # without convolutions
+    pytest.param(PIXELS_IN, Config(outputs=0), marks=BOTH),  # without convolutions
     (LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5)),  # faster than its pixels come
     (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),
+    pytest.param(LENET5, Config(), marks=FULL),
+    pytest.param(LENET5, Config(4, 5, 6), marks=FULL),
+    pytest.param(NARROW, Config(4, 2), marks=FULL),
+    pytest.param(LeNetShape(26, 51, (20,)), Config(2, 25, 20), marks=FULL),
+    pytest.param(NARROW, Config(early_fc=True), marks=FULL),
+    pytest.param(LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7, early_fc=True), marks=FULL),
+    pytest.param(LeNetShape(2, 3, (8, 5)), Config(4, 1, 4, early_fc=True), marks=FULL),
+    pytest.param(LeNetShape(2, 3, (8, 5)), Config(1, 3, 5), marks=FULL),
+    pytest.param(SMALL, Config(2, 3, 4, overlap=False), marks=FULL),
 ]
 
 
@@ -102,7 +107,7 @@ def test_sizes(simulator, shape, config):
 FITTED = [
     (LeNetShape(4, 6, (30, 10)), "kernels", Config()),
     (LeNetShape(7, 9, (33, 21, 10, 64)), "kernels+banks+codebook", Config(2, 3, 7)),
-    (LENET5, "banks", Config(4, 5, 6)),
+    pytest.param(LENET5, "banks", Config(4, 5, 6), marks=FULL),
     (NARROW, "codebook", Config(4, 2, early_fc=True)),
     (NARROW, "ternary+kernels", Config(2, 3, 2)),
     (LENET5, "binary", Config(overlap=False)),
@@ -131,22 +136,24 @@ def test_pauses(simulator, shape, config, pause):
     check(Checkpoint.random(shape, SEED), noise(4), simulator, config, pause=pause)
 
 
-def test_extremes(simulator):
-    """All-minimum weights with all-maximum and all-zero pixels; all-zero weights."""
+@pytest.mark.parametrize("code", [-128, 0, 127])
+def test_extremes(simulator, code):
+    """Weights all alike, with all-maximum and all-zero pixels."""
     images = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
-    for code in (-128, 0, 127):
-        check(fill(NARROW, code), images, simulator)
+    check(fill(NARROW, code), images, simulator)
 
 
+@pytest.mark.slow
 def test_shipped_network(simulator):
     """Real digits, and the cycles of one PE and 20 lanes: limits 75,520 and 20,250."""
-    images = load_dataset("mnist", "test").images[: 12 if simulator == "verilator" else 2]
+    images = load_dataset("mnist", "test").images[: 4 if simulator == "verilator" else 1]
     result = check(load_checkpoint(), images, simulator)
     assert result.cycles.conv <= 76_300
     assert result.cycles.fc <= 20_460
     # Every difference from the limits is a known wait; a change of these is a change of the schedule.
     cycles = result.cycles
-    assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (75_579, 20_308, 95_892, 75_580)
+    assert (cycles.conv, cycles.fc, cycles.latency) == (75_579, 20_308, 95_892)
+    assert cycles.interval == (75_580 if len(images) > 1 else None)
 
 
 def test_whole_range_caffe():

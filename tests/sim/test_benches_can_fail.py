@@ -83,4 +83,4 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
     design.write(tmp_path)
     built = build(design, icarus_or_verilator)
     with pytest.raises(SimulationFailed, match="failed with seed"):
-        run(built, bench_of(make), tmp_path, parameters=given, timeout_s=300, seed=1)
+        run(built, bench_of(make), tmp_path, parameters=given, timeout_s=300, seed=1, failures=1)

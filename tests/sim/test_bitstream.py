@@ -1,5 +1,6 @@
 """The way to a bitstream, with a design that is placed and routed in a minute."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -10,9 +11,10 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.boards import find_board
 from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.errors import UserError
+from fivebyfive.model.progress import silent
 from fivebyfive.sim import bitstream
-from fivebyfive.sim.bitstream import check_clock, make_bitstream, run_tool
-from fivebyfive.sim.nextpnr import Routed, ToolFailed
+from fivebyfive.sim.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
+from fivebyfive.sim.nextpnr import ToolFailed
 
 ULX3S = find_board("ulx3s-85f")
 MHZ = 1_000_000
@@ -43,7 +45,7 @@ def echo() -> Design:
 @pytest.mark.slow
 def test_a_bitstream_and_a_clock_that_is_not_met(echo: Design) -> None:
     told = []
-    made = make_bitstream(echo, ULX3S, 50 * MHZ, 2, lambda done, total, text: told.append(text))
+    made = make_bitstream(echo, ULX3S, 50 * MHZ, [2], lambda done, total, text: told.append(text))
     assert made.data.startswith(b"\xff\x00")
     assert b"Part: LFE5U-85F-6CABGA381" in made.data[:200]
     assert made.routed.fmax_mhz > 50
@@ -54,15 +56,60 @@ def test_a_bitstream_and_a_clock_that_is_not_met(echo: Design) -> None:
     assert "50.0 MHz for net clk" in made.log  # nextpnr knows what the PLL makes
 
 
-def test_a_clock_that_is_not_met() -> None:
-    routed = Routed(47.5, ("lenet.a", "lenet.b", "lenet.c"), 21.0, 9.0)
-    with pytest.raises(UserError) as raised:
-        check_clock(routed, ULX3S, 50 * MHZ, 3)
-    assert str(raised.value) == (
-        "the clock is not met on ulx3s-85f: 47.5 MHz of 50 with seed 3, from lenet.a to lenet.c; nothing was written. "
-        "Try another --seed or a slower --clock"
+@pytest.fixture
+def nextpnr(monkeypatch):
+    """A nextpnr that reaches for each seed a frequency of this dictionary, or never ends (None); the limits it had."""
+    reached: dict[int, float | None] = {}
+    limits: list[float] = []
+
+    def run(command, folder, name, limit_s) -> bool:
+        limits.append(limit_s)
+        fmax_mhz = reached[int(command[command.index("--seed") + 1])]
+        path = [{"delay": 1, "type": "logic", "from": {"cell": "lenet.a"}, "to": {"cell": "lenet.b"}}]
+        report = {"fmax": {"clk": {"achieved": fmax_mhz}},
+                  "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": path}]}  # fmt: skip
+        (folder / "report.json").write_text(json.dumps(report))
+        return fmax_mhz is not None
+
+    monkeypatch.setattr(bitstream, "run_tool", run)
+    return reached, limits
+
+
+def test_seeds_are_tried_in_turn(nextpnr, tmp_path) -> None:
+    reached, limits = nextpnr
+    reached |= {2: None, 3: 47.5, 4: 50.0, 5: 99.0}
+    told: list[str] = []
+    seconds: dict[str, float] = {}
+    seed, routed = place_and_route(
+        ["nextpnr"], tmp_path, ULX3S, 50 * MHZ, SEEDS, seconds, lambda done, total, text: told.append(text)
     )
-    check_clock(Routed(50.0, (), 1.0, 1.0), ULX3S, 50 * MHZ, 3)
+    assert (seed, routed.fmax_mhz) == (4, 50.0)
+    assert limits == [SEED_LIMIT_S] * 3
+    assert told == [f"place and route, seed {seed}" for seed in (2, 3, 4)]
+    assert set(seconds) == {"place and route"}
+
+
+def test_a_clock_that_is_not_met(nextpnr, tmp_path) -> None:
+    reached, limits = nextpnr
+    reached |= {1: None, 3: 47.5}
+
+    def refused(*seeds: int) -> str:
+        with pytest.raises(UserError) as raised:
+            place_and_route(["nextpnr"], tmp_path, ULX3S, 50 * MHZ, seeds, {}, silent)
+        return str(raised.value)
+
+    end = "; nothing was written. Try another --seed or a slower --clock"
+    missed = "47.5 MHz of 50 with seed 3, from lenet.a to lenet.b"
+    assert refused(3) == f"the clock is not met on ulx3s-85f: {missed}{end}"
+    late = "nextpnr did not end within 3600 s with seed 1"
+    assert refused(1) == f"the clock is not met on ulx3s-85f: {late}{end}"
+    assert limits == [3600, 3600]
+    late = late.replace("3600", "1200")
+    assert refused(1, 3) == f"the clock is not met on ulx3s-85f: {late}; {missed}{end}"
+
+
+def test_the_seed_that_never_ends_is_not_among_those_tried() -> None:
+    assert 1 not in SEEDS  # docs/boards.md
 
 
 def test_a_network_that_does_not_fit(echo: Design, monkeypatch) -> None:
@@ -90,6 +137,11 @@ def test_memories_stay_memories(tmp_path) -> None:
 def test_tools_that_fail_are_quoted(tmp_path) -> None:
     with pytest.raises(ToolFailed, match=r"^sh failed with exit code 3:\nno such thing$"):
         run_tool(["sh", "-c", "echo no such thing; exit 3"], tmp_path, "sh")
+
+
+def test_tools_that_do_not_end(tmp_path) -> None:
+    assert run_tool(["sleep", "600"], tmp_path, "sleep", 0.2) is False
+    assert run_tool(["true"], tmp_path, "true") is True
 
 
 def test_no_ecppack(no_programs, monkeypatch) -> None:

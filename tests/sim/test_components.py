@@ -1,4 +1,8 @@
-"""Every component's bench on both simulators."""
+"""Every component's bench on both simulators: the first case of each test in every test run.
+
+The other cases run on Icarus Verilog, which compiles at once, but for engines and arrays of PEs: there Verilator is
+sooner done. `make test-all` runs all of them on both.
+"""
 
 import random
 from dataclasses import asdict
@@ -41,6 +45,14 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.weights import memory_map, pack
 from fivebyfive.sim.networks import random_network
+
+pytestmark = pytest.mark.on("icarus")
+on_verilator = pytest.mark.on("verilator")  # the nearest mark counts
+
+
+def full(*values):
+    """A case of which every property is that of another one, too."""
+    return pytest.param(*values, marks=pytest.mark.full)
 
 
 @pytest.mark.parametrize("terms", [1, 2, 20, 25])
@@ -149,13 +161,14 @@ def test_sign_fc_row(bench, kept):
     bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "kind", "config"),
     [
         (3, 4, "kernels", {}),
         (3, 5, "kernels", {"windows": 4, "outputs": 2}),
         (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
-        (4, 6, "codebook", {"outputs": 2}),
+        full(4, 6, "codebook", {"outputs": 2}),
         (4, 6, "binary", {}),
     ],
 )
@@ -170,6 +183,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "kind", "config"),
     [
@@ -178,7 +192,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
         (4, (45, 20, 7), "codebook", {}),
         (6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
         (4, (25, 12), "codebook", {"packed": True}),
-        (5, (40, 10), "binary", {"fc_rows": 3}),
+        full(5, (40, 10), "binary", {"fc_rows": 3}),
         (4, (45, 20, 30, 3), "ternary", {}),
     ],
 )
@@ -192,14 +206,16 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
 
 
-@pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), (1, 3, 1), (2, 2, 1), (4, 5, 2)])
+@on_verilator
+@pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), full(1, 3, 1), full(2, 2, 1), (4, 5, 2)])
 def test_conv_array(bench, windows, outputs, bias_words):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
     array = ConvArray(windows, outputs, rows, columns, 64 // windows, bias_words)
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
 
 
-@pytest.mark.parametrize(("windows", "outputs"), [(1, 3), (2, 1), (4, 2)])
+@on_verilator
+@pytest.mark.parametrize(("windows", "outputs"), [(1, 3), full(2, 1), (4, 2)])
 def test_packed_conv_array(bench, windows, outputs):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
     array = ConvArray(windows, outputs, rows, columns, 64 // windows, 1, packed=True)
@@ -211,13 +227,14 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
         (3, 2, {}),
         (2, 27, {}),  # more than one bias word
-        (4, 5, {"windows": 1, "outputs": 3}),
-        (3, 4, {"windows": 2, "outputs": 2}),
+        full(4, 5, {"windows": 1, "outputs": 3}),
+        full(3, 4, {"windows": 2, "outputs": 2}),
         (3, 5, {"windows": 4, "outputs": 2}),
         (2, 3, {"windows": 4, "packed": True}),
     ],
@@ -259,21 +276,22 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
     bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "config"),
     [
         (3, (7, 10), {}),
-        (5, (10,), {}),
+        full(5, (10,), {}),
         (4, (45, 20, 30, 3), {}),  # four layers, more than one bias word
-        (6, (32, 1), {"outputs": 4}),
-        (5, (25, 12), {"fc_rows": 6, "outputs": 5}),
+        full(6, (32, 1), {"outputs": 4}),
+        full(5, (25, 12), {"fc_rows": 6, "outputs": 5}),
         (4, (43, 22), {"fc_rows": 21, "outputs": 3}),  # more rows than are written in a cycle
         (30, (22, 64), {"fc_rows": 3, "outputs": 25}),
-        (6, (43, 10), {"early_fc": True}),
+        full(6, (43, 10), {"early_fc": True}),
         (9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
         (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
         (3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
-        (6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),
+        full(6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),
         (4, (25, 12), {"packed": True, "fc_rows": 11, "outputs": 3}),  # a row without another
         (6, (43, 10), {"packed": True, "fc_rows": 3, "early_fc": True}),
     ],
@@ -346,12 +364,13 @@ def test_packed_fc_row(bench, lanes, kept):
     bench(PackedFcRow(lanes, kept), "fc_row", lanes=lanes, kept=kept)
 
 
+@on_verilator
 @pytest.mark.parametrize(
     ("layers", "rows", "early", "first"),
     [
         (((500, 80), (10, 500)), 1, False, False),
         (((45, 64), (20, 45), (3, 20)), 2, False, False),
-        (((7, 16),), 1, False, False),
+        full(((7, 16),), 1, False, False),
         (((45, 160), (10, 45)), 1, True, False),
         (((41, 100), (30, 41), (5, 30)), 20, True, False),
         (((45, 64), (20, 45), (3, 20)), 1, False, True),

@@ -12,9 +12,14 @@ from fivebyfive.model.sizing import sized
 from fivebyfive.sim.simulate import simulate
 
 SEED = 5
-NETWORKS = ["bank-kernel", "codebook-4", "ternary", "lenet-300-100", "smallest"]
+FULL = pytest.mark.full  # `test_accelerator.py` has smaller ones of these kinds in every test run
+NETWORKS = [
+    "bank-kernel", pytest.param("codebook-4", marks=FULL), pytest.param("ternary", marks=FULL), "lenet-300-100",
+    pytest.param("smallest", marks=FULL),
+]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_and_every_cycle(name):
     network = load_checkpoint(SHIPPED.with_name(f"{name}.npz"))

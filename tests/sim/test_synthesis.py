@@ -47,6 +47,7 @@ def test_sweeps_take_no_block_ram(family):
 
 
 @pytest.mark.slow
+@pytest.mark.full  # two minutes, of which Yosys reads the weights in one; `test_network` has the same counts
 def test_shipped_network():
     """Exact counts of what matters; the weights alone take 95 RAMB36E1 (a 7Z020 has 140)."""
     area = synthesize(generate(load_checkpoint()).design, "xc7")
@@ -57,9 +58,17 @@ def test_shipped_network():
     assert area.lut <= 3_500
 
 
-def test_ecp5():
-    """A smaller network for the other family; `make verify-netlist` has the shipped one."""
-    area = synthesize(generate(Checkpoint.random(LeNetShape(6, 16, (120, 84, 10)), 1)).design, "ecp5")
-    assert (area.dsp, area.bram) == (PRODUCTS, 32)
-    assert area.lutram < 4_000  # six LUTs for 16 x 4 bits of RAM
-    assert area.lut <= 7_000
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "bram", "most_lutram", "most_lut"),
+    [
+        ("ecp5", 32, 4_000, 7_000),  # six LUTs for 16 x 4 bits of RAM
+        ("xc7", 16, 1_500, 3_500),
+    ],
+)
+def test_network(family, bram, most_lutram, most_lut):
+    """A smaller network for both families; `make verify-netlist` has the shipped one."""
+    area = synthesize(generate(Checkpoint.random(LeNetShape(6, 16, (120, 84, 10)), 1)).design, family)
+    assert (area.dsp, area.bram) == (PRODUCTS, bram)
+    assert area.lutram < most_lutram
+    assert area.lut <= most_lut

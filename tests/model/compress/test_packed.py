@@ -154,7 +154,7 @@ def test_damage_is_found(tmp_path) -> None:
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
         with pytest.raises(UserError):
             read_packed(path)
-    with pytest.raises(UserError, match=r"cannot read packed checkpoint .*: Is a directory"):
+    with pytest.raises(UserError, match=r"cannot read packed checkpoint .*: it is a folder"):
         read_packed(tmp_path)
 
 

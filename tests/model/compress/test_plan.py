@@ -64,6 +64,27 @@ def test_a_plan_beside_a_result_is_a_plan(tmp_path: Path) -> None:
     assert (tmp_path / "b/c/twice.toml").read_text() == (tmp_path / "b/c/card.toml").read_text()
 
 
+@pytest.mark.parametrize("name", ["a\n\t\x1b\x7f\"'.npz", "ü\u2028\N{GRINNING FACE}.npz", "[old] #\\.npz", "\ufeff"])
+def test_any_name_in_a_plan(tmp_path: Path, name: str) -> None:
+    write_plan(tmp_path / "plan.toml", Plan((Step("tune", Tuning(teacher=name)),), name, folder=tmp_path), {})
+    again = read_plan(tmp_path / "plan.toml")
+    assert (again.start, again.steps[0].config.teacher) == (name, name)
+
+
+def test_a_plan_whose_paths_are_not_utf_8(tmp_path: Path) -> None:
+    """Known before the work: the plan of a result could not be written, and a result without it is nobody's."""
+    plan = Plan((Step("tune", Tuning()),), "bytes\udcff.npz", folder=tmp_path)
+    with pytest.raises(UserError, match=r"a plan is UTF-8, but a path in it is not \(.*bytes\\udcff\.npz.*\); rename"):
+        write_plan(tmp_path / "plan.toml", plan, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ['start = "a\\u0000"', 'data = "\\u0000"', 'teacher = "a\\u0000b"'])
+def test_a_plan_with_a_zero_byte(tmp_path: Path, text: str) -> None:
+    step = '[[step]]\nmethod = "tune"\n'
+    assert "take the zero byte out" in refused(tmp_path, step + text if "teacher" in text else f"{text}\n{step}")
+
+
 def test_the_digest_knows_everything_that_matters() -> None:
     def digest(start: str = "x", **options) -> str:
         return Plan((Step("tune", Tuning(**options)),)).digest(start)
