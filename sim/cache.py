@@ -18,7 +18,8 @@ from pathlib import Path
 import platformdirs
 
 from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import read_limited, replacing
+from fivebyfive.model.files import replacing
+from fivebyfive.model.inputs import read_limited
 from fivebyfive.model.log import log
 
 __all__ = ["CACHE_VARIABLE", "UNUSED_S", "cache_folder", "content_key", "keep", "known", "plain"]
