@@ -25,6 +25,7 @@ from fivebyfive.sim import trials
 from fivebyfive.sim.carried import carried, data_digest
 from fivebyfive.sim.job import from_json, to_json
 from fivebyfive.sim.process import RtlDiffers
+from fivebyfive.sim.simulators import find
 
 from .conftest import SMALL
 
@@ -201,6 +202,8 @@ def test_a_real_simulation(trial) -> None:
     result, planned = from_json(to_json(trial)).work(), plan(SMALL, Config())
     assert (result["conv"], result["fc"], result["images"]) == (planned.conv, planned.fc, 2)
     assert (result["latency"], result["interval"]) == (planned.latency, planned.interval)
+    assert result["tools"] == [find("icarus").version]
+    trial.check(result)
 
 
 def test_an_rtl_that_differs(trial, monkeypatch) -> None:

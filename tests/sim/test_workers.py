@@ -65,8 +65,11 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def cluster(fake_tools: Path, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(fake_tools: Path, tmp_path: Path, monkeypatch) -> Iterator[Cluster]:
+    """As patient as a busy machine needs."""
     pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "PATIENCE_S", LIMIT_S)
+    monkeypatch.setattr(workers, "CONNECT_S", LIMIT_S / workers.LONGEST)
     folder = tmp_path / "cluster"
     folder.mkdir()
     found = Cluster(folder)
@@ -74,7 +77,7 @@ def cluster(fake_tools: Path, tmp_path: Path) -> Iterator[Cluster]:
     found.end()
 
 
-def test_a_worker_with_other_versions_refuses(cluster: Cluster, package_copy, tmp_path: Path) -> None:
+def test_a_worker_with_other_versions_refuses(cluster: Cluster, package_copy) -> None:
     """By the names of what differs. Its figure would have been believed, and kept for good."""
     root, environment = package_copy
     module = root / "sim" / "units.py"
@@ -99,9 +102,10 @@ def test_a_scheduler_that_is_killed_in_the_middle(cluster: Cluster, fake_tools: 
     """What was finished is kept, and the same work goes on from there."""
     (fake_tools / "slow").touch()
     cluster.add_worker()
+    run_units([QUICK], ClusterPool(cluster.address))
 
     def kill(done: int, total: int, text: str) -> None:
-        if done and (fake_tools / "begun").exists():
+        if (fake_tools / "begun").exists():
             cluster.scheduler.kill()
 
     with pytest.raises(UserError, match=r"the Dask cluster at tcp://\S+ has gone; what was finished is kept, and the "
@@ -126,17 +130,18 @@ def test_the_last_worker_dies_in_the_middle(cluster: Cluster, fake_tools: Path, 
     """The same work goes on with another one."""
     (fake_tools / "slow").touch()
     cluster.add_worker()
-    monkeypatch.setattr(workers, "PATIENCE_S", 2.0)
 
     def kill(done: int, total: int, text: str) -> None:
         if (fake_tools / "begun").exists():
             cluster.workers[0].kill()
+            workers.PATIENCE_S = 2.0
 
     with pytest.raises(UserError, match="no worker is at"):
         run_units([SLOW], ClusterPool(cluster.address), kill)
+    assert workers.PATIENCE_S == 2.0
     (fake_tools / "slow").unlink()
     cluster.add_worker()
-    monkeypatch.setattr(workers, "PATIENCE_S", LIMIT_S)
+    workers.PATIENCE_S = LIMIT_S
     assert run_units([SLOW], ClusterPool(cluster.address))[SLOW].result
 
 
