@@ -159,6 +159,7 @@ class Driver:
         """The driver of a core that is generated and simulated here. Raises UserError where there is no simulator."""
         from fivebyfive.sim.axi_device import AxiDevice
 
+        require_checkpoint(checkpoint)
         device = AxiDevice(checkpoint, config, simulator=simulator)
         try:
             driver = cls(device.core, device.dma, config=device.config, **options)
@@ -267,9 +268,7 @@ class Driver:
         the weights are a mixture: load again. DriverError where the driver is closed, or the core does not answer.
         """
         self._check_open()
-        if not isinstance(checkpoint, Checkpoint):
-            kind = type(checkpoint).__name__
-            raise WrongShapeError(f"to load takes a Checkpoint, such as fivebyfive.load(path).checkpoint, not {kind}")
+        require_checkpoint(checkpoint)
         if checkpoint.shape != self.identity.shape:
             raise WrongShapeError(f"the core is a LeNet {self.identity.shape}, the checkpoint a {checkpoint.shape}")
         if self.identity.engines != self.identity.config.engines.mark:
@@ -379,6 +378,13 @@ class Driver:
     def _write(self, name: str, value: int) -> None:
         with reported("the core does not answer"):
             self.core.write(register(name).offset, value)
+
+
+def require_checkpoint(value: object) -> None:
+    """Raise WrongShapeError for anything but a checkpoint."""
+    if not isinstance(value, Checkpoint):
+        kind = type(value).__name__
+        raise WrongShapeError(f"weights are a Checkpoint, such as fivebyfive.load(path).checkpoint, not {kind}")
 
 
 def read_register(core, name: str) -> int:

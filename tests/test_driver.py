@@ -297,8 +297,9 @@ def test_an_overlay_without_our_cells(device, monkeypatch) -> None:
 
 @pytest.mark.parametrize("given", [None, 3, "lenet.npz"])
 def test_weights_that_are_none(device, given) -> None:
-    with pytest.raises(WrongShapeError, match=r"^to load takes a Checkpoint, such as fivebyfive\.load\(path\)"):
-        Driver(device.core, device.dma).load(given)
+    for use in (Driver(device.core, device.dma).load, Driver.simulated):
+        with pytest.raises(WrongShapeError, match=r"^weights are a Checkpoint, such as fivebyfive\.load\(path\)"):
+            use(given)
 
 
 def test_a_simulation_that_does_not_answer(device, monkeypatch) -> None:
