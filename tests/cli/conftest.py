@@ -79,6 +79,14 @@ def one_line(stderr: str) -> str:
     return lines[0]
 
 
+def error_of(done: subprocess.CompletedProcess) -> str:
+    """The one line with which a process says what is wrong; on a busy machine there may be progress before it."""
+    *progress, last = done.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert not [line for line in progress if line.startswith(("error", "Traceback", " "))], done.stderr
+    return last
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, hidden ones included."""
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.golden import classify, predict
 
-from .conftest import one_line, python_m
+from .conftest import error_of, python_m
 
 
 @pytest.fixture
@@ -130,4 +130,4 @@ def test_options_out_of_range(refused) -> None:
 def test_a_missing_simulator_is_said(small: Path) -> None:
     done = python_m("classify", 1, "--port", "sim", "--checkpoint", small, env={"PATH": ""})
     assert done.returncode == 2
-    assert "sudo apt install g++ make" in one_line(done.stderr)
+    assert "sudo apt install g++ make" in error_of(done)

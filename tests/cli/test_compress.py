@@ -10,7 +10,7 @@ from fivebyfive.compress import median_seed
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
 
-from .conftest import one_line, python_m
+from .conftest import error_of, python_m
 
 pytest.importorskip("torch")
 pytest.importorskip("constriction")
@@ -77,7 +77,7 @@ def test_without_the_packages(refused, small: Path, tmp_path: Path) -> None:
         (folder / f"{package}.py").write_text("raise ImportError('as if it were not installed')")
         done = python_m("compress", "tune", small, env={"PYTHONPATH": str(folder)})
         assert done.returncode == 2
-        assert f"pip install 'fivebyfive[{extra}]'" in one_line(done.stderr)
+        assert f"pip install 'fivebyfive[{extra}]'" in error_of(done)
 
 
 def test_the_object_is_json(cli, small: Path, few_digits: Path) -> None:

@@ -14,7 +14,7 @@ from fivebyfive.api import load
 from fivebyfive.folder import read_folder
 from fivebyfive.model.checkpoint import Checkpoint
 
-from .conftest import SMALL, one_line, python_m
+from .conftest import SMALL, error_of, python_m
 
 READERS = ("evaluate", "generate", "simulate")
 
@@ -183,7 +183,7 @@ def test_training_without_pytorch_says_how_to_get_it(tmp_path: Path) -> None:
     for words in (("train",), ("quantize", "model.pt")):
         done = python_m(*words, env={"PYTHONPATH": str(tmp_path)})
         assert done.returncode == 2
-        assert "pip install 'fivebyfive[train]'" in one_line(done.stderr)
+        assert "pip install 'fivebyfive[train]'" in error_of(done)
 
 
 def test_folder_that_generate_did_not_write(refused, tmp_path: Path, cli, small: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from fivebyfive.model.sidecars import write_sidecar
 
-from .conftest import one_line, python_m, snapshot
+from .conftest import error_of, python_m, snapshot
 
 
 def test_a_file_in_the_way(refused, small: Path, few_digits: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_disk_that_fills_while_verilog_is_written() -> None:
     old = snapshot(Path("build"))
     done = python_m(*command, preexec_fn=limit_files(790_000))
     assert done.returncode == 2
-    assert "File too large; nothing was left behind" in one_line(done.stderr)
+    assert "File too large; nothing was left behind" in error_of(done)
     assert snapshot(Path("build")) == old
     assert [path.name for path in Path("build").iterdir()] == ["lenet"]
 
@@ -399,4 +399,4 @@ def test_standard_output_that_is_full(small: Path) -> None:
             [os.sys.executable, "-m", "fivebyfive", *command], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 2
-    assert one_line(done.stderr) == "error: cannot write standard output: No space left on device."
+    assert error_of(done) == "error: cannot write standard output: No space left on device."

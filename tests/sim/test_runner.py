@@ -1,6 +1,7 @@
 """The runner: quiet, cached, seeded, and never for ever."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.errors import UserError
+from fivebyfive.sim.cache import cache_folder
 from fivebyfive.sim.process import call, kept_if_failed
 from fivebyfive.sim.runner import SimulationFailed, build, run
 
@@ -176,30 +178,39 @@ def test_timeout_kills_the_whole_group(lookup, simulator, tmp_path):
     assert gone(children[0])
 
 
+WHEN_IT_RUNS = """
+import os, signal, threading, time
+from pathlib import Path
+def kill(number):
+    while not Path("log").read_text().endswith("\\n"):
+        time.sleep(0.05)
+    os.kill(os.getpid(), number)
+"""
+
+
 def test_interrupt_kills_the_whole_group(tmp_path):
-    script = """
-import os, signal, sys, threading
-from fivebyfive.sim.process import call, kept_if_failed
+    script = WHEN_IT_RUNS + """
+import sys
+from fivebyfive.sim.process import call
 child = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
-threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
 with open("log", "w") as file:
+    threading.Thread(target=kill, args=[signal.SIGINT]).start()
     call([sys.executable, "-c", child], ".", dict(os.environ), file, 600)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=300)
     assert b"KeyboardInterrupt" in done.stderr
     assert gone(int((tmp_path / "log").read_text()))
 
 
 def test_a_kill_ends_the_simulator_too(tmp_path):
     """It would write into the files of the next run in the same folder."""
-    script = """
-import os, signal, threading
-from fivebyfive.sim.process import call, kept_if_failed
-threading.Timer(3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    script = WHEN_IT_RUNS + """
+from fivebyfive.sim.process import call
 with open("log", "w") as file:
+    threading.Thread(target=kill, args=[signal.SIGKILL]).start()
     call(["sh", "-c", "echo $$; exec sleep 600"], ".", dict(os.environ), file, 600)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL
     assert gone(int((tmp_path / "log").read_text()))
 
@@ -244,7 +255,11 @@ def test_what_does_not_compile_leaves_nothing(lookup, simulator, tmp_path, monke
 
 
 def test_what_a_killed_build_left_goes_with_the_next_one(lookup, simulator, tmp_path, monkeypatch):
+    build(lookup, simulator)
+    runtimes = list(cache_folder("simulators").glob("runtime-*"))  # half a minute to compile
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "cache"))
+    for runtime in runtimes:
+        shutil.copytree(runtime, cache_folder("simulators") / runtime.name)
     script = """
 import os, signal, sys
 from fivebyfive.sim import builder
