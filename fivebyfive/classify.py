@@ -18,7 +18,7 @@ from fivebyfive.model.link import DIGEST
 from .board import Board, Classified, Limits, LinkFailed, Port
 from .report import console, table
 from .serial_port import SerialPort
-from .terminal import Stage
+from .terminal import Stage, say
 
 __all__ = ["ClassifyRequest", "run_classify"]
 
@@ -87,6 +87,8 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
     Raises UserError where the port, a picture or the board cannot be used, LinkFailed where no board answers.
     """
     images = joined([load_images(spec) for spec in request.specs])
+    for remark in images.remarks:
+        say(remark)
     network = load_checkpoint(request.checkpoint)
     golden = predict(network, images.pixels) if request.compare else None
     with ExitStack() as stack, Stage("opening the port") as stage:
@@ -120,7 +122,8 @@ def joined(parts: Sequence[Images]) -> Images:
     names = tuple(name for part in parts for name in part.names)
     known = all(part.labels is not None for part in parts)
     labels = np.concatenate([part.labels for part in parts]) if known else None
-    return Images(np.concatenate([part.pixels for part in parts]), names, labels, "pictures")
+    remarks = tuple(remark for part in parts for remark in part.remarks)
+    return Images(np.concatenate([part.pixels for part in parts]), names, labels, "pictures", remarks)
 
 
 @contextmanager

@@ -289,7 +289,7 @@ def make_accelerator(checkpoint: Path, size: dict):
 @click.option(
     "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
     help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
-    "picture of a digit (PNG or JPEG, any size), or a folder of them.",
+    "picture of a digit (PNG, JPEG, GIF, WebP, ..., any size), or a folder of them.",
 )  # fmt: skip
 @click.option(
     "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
@@ -477,8 +477,9 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
 def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     """Ask a board what digits are in pictures.
 
-    IMAGE is a picture (PNG or JPEG, any size), a folder of them, a .npy file of uint8 (N,28,28), or a number: so many
-    MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported, with exit code 1.
+    IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28), or a
+    number: so many MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported,
+    with exit code 1.
     """
     from .classify import ClassifyRequest, run_classify
 

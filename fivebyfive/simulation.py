@@ -71,6 +71,8 @@ def simulate_request(request: Request, as_json: bool) -> int:
 
     network = load(request.checkpoint)
     images = load_images(request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES))
+    for remark in images.remarks:
+        say(remark)
     simulator = find(request.simulator)
     inputs = request.checkpoint, request.images, request.verilog
     if request.out:

@@ -23,5 +23,6 @@ all.
 one of a checkpoint's.
 `registers` is the map of the AXI core's registers, for hardware, documents and driver alike.
 
-`pictures` makes MNIST's form of a person's picture; `link` is the language of a board's serial line.
+`pictures` makes MNIST's form of a person's picture: `ink` tells ink from paper, `blobs` what may be one digit, on the
+coarser `grid`. `link` is the language of a board's serial line.
 """

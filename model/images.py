@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +11,35 @@ from .datasets import load_dataset
 from .errors import UserError
 from .inputs import as_path, open_limited
 from .npy import MAGIC, read_npy
-from .pictures import SUFFIXES, load_picture
+from .pictures import HEAD, KINDS, SUFFIXES, is_picture, read_picture
 from .shape import IMAGE
 
 __all__ = ["Images", "load_images", "picture_images"]
 
 MAX_IMAGES = 1_000_000  # 784 MB of pixels
+NPY_WANTED = f"give uint8 (N, {IMAGE}, {IMAGE}) as numpy.save writes it"
+NAMED = 5  # skipped files that are named
 MAX_NPY = MAX_IMAGES * IMAGE * IMAGE + 4096  # bytes, with a header
 
 
 @dataclass(frozen=True)
 class Images:
     """``pixels`` uint8 (N, 28, 28), 0 is background; ``names``, for tables; ``labels`` uint8 (N,), None where
-    nobody knows them; ``source``: what was asked for."""
+    nobody knows them; ``source``: what was asked for; ``remarks``: lines that a person should read."""
 
     pixels: np.ndarray
     names: tuple[str, ...]
     labels: np.ndarray | None
     source: str
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
 
 
 def load_images(spec: str | Path) -> Images:
-    """Images by what ``spec`` is: a number N, the first N MNIST test images; a folder, its PNGs and JPEGs sorted
-    by name; a single one of those; else a .npy file of uint8 (N, 28, 28).
+    """Images by what ``spec`` is: a number N, the first N MNIST test images; a folder, its pictures sorted by name; a
+    single picture; or a .npy file of uint8 (N, 28, 28). What a file is, its first bytes tell.
 
     Pictures become what MNIST would hold, see `pictures`. Raises UserError, one line, for anything else.
     """
@@ -46,18 +49,25 @@ def load_images(spec: str | Path) -> Images:
     path = as_path(spec, "images")
     if path.is_dir():
         return folder_images(path)
-    if path.suffix.lower() in SUFFIXES:
+    head = read_head(path)
+    if head.startswith(MAGIC):
+        return npy_images(path)
+    if is_picture(head) or path.suffix.lower() in SUFFIXES:
         return picture_images([path], path.name)
-    return npy_images(path)
+    raise UserError(f"{path} is not a .npy file or a picture; {NPY_WANTED}, or a {KINDS} file")
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file. Raises UserError where it cannot be read."""
+    with open_limited(path, MAX_NPY, "file of images") as file:
+        return file.read(HEAD)
 
 
 def mnist_images(count: int) -> Images:
     """The first ``count`` of the 10,000 MNIST test images."""
     digits = load_dataset("mnist", "test")
     if not 1 <= count <= len(digits):
-        raise UserError(
-            f"there are {len(digits)} test images; give a number from 1 to {len(digits)}, not {count}"
-        )
+        raise UserError(f"there are {len(digits)} test images; give a number from 1 to {len(digits)}, not {count}")
     names = tuple(str(index) for index in range(count))
     source = f"the first {count} MNIST test images" if count > 1 else "the first MNIST test image"
     return Images(digits.images[:count], names, digits.labels[:count], source)
@@ -65,37 +75,61 @@ def mnist_images(count: int) -> Images:
 
 def npy_images(path: Path) -> Images:
     """The images of a .npy file; its header is judged before its pixels are read."""
-    wanted = f"give uint8 (N, {IMAGE}, {IMAGE}) as numpy.save writes it"
     with open_limited(path, MAX_NPY, "file of images") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise UserError(f"{path} is not a .npy file; {wanted}")
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
             array = read_npy(file, size)
         except ValueError as error:
-            raise UserError(f"{path} is damaged or truncated ({error}); {wanted}") from error
+            raise UserError(f"{path} is damaged or truncated ({error}); {NPY_WANTED}") from error
     if array.dtype.hasobject:
-        raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}")
+        raise UserError(f"{path} holds Python objects, which are never loaded; {NPY_WANTED}")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (IMAGE, IMAGE):
-        raise UserError(f"{path} holds {array.dtype} {array.shape}; {wanted}")
+        raise UserError(f"{path} holds {array.dtype} {array.shape}; {NPY_WANTED}")
     if not 1 <= len(array) <= MAX_IMAGES:
         raise UserError(f"{path} holds {len(array)} images; give 1 to {MAX_IMAGES}")
     return Images(array, tuple(map(str, range(len(array)))), None, path.name)
 
 
 def picture_images(paths: Sequence[Path], source: str) -> Images:
-    """Pictures of any size, PNG or JPEG (`pictures.load_picture`), in their order; names are those of the files."""
-    pixels = np.stack([load_picture(path) for path in paths])
-    return Images(pixels, tuple(path.stem for path in paths), None, source)
+    """Pictures of any size (`pictures.read_picture`), in their order; names are those of the files, with their suffixes
+    where two would be the same."""
+    read = [read_picture(path) for path in paths]
+    names = tuple(path.stem for path in paths)
+    if len(set(names)) < len(names):
+        names = tuple(path.name for path in paths)
+    remarks = tuple(f"{path}: {remark}" for path, (_, said) in zip(paths, read, strict=True) for remark in said)
+    return Images(np.stack([pixels for pixels, _ in read]), names, None, source, remarks)
 
 
 def folder_images(folder: Path) -> Images:
-    """The PNGs and JPEGs of a folder, sorted by name."""
+    """The pictures of a folder, sorted by name: files that begin as pictures do, or have a picture's suffix."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f"cannot read folder {folder}: {error.strerror}") from error
-    if not 1 <= len(paths) <= MAX_IMAGES:
-        raise UserError(f"{folder} has {len(paths)} .png or .jpg files; give a folder with 1 to {MAX_IMAGES}")
-    return picture_images(paths, f"the pictures of {folder.name or folder}")
+    taken = [path for path in paths if looks_like_picture(path)]
+    skipped = [path.name for path in paths if path not in set(taken)]
+    if not 1 <= len(taken) <= MAX_IMAGES:
+        rest = f" ({skipped_text(skipped)})" if skipped and not taken else ""
+        raise UserError(f"{folder} has {len(taken)} pictures{rest}; give a folder with 1 to {MAX_IMAGES} {KINDS} files")
+    images = picture_images(taken, f"the pictures of {folder.name or folder}")
+    return replace(images, remarks=(f"{folder}: {skipped_text(skipped)}", *images.remarks)) if skipped else images
+
+
+def looks_like_picture(path: Path) -> bool:
+    """Whether a folder's entry is taken for a picture; a pipe or a device never is, nor opened."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return is_picture(read_head(path))
+    except UserError:
+        return False
+
+
+def skipped_text(names: Sequence[str]) -> str:
+    """How many files a folder's reading left out, and the first of them."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} skipped, not pictures: {', '.join(names[:NAMED])}{more}"

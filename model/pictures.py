@@ -1,115 +1,153 @@
-"""A picture of one's own, of any size, as MNIST would hold it: a bright digit on black, 28x28, centred by its mass.
+"""A picture of one's own, of any size and kind, as MNIST would hold it: a bright digit on black, 28x28, centred by its
+mass.
 
-A picture of exactly 28x28 pixels is taken for one of a data set: it is inverted where its border is light, and never
-scaled or moved. Any other one goes through `mnist_form`.
+A picture of 28x28 pixels whose background is black or white is taken for one of a data set: it is inverted where that
+is white, and never scaled or moved. Any other one goes through `mnist_form`: `ink` tells ink from paper, `blobs` what
+may be a digit.
 """
 
 import io
+import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
+from .blobs import one_digit
 from .errors import UserError
+from .grid import border
+from .ink import ink_of
 from .inputs import read_limited
 from .shape import IMAGE
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "load_picture", "mnist_form"]
+__all__ = ["HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "is_picture", "load_picture", "mnist_form", "read_picture"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")  # Pillow's names; it tries no others
+KINDS = "PNG, JPEG, GIF, WebP, BMP, TIFF, PGM or PPM"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm")
+HEAD = 64  # bytes of a file by which `is_picture` judges
+MAGIC = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"
+    rb"|II[*+]\0|MM\0[*+]|P[1-6]\s+(#[^\n]*\n\s*)*\d+\s",
+    re.DOTALL,
+)
 MAX_PIXELS = 64_000_000  # of a picture; more than a telephone's camera, and 256 MB once it is unpacked
 MAX_BYTES = 256 << 20  # of a file
 WORKING = 512  # longer side that a large picture is brought to first, roughly
-DESPECKLE = 100  # shorter side from which single pixels are no part of a digit
 BOX = 20  # longer side of a digit in MNIST
+FINE = 60  # longer side at which a thin pen is made thicker
+THIN = 0.03  # of the longer side: a stroke that is thinner; MNIST's are 0.1 to 0.2
+THICKER = 5  # pixels of FINE
+STROKE = 0.3  # of full ink: more is part of a stroke
 MIDDLE = IMAGE // 2  # row and column of its centre of mass
-NOISE = 6  # standard deviations of the border that ink must exceed
-FAINT = 40  # of 255: what stands out less from the background is none
 EDGE = 0.03  # of the full ink: what the box around a digit must hold
 GREY_LIGHT = 127  # a border above is light
+NEAR = 8  # of 255: a background that differs less from black or white is a data set's
+DEEP = re.compile(";16[BLN]")  # how Pillow says that a file has 16 bits of colour
+DEPTHS = (8, 10, 12, 14, 16)  # bits that pixels of more than eight bits may really have
 
 
 def load_picture(path: Path | str) -> np.ndarray:
-    """Pixels of a PNG or JPEG as the network takes them, uint8 (28, 28), 0 is background.
+    """Pixels of a picture as the network takes them, uint8 (28, 28): `read_picture` without remarks."""
+    return read_picture(path)[0]
 
-    The camera's orientation (EXIF) is obeyed; colour is made grey; what is transparent becomes background. Raises
-    UserError, one line, for a file that is none, is damaged, is too large (before it is unpacked) or shows nothing.
+
+def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pixels of a picture as the network takes them, uint8 (28, 28), 0 is background, and remarks on it.
+
+    The camera's orientation (EXIF) is obeyed; what is transparent becomes background; of several frames the first is
+    taken. Raises UserError, one line, for a file that is no picture, is damaged, is too large (before it is unpacked)
+    or shows nothing that can be a digit.
     """
     path = Path(path)
     data = read_limited(path, MAX_BYTES, "picture")  # in memory, where a chunk that claims to be long costs nothing
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
+        with silent_libraries(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
             image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
+            deep = DEEP.search(str(image.tile)) is not None
             image.load()
-            grey = grey_levels(smaller(upright(image)))
+            plain = opaque(smaller(eight_bits(upright(image), deep)))
+            remarks = frames_remark(image)
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not a PNG or JPEG file; save it as one or take it out of the folder") from error
+        raise UserError(f"{path} is not a {KINDS} file; save it as one or take it out of the folder") from error
     except Exception as error:  # a damaged file makes Pillow raise almost anything
         raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
-    if grey.shape == (IMAGE, IMAGE):
-        return 255 - grey if np.median(border(grey)) > GREY_LIGHT else grey
+    if (ready := as_it_is(plain)) is not None:
+        return ready, remarks
     try:
-        return mnist_form(grey)
+        pixels, more = formed(np.asarray(plain))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    return pixels, remarks + more
 
 
-def mnist_form(grey: np.ndarray) -> np.ndarray:
-    """A digit in grey levels, uint8 (H, W), as MNIST's makers did it: fitted into 20x20 with its aspect kept, then
-    placed in 28x28 with its centre of mass in the middle.
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins with ``head``, its first HEAD bytes, is of a kind that can be read."""
+    return MAGIC.match(head) is not None
 
-    What is ink is told from the border, which shows the background (an even gradient of light included): ink is what
-    differs from it, whichever way is the stronger. Raises ValueError where nothing does.
+
+def as_it_is(image: Image.Image) -> np.ndarray | None:
+    """A picture of a data set, light on dark, uint8 (28, 28); None for any other one."""
+    if image.size != (IMAGE, IMAGE):
+        return None
+    grey = np.array(image.convert("L"), dtype=np.uint8)
+    background = np.median(border(grey))
+    if NEAR < background < 255 - NEAR:
+        return None
+    return 255 - grey if background > GREY_LIGHT else grey
+
+
+def mnist_form(picture: np.ndarray) -> np.ndarray:
+    """A digit in grey levels (H, W) or colours (H, W, 3), 0 to 255, as MNIST's makers did it: fitted into 20x20 with
+    its aspect kept, then placed in 28x28 with its centre of mass in the middle; uint8 (28, 28).
+
+    Raises ValueError where nothing stands out from the background, or what does is not one digit.
     """
-    ink = ink_of(grey)
+    return formed(picture)[0]
+
+
+def formed(picture: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The same, with remarks on it."""
+    ink, remarks = one_digit(ink_of(picture))
     rows, columns = (np.flatnonzero((ink > EDGE).any(axis=axis)) for axis in (1, 0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return centred(fitted(digit))
-
-
-def ink_of(grey: np.ndarray) -> np.ndarray:
-    """How much ink is at each place, 0 to 1, float (H, W)."""
-    difference = grey - background_of(grey)
-    if np.sum(difference * np.abs(difference)) < 0:  # most of what stands out is darker than the border
-        difference = -difference
-    full = float(difference.max())
-    if full < FAINT:
-        raise ValueError("nothing in it stands out from its border; give a digit on an even background, with a margin")
-    noise = NOISE * float(np.std(border(difference)))
-    floor = min(noise, full / 2)
-    return np.clip((difference - floor) / (full - floor), 0, 1)
-
-
-def background_of(grey: np.ndarray) -> np.ndarray:
-    """Grey levels of the paper: the plane through the border that is left when what differs most from it is gone."""
-    height, width = grey.shape
-    rows, columns = np.mgrid[0:height, 0:width]
-    terms = np.stack([np.ones(grey.shape), rows / height, columns / width], axis=-1)
-    values, places = border(grey).astype(float), border(terms)
-    near = np.abs(values - np.median(values)) <= max(8.0, 2 * float(np.std(values)))
-    plane, *_ = np.linalg.lstsq(places[near], values[near], rcond=None)
-    return terms @ plane
-
-
-def border(array: np.ndarray) -> np.ndarray:
-    """The outermost values of an array (H, W, ...), one after the other."""
-    return np.concatenate([array[0], array[-1], array[1:-1, 0], array[1:-1, -1]])
+    return centred(fitted(digit)), remarks
 
 
 def fitted(digit: np.ndarray) -> np.ndarray:
-    """A digit's box, 0 to 1, scaled so that its longer side is 20 pixels; its strongest place is full ink, uint8."""
+    """A digit's box, 0 to 1, scaled so that its longer side is 20 pixels; its strongest place is full ink, uint8. A pen
+    that is much thinner than MNIST's is made thicker on the way."""
+    if max(digit.shape) > FINE and thickness(digit) < THIN * max(digit.shape):
+        fine = Image.fromarray(scaled_to(digit, FINE)).filter(ImageFilter.MaxFilter(THICKER))
+        digit = np.asarray(fine) / 255
+    return scaled_to(digit, BOX)
+
+
+def scaled_to(digit: np.ndarray, longer: int) -> np.ndarray:
+    """A digit, 0 to 1, with its longer side of so many pixels, its strongest place full ink, uint8."""
     height, width = digit.shape
-    size = [max(1, round(side * BOX / max(height, width))) for side in (width, height)]
+    size = [max(1, round(side * longer / max(height, width))) for side in (width, height)]
     image = Image.fromarray(np.round(digit * 255).astype(np.uint8))
-    filter_ = Image.Resampling.BOX if max(height, width) > BOX else Image.Resampling.BILINEAR
+    filter_ = Image.Resampling.BOX if max(height, width) > longer else Image.Resampling.BILINEAR
     small = np.asarray(image.resize(size, filter_), dtype=float)
     return np.round(small * (255 / small.max())).astype(np.uint8)
+
+
+def thickness(digit: np.ndarray) -> float:
+    """Width of the strokes in pixels: twice the area of ink by the length of its edge."""
+    mask = np.pad(digit > STROKE, 1)
+    inner = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+    area = mask.sum()
+    return 2 * area / max(1, area - np.sum(mask[1:-1, 1:-1] & inner))
 
 
 def centred(digit: np.ndarray) -> np.ndarray:
@@ -125,6 +163,20 @@ def centred(digit: np.ndarray) -> np.ndarray:
     return image
 
 
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Nothing on standard error, where only our own line should be: Pillow warns and logs what it dislikes about a
+    file, and libtiff writes it there itself."""
+    with warnings.catch_warnings(action="ignore"), ExitStack() as undo:
+        with suppress(OSError):  # there may be no standard error
+            kept = os.dup(2)
+            undo.callback(os.close, kept)
+            undo.callback(os.dup2, kept, 2)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        yield
+
+
 def upright(image: Image.Image) -> Image.Image:
     """The picture as the camera was held; one whose EXIF data are broken stays as it lies."""
     try:
@@ -133,48 +185,64 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def frames_remark(image: Image.Image) -> tuple[str, ...]:
+    """What is to be said where a file holds more than one picture. A camera's MPO holds the same one several times."""
+    try:
+        frames = getattr(image, "n_frames", 1)
+    except Exception:  # those behind the first may be damaged
+        return ()
+    return (f"the first of its {frames} frames is taken",) if frames > 1 and image.format != "MPO" else ()
+
+
+def eight_bits(image: Image.Image, deep: bool) -> Image.Image:
+    """A picture as "L", "RGB" or "RGBA"; ``deep``: its file has more bits of colour, of which Pillow keeps eight."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(scaled(np.asarray(image)))
+    mode = "RGBA" if has_alpha(image) else "L" if image.mode in ("1", "L") else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
+    if not deep:
+        return image
+    colours = Image.fromarray(scaled(np.asarray(image.convert("RGB")), lost=8))
+    if mode == "RGBA":
+        colours.putalpha(image.getchannel("A"))
+    return colours
+
+
+def scaled(values: np.ndarray, lost: int = 0) -> np.ndarray:
+    """Pixels of more than eight bits, of which the ``lost`` lower ones are gone, as uint8: by the bits that the largest
+    of them needs, since a camera's twelve bits may be in sixteen. Those from 0 to 1 are parts of the whole range."""
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
+    largest = (float(values.max()) + 1) * 2**lost - 1
+    bits = next((one for one in DEPTHS if largest < 2**one), 32)
+    factor = 255.0 if largest <= 1 else 2.0 ** (8 + lost - bits)
+    levels = np.multiply(values, factor, dtype=np.float32)
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
+
+
 def smaller(image: Image.Image) -> Image.Image:
     """A large picture at a fraction of its size, each pixel the mean of those it stands for."""
     factor = max(image.size) // WORKING
-    if factor < 2:
-        return image
-    if image.mode not in ("L", "RGB", "RGBA", "I;16"):
-        image = image.convert("RGBA" if has_alpha(image) else "RGB")
-    if image.mode == "I;16":
-        image = Image.fromarray(upper_byte(image))
-    return image.reduce(factor)
-
-
-def grey_levels(image: Image.Image) -> np.ndarray:
-    """Any kind of pixels as 0..255, uint8 (H, W), single specks taken out of a larger picture."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray(upper_byte(image))
-    if has_alpha(image):
-        image = opaque(image.convert("RGBA"))
-    image = image.convert("L")
-    if min(image.size) >= DESPECKLE:
-        image = image.filter(ImageFilter.MedianFilter(3))
-    return np.asarray(image, dtype=np.uint8)
+    return image.reduce(factor) if factor >= 2 else image
 
 
 def has_alpha(image: Image.Image) -> bool:
     return "A" in image.getbands() or "transparency" in image.info
 
 
-def upper_byte(image: Image.Image) -> np.ndarray:
-    """16 bits of grey as 8."""
-    return (np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)
-
-
 def opaque(image: Image.Image) -> Image.Image:
-    """A picture with its transparency filled: with the border's own grey where most of that can be seen, else with
+    """A picture with its transparency filled: with the border's own colour where most of that can be seen, else with
     the opposite of the ink, black or white."""
+    if image.mode != "RGBA":
+        return image
     alpha = np.asarray(image.getchannel("A"), dtype=float)
-    grey = np.asarray(image.convert("RGB").convert("L"), dtype=float)
+    colours = image.convert("RGB")
     seen = border(alpha) > GREY_LIGHT
     if seen.mean() > 0.5:
-        fill = round(float(np.median(border(grey)[seen])))
+        fill = np.median(border(np.asarray(colours))[seen], axis=0)
     else:
+        grey = np.asarray(colours.convert("L"), dtype=float)
         ink = float((grey * alpha).sum() / max(alpha.sum(), 1))
-        fill = 255 if ink <= GREY_LIGHT else 0
-    return Image.alpha_composite(Image.new("RGBA", image.size, (fill, fill, fill, 255)), image)
+        fill = np.full(3, 255 if ink <= GREY_LIGHT else 0)
+    below = Image.new("RGBA", image.size, (*(round(float(one)) for one in fill), 255))
+    return Image.alpha_composite(below, image).convert("RGB")

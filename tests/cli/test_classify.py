@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.golden import classify, predict
 
-from .conftest import error_of, python_m
+from .conftest import error_of, one_line, python_m
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_numbers_of_images_there_are_not(refused) -> None:
 def test_folders_of_pngs_that_cannot_be_used(refused, tmp_path: Path) -> None:
     folder = tmp_path / "pngs"
     folder.mkdir()
-    assert "0 .png or .jpg files" in refused("simulate", "--images", folder)
+    assert "has 0 pictures; give a folder" in refused("simulate", "--images", folder)
     Image.new("L", (28, 28)).save(folder / "a.png")
     Image.new("L", (20, 28)).save(folder / "b.png")
     assert "b.png: nothing in it stands out" in refused("simulate", "--images", folder)
@@ -132,7 +132,7 @@ def test_folders_of_pngs_that_cannot_be_used(refused, tmp_path: Path) -> None:
     (folder / "b.png").write_bytes(whole[: len(whole) // 2])
     assert "b.png is damaged" in refused("simulate", "--images", folder)
     (folder / "b.png").write_bytes(b"GIF89a")
-    assert "b.png is not a PNG or JPEG" in refused("simulate", "--images", folder)
+    assert "b.png is not a PNG, JPEG, GIF" in refused("simulate", "--images", folder)
 
 
 def test_simulators_there_are_not(refused, monkeypatch) -> None:

@@ -150,7 +150,7 @@ def evil_pickles() -> list[bytes]:
 def picture(kind: str, mode: str = "L", size: tuple[int, int] = (40, 30)) -> bytes:
     file = io.BytesIO()
     image = Image.new("L", size, 255)
-    image.paste(0, (10, 8, 22, 24))
+    image.paste(0, (17, 5, 21, 25))  # a 1
     image.convert(mode).save(file, kind)
     return file.getvalue()
 
@@ -289,6 +289,10 @@ TARGETS = {
     ),
     "jpeg": Target(
         lambda data: load_images(written("a.jpg", data)), lambda: [picture("JPEG"), picture("JPEG", "RGB")], 6
+    ),
+    "other-pictures": Target(
+        lambda data: load_images(written("a.tif", data)),
+        lambda: [picture(kind) for kind in ("GIF", "WEBP", "BMP", "TIFF", "PPM")], 6
     ),
     "frames": Target(frames, lambda: [encode(frame) for frame in ANSWERS], 40),
     "answers": Target(

@@ -1,5 +1,6 @@
 """Images that a person names, whatever kind of pixels they are (refusals: tests/cli/test_refusals.py)."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ def test_grey_is_taken_as_it_is(tmp_path: Path, pixels) -> None:
 @settings(deadline=None, max_examples=60)
 def test_any_pixels_come_back_from_any_png(tmp_path_factory, inner, mode, level) -> None:
     pixels = np.pad(np.frombuffer(inner, np.uint8).reshape(26, 26), 1)  # a dark border: taken as it is
+    pixels[14, 14] = 255  # or sixteen bits would be taken for fewer
     deep = Image.fromarray(pixels.astype(np.uint16) * 257)
     image = deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)
     read = read_one(tmp_path_factory.mktemp("any"), image, compress_level=level)
@@ -103,3 +105,41 @@ def test_a_gigantic_png_is_refused_unread(tmp_path: Path, side: int, said: str) 
     Image.new("1", (side, side)).save(tmp_path / "big.png")
     with pytest.raises(UserError, match=said):
         load_images(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.npy", "picture.dat"])
+def test_a_file_is_what_it_begins_as(tmp_path: Path, pixels, name: str) -> None:
+    Image.fromarray(pixels).save(tmp_path / name, format="PNG")
+    np.testing.assert_array_equal(load_images(tmp_path / name).pixels[0], pixels)
+    np.testing.assert_array_equal(load_images(tmp_path).pixels[0], pixels)
+    np.save(tmp_path / "a.npy", pixels[np.newaxis])
+    (tmp_path / "a.npy").rename(tmp_path / "a.png")
+    np.testing.assert_array_equal(load_images(tmp_path / "a.png").pixels[0], pixels)
+
+
+def test_what_is_neither_is_told_what_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("BMW, P1 and GIF: no pictures")
+    said = r"notes\.txt is not a \.npy file or a picture; give uint8 \(N, 28, 28\) .*, or a PNG, JPEG, GIF, WebP"
+    with pytest.raises(UserError, match=said):
+        load_images(tmp_path / "notes.txt")
+    with pytest.raises(UserError, match=r"has 0 pictures \(1 skipped, not pictures: notes\.txt\); give a folder"):
+        load_images(tmp_path)
+
+
+def test_what_a_folder_skips_is_counted_and_named(tmp_path: Path, pixels) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert load_images(tmp_path).remarks == ()
+    os.mkfifo(tmp_path / "b.png")  # would wait for ever
+    (tmp_path / "c [x].txt").write_text("no image")
+    (tmp_path / "d").mkdir()
+    assert load_images(tmp_path).remarks == (f"{tmp_path}: 3 skipped, not pictures: b.png, c [x].txt, d",)
+    for number in range(4):
+        (tmp_path / f"e{number}").touch()
+    (said,) = load_images(tmp_path).remarks
+    assert said.endswith(": 7 skipped, not pictures: b.png, c [x].txt, d, e0, e1 and 2 more")
+
+
+def test_two_of_one_name_keep_their_suffixes(tmp_path: Path, pixels) -> None:
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    assert load_images(tmp_path).names == ("a.bmp", "a.png", "b.png")
