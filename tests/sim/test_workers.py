@@ -39,8 +39,12 @@ class Cluster:
         place = folder / "scheduler.json"
         words = ["--scheduler-file", str(place), "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start(["-m", "distributed.cli.dask_scheduler", *words], "scheduler", os.environ)
-        wait_for(place.is_file)
-        self.address = json.loads(place.read_text())["address"]
+        try:
+            wait_for(lambda: place.is_file() and place.read_text().rstrip().endswith("}"))  # it is written in pieces
+            self.address = json.loads(place.read_text())["address"]
+        except BaseException:
+            self.end()
+            raise
 
     def start(self, words: list[str], name: str, environment) -> subprocess.Popen:
         with (self.folder / f"{name}.log").open("w") as log:
