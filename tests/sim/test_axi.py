@@ -41,6 +41,7 @@ def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int, kind: str = ""
     return core, given
 
 
+@pytest.mark.slow
 def test_32_bits(bench, simulator):
     core, given = axi_core(TINY, Config(), 4)
     bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])

@@ -5,11 +5,13 @@ that does nothing.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.sim.runner import SimulationFailed, build, run
 from fivebyfive.sim.specimens import (
     SPECIMENS,
@@ -66,11 +68,17 @@ CASES = [
 ]
 
 
+@cache
+def whole(make: Callable) -> tuple[Design, dict]:
+    """A specimen with nothing broken, and the parameters of its bench."""
+    component, given = make()
+    return to_verilog(component, make.__name__), given
+
+
 @pytest.mark.parametrize(("make", "broken"), CASES)
 def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilator):
-    component, given = make()
     name = make.__name__
-    design = to_verilog(component, name)
+    design, given = whole(make)
     signal = OUTPUTS[name]
     if broken == "a bit is wrong":
         # Once in a while only: the lowest bit, in one of 64 cycles.
