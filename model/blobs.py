@@ -46,9 +46,10 @@ def one_digit(ink: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     remarks = at_border(kept, labels)
     if fills_rectangle(kept):
         raise ValueError("what stands out is a solid area: paper on a desk? " + CROP)
-    if framed(kept):
+    groups = groups_of(kept, round(GAP * largest))
+    if framed(labelled(kept)) or framed(groups):  # a frame may be broken, or near the digit
         raise ValueError("what stands out is around something else: a frame? " + CROP)
-    if (count := shapes_apart(kept, round(GAP * largest))) > 1:
+    if (count := shapes_apart(groups)) > 1:
         raise ValueError(f"{count} separate shapes are in it: several digits? {CROP}")
     high, wide = extent(kept)
     if wide > WIDE * high:
@@ -89,16 +90,20 @@ def fills_rectangle(kept: np.ndarray) -> bool:
     return len(places) > SOLID * np.prod(sides) and sides.max() < LONG * sides.min()
 
 
-def shapes_apart(kept: np.ndarray, gap: int) -> int:
-    """Groups of pieces, further from each other than twice ``gap``, that are nearly as tall as the tallest one: parts
-    of a broken digit are nearer, or lower."""
-    heights = [height(one) for one in boxes(np.where(kept, labelled(grown(kept, gap)), 0))]
+def groups_of(kept: np.ndarray, gap: int) -> np.ndarray:
+    """Pieces that are no further from each other than twice ``gap``, labelled as one."""
+    return np.where(kept, labelled(grown(kept, gap)), 0)
+
+
+def shapes_apart(groups: np.ndarray) -> int:
+    """Groups that are nearly as tall as the tallest one: parts of a broken digit are nearer, or lower."""
+    heights = [height(one) for one in boxes(groups)]
     return sum(one >= SEVERAL * max(heights) for one in heights)
 
 
-def framed(kept: np.ndarray) -> bool:
-    """Whether a piece of some height is inside the box of another and touches none of its sides."""
-    found = boxes(labelled(kept))
+def framed(labels: np.ndarray) -> bool:
+    """Whether something of some height is inside the box of another and touches none of its sides."""
+    found = boxes(labels)
     tallest = max(found, key=height)
     within = (all(b.start < a.start and a.stop < b.stop for a, b in zip(one, tallest, strict=True)) for one in found)
     return any(inside and height(one) >= FRAMED * height(tallest) for inside, one in zip(within, found, strict=True))

@@ -18,7 +18,7 @@ from fivebyfive.model.pictures import load_picture, mnist_form
 
 from .photographs import Scene, photograph
 
-COUNT = 40
+COUNT = 34  # of which one may be read wrong
 FEW = 5
 
 
@@ -320,6 +320,7 @@ def test_a_frame_is_refused(digits, kind: str, width: int) -> None:
     getattr(ImageDraw.Draw(image), kind)((12, 12, 188, 188), outline=40, width=width)
     with pytest.raises(ValueError, match=r"what stands out is around something else: a frame\? crop it"):
         mnist_form(np.asarray(image))
+    image = Image.fromarray(scenery(digits))
     ImageDraw.Draw(image).rectangle((0, 0, 199, 199), outline=40, width=width)
     with pytest.raises(ValueError, match=r"covers \d+ % of its border: a desk, a frame, a shadow\? crop it"):
         mnist_form(np.asarray(image))
@@ -352,7 +353,7 @@ def test_light_alone_is_no_digit() -> None:
 
 def test_what_reaches_the_border_is_said(tmp_path: Path, digits) -> None:
     picture = scenery(digits).copy()
-    picture[:8, 90:96] = 40
+    picture[:40, 20:26] = 40
     Image.fromarray(picture).save(tmp_path / "a [1].png")
     images = load_images(tmp_path / "a [1].png")
     said = "ink reaches its border; it may be cut off, or no part of the digit"
@@ -415,7 +416,8 @@ def test_every_kind_of_file(tmp_path: Path, name: str, mode: str) -> None:
     picture.save(tmp_path / name)
     (only,) = load_images(tmp_path / name).pixels
     assert class_of(tmp_path / name) == 7
-    np.testing.assert_allclose(only, load_picture(tmp_path / "plain.png"), atol=60)
+    if not name.lower().endswith(("jpg", "jpeg", "webp")):  # those lose something
+        np.testing.assert_array_equal(only, load_picture(tmp_path / "plain.png"))
 
 
 def test_the_first_frame_is_taken_and_that_is_said(tmp_path: Path) -> None:
