@@ -124,7 +124,7 @@ def test_options_out_of_range(refused) -> None:
     assert "--corrupt is for the simulated line" in refused("classify", 1, "--port", "/dev/x", "--corrupt", 0.1)
     assert "Missing option '--port'" in refused("classify", 1)
     assert "Missing argument 'IMAGE...'" in refused("classify", "--port", "sim")
-    assert "cannot read images nowhere.npy" in refused("classify", "nowhere.npy", "--port", "sim")
+    assert "cannot read file of images nowhere.npy" in refused("classify", "nowhere.npy", "--port", "sim")
 
 
 def test_a_missing_simulator_is_said(small: Path) -> None:
