@@ -20,12 +20,12 @@ help: ## list these words
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
 
-test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; under twenty minutes on two cores
+test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; about twenty minutes on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal \
 	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
-test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulators; docs/test-all.log; under 90 minutes
+test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulators; docs/test-all.log; an hour or so
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
 
