@@ -34,7 +34,11 @@ STATE = {
 ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "fc_engine": "!i__valid | !i__payload[7]",  # what comes from ReLU is not negative
+    "bank_fc_engine": "!i__valid | !i__payload[7]",
     "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
+    # Lanes 16 to 19 have none of its 96 codes in the last word, which is not read there, in neither row.
+    "bank_activation_memory": "(!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6)"
+    + "".join(f" & !address[{3 * (20 * row + lane) + 2}]" for row in range(2) for lane in range(16, 20)),
 }
 
 # Of a specimen: memories, by a part of their names, whose codes have ReLU behind them or are pixels. Their highest bits
@@ -42,11 +46,13 @@ ASSUMED = {
 NOT_NEGATIVE = {
     "image_buffer": ("maps",),
     "fc_engine": ("inputs",),
+    "bank_fc_engine": ("inputs",),
     "conv_engine": ("image", "features"),
+    "skipping_conv_engine": ("image", "features"),
     "accelerator": ("image", "features", "inputs", "hidden"),
     "serial_accelerator": ("conv.image", "features", "inputs"),
     "axi_core": ("image", "features", "inputs"),
 }
 
 # Specimens whose proofs do without their multipliers, of which there are too many for ABC and Yosys.
-MANY_PRODUCTS = ("conv_engine", "accelerator", "serial_accelerator", "axi_core")
+MANY_PRODUCTS = ("conv_engine", "bank_fc_engine", "accelerator", "serial_accelerator", "axi_core")

@@ -7,7 +7,7 @@ from fivebyfive.model.shape import LeNetShape
 
 __all__ = ["KINDS", "other_network", "random_network"]
 
-KINDS = ("kernels", "banks", "codebook", "ternary", "binary")
+KINDS = ("kernels", "banks", "codebook", "ternary", "binary", "seen")
 ZERO_KERNELS = 0.6  # share of conv2's kernels
 ZERO_WEIGHTS = 0.95  # share of the fully-connected weights
 VALUES = 6  # of a layer
@@ -15,7 +15,8 @@ VALUES = 6  # of a layer
 
 def random_network(shape: LeNetShape, seed: int, kind: str = "") -> Checkpoint:
     """Codes drawn evenly over the whole range; ``kind``, some of `KINDS` with a + between them, says what is changed
-    then: kernels of zeros, weights of zeros, few values, or three or two of them that need no multiplier."""
+    then: kernels of zeros, weights of zeros, few values, or three or two of them that need no multiplier; or that each
+    input of a fully-connected layer has a weight somewhere."""
     network = Checkpoint.random(shape, seed)
     arrays = {name: array.copy() for name, array in network.arrays.items()}
     for number, one in enumerate(kind.split("+") if kind else []):
@@ -40,6 +41,9 @@ def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) ->
             array[:] = size * rng.integers(-1, 2, array.shape)
         case "binary":
             array[:] = size * (2 * rng.integers(0, 2, array.shape) - 1)
+        case "seen" if name.startswith("fc"):
+            unseen = np.flatnonzero(~array.any(axis=0))
+            array[rng.integers(0, len(array), len(unseen)), unseen] = rng.integers(1, 128, len(unseen))
         case _ if kind not in KINDS:
             raise ValueError(f"there is no kind of network {kind!r}; there are {', '.join(KINDS)}")
 

@@ -193,6 +193,23 @@ async def what_is_not_written_stays(dut) -> None:
 
 
 @cocotb.test()
+async def what_is_behind_the_end_stays(dut) -> None:
+    """Likewise the codes behind a beginning of any length: transfers end in each lane in which they can."""
+    await start(dut)
+    rng, arrays = random_source(), random_arrays()
+    words, codes = transfers(component(), rng, arrays)
+    shape = component().i.payload.shape()
+    await write(dut, 0, words, 0, rng)
+    for turn in range(120):
+        words, new = transfers(component(), rng, arrays)
+        words = words[: 1 + turn % min(12, len(words))]
+        count = sum(unpack(shape, word)["count"] for word in words)
+        await write(dut, 0, words, 0, rng)
+        codes[:count] = new[:count]
+        await read(dut, 0, codes[: count + FC_LANES])
+
+
+@cocotb.test()
 async def reset_in_flight(dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
