@@ -87,7 +87,7 @@ picture: demo ## the picture of `make demo` as docs/demo.png
 	cp build/demo.png docs/demo.png
 
 # Quick ones first. Without train: see fivebyfive/figures.py, which knows what each page was measured on.
-FIGURES := picture registers verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
+FIGURES := picture registers coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
   mutants fuzz faults
 
 figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fivebyfive.bench import SIZES
 from fivebyfive.model.area import TABLE
@@ -17,6 +18,7 @@ from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.sizing import sized
 from fivebyfive.sim.fit_area import error_rows
+from fivebyfive.sim.specimens import SPECIMENS
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMPRESSION = DOCS / "compression.md"
@@ -189,6 +191,29 @@ def test_kills_are_those_of_the_log() -> None:
         counts = dict(one.rsplit(" ", 1) for one in found.split(", "))
         row = ", ".join(counts.get(name, "0") for name in ("old", "new", "none"))
         assert f"| `{job}` | {lasts} | {row} | {temporary} | {restarts} of 100 |" in VERIFICATION
+
+
+def test_the_mutation_score_is_that_of_the_log() -> None:
+    """The table of docs/verification.md, and that every component has a row."""
+    rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +([\d.]+ %)$", (DOCS / "mutants.log").read_text(), re.M)
+    assert [name for name, *_ in rows] == [*(make.__name__ for make in SPECIMENS), "all"]
+    for row in rows:
+        assert f"| {' | '.join(row)} |\n" in VERIFICATION
+    mutants = sum(int(count) for _, count, *_ in rows[:-1])
+    assert f"{mutants:,} mutants of {len(SPECIMENS)} components" in VERIFICATION
+    score = rows[-1][-1]
+    assert f"notices: {score} of those" in " ".join((DOCS.parent / "CHANGELOG.md").read_text().split())
+
+
+def test_coverage_is_that_of_the_log() -> None:
+    """The table of docs/verification.md, once the log is there."""
+    if not (DOCS / "coverage.log").is_file():
+        pytest.skip("make coverage writes docs/coverage.log")
+    number = r" +([\d,]+)"
+    rows = re.findall(rf"^(\w+){5 * number}$", (DOCS / "coverage.log").read_text(), re.M)
+    assert [name for name, *_ in rows] == [make.__name__ for make in SPECIMENS]
+    for row in rows:
+        assert f"| {' | '.join(row)} |\n" in VERIFICATION
 
 
 if __name__ == "__main__":

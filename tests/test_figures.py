@@ -17,6 +17,7 @@ from fivebyfive.provenance import Record, read, write
 
 ROOT = Path(__file__).parents[1]
 RECORDS = {page.path: read(ROOT / page.path) for page in (*PAGES, *BY_HAND) if (ROOT / page.path).is_file()}
+THERE = [page for page in (*PAGES, *BY_HAND) if page.path in RECORDS]
 SOME, OTHER = {"verilog of adder": "0" * 64, "checkpoint lenet": "1" * 64}, {"verilog of adder": "2" * 64}
 
 
@@ -26,8 +27,10 @@ def test_every_page_of_figures_is_listed() -> None:
     assert {str(path.relative_to(ROOT)) for path in found} <= RECORDS.keys()
 
 
-def test_every_page_is_there() -> None:
-    assert RECORDS.keys() == {page.path for page in (*PAGES, *BY_HAND)}
+def test_pages_that_are_not_there_yet_are_said_to_be_missing() -> None:
+    said = " ".join((ROOT / "docs/verification.md").read_text().split())
+    for page in (*PAGES, *BY_HAND):
+        assert page.path in RECORDS or f"`{page.path}`, which is not there yet" in said
 
 
 def test_make_figures_writes_every_page() -> None:
@@ -42,13 +45,13 @@ def test_make_figures_writes_every_page() -> None:
         assert Path(page.path).name in recipe or str(Path(page.path).parent) in recipe, page.path
 
 
-@pytest.mark.parametrize("page", [*PAGES, *BY_HAND], ids=lambda page: page.path)
+@pytest.mark.parametrize("page", THERE, ids=lambda page: page.path)
 def test_a_page_says_what_it_was_measured_on(page: Page) -> None:
     record = RECORDS[page.path]
     assert record.inputs.keys() == page.names or record.before, f"make {page.target}"
 
 
-@pytest.mark.parametrize("page", [*PAGES, *BY_HAND], ids=lambda page: page.path)
+@pytest.mark.parametrize("page", THERE, ids=lambda page: page.path)
 def test_checkpoints_are_those_that_were_measured(page: Page) -> None:
     assert not differences(RECORDS[page.path], checkpoint_inputs(page.checkpoints)), f"make {page.target}"
 
@@ -60,7 +63,7 @@ def test_checkpoints_are_those_that_were_measured(page: Page) -> None:
 def test_verilog_is_what_was_measured(machine: str) -> None:
     """Of every page that is about the machine and isn't marked. If not: `make TARGET`, or
     `python -m fivebyfive.figures before PAGE DATE WHY`."""
-    pages = [page for page in PAGES if machine in page.machines and not RECORDS[page.path].before]
+    pages = [page for page in THERE if machine in page.machines and not RECORDS[page.path].before]
     if pages:
         now = verilog_inputs([machine])
         assert not {page.path: page.target for page in pages if differences(RECORDS[page.path], now)}
