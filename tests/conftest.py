@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import os
+import signal
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 # Before anything imports NumPy or our packages; the processes that tests start inherit both.
 os.environ.setdefault("FIVEBYFIVE_QUICK_BUILDS", "1")  # `fivebyfive.sim.commands`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each core has a worker of pytest-xdist already
+
+# A shell that starts the tests in the background has them ignore SIGINT, and so would what they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FAKE_UNIT = Path(__file__).parent / "sim" / "fake_unit.py"
 
