@@ -15,7 +15,7 @@ class Codebook(wiring.Component):
     """The value of a number, in the same cycle. Weight sharing: Han, Mao and Dally 2016 (arXiv:1510.00149).
 
     Where weights are signs (`WeightForm`) the values are -1, 0 and 1: the engine knows their size. A number that no
-    value has gives one of no meaning.
+    value has gives 0.
 
     Parameters
     ----------

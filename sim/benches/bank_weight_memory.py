@@ -46,7 +46,7 @@ async def read_all(dut, memory: BankWeightMemory, words: np.ndarray, rng: Random
 
 @cocotb.test()
 async def contents_loads_and_resets(dut) -> None:
-    """The words from the start, those that are loaded, and the same after a reset."""
+    """The words from the start, those that are loaded, and the same after a reset; a long one brings out zeros."""
     await start(dut)
     memory, rng, arrays = component(), random_source(), random_arrays()
     size = 2 * FC_LANES * memory.rows + 1
@@ -59,3 +59,5 @@ async def contents_loads_and_resets(dut) -> None:
         await read_all(dut, memory, words, rng)
         await reset(dut, 1)
         await read_all(dut, memory, words, rng)
+        await reset(dut, memory.latency)
+        assert not dut.data.value, "a word that was asked for before the reset"

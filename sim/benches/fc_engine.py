@@ -11,6 +11,8 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.fc_engine import FcTap
 from fivebyfive.hw.types import codes
+from fivebyfive.model.banks import fullest_lanes
+from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import fc_layers
 from fivebyfive.model.golden import accumulate
@@ -209,13 +211,49 @@ async def resets(dut) -> None:
         await limited(again, 20 * setting.limit + 10_000, "images after a reset")
 
 
+def order(network: Checkpoint, config: Config, layer: int) -> list[int]:
+    """Index of each input of a layer in the order in which they are stored."""
+    return config.fc1_order(network.shape) if layer == 0 else list(range(network.shape.fc_inputs[layer]))
+
+
+def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) -> Checkpoint:
+    """A network with a weight in every lane of every word of a machine that skips zeros, at other places than those
+    of ``network``; the machine that skips none has them already."""
+    result = Checkpoint(network.shape, {name: array.copy() for name, array in network.arrays.items()})
+    for layer, words in enumerate(config.engines.words):
+        weights = result.arrays[f"fc{layer + 1}.weight"]
+        known, stored = weights[weights != 0], np.zeros_like(weights)
+        for output, row in enumerate(stored):
+            for lane in range(FC_WORD):
+                inputs = arrays.permutation(np.arange(lane, len(row), FC_WORD))[: words[output // config.fc_rows]]
+                row[inputs] = arrays.choice(known, len(inputs))
+        weights[:, order(network, config, layer)] = stored
+    return result
+
+
+def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
+    """A network whose logits are the same but for ``above``, by which each second one is larger."""
+    result = Checkpoint(network.shape, {name: array.copy() for name, array in network.arrays.items()})
+    last = len(network.shape.fc) - 1
+    weights, biases = (result.arrays[f"fc{last + 1}.{kind}"] for kind in ("weight", "bias"))
+    weights[:] = weights[np.argmin(fullest_lanes(weights[:, order(network, config, last)], 1))]  # fits everywhere
+    biases[:] = min(biases[0], 127 - above)
+    biases[1::2] += above
+    return result
+
+
 @cocotb.test()
 async def other_weights(dut) -> None:
-    """What is loaded through the port takes the place of the words from the start; every bit of them counts."""
+    """What is loaded through the port takes the place of the words from the start; every bit of them counts, and so
+    does the smallest difference of two logits."""
     setting, taps = await begin(dut)
     rng, arrays, seed = random_source(), random_arrays(), parameters()["seed"]
-    for now in (seed + 1, seed + 2, seed):
+    first, second = (other_network(setting.checkpoint, seed + n, setting.kind) for n in (1, 2))
+    full = crowded(second, setting.config, arrays)
+    networks = [(first, 1), (second, 1), (full, 6)]
+    networks += [(close(first, setting.config, above), 4) for above in (0, 1)] + [(setting.checkpoint, 1)]
+    for network, images in networks:
         other = copy(setting)
-        other.checkpoint = other_network(setting.checkpoint, now, setting.kind)
-        await load_memory(dut, pack_weights(other.checkpoint, other.config).fc, rng)
-        await check(dut, other, taps, 1, (0, 0), rng, arrays)
+        other.checkpoint = network
+        await load_memory(dut, pack_weights(network, other.config).fc, rng)
+        await check(dut, other, taps, images, (0, 0), rng, arrays)
