@@ -27,6 +27,7 @@ OWN = "own_sha256"
 GENERATOR = f"fivebyfive {version('fivebyfive')}"
 FIRST = "fivebyfive 0.1.0"  # whose manifests do not record themselves
 MAX_BYTES = 4 << 20  # of a manifest
+LARGEST = 16 << 30  # bytes of a file that a command writes: a long waveform
 LISTED = 3  # files that a message names
 STAGE = ".fivebyfive."  # begins the name of a folder within one that is filled where it is
 LEFT = re.compile(re.escape(STAGE) + RANDOM + re.escape(PART))  # of a command that was killed while it filled one
@@ -55,8 +56,10 @@ def manifest_text(content: dict) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file. Raises OSError."""
+    """SHA-256 of a file; empty for one that is larger than any of ours. Raises OSError."""
     with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            return ""
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

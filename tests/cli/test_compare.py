@@ -116,17 +116,20 @@ def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv", "md"])
-def test_old_tables_that_cannot_be_read(answer, fake_tools: Path, small: Path, few_digits: Path, suffix: str) -> None:
-    """Of another encoding, or without an end: they are made again."""
+def test_old_tables_that_cannot_be_read(
+    answer, cli, fake_tools: Path, small: Path, few_digits: Path, suffix: str
+) -> None:
+    """Of another encoding, or nearly without an end: they are somebody's until --force says otherwise."""
     table = Path(f"build/compare/compare.{suffix}")
     words = ("compare", small, "--data", few_digits)
     answer(*words)
     good = table.read_bytes()
     table.write_bytes("groß".encode("latin-1"))
-    answer(*words)
+    answer(*words, "--force")
     assert table.read_bytes() == good
     os.truncate(table, 1 << 40)
-    answer(*words)
+    assert "was edited since fivebyfive wrote it" in cli(*words, code=2).stderr
+    answer(*words, "--force")
     assert table.read_bytes() == good
 
 

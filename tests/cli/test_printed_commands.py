@@ -112,7 +112,7 @@ def test_after_build(cli, run, mine: Path, monkeypatch) -> None:
     def made(*given):
         from fivebyfive.sim.bitstream import Bitstream
 
-        return Bitstream(b"bits", Area("ecp5", 1, 1, 1, 1, 1.0, {}), Routed(60.0, ("a",), 1.0, 1.0), {}, "log")
+        return Bitstream(b"bits", Area("ecp5", 1, 1, 1, 1, 1.0, {}), Routed(60.0, ("a",), 1.0, 1.0), {}, "log", 2)
 
     monkeypatch.setattr("fivebyfive.sim.bitstream.make_bitstream", made)
     (load, classify) = next_of(cli("build", mine, "--board", "ulx3s-85f", "--out", FOLDER / "b").stdout)

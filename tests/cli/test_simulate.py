@@ -204,8 +204,9 @@ def test_a_machine_that_hangs_is_a_failure_with_a_log(cli, small: Path) -> None:
     assert "\nerror: failed with seed" in f"\n{result.stderr}"
     assert "the result of image 0: nothing for" in result.stderr
     assert "Traceback" not in result.stderr
-    log = Path(result.stderr.rsplit("The whole log: ", 1)[1].strip())
-    assert log.is_file()
+    log, remark = result.stderr.rsplit("The whole log: ", 1)[1].split(" ", 1)
+    assert Path(log).is_file()
+    assert "failed runs are kept" in remark
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
