@@ -148,8 +148,15 @@ def test_a_kill_while_the_state_was_written(run, few_digits, tmp_path, name):
 def test_a_kill_while_the_state_was_thrown_away(run, few_digits, tmp_path, monkeypatch):
     """The key goes last, so that what is left is known as ours at any moment."""
     stopped_at(30, TINY, few_digits, tmp_path / "s")
+    unlink = Path.unlink
+
+    def killed_before_the_key(path: Path) -> None:
+        if path.name == saved.KEY:
+            raise OSError
+        unlink(path)
+
     with monkeypatch.context() as patch:
-        patch.setattr(saved.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(Path, "unlink", killed_before_the_key)
         States(tmp_path / "s").forget()
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["key.txt"]
     states = States(tmp_path / "s")
