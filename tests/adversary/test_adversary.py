@@ -95,7 +95,7 @@ def test_adversary(case: Case, good: Path, tmp_path: Path) -> None:
     assert not lost, f"lost or changed: {lost}\n{about}"
     left = {name for name in after.keys() - before.keys() if ".part" in name or ".lock" in name or ".build." in name}
     assert not left, f"left behind: {left}\n{about}"
-    if code == 2:
+    if code == 2 and case.stdout != "full":  # there the work was done, and only its report could not be written
         made = {name for name in after.keys() - before.keys() if not name.startswith(("work/build", "cache"))}
         assert not made, f"refused, but made: {made}\n{about}"
 
