@@ -20,12 +20,14 @@ ODD = "run [old] $HOME;`id`#%'é"  # a folder's name that a shell, make, rich an
 @dataclass(frozen=True)
 class Command:
     """``words``: a line that is done within seconds. ``input``, ``output``: what in it is read and written;
-    ``folder``: whether the output is a folder; ``beside``: suffixes of what is written beside an output."""
+    ``folder``: whether the output is a folder, ``whole``: which is replaced as one; ``beside``: suffixes of what is
+    written beside an output."""
 
     words: tuple[str, ...]
     input: str | None = None
     output: str | None = None
     folder: bool = False
+    whole: bool = True
     beside: tuple[str, ...] = ()
 
 
@@ -48,14 +50,14 @@ COMMANDS = {
     "measure": command("measure good.npz --estimate --part xc7z020", input="good.npz"),
     "explore": command("explore good.npz --estimate --part xc7z020", input="good.npz"),
     "compare": command("compare good.npz --data digits --no-synthesis --rtl-images 0 --workers 1 --out new",
-                       input="good.npz", output="new", folder=True),
+                       input="good.npz", output="new", folder=True, whole=False),
     "build": command("build good.npz --board arty-a7-100 --out new", input="good.npz", output="new", folder=True),
     "classify": command("classify pictures --port sim --checkpoint good.npz", input="good.npz"),
     "compress": command("compress magnitude good.npz --data digits --seed 1 --keep fc1=0.5 --epochs 1 --out new.npz",
                         input="good.npz", output="new.npz", beside=(".toml",)),
     "pack": command("pack good.npz --out new.bin", input="good.npz", output="new.bin"),
     "unpack": command("unpack good.bin --out new.npz", input="good.bin", output="new.npz"),
-    "demo": command("demo --images 1 --out new", output="new", folder=True),
+    "demo": command("demo --images 1 --out new", output="new", folder=True, whole=False),
 }  # fmt: skip
 SLOW = ("demo",)  # only where it is refused before it does anything
 
@@ -162,9 +164,10 @@ def outputs(one: Command) -> Iterator[Case]:
         yield Case("output is another name of the input", put(one.words, one.output, "same"), (REFUSED,),
                    prepare=lambda folder: same_file(folder, one.input))
     if one.folder:
-        for what, prepare in FOREIGN.items():
+        ends = (REFUSED,) if one.whole else (DONE, REFUSED)  # files beside somebody's lose nothing
+        for what, prepare in FOREIGN.items() if one.whole or one.input else ():
             for more in ((), ("--force",)):
-                yield Case(f"output a folder with {what} {' '.join(more)}", (*one.words, *more), (REFUSED,), prepare)
+                yield Case(f"output a folder with {what} {' '.join(more)}", (*one.words, *more), ends, prepare)
     else:
         yield Case("output a folder", put(one.words, one.output, "none"), (REFUSED,))
         for suffix in one.beside:
