@@ -44,7 +44,10 @@ class FolderName(InputName):
     def convert(self, value, param, ctx) -> Path:
         if not os.fspath(value):
             self.fail(f"an empty name; name {self.what}", param, ctx)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if os.path.realpath(path) == "/":
+            self.fail(f"{os.fspath(value)!r} is the root of the file system; name {self.what}", param, ctx)
+        return path
 
 
 class FileName(FolderName):

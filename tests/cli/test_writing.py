@@ -400,3 +400,10 @@ def test_standard_output_that_is_full(small: Path) -> None:
         )
     assert done.returncode == 2
     assert error_of(done) == "error: cannot write standard output: No space left on device."
+
+
+def test_the_root_is_no_place_for_results(refused, small: Path, few_digits: Path) -> None:
+    """Commands that write beside what is in a folder wrote there."""
+    for words in (("demo",), ("compare", small, "--data", few_digits), ("generate", small)):
+        for root in ("/", "/.", "//", "/tmp/.."):
+            assert "is the root of the file system" in refused(*words, "--out", root)
