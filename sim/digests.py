@@ -1,9 +1,10 @@
 """Folders whose contents are checked before they are used: the SHA-256 of each file lies beside it, in a list."""
 
-import hashlib
 from pathlib import Path
 
-__all__ = ["LIST", "file_digest", "intact", "seal"]
+from fivebyfive.model.ownership import file_digest
+
+__all__ = ["LIST", "intact", "seal"]
 
 LIST = "SHA256SUMS"  # as sha256sum reads it
 
@@ -26,9 +27,3 @@ def listing(folder: Path) -> bytes:
     """A line for each file of a folder but the list. Raises OSError, for a folder inside as well."""
     files = sorted(path for path in folder.iterdir() if path.name != LIST)
     return b"".join(f"{file_digest(path)}  {path.name}\n".encode() for path in files)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -257,7 +257,8 @@ def test_core_that_does_not_answer(device, error: Exception) -> None:
         assert caught.value.__cause__ is error
 
 
-def test_buffers_come_back_where_the_driver_fails(device) -> None:
+def pynq_buffers():
+    """The buffers that are not given back yet, and what makes one, as PYNQ's allocate does."""
     given = []
 
     class Buffer(np.ndarray):
@@ -269,6 +270,11 @@ def test_buffers_come_back_where_the_driver_fails(device) -> None:
         given.append(id(buffer))
         return buffer
 
+    return given, allocate
+
+
+def test_buffers_come_back_where_the_driver_fails(device) -> None:
+    given, allocate = pynq_buffers()
     with pytest.raises(ResultTimeoutError):
         Driver(reads(device, "status", 2), device.dma, timeout_s=0.1, allocate=allocate)
     assert given == []
@@ -358,17 +364,7 @@ def test_weights_damaged_on_the_way(device) -> None:
 
 def test_overlay_and_buffers(device, monkeypatch) -> None:
     """As on a board: PYNQ's allocate, the cells by name, buffers given back once."""
-    given = []
-
-    class Buffer(np.ndarray):
-        def freebuffer(self) -> None:
-            given.remove(id(self))
-
-    def allocate(shape, dtype):
-        buffer = np.zeros(shape, dtype).view(Buffer)
-        given.append(id(buffer))
-        return buffer
-
+    given, allocate = pynq_buffers()
     monkeypatch.setitem(sys.modules, "pynq", types.SimpleNamespace(allocate=allocate))
     overlay = types.SimpleNamespace(lenet=device.core, dma=device.dma, other=device.dma)
     with Driver.of_overlay(overlay) as driver:
