@@ -37,7 +37,7 @@ TIMEOUT_S = 1800  # of one compiler command
 LOG = "build.log"
 WAIT_S = 0.5  # between two words of a process that waits for another one's build
 WORK = ".build."  # begins the names of folders where something is being compiled
-OBJECTS = "verilated*.o"  # Verilator's runtime library, compiled
+RUNTIME = ("verilated*.o", f"{commands.HEADER}.gch")  # Verilator's runtime library, compiled
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))  # as compilers have it, in LC_ALL=C
 
 logger = logging.getLogger("fivebyfive")
@@ -210,7 +210,7 @@ def drop_damaged(folder: Path, work: Path) -> None:
 def runtime_key(simulator: Simulator, trace: str | None, coverage: bool) -> str:
     """Name of the folder with the compiled runtime library of Verilator, the same for every design."""
     compiler = first_line("g++", {}, "sudo apt install --reinstall g++")
-    flags = repr((commands.VERILATOR_FLAGS, commands.RUNTIME_FLAGS))
+    flags = repr((commands.VERILATOR_FLAGS, commands.MAKE_FLAGS))
     parts = (simulator.version, str(trace), compiler, flags, platform.machine(), *coverage_parts(coverage))
     return f"runtime-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
 
@@ -227,17 +227,22 @@ def copy_runtime(shared: Path, work: Path) -> None:
             os.utime(shared)
         if not intact(copy):
             return drop_damaged(shared, work)
-        for path in copy.glob(OBJECTS):
+        for path in runtime_files(copy):
             os.replace(path, work / path.name)
 
 
+def runtime_files(folder: Path) -> list[Path]:
+    """What of a build's folder is the same for every design."""
+    return [path for pattern in RUNTIME for path in folder.glob(pattern)]
+
+
 def keep_runtime(work: Path, shared: Path) -> None:
-    """Keep the runtime library's objects for the next build, unless another one was quicker."""
-    objects = list(work.glob(OBJECTS))
-    if objects and not shared.is_dir():
+    """Keep the compiled runtime library for the next build, unless another one was quicker."""
+    files = runtime_files(work)
+    if files and not shared.is_dir():
         kept = work / "runtime"
         kept.mkdir()
-        for path in objects:
+        for path in files:
             os.replace(path, kept / path.name)
         seal(kept)
         with suppress(OSError):

@@ -140,10 +140,10 @@ class StreamMonitor:
         self.cycles.clear()
 
     async def _watch(self) -> None:
-        stream, waiting = self._stream, None
+        stream, waiting, reset = self._stream, None, self.dut.rst
         while True:
             await stream.edge
-            if self.dut.rst.value:
+            if reset.value:
                 waiting = None
                 continue
             valid = stream.valid is None or bool(stream.valid.value)

@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from types import SimpleNamespace
 
 import cocotb
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "level",
     "limited",
     "load_memory",
+    "port_handles",
     "random_arrays",
     "random_source",
     "reset",
@@ -97,6 +99,12 @@ async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
         task.cancel()
     quiet(dut)
     await reset(dut, rng.randint(1, RESET_CYCLES))
+
+
+def port_handles(dut) -> SimpleNamespace:
+    """The ports by their names: cocotb's own lookup takes as long as reading one, for a bench that reads all of them at
+    each edge."""
+    return SimpleNamespace(**{name: getattr(dut, name) for name in ports()})
 
 
 def quiet(dut) -> None:

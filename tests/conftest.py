@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import gc
 import os
 import signal
 import sys
@@ -11,6 +12,9 @@ import pytest
 # Before anything imports NumPy or our packages; the processes that tests start inherit both.
 os.environ.setdefault("FIVEBYFIVE_QUICK_BUILDS", "1")  # `fivebyfive.sim.commands`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each core has a worker of pytest-xdist already
+
+# Elaboration makes millions of objects that stay: with Python's own threshold a quarter of its time is their collection.
+gc.set_threshold(50_000, 20, 20)
 
 # A shell that starts the tests in the background has them ignore SIGINT, and so would what they start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -44,7 +48,7 @@ def optimized(monkeypatch) -> None:
     from fivebyfive.sim import commands
 
     flags = [flag for flag in commands.MAKE_FLAGS if flag not in commands.QUICK_FLAGS]
-    monkeypatch.setattr(commands, "MAKE_FLAGS", flags)
+    monkeypatch.setattr(commands, "MAKE_FLAGS", [*flags, "-f", commands.MAKEFILE])
     monkeypatch.delenv(commands.QUICK_VARIABLE, raising=False)
 
 

@@ -1,5 +1,7 @@
 """`ActivationMemory` against a flat array; with ``rows`` among the parameters, `BankActivationMemory`."""
 
+from functools import cache
+
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
@@ -22,6 +24,7 @@ from fivebyfive.sim.testbench import (
 from . import parameters
 
 
+@cache
 def component() -> ActivationMemory:
     given = parameters()
     sizes = given["inputs"], given["writers"], tuple(given["counts"])
@@ -88,16 +91,16 @@ async def read_places(dut, expected: np.ndarray) -> None:
         await RisingEdge(dut.clk)
         if step >= memory.latency:
             asked = np.array([order[step - memory.latency] for order in places])
-            word = dut.data.value
+            word = str(dut.data.value)
             for n in np.flatnonzero(written[asked, lane]):
-                code = word[8 * int(n) + 7 : 8 * int(n)].to_signed()
+                code = np.uint8(int(word[len(word) - 8 * n - 8 : len(word) - 8 * n], 2)).view(np.int8)
                 assert code == banks[asked[n], lane[n]], f"lane {n}, place {asked[n]}"
 
 
 def lanes(data, count: int) -> np.ndarray:
     """The first ``count`` codes of the data port; those beyond may be undefined."""
     count = min(count, FC_LANES)
-    return unpack_codes(int(data.value[8 * count - 1 : 0]), count)
+    return unpack_codes(int(str(data.value)[-8 * count :], 2), count)
 
 
 def point(dut, word: int) -> None:
@@ -187,7 +190,7 @@ async def what_is_not_written_stays(dut) -> None:
         words = words[: rng.randint(1, min(3, len(words)))]
         count = sum(unpack(shape, word)["count"] for word in words)
         await write(dut, which, words, 0.1, rng)
-        codes[which][:count] = new[:count]
+        codes[which] = np.append(new[:count], codes[which][count:])
         for each, expected in codes.items():
             await read(dut, each, expected)
 
@@ -205,7 +208,7 @@ async def what_is_behind_the_end_stays(dut) -> None:
         words = words[: 1 + turn % min(12, len(words))]
         count = sum(unpack(shape, word)["count"] for word in words)
         await write(dut, 0, words, 0, rng)
-        codes[:count] = new[:count]
+        codes = np.append(new[:count], codes[count:])
         await read(dut, 0, codes[: count + FC_LANES])
 
 

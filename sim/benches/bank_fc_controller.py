@@ -1,5 +1,7 @@
 """`BankFcController`: all words of an image in order, one a cycle, and the waits between layers."""
 
+from functools import cache
+
 import cocotb
 from cocotb.triggers import RisingEdge
 
@@ -9,6 +11,7 @@ from fivebyfive.sim.testbench import cycles, level, random_source, reset, start,
 from . import parameters
 
 
+@cache
 def component() -> BankFcController:
     return BankFcController(parameters()["words"], parameters()["drain"])
 

@@ -1,5 +1,6 @@
 """`BankWeightMemory` against a list of words: weights, places and marks, and the biases beside them."""
 
+from functools import cache
 from random import Random
 
 import cocotb
@@ -14,6 +15,7 @@ from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, 
 from . import parameters
 
 
+@cache
 def component() -> BankWeightMemory:
     given = parameters()
     words = [int(word, 16) for word in given["words"]]

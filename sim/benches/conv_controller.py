@@ -8,12 +8,13 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer, ConvState, Mode
-from fivebyfive.sim.testbench import cycles, random_source, reset, start
+from fivebyfive.sim.testbench import cycles, port_handles, random_source, reset, start
 
 from . import parameters
 
 POSITIONS = (9, 4)  # of a sweep of conv1 and conv2 in this bench; the controller counts none
 S = ConvState
+STATES = {state.value: state for state in S}
 CONV2_BIAS = (
     (S.PREPARING_CONV2_BIAS0, S.LOAD_CONV2_BIAS0),
     (S.PREPARING_CONV2_BIAS1, S.LOAD_CONV2_BIAS1),
@@ -43,6 +44,7 @@ class Event:
     values: tuple
 
 
+@cache
 def expected(controller: ConvController) -> tuple[list[ConvState], list[Event]]:
     """States of one image in order, each once for as long as it lasts, and what happens in them."""
     states, events = [], []
@@ -71,7 +73,7 @@ class Surroundings:
     """Line buffer, kernel fetcher and weight memory, as the controller sees them; notes what it does."""
 
     def __init__(self, dut, wait: float, rng: random.Random):
-        self.dut, self.wait, self.rng = dut, wait, rng
+        self.dut, self.wait, self.rng = port_handles(dut), wait, rng
         self.states: list[ConvState] = []
         self.events: list[Event] = []
         self.requests: list[int | None] = []  # of bias words, by cycle: their address
@@ -100,15 +102,16 @@ class Surroundings:
 
     def note(self) -> None:
         dut = self.dut
-        state = S(int(dut.state.value))
+        state = STATES[int(dut.state.value)]
         if not self.states or self.states[-1] != state:
             self.states.append(state)
             self.durations[state].append(0)
         self.durations[state][-1] += 1
-        assert bool(dut.bias_request.value) == (state in ASKING), "kernels and biases share the weight memory"
-        address = int(dut.bias_address.value)
-        self.requests.append(address if dut.bias_request.value else None)
+        asked = bool(dut.bias_request.value)
+        assert asked == (state in ASKING), "kernels and biases share the weight memory"
+        self.requests.append(int(dut.bias_address.value) if asked else None)
         if dut.bias_en.value:
+            address = int(dut.bias_address.value)
             since = self.requests[-component().memory_latency - 1 :]
             assert set(since) == {address}, "the bias word has not come out of the memory yet"
             self.events.append(Event("bias", state, (int(dut.bias_index.value), address)))

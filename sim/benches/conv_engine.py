@@ -100,10 +100,10 @@ class Watch:
                 toggle = 0
                 continue
             self.done += int(self.dut.done.value)
-            tap = self.dut.tap.value
-            if int(tap[0]) != toggle:
+            tap = str(self.dut.tap.value)
+            if tap[-1] != "01"[toggle]:
                 toggle ^= 1
-                self.taps.append(self._shown(unpack(self.layout, int(tap))))
+                self.taps.append(self._shown(unpack(self.layout, int(tap, 2))))
 
     def _shown(self, tap: dict) -> tuple:
         count = len(self.setting.groups[tap["layer"]][tap["group"]])

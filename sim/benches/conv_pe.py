@@ -3,6 +3,8 @@
 With ``natural`` among the parameters it is `PackedConvPE`; bases and sums are then pairs (see `dot_product`).
 """
 
+from functools import cache
+
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
@@ -21,6 +23,7 @@ from .dot_product import join, words
 SUMS = 300
 
 
+@cache
 def component() -> ConvPE | PackedConvPE:
     given = parameters()
     if "natural" in given:

@@ -6,6 +6,7 @@ them, and ``natural`` says whether the operands that a pair does not share are n
 """
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import count
 
 import cocotb
@@ -29,6 +30,7 @@ EXTREMES = np.array([-128, 127], np.int8)
 CORNERS = np.array([-128, -127, -1, 0, 1, 127], np.int8)
 
 
+@cache
 def component() -> DotProduct | PackedDotProduct | SignDotProduct:
     given = parameters()
     if "shifts" in given:

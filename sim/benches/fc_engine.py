@@ -119,9 +119,11 @@ class Taps:
             await RisingEdge(self.dut.clk)
             if self.dut.rst.value:
                 toggle = 0
-            elif int(self.dut.tap.value[0]) != toggle:
+                continue
+            bits = str(self.dut.tap.value)
+            if bits[-1] != "01"[toggle]:
                 toggle ^= 1
-                tap = unpack(self.layout, int(self.dut.tap.value))
+                tap = unpack(self.layout, int(bits, 2))
                 rows = self.setting.config.fc_outputs
                 count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
                 self.seen.append((tap["layer"], tap["group"], tap["values"][:count]))

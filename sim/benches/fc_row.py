@@ -3,6 +3,8 @@
 With ``lanes`` among the parameters it is `PackedFcRow`; each of what is called an output here is then a pair of them.
 """
 
+from functools import cache
+
 import cocotb
 import numpy as np
 
@@ -19,6 +21,7 @@ from . import parameters
 from .dot_product import choose_layer
 
 
+@cache
 def component() -> FcRow | PackedFcRow:
     given = parameters()
     if "lanes" in given:

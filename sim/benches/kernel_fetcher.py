@@ -1,6 +1,7 @@
 """`KernelFetcher`: sets of kernels in the order of the weight memory, whatever the array's pace."""
 
 import random
+from functools import cache
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -15,6 +16,7 @@ from . import parameters
 WORD = 8 * CONV_KERNEL
 
 
+@cache
 def component() -> KernelFetcher:
     given = parameters()
     plans = [KernelPlan(*plan, given["outputs"]) for plan in given["plans"]]

@@ -1,6 +1,7 @@
 """`LineBuffer` against numpy's windows of the same maps."""
 
 import random
+from functools import cache
 
 import cocotb
 import numpy as np
@@ -17,6 +18,7 @@ from . import parameters
 MAPS = 4
 
 
+@cache
 def component() -> LineBuffer:
     given = parameters()
     return LineBuffer(given["windows"], tuple(given["sizes"]))

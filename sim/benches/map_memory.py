@@ -1,6 +1,7 @@
 """`MapMemory` against numpy arrays of the same maps."""
 
 import random
+from functools import cache
 
 import cocotb
 import numpy as np
@@ -22,6 +23,7 @@ from fivebyfive.sim.testbench import (
 from . import parameters
 
 
+@cache
 def component() -> MapMemory:
     return MapMemory(**parameters())
 

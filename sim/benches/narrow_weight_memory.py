@@ -1,5 +1,6 @@
 """`NarrowWeightMemory` against a list of words: biases as they are, numbers as the values of the present layer."""
 
+from functools import cache
 from random import Random
 
 import cocotb
@@ -14,6 +15,7 @@ from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, 
 from . import parameters
 
 
+@cache
 def component() -> NarrowWeightMemory:
     given = parameters()
     words = [int(word, 16) for word in given["words"]]

@@ -1,6 +1,7 @@
 """`Pooling` against the golden model's `pool_relu`."""
 
 import random
+from functools import cache
 
 import cocotb
 import numpy as np
@@ -14,6 +15,7 @@ from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset
 from . import parameters
 
 
+@cache
 def component() -> Pooling:
     given = parameters()
     return Pooling(given["outputs"], given["windows"], tuple(given["sizes"]))

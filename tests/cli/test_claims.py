@@ -143,6 +143,8 @@ def test_a_checkpoint_that_its_report_would_overwrite(refused, small: Path, few_
     for package in ("constriction", "bitarray", "tomli_w"):
         pytest.importorskip(package)
     assert "n.toml is what its plan is called" in refused("compress", "tune", "--data", few_digits, "--out", "n.toml")
-    for nameless in (".", "/", "..", "a/", "a/."):
-        assert "it is a folder" in refused("compress", "tune", "--data", few_digits, "--out", nameless)
+    tune = "compress", "tune", "--data", few_digits, "--out"
+    for nameless in (".", "..", "a/", "a/."):
+        assert "it is a folder" in refused(*tune, nameless)
+    assert "the root of the file system" in refused(*tune, "/")
     assert "an empty name; name a file" in refused("compress", "tune", "--data", few_digits, "--out", "")
