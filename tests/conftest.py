@@ -13,7 +13,7 @@ import pytest
 os.environ.setdefault("FIVEBYFIVE_QUICK_BUILDS", "1")  # `fivebyfive.sim.commands`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each core has a worker of pytest-xdist already
 
-# Elaboration makes millions of objects that stay: with Python's own threshold a quarter of its time is their collection.
+# Elaboration makes millions of objects that stay: with Python's own threshold a quarter of its time is collection.
 gc.set_threshold(50_000, 20, 20)
 
 # A shell that starts the tests in the background has them ignore SIGINT, and so would what they start and interrupt.

@@ -20,6 +20,8 @@ from .netlist import Frame, netlist
 from .seeded import broken
 from .test_conv_controller import SWEEPING
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 LENET = LeNetShape(20, 50, (500, 10))
 SMALL = LeNetShape(6, 16, (40, 10))
 

@@ -17,6 +17,8 @@ from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.runner import build, run
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 SEED = 11
 TINY = LeNetShape(1, 1, (10,))
 DEEP = LeNetShape(2, 2, (5, 3))

@@ -23,6 +23,8 @@ from fivebyfive.sim.specimens import (
     weight_memory,
 )
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 # The output of each that is broken.
 OUTPUTS = {
     "dot_product": "o__payload", "pooling": "o__payload", "line_buffer": "patch", "weight_memory": "data",

@@ -11,6 +11,8 @@ from fivebyfive.model.golden import forward
 from fivebyfive.model.sizing import sized
 from fivebyfive.sim.simulate import simulate
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 SEED = 5
 FULL = pytest.mark.full  # `test_accelerator.py` has smaller ones of these kinds in every test run
 NETWORKS = [

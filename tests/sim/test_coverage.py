@@ -12,6 +12,8 @@ from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.unreached import REASONS, of_another_bench, reason
 from fivebyfive.verify_coverage import log_text, main, never, unexplained
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 VERILOG = """\
 module turner(clk, rst, a, y__payload);
   input clk, rst;

@@ -11,6 +11,8 @@ from fivebyfive.sim.mutants import mutate, mutate_specimen
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.specimens import argmax, bench_of, dot_product
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 
 def test_a_bench_notices_mutants() -> None:
     told = []

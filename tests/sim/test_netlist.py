@@ -19,6 +19,8 @@ from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import simulate
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 SEED = 5
 SIZES = {"channels": 3, "size": 12}
 

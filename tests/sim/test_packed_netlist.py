@@ -12,6 +12,8 @@ from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.sim.synthesis import FAMILIES
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 
 def netlist(design: Design, folder: Path) -> Design:
     """``design`` as cells of the 7 series, with the models of the cells that come with Yosys."""

@@ -10,6 +10,8 @@ from fivebyfive.hw.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 
 @pytest.mark.parametrize("divisor", [4, 50])
 def test_uart_receiver(bench, divisor):

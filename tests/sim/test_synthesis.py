@@ -14,6 +14,8 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import WeightForm
 from fivebyfive.sim.synthesis import synthesize
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
+
 PRODUCTS = 25 + 20
 
 
