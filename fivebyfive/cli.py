@@ -322,7 +322,7 @@ def simulate(
 
     Ends at the first difference, with exit code 1, and says where it is.
     """
-    from .simulation import Request, simulate_request
+    from fivebyfive.commands.simulate import Request, simulate_request
 
     about = checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only
     request = Request(*about, size, netlist, coverage, force)
@@ -360,15 +360,15 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **
     from fivebyfive.model.parts import find_part
     from fivebyfive.model.sizing import user_config
 
-    from . import measuring
+    from .commands import measure
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     network = load_checkpoint(checkpoint)
     shape, config = network.shape, user_config(network, size)
     if estimate:
-        measuring.run_estimate(shape, config, chosen, as_json)
+        measure.run_estimate(shape, config, chosen, as_json)
     else:
-        measuring.run_measure(shape, config, chosen, seeds, out, force, workers, as_json)
+        measure.run_measure(shape, config, chosen, seeds, out, force, workers, as_json)
 
 
 @main.command()
@@ -393,11 +393,11 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.parts import find_part
 
-    from . import measuring
+    from .commands import measure
 
     about = find_part(part), top, seeds, scheduler, workers, out, force, estimate
     shape = load_checkpoint(checkpoint).shape
-    measuring.run_explore(measuring.ExploreRequest(shape, *about), as_json)
+    measure.run_explore(measure.ExploreRequest(shape, *about), as_json)
 
 
 @main.command()
@@ -423,7 +423,7 @@ def compare(
     A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
     is interrupted, and the same command goes on from there. Needs pip install 'fivebyfive[compress,plot]'.
     """
-    from .comparing import CompareRequest, run_compare
+    from fivebyfive.commands.compare import CompareRequest, run_compare
 
     about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out, force
     run_compare(CompareRequest(*about), as_json)
@@ -446,11 +446,10 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
     Needs pip install 'fivebyfive[fpga]' and nothing else. Refuses where the clock is not met. For boards of other
     parts it writes what Vivado makes a bitstream from.
     """
+    from fivebyfive.commands.build import BuildRequest, run_build
     from fivebyfive.hw.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.sizing import user_config
-
-    from .building import BuildRequest, run_build
 
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
@@ -481,7 +480,7 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     number: so many MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported,
     with exit code 1.
     """
-    from .classify import ClassifyRequest, run_classify
+    from fivebyfive.commands.classify import ClassifyRequest, run_classify
 
     request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
     click.get_current_context().exit(run_classify(request, as_json))
@@ -502,9 +501,8 @@ class Methods(Suggesting):
         return list(METHODS)
 
     def get_command(self, ctx, name):
+        from fivebyfive.commands.compress import method_command
         from fivebyfive.model.compress.methods import METHODS
-
-        from .compress import method_command
 
         return method_command(name, METHODS[name], compress_options()) if name in METHODS else None
 
@@ -554,9 +552,8 @@ def compress(ctx, plan, out, force, seeds, scheduler, workers, as_json) -> None:
         return
     if not plan:
         raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
+    from fivebyfive.commands.compress import Seeds, run_compress
     from fivebyfive.model.compress.plan import read_plan
-
-    from .compress import Seeds, run_compress
 
     run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers), force, plan)
 
@@ -571,7 +568,7 @@ def pack(checkpoint, out, as_json) -> None:
     The fewer weights are not zero, and the fewer values they have, the smaller: see compress. Needs pip install
     'fivebyfive[compress]'.
     """
-    from .packing import run_pack
+    from fivebyfive.commands.pack import run_pack
 
     run_pack(checkpoint, out, as_json)
 
@@ -582,7 +579,7 @@ def pack(checkpoint, out, as_json) -> None:
 @json_option
 def unpack(packed, out, as_json) -> None:
     """Make a checkpoint again of what pack wrote."""
-    from .packing import run_unpack
+    from fivebyfive.commands.pack import run_unpack
 
     run_unpack(packed, out, as_json)
 
@@ -598,6 +595,6 @@ def unpack(packed, out, as_json) -> None:
 @json_option
 def demo(out, force, images, as_json) -> None:
     """Generate the shipped LeNet, simulate real digits on it, and draw what it computed."""
-    from .demo import run_demo
+    from fivebyfive.commands.demo import run_demo
 
     click.get_current_context().exit(run_demo(out, images, as_json, force))

@@ -35,7 +35,7 @@ pytest.importorskip("constriction")
 
 SLOW = (
     "fivebyfive.model.train.train", "fivebyfive.model.quantize.quantize", "fivebyfive.model.compress.run.compress",
-    "fivebyfive.api.simulate", "fivebyfive.simulation.synthesized", "fivebyfive.sim.workers.LocalPool.run",
+    "fivebyfive.api.simulate", "fivebyfive.commands.simulate.synthesized", "fivebyfive.sim.workers.LocalPool.run",
     "fivebyfive.sim.workers.ClusterPool.__init__", "fivebyfive.sim.bitstream.make_bitstream",
     "fivebyfive.sim.board.simulated_board", "fivebyfive.model.datasets.fetch",
 )  # fmt: skip
@@ -83,7 +83,7 @@ def quick(inputs: Path) -> Iterator[None]:
         for name in SLOW:
             patch.setattr(name, begun)
         patch.setattr("fivebyfive.api.generate", generated)
-        patch.setattr("fivebyfive.demo.load", lambda: load(inputs / "good.npz"))
+        patch.setattr("fivebyfive.commands.demo.load", lambda: load(inputs / "good.npz"))
         for command in commands().values():
             for one in command.params:
                 if one.default == SHIPPED:

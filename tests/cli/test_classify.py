@@ -75,7 +75,7 @@ def test_ports_that_cannot_be_used(refused, tmp_path: Path) -> None:
 
 
 def test_a_board_with_another_network(refused, monkeypatch, small: Path) -> None:
-    from fivebyfive import classify as command
+    from fivebyfive.commands import classify as command
 
     def other(request, network, stage):
         from contextlib import nullcontext
@@ -95,8 +95,8 @@ def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) 
     """Exit code 1; the others are answered, and after three in a row no more are tried."""
     from contextlib import nullcontext
 
-    from fivebyfive import classify as command
     from fivebyfive.board import Classified, LinkFailed
+    from fivebyfive.commands import classify as command
 
     class Moody:
         info = type("Info", (), {"digest": bytes(8), "classes": 10})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.compress import median_seed
+from fivebyfive.commands.compress import median_seed
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
 

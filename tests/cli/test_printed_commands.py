@@ -18,7 +18,7 @@ import fivebyfive.hw
 import fivebyfive.model
 import fivebyfive.sim
 from fivebyfive.cli import main
-from fivebyfive.demo import next_steps
+from fivebyfive.commands.demo import next_steps
 from fivebyfive.terminal import command, quoted
 
 FOLDER = Path("My [old] $HOME 'runs' `x`")
@@ -105,7 +105,7 @@ def test_after_demo(run, mine: Path) -> None:
 
 
 def test_after_build(cli, run, mine: Path, monkeypatch) -> None:
-    from fivebyfive import building
+    from fivebyfive.commands import build
     from fivebyfive.sim.nextpnr import Routed
     from fivebyfive.sim.synthesis import Area
 
@@ -118,7 +118,7 @@ def test_after_build(cli, run, mine: Path, monkeypatch) -> None:
     (load, classify) = next_of(cli("build", mine, "--board", "ulx3s-85f", "--out", FOLDER / "b").stdout)
     run(load)
     parsed(shlex.split(classify)[1:])
-    assert "fivebyfive classify --port PORT IMAGE..." in building.VIVADO_README
+    assert "fivebyfive classify --port PORT IMAGE..." in build.VIVADO_README
 
 
 def test_after_a_mistake(cli, run) -> None:

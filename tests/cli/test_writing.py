@@ -385,7 +385,7 @@ def test_logits_that_cannot_be_written_are_removed(monkeypatch, cli, small: Path
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fivebyfive.simulation.np.save", full)
+    monkeypatch.setattr("fivebyfive.commands.simulate.np.save", full)
     result = cli("simulate", small, "--images", 1, "--out", "old.npy", code=2)
     assert "cannot write old.npy: No space left on device" in result.stderr
     assert os.listdir(".") == ["old.npy"]

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from fivebyfive.board import Board, Limits, LinkFailed
-from fivebyfive.folder import read_folder
+from fivebyfive.commands.read_folder import read_folder
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.packed import pack, read_packed

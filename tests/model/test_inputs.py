@@ -174,7 +174,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "model/download.py": "packages that pip and npm brought into a folder of its own",
     "hw/verilog.py": OWN,
     "hw/vivado.py": "data of the package",
-    "fivebyfive/building.py": OWN,
+    "fivebyfive/commands/build.py": OWN,
     "fivebyfive/claims.py": "a lock of its own",
     "fivebyfive/provenance.py": "pages of the project itself",
     "fivebyfive/terminal.py": "/dev/null, and the standard files",

@@ -8,21 +8,21 @@ import click
 import numpy as np
 from rich.text import Text
 
+from fivebyfive.api import Network, load
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
 from fivebyfive.model.sidecars import replacing_sidecars
+from fivebyfive.picture import Digit, draw_digits
+from fivebyfive.places import check_beside, check_folder
+from fivebyfive.provenance import checkpoint_input, lenet_name, verilog_input
+from fivebyfive.report import console, cycle_table, image_table
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
+from fivebyfive.terminal import Stage, command, quoted
 
-from .api import Network, load
-from .picture import Digit, draw_digits
-from .places import check_beside, check_folder
-from .provenance import checkpoint_input, lenet_name, verilog_input
-from .report import console, cycle_table, image_table
-from .simulation import facts
-from .terminal import Stage, command, quoted
+from .simulate import facts
 
 __all__ = ["choose_digits", "run_demo"]
 
