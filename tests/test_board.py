@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fivebyfive.board import Board, Limits, LinkFailed
+from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.link import CHUNK, CHUNKS, PAGE, PAGES, VERSION, Decoder, Frame, Info, Kind, encode

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fivebyfive.board import Board, Classified, Limits, LinkFailed, Port
+from fivebyfive.host.board import Board, Classified, Limits, LinkFailed, Port
+from fivebyfive.host.serial_port import SerialPort
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.link import DIGEST
 from fivebyfive.report import console, table
-from fivebyfive.serial_port import SerialPort
 from fivebyfive.terminal import Stage, say
 
 __all__ = ["ClassifyRequest", "run_classify"]

@@ -95,8 +95,8 @@ def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) 
     """Exit code 1; the others are answered, and after three in a row no more are tried."""
     from contextlib import nullcontext
 
-    from fivebyfive.board import Classified, LinkFailed
     from fivebyfive.commands import classify as command
+    from fivebyfive.host.board import Classified, LinkFailed
 
     class Moody:
         info = type("Info", (), {"digest": bytes(8), "classes": 10})

@@ -14,7 +14,7 @@ import click.testing
 import numpy as np
 import pytest
 
-from fivebyfive.board import LinkFailed, WrongVersion
+from fivebyfive.host.board import LinkFailed, WrongVersion
 from fivebyfive.hw.yosys import YosysError, run_yosys
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import Defect, UserError

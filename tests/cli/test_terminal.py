@@ -60,8 +60,8 @@ def test_pictures_of_a_board_have_their_names(cli, odd: Path, monkeypatch) -> No
 
     from PIL import Image
 
-    from fivebyfive.board import Classified
     from fivebyfive.commands import classify as command
+    from fivebyfive.host.board import Classified
 
     class Prompt:
         info = type("Info", (), {"digest": bytes(8), "classes": 10})

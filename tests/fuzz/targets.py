@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fivebyfive.board import Board, Limits, LinkFailed
 from fivebyfive.commands.read_folder import read_folder
+from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.packed import pack, read_packed

@@ -30,7 +30,7 @@ from fivebyfive.model.link import (
     question,
 )
 
-from .pace import Pace
+from .adaptive_timeout import Pace
 
 __all__ = ["Board", "Classified", "Limits", "LinkFailed", "Port"]
 

@@ -1,4 +1,4 @@
-"""A serial port of this machine as a `fivebyfive.board.Port`, by pyserial."""
+"""A serial port of this machine as a `fivebyfive.host.board.Port`, by pyserial."""
 
 import serial
 

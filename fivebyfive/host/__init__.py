@@ -1,0 +1,1 @@
+"""The PC end of the serial line."""
