@@ -6,8 +6,7 @@ It is imported as the rest of the work is done: what ends that is told in a line
 import resource
 
 from fivebyfive.model.errors import UserError
-
-from .terminal import leave
+from fivebyfive.output.terminal import leave
 
 __all__ = ["main"]
 

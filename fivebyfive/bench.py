@@ -17,10 +17,10 @@ from fivebyfive.model.measurement import Measurement, estimate, may_fit, size_te
 from fivebyfive.model.parts import PARTS, Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
+from fivebyfive.output.measurement_tables import figures, markdown_table, tools
+from fivebyfive.output.terminal import Commands, Stage
 
 from .anchors import BOARDS, SAME_NETWORK, Anchor
-from .measured import figures, markdown_table, tools
-from .terminal import Commands, Stage
 
 __all__ = ["SIZES", "bench", "page"]
 

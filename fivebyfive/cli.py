@@ -1,7 +1,7 @@
 """The command line, from train to demo; `fivebyfive --help` lists the commands.
 
 Each command reads what it is given, calls the function of the same name in a lower room, and reports
-(`fivebyfive.report`). Heavy modules are imported by the command that needs them.
+(`fivebyfive.output.report`). Heavy modules are imported by the command that needs them.
 """
 
 import json
@@ -14,9 +14,16 @@ from fivebyfive.model.errors import UserError, user_values
 from fivebyfive.model.log import log_to_file
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
-
-from .places import FileName, FolderName, InputName, check_beside, check_file, check_folder, force_option
-from .terminal import Commands, Stage, Suggesting, say
+from fivebyfive.output.paths import (
+    FileName,
+    FolderName,
+    InputName,
+    check_beside,
+    check_file,
+    check_folder,
+    force_option,
+)
+from fivebyfive.output.terminal import Commands, Stage, Suggesting, say
 
 __all__ = ["main"]
 
@@ -182,8 +189,7 @@ def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) ->
     """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
     from fivebyfive.model.sidecars import write_sidecar
-
-    from .report import show_training
+    from fivebyfive.output.report import show_training
 
     save_checkpoint(out, result.checkpoint)
     report = result.report | {"out": str(out)}
@@ -204,8 +210,7 @@ def evaluate(checkpoint, data, as_json) -> None:
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.datasets import load_dataset
     from fivebyfive.model.evaluate import evaluate as run
-
-    from .report import show_evaluation
+    from fivebyfive.output.report import show_evaluation
 
     network = load_checkpoint(checkpoint)
     with Stage("reading the data") as stage:
@@ -235,7 +240,7 @@ def evaluate(checkpoint, data, as_json) -> None:
 @json_option
 def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size) -> None:
     """Write Verilog, the contents of its memories and a manifest into a folder."""
-    from .report import show_generated
+    from fivebyfive.output.report import show_generated
 
     if target == "vivado":
         return generate_vivado(checkpoint, out or BUILD / "vivado", force, part, stream_bits, as_json, size)
@@ -258,8 +263,7 @@ def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size)
 def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_json: bool, size: dict) -> None:
     """The folder for Vivado."""
     from fivebyfive.hw.vivado import PART, check_part, package
-
-    from .report import show_package
+    from fivebyfive.output.report import show_package
 
     part = part or PART
     check_part(part)

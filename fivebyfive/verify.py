@@ -21,12 +21,12 @@ from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.sizing import user_config
 from fivebyfive.model.temporary import working_folder
+from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.process import RtlDiffers
 
 from .api import load
 from .cli import size_options
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
-from .terminal import Commands, Stage
 
 __all__ = [
     "about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "tools", "verify",

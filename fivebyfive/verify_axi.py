@@ -25,11 +25,11 @@ from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
+from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
 
 from .provenance import checkpoint_input, lines, verilog_input
-from .terminal import Commands, say
 
 __all__ = ["CASES", "Case", "case_checkpoint", "main", "verify"]
 

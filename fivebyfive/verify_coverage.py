@@ -15,6 +15,7 @@ from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.files import replacing
+from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
@@ -25,7 +26,6 @@ from fivebyfive.sim.unreached import of_another_bench, reason
 from . import machines
 from .machines import verilog_inputs
 from .provenance import checkpoint_input, lines
-from .terminal import Commands, say
 from .verify import log_of, tools
 
 __all__ = ["bench_coverage", "main"]

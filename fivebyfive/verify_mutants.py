@@ -12,13 +12,13 @@ import click
 
 from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
+from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.mutation_score import Judged, Score, judge
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS
 
 from .machines import verilog_inputs
 from .provenance import lines
-from .terminal import Commands, say
 from .verify import log_of
 
 __all__ = ["main"]

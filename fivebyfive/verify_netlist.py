@@ -10,11 +10,11 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.files import replacing
+from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.synthesis import FAMILIES
 
 from .api import load
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
-from .terminal import Commands
 from .verify import about_tools, checkpoint_text, interval_text, log_of, result, simulation
 
 __all__ = ["main", "verify"]

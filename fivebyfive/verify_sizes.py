@@ -10,11 +10,11 @@ import click
 
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.files import replacing
+from fivebyfive.output.terminal import Commands, say
 
 from .bench import SIZES
 from .machines import SIZED, SIZED_EARLY, verilog_inputs
 from .provenance import checkpoint_input, lines
-from .terminal import Commands, say
 from .verify import about_tools, checkpoint_text, log_of, result, simulation
 
 __all__ = ["main", "verify"]

@@ -12,9 +12,9 @@ from fivebyfive.model.files import replacing_folder
 from fivebyfive.model.ownership import GENERATOR, manifest_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.temporary import working_folder
-from fivebyfive.places import check_folder
-from fivebyfive.report import console, table
-from fivebyfive.terminal import Stage, program, quoted
+from fivebyfive.output.paths import check_folder
+from fivebyfive.output.report import console, table
+from fivebyfive.output.terminal import Stage, program, quoted
 
 __all__ = ["BuildRequest", "run_build"]
 

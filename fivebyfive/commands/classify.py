@@ -16,8 +16,8 @@ from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.link import DIGEST
-from fivebyfive.report import console, table
-from fivebyfive.terminal import Stage, say
+from fivebyfive.output.report import console, table
+from fivebyfive.output.terminal import Stage, say
 
 __all__ = ["ClassifyRequest", "run_classify"]
 

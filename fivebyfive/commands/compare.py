@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fivebyfive.measured import markdown_table
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.comparison import Compared, front
 from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.inputs import same_file
 from fivebyfive.model.sizing import user_config
-from fivebyfive.report import console, table
-from fivebyfive.results import answer, delivered, draw, going_on, places
-from fivebyfive.terminal import Stage
+from fivebyfive.output.measurement_tables import markdown_table
+from fivebyfive.output.report import console, table
+from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
+from fivebyfive.output.terminal import Stage
 
 __all__ = ["COLUMNS", "CompareRequest", "run_compare"]
 

@@ -13,10 +13,10 @@ from fivebyfive.model.compress.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
 from fivebyfive.model.errors import UserError, shown, user_values
 from fivebyfive.model.sidecars import replacing_sidecars
-from fivebyfive.places import check_beside, check_file
-from fivebyfive.report import console, show_training, table
-from fivebyfive.results import going_on
-from fivebyfive.terminal import Stage, say
+from fivebyfive.output.paths import check_beside, check_file
+from fivebyfive.output.report import console, show_training, table
+from fivebyfive.output.result_files import going_on
+from fivebyfive.output.terminal import Stage, say
 
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 

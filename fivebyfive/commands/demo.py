@@ -14,13 +14,13 @@ from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
 from fivebyfive.model.sidecars import replacing_sidecars
-from fivebyfive.picture import Digit, draw_digits
-from fivebyfive.places import check_beside, check_folder
+from fivebyfive.output.paths import check_beside, check_folder
+from fivebyfive.output.picture import Digit, draw_digits
+from fivebyfive.output.report import console, cycle_table, image_table
+from fivebyfive.output.terminal import Stage, command, quoted
 from fivebyfive.provenance import checkpoint_input, lenet_name, verilog_input
-from fivebyfive.report import console, cycle_table, image_table
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
-from fivebyfive.terminal import Stage, command, quoted
 
 from .simulate import facts
 

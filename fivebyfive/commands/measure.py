@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivebyfive.measured import EXPLORED, explored_rows, markdown_table, rows_of, show_explored, show_measured
 from fivebyfive.model.config import Config
 from fivebyfive.model.errors import UserError
 from fivebyfive.model.measurement import Measurement, estimate
 from fivebyfive.model.parts import Part
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.results import answer, delivered, draw, going_on, places
-from fivebyfive.terminal import Stage
+from fivebyfive.output.measurement_tables import (
+    EXPLORED,
+    explored_rows,
+    markdown_table,
+    rows_of,
+    show_explored,
+    show_measured,
+)
+from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
+from fivebyfive.output.terminal import Stage
 
 __all__ = ["ExploreRequest", "run_explore", "run_measure"]
 

@@ -10,9 +10,9 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from fivebyfive.model.compress.packed import Packed, read_packed, write_packed
 from fivebyfive.model.compress.packed import pack as packed_form
 from fivebyfive.model.errors import shown
-from fivebyfive.places import check_file
-from fivebyfive.report import console, table
-from fivebyfive.terminal import Stage, command
+from fivebyfive.output.paths import check_file
+from fivebyfive.output.report import console, table
+from fivebyfive.output.terminal import Stage, command
 
 __all__ = ["run_pack", "run_unpack"]
 

@@ -17,13 +17,13 @@ from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
-from fivebyfive.places import check_file, make_folder
+from fivebyfive.output.paths import check_file, make_folder
+from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.coverage import ranges
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
-from fivebyfive.terminal import Stage, say
 
 from .read_folder import read_folder
 from .viewer import VIEW_FILES, save_view
@@ -67,7 +67,7 @@ class Request:
 
 def simulate_request(request: Request, as_json: bool) -> int:
     """Carry a request out and report on it; the exit code. Raises UserError and SimulationFailed."""
-    from fivebyfive.report import show_simulation
+    from fivebyfive.output.report import show_simulation
 
     network = load(request.checkpoint)
     images = load_images(request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES))

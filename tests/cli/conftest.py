@@ -11,11 +11,11 @@ import click.testing
 import numpy as np
 import pytest
 
-from fivebyfive import terminal
 from fivebyfive.cli import main
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 from fivebyfive.model.idx import idx_bytes
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.output import terminal
 
 SMALL = LeNetShape(2, 3, (7, 10))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from fivebyfive import claims
-from fivebyfive.claims import claim
+from fivebyfive.output import path_lock
+from fivebyfive.output.path_lock import claim
 
 PLACE = Path("out/net.npz")
 
@@ -20,7 +20,7 @@ PLACE = Path("out/net.npz")
 @contextmanager
 def holder(path: Path, inside: bool = False):
     """A command in a process of its own that has claimed a place, and works for ever."""
-    code = "import click, time; from pathlib import Path; from fivebyfive.claims import claim\n"
+    code = "import click, time; from pathlib import Path; from fivebyfive.output.path_lock import claim\n"
     code += f"with click.Context(click.Command('train')).scope():\n    claim(Path({str(path)!r}), {inside})\n"
     code += "    print('ready', flush=True)\n    time.sleep(600)\n"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
@@ -109,7 +109,7 @@ def test_python_claims_nothing() -> None:
 
 def test_the_lock_file_of_one_that_ends_while_another_waits(monkeypatch) -> None:
     """Whoever gets the lock of a file that has been taken away makes a new one: else the next one would have it too."""
-    lock, calls = claims.lock, []
+    lock, calls = path_lock.lock, []
 
     def late(handle: int, waiting) -> bool:
         calls.append(lock(handle, waiting))
@@ -117,7 +117,7 @@ def test_the_lock_file_of_one_that_ends_while_another_waits(monkeypatch) -> None
             Path("out/.net.npz.lock").unlink()
         return True
 
-    monkeypatch.setattr(claims, "lock", late)
+    monkeypatch.setattr(path_lock, "lock", late)
     Path("out").mkdir()
     with command():
         claim(PLACE)
@@ -129,7 +129,7 @@ def test_a_file_system_without_locks(monkeypatch) -> None:
     def no_locks(*_) -> None:
         raise OSError(95, os.strerror(95))
 
-    monkeypatch.setattr(claims, "lock", no_locks)
+    monkeypatch.setattr(path_lock, "lock", no_locks)
     Path("out").mkdir()
     with command():
         claim(PLACE)

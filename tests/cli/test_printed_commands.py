@@ -19,7 +19,7 @@ import fivebyfive.model
 import fivebyfive.sim
 from fivebyfive.cli import main
 from fivebyfive.commands.demo import next_steps
-from fivebyfive.terminal import command, quoted
+from fivebyfive.output.terminal import command, quoted
 
 FOLDER = Path("My [old] $HOME 'runs' `x`")
 ROOMS = [Path(room.__path__[0]) for room in (fivebyfive, fivebyfive.model, fivebyfive.hw, fivebyfive.sim)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
-from fivebyfive.terminal import Stage, outputs, say
+from fivebyfive.output.terminal import Stage, outputs, say
 
 from .conftest import SMALL, one_line, python_m
 
@@ -223,7 +223,7 @@ def test_colours_are_kept_where_they_are_asked_for(small: Path, few_digits: Path
 def test_a_bar_is_whole_at_any_width(width: int) -> None:
     """Its figures and its text, which is no markup."""
     script = (
-        "from fivebyfive.terminal import Stage\n"
+        "from fivebyfive.output.terminal import Stage\n"
         "with Stage('reading') as stage:\n"
         "    stage(123456, 789012, 'packing [/b] net')\n"
         "    stage.bar.refresh()\n"
@@ -235,8 +235,8 @@ def test_a_bar_is_whole_at_any_width(width: int) -> None:
 
 
 def test_a_bar_in_ascii() -> None:
-    script = "from fivebyfive.terminal import Stage\nwith Stage('reading') as stage: stage(1, 2, 'Ж')\n"
-    wrapped = "from fivebyfive.terminal import outputs\nwith outputs():\n    " + script.replace("\n", "\n    ")
+    script = "from fivebyfive.output.terminal import Stage\nwith Stage('reading') as stage: stage(1, 2, 'Ж')\n"
+    wrapped = "from fivebyfive.output.terminal import outputs\nwith outputs():\n    " + script.replace("\n", "\n    ")
     assert "1/2" in error_terminal(80, wrapped, PYTHONIOENCODING="ascii")
 
 
@@ -278,8 +278,8 @@ def clock(monkeypatch):
             return self.now
 
     made = Clock()
-    monkeypatch.setattr("fivebyfive.terminal.time", made)
-    monkeypatch.setattr("fivebyfive.terminal.QUIET_S", 2.0)  # conftest.py has made it endless
+    monkeypatch.setattr("fivebyfive.output.terminal.time", made)
+    monkeypatch.setattr("fivebyfive.output.terminal.QUIET_S", 2.0)  # conftest.py has made it endless
     return made
 
 

@@ -175,9 +175,9 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "hw/verilog.py": OWN,
     "hw/vivado.py": "data of the package",
     "fivebyfive/commands/build.py": OWN,
-    "fivebyfive/claims.py": "a lock of its own",
+    "fivebyfive/output/path_lock.py": "a lock of its own",
     "fivebyfive/provenance.py": "pages of the project itself",
-    "fivebyfive/terminal.py": "/dev/null, and the standard files",
+    "fivebyfive/output/terminal.py": "/dev/null, and the standard files",
     "fivebyfive/verify.py": OWN,
 }
 

@@ -10,7 +10,7 @@ from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.inputs import read_limited
 from fivebyfive.model.sidecars import replacing_sidecars
 
-from .places import check_beside
+from .paths import check_beside
 from .terminal import say
 
 __all__ = ["answer", "delivered", "draw", "going_on", "places"]

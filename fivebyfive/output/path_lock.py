@@ -21,7 +21,7 @@ from .terminal import say
 
 __all__ = ["claim"]
 
-HELD = "fivebyfive.claims"  # in the context of a command
+HELD = "fivebyfive.output.path_lock"  # in the context of a command
 
 
 def claim(path: Path, inside: bool = False) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fivebyfive.model.files import replacing
-
-from .provenance import Record, png_text
+from fivebyfive.provenance import Record, png_text
 
 __all__ = ["Digit", "draw_digits"]
 

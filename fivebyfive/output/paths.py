@@ -15,7 +15,7 @@ from fivebyfive.model.ownership import MANIFEST, check_within
 from fivebyfive.model.ownership import check_folder as check_owned
 from fivebyfive.model.sidecars import check_sidecars
 
-from .claims import claim
+from .path_lock import claim
 
 __all__ = [
     "FileName", "FolderName", "InputName", "check_beside", "check_file", "check_folder", "force_option", "make_folder",

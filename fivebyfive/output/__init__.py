@@ -1,0 +1,1 @@
+"""Terminal, tables, plots; where results go and who holds the lock."""
