@@ -14,9 +14,10 @@ own: `fivebyfive.model` (network, golden arithmetic), `fivebyfive.hw` (Amaranth)
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fivebyfive.support.errors import UserError
+
     from .api import Accelerator, Network, load
     from .model.config import Config
-    from .model.errors import UserError
 
 __all__ = ["Accelerator", "Config", "Network", "UserError", "load"]
 
@@ -25,7 +26,7 @@ HOMES = {
     "Accelerator": "fivebyfive.api",
     "Config": "fivebyfive.model.config",
     "Network": "fivebyfive.api",
-    "UserError": "fivebyfive.model.errors",
+    "UserError": "fivebyfive.support.errors",
     "load": "fivebyfive.api",
 }
 

@@ -5,8 +5,8 @@ It is imported as the rest of the work is done: what ends that is told in a line
 
 import resource
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.output.terminal import leave
+from fivebyfive.support.errors import UserError
 
 __all__ = ["main"]
 

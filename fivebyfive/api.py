@@ -12,13 +12,13 @@ from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import Dataset
 from fivebyfive.model.engines import fitted
-from fivebyfive.model.errors import UserError, user_values
 from fivebyfive.model.evaluate import Evaluation, evaluate
-from fivebyfive.model.inputs import as_path
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.simulate import Simulation, check_run, simulate
+from fivebyfive.support.errors import UserError, user_values
+from fivebyfive.support.inputs import as_path
 
 __all__ = ["Accelerator", "Network", "load"]
 

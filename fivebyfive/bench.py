@@ -12,13 +12,13 @@ import click
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement, estimate, may_fit, size_text
 from fivebyfive.model.parts import PARTS, Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.output.measurement_tables import figures, markdown_table, tools
 from fivebyfive.output.terminal import Commands, Stage
+from fivebyfive.support.files import replacing
 
 from .anchors import BOARDS, SAME_NETWORK, Anchor
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.errors import UserError, user_values
-from fivebyfive.model.log import log_to_file
 from fivebyfive.model.quantize import QuantizeConfig
 from fivebyfive.model.train import TrainConfig
 from fivebyfive.output.paths import (
@@ -24,6 +22,8 @@ from fivebyfive.output.paths import (
     force_option,
 )
 from fivebyfive.output.terminal import Commands, Stage, Suggesting, say
+from fivebyfive.support.errors import UserError, user_values
+from fivebyfive.support.log import log_to_file
 
 __all__ = ["main"]
 
@@ -128,9 +128,9 @@ def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
     Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
     'fivebyfive[train]'.
     """
-    from fivebyfive.model.extras import require_torch
     from fivebyfive.model.shape import LeNetShape
     from fivebyfive.model.train import train as run
+    from fivebyfive.support.optional import require_torch
 
     require_torch()
     with user_values():
@@ -155,8 +155,8 @@ def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as
     Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
     'fivebyfive[train]'. Only tensors are read from the file; nothing in it is ever run.
     """
-    from fivebyfive.model.extras import require_torch
     from fivebyfive.model.quantize import quantize as run
+    from fivebyfive.support.optional import require_torch
 
     require_torch()
     with user_values():
@@ -188,8 +188,8 @@ def training_sets(data: str, stage: Stage):
 def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) -> None:
     """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
-    from fivebyfive.model.sidecars import write_sidecar
     from fivebyfive.output.report import show_training
+    from fivebyfive.support.sidecars import write_sidecar
 
     save_checkpoint(out, result.checkpoint)
     report = result.report | {"out": str(out)}

@@ -22,12 +22,12 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.golden import check_pixels
 from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.model.weight_form import DENSE
 from fivebyfive.model.weights import pack
+from fivebyfive.support.errors import UserError
 
 __all__ = [
     "ChecksumError",

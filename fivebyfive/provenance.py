@@ -19,9 +19,9 @@ from PIL.PngImagePlugin import PngInfo
 from fivebyfive.hw.verilog import Design
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import size_text
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing
 
 __all__ = [
     "BEFORE", "MEASURED", "Record", "checkpoint_input", "comment", "lenet_name", "lines", "png_text", "read",

@@ -16,13 +16,13 @@ import numpy as np
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.errors import DEFECT, DIFFERS, Defect, UserError
-from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.sizing import user_config
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.process import RtlDiffers
+from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
+from fivebyfive.support.files import replacing
+from fivebyfive.support.temporary import working_folder
 
 from .api import load
 from .cli import size_options

@@ -20,7 +20,6 @@ from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
@@ -28,6 +27,7 @@ from fivebyfive.model.weights import pack
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run
+from fivebyfive.support.files import replacing
 
 from .provenance import checkpoint_input, lines, verilog_input
 

@@ -14,7 +14,6 @@ from fivebyfive.api import load
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.files import replacing
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.process import kept_if_failed
@@ -22,6 +21,7 @@ from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS, bench_of
 from fivebyfive.sim.unreached import of_another_bench, reason
+from fivebyfive.support.files import replacing
 
 from . import machines
 from .machines import verilog_inputs

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.files import replacing
 from fivebyfive.model.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.mutation_score import Judged, Score, judge
 from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS
+from fivebyfive.support.files import replacing
 
 from .machines import verilog_inputs
 from .provenance import lines

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.files import replacing
 from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.synthesis import FAMILIES
+from fivebyfive.support.files import replacing
 
 from .api import load
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
-from fivebyfive.model.files import replacing
 from fivebyfive.output.terminal import Commands, say
+from fivebyfive.support.files import replacing
 
 from .bench import SIZES
 from .machines import SIZED, SIZED_EARLY, verilog_inputs

@@ -11,7 +11,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth_boards.arty_a7 import ArtyA7_100Platform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.support.errors import UserError
 
 from .pll import ecp5_dividers, ecp5_pll, xc7_dividers, xc7_pll
 from .uart import check_divisor

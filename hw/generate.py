@@ -9,11 +9,11 @@ from amaranth.lib import data, wiring
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.files import replacing_folder
-from fivebyfive.model.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import memory_map, pack
+from fivebyfive.support.files import replacing_folder
+from fivebyfive.support.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 
 from .accelerator import Accelerator
 from .verilog import Design, to_verilog

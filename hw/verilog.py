@@ -13,7 +13,7 @@ from amaranth.hdl import Const, ValueCastable
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 from .rtlil import Memory, Port, port_list, prepare, unparse
 from .yosys import YosysError, run_yosys

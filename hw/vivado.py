@@ -13,12 +13,12 @@ import jinja2
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing_folder
-from fivebyfive.model.ownership import MANIFEST, manifest_text, sealed
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing_folder
+from fivebyfive.support.ownership import MANIFEST, manifest_text, sealed
 
 from .axi_core import AxiCore, check_pixel_bytes, identity
 from .axi_results import result_words

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fivebyfive.model.errors import Failure, how_it_ended
-from fivebyfive.model.guard import guarded
-from fivebyfive.model.safe_paths import safe_path
+from fivebyfive.support.errors import Failure, how_it_ended
+from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.safe_paths import safe_path
 
 __all__ = ["YosysError", "run_yosys"]
 

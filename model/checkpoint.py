@@ -15,10 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import UserError, shown
-from .files import replacing
-from .inputs import as_path, open_limited
-from .npy import MAGIC, read_npy
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.files import replacing
+from fivebyfive.support.inputs import as_path, open_limited
+from fivebyfive.support.npy import MAGIC, read_npy
+
 from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import as_path, read_limited
+from fivebyfive.support.progress import Progress, silent
+
 from .download import SETS, fetch, genuine
-from .errors import UserError
 from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
-from .inputs import as_path, read_limited
-from .progress import Progress, silent
 from .shape import IMAGE, MAX_CLASSES
 
 __all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "load_dataset"]

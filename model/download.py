@@ -27,11 +27,12 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from .errors import UserError
-from .files import replacing
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing
+from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.progress import Progress
+
 from .idx import MAX_BYTES, idx_bytes, unpacked
-from .inputs import read_limited
-from .progress import Progress
 
 __all__ = ["MIRRORS", "SETS", "fetch", "genuine"]
 

@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.progress import Progress, silent
+
 from .checkpoint import Checkpoint
 from .datasets import Dataset
-from .errors import UserError
 from .golden import classify, traces
-from .progress import Progress, silent
 
 __all__ = ["Evaluation", "evaluate"]
 

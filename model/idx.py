@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError
-from .inputs import read_limited
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import read_limited
 
 __all__ = ["MAX_BYTES", "idx_bytes", "parse_idx", "read_idx", "unpacked"]
 

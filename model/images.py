@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import as_path, open_limited
+from fivebyfive.support.npy import MAGIC, read_npy
+
 from .datasets import load_dataset
-from .errors import UserError
-from .inputs import as_path, open_limited
-from .npy import MAGIC, read_npy
 from .pictures import HEAD, KINDS, SUFFIXES, is_picture, read_picture
 from .shape import IMAGE
 

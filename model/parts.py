@@ -8,7 +8,7 @@ LUTs of a die. The LFE5U-12F is sold as half of the 25F's die: its LUTs and bloc
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .errors import UserError
+from fivebyfive.support.errors import UserError
 
 __all__ = ["PARTS", "RESOURCES", "Part", "find_part", "parts_that_hold"]
 

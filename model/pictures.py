@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import read_limited
+
 from .blobs import one_digit
-from .errors import UserError
 from .grid import border
 from .ink import ink_of
-from .inputs import read_limited
 from .shape import IMAGE
 
 __all__ = ["HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "is_picture", "load_picture", "mnist_form", "read_picture"]

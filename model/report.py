@@ -4,10 +4,11 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+from fivebyfive.support.progress import Progress
+
 from .checkpoint import Checkpoint
 from .datasets import Dataset
 from .evaluate import evaluate
-from .progress import Progress
 
 __all__ = ["figures", "finished", "versions"]
 

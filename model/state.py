@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import as_path, open_limited
+from fivebyfive.support.optional import require_torch
+
 from .checkpoint import infer_shape
-from .errors import UserError, shown
-from .extras import require_torch
-from .inputs import as_path, open_limited
 from .shape import LeNetShape
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from pathlib import Path
 from fivebyfive.hw.boards import TOP, Board, board_files
 from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import YosysError, run_yosys
-from fivebyfive.model.errors import UserError, how_it_ended
 from fivebyfive.model.parts import PARTS
-from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.errors import UserError, how_it_ended
+from fivebyfive.support.progress import Progress, silent
+from fivebyfive.support.temporary import working_folder
 
 from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
 from .process import call, last_lines

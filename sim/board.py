@@ -10,7 +10,7 @@ from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.progress import Progress, silent
+from fivebyfive.support.progress import Progress, silent
 
 from .process import SimulatorFailed
 from .runner import build, run

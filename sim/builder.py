@@ -21,9 +21,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.model.errors import EXHAUSTED, UserError
-from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import remove_left, temporary_folder
+from fivebyfive.support.errors import EXHAUSTED, UserError
+from fivebyfive.support.progress import Progress, silent
+from fivebyfive.support.temporary import remove_left, temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder

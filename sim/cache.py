@@ -1,7 +1,7 @@
 """The user's cache folder, and results kept in it by a hash of all that goes into them.
 
 Nothing in it is believed for being there: an entry has a digest of its content and of its name, and whoever reads it
-says what a result must look like. A bad one is dropped, with a line in the log (`fivebyfive.model.log`), and made
+says what a result must look like. A bad one is dropped, with a line in the log (`fivebyfive.support.log`), and made
 again.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import platformdirs
 
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing
-from fivebyfive.model.inputs import read_limited
-from fivebyfive.model.log import log
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing
+from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.log import log
 
 __all__ = ["CACHE_VARIABLE", "UNUSED_S", "cache_folder", "content_key", "keep", "known", "plain"]
 

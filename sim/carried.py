@@ -10,8 +10,8 @@ import numpy as np
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.datasets import Dataset, load_dataset
 from fivebyfive.model.download import SETS
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 __all__ = ["carried", "data_digest", "load_same", "place_of", "restored"]
 

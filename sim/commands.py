@@ -15,8 +15,8 @@ import cocotb_tools.config
 import find_libpython
 
 from fivebyfive.hw.verilog import Design, Port
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.safe_paths import safe_path
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.safe_paths import safe_path
 
 from .simulators import HERE, Simulator
 

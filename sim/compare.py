@@ -11,7 +11,7 @@ from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.datasets import Dataset
 from fivebyfive.model.energy import energy, operations
-from fivebyfive.model.progress import Progress, silent
+from fivebyfive.support.progress import Progress, silent
 
 from .carried import carried, data_digest, place_of
 from .job import Unit

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fivebyfive.model.ownership import file_digest
+from fivebyfive.support.ownership import file_digest
 
 __all__ = ["LIST", "intact", "seal"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.hw.yosys import YosysError, run_yosys
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 from .contracts import ASSUMED, COUNTS, MANY_PRODUCTS, NOT_NEGATIVE, STATE
 from .memory_cut import Circuit, read_circuit

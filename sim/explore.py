@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from fivebyfive.model.config import Config
 from fivebyfive.model.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.parts import Part
-from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import MAX_CONV_PES, sized
+from fivebyfive.support.progress import Progress, silent
 
 from .measure import measure_many
 

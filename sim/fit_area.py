@@ -8,8 +8,8 @@ from scipy.optimize import nnls
 
 from fivebyfive.model.area import TABLE, features
 from fivebyfive.model.config import Config
-from fivebyfive.model.files import replacing
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.files import replacing
 
 from .units import Synthesis
 from .workers import LocalPool, run_units

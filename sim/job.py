@@ -24,8 +24,8 @@ from typing import ClassVar, get_args
 
 from filelock import FileLock
 
-from fivebyfive.model.errors import DIFFERS, Failure, UserError
-from fivebyfive.model.log import log_to_file
+from fivebyfive.support.errors import DIFFERS, Failure, UserError
+from fivebyfive.support.log import log_to_file
 
 from . import sources
 from .cache import cache_folder, content_key, keep, known, plain

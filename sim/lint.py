@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 from .simulators import HERE, find
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import Failure
 from fivebyfive.model.measurement import Measurement, measurement
 from fivebyfive.model.parts import Part
-from fivebyfive.model.progress import Progress, silent
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import Failure
+from fivebyfive.support.progress import Progress, silent
 
 from .nextpnr import find_nextpnr
 from .units import Routing, Synthesis

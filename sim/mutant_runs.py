@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 from .builder import Build, build
 from .forked import CODE, FOLDERS_VARIABLE, LOG, RESULTS

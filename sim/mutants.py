@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from fivebyfive.hw.verilog import Design, Port, to_verilog
 from fivebyfive.hw.yosys import run_yosys
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 __all__ = ["SELECTOR", "Mutant", "Mutated", "mutate", "mutate_specimen"]
 

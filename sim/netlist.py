@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.temporary import working_folder
 
 from .synthesis import FAMILIES, run_synthesis
 

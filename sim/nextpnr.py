@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.model.errors import Failure, UserError, how_it_ended
-from fivebyfive.model.guard import guarded
 from fivebyfive.model.parts import Part
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.errors import Failure, UserError, how_it_ended
+from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.temporary import working_folder
 
 __all__ = ["FREQUENCY_MHZ", "PLACER", "Routed", "ToolFailed", "find_nextpnr", "nextpnr_version", "read_report", "route"]
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from fivebyfive.model.errors import DIFFERS, UNUSABLE, Failure
-from fivebyfive.model.guard import guarded
-from fivebyfive.model.temporary import MOST_KEPT, working_folder
+from fivebyfive.support.errors import DIFFERS, UNUSABLE, Failure
+from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.temporary import MOST_KEPT, working_folder
 
 __all__ = [
     "RtlDiffers", "SimulationFailed", "SimulatorFailed", "call", "errors_in", "kept_if_failed", "last_lines",

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivebyfive.model.destinations import folder_place
-from fivebyfive.model.files import cannot_write, replacing
-from fivebyfive.model.ownership import (
+from fivebyfive.support.destinations import folder_place
+from fivebyfive.support.files import cannot_write, replacing
+from fivebyfive.support.ownership import (
     GENERATOR,
     check_within,
     file_digest,

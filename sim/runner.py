@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from fivebyfive.model.errors import how_it_ended
+from fivebyfive.support.errors import how_it_ended
 
 from . import commands
 from .builder import Build, build

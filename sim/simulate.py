@@ -13,7 +13,7 @@ from fivebyfive.hw.generate import Generated
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
-from fivebyfive.model.progress import Progress, silent
+from fivebyfive.support.progress import Progress, silent
 
 from .builder import build
 from .coverage import FILE, Coverage, read_coverage

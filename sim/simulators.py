@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.model.errors import EXHAUSTED, UserError
-from fivebyfive.model.safe_paths import is_safe, safe_path
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.errors import EXHAUSTED, UserError
+from fivebyfive.support.safe_paths import is_safe, safe_path
+from fivebyfive.support.temporary import working_folder
 
 __all__ = ["HERE", "KNOWN", "Simulator", "find"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fivebyfive.hw.verilog import Design
 from fivebyfive.hw.yosys import run_yosys
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.temporary import working_folder
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.plan import Plan, parse_plan
 from fivebyfive.model.datasets import Dataset
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.report import versions
 from fivebyfive.model.train import Result
+from fivebyfive.support.errors import UserError
 
 from .carried import carried, data_digest, load_same, place_of, restored
 from .job import Unit, conform, installed

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import DIFFERS
+from fivebyfive.support.errors import DIFFERS
 
 from .carried import load_same, restored
 from .job import Unit, installed

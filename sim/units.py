@@ -16,11 +16,11 @@ from filelock import FileLock
 
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.config import Config
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support.files import replacing
+from fivebyfive.support.temporary import working_folder
 
 from . import nextpnr, sources
 from .cache import cache_folder, content_key, keep, known

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave, make_translation_filter
 
-from fivebyfive.model.files import replacing
+from fivebyfive.support.files import replacing
 
 from .builder import Build
 

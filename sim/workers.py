@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.datasets import DATA_VARIABLE
-from fivebyfive.model.errors import DIFFERS, Defect, Failure, UserError
-from fivebyfive.model.extras import require
-from fivebyfive.model.log import LOG_VARIABLE
-from fivebyfive.model.progress import Progress, silent
-from fivebyfive.model.temporary import remove_working_folders, working_folder
+from fivebyfive.support.errors import DIFFERS, Defect, Failure, UserError
+from fivebyfive.support.log import LOG_VARIABLE
+from fivebyfive.support.optional import require
+from fivebyfive.support.progress import Progress, silent
+from fivebyfive.support.temporary import remove_working_folders, working_folder
 
 from . import job
 from .cache import CACHE_VARIABLE

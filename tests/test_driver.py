@@ -27,7 +27,6 @@ from fivebyfive.driver import (
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.engines import fitted
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.registers import register
 from fivebyfive.model.shape import LeNetShape
@@ -35,6 +34,7 @@ from fivebyfive.sim import axi_device
 from fivebyfive.sim.axi_device import AxiDevice
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.support.errors import UserError
 
 SHAPE = LeNetShape(1, 1, (10,))
 NETWORK, OTHER = (Checkpoint.random(SHAPE, seed) for seed in (11, 12))

@@ -12,8 +12,8 @@ from PIL import Image
 from fivebyfive import figures, provenance
 from fivebyfive.figures import BY_HAND, PAGES, Page, checkpoint_inputs, differences
 from fivebyfive.machines import MACHINES, QUICK, verilog_inputs
-from fivebyfive.model.errors import UserError
 from fivebyfive.provenance import Record, read, write
+from fivebyfive.support.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 RECORDS = {page.path: read(ROOT / page.path) for page in (*PAGES, *BY_HAND) if (ROOT / page.path).is_file()}

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError, shown
-from fivebyfive.model.files import replacing_folder
-from fivebyfive.model.ownership import GENERATOR, manifest_text
 from fivebyfive.model.parts import PARTS
-from fivebyfive.model.temporary import working_folder
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, program, quoted
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.files import replacing_folder
+from fivebyfive.support.ownership import GENERATOR, manifest_text
+from fivebyfive.support.temporary import working_folder
 
 __all__ = ["BuildRequest", "run_build"]
 

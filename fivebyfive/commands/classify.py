@@ -12,12 +12,12 @@ import numpy as np
 from fivebyfive.host.board import Board, Classified, Limits, LinkFailed, Port
 from fivebyfive.host.serial_port import SerialPort
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.errors import UserError, shown
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.link import DIGEST
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, say
+from fivebyfive.support.errors import UserError, shown
 
 __all__ = ["ClassifyRequest", "run_classify"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.errors import UserError, shown
-from fivebyfive.model.inputs import same_file
 from fivebyfive.model.sizing import user_config
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
 from fivebyfive.output.terminal import Stage
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import same_file
 
 __all__ = ["COLUMNS", "CompareRequest", "run_compare"]
 

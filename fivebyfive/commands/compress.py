@@ -11,12 +11,12 @@ import click
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
 from fivebyfive.model.compress.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
-from fivebyfive.model.errors import UserError, shown, user_values
-from fivebyfive.model.sidecars import replacing_sidecars
 from fivebyfive.output.paths import check_beside, check_file
 from fivebyfive.output.report import console, show_training, table
 from fivebyfive.output.result_files import going_on
 from fivebyfive.output.terminal import Stage, say
+from fivebyfive.support.errors import UserError, shown, user_values
+from fivebyfive.support.sidecars import replacing_sidecars
 
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
@@ -75,7 +75,7 @@ def run_compress(
 ) -> None:
     """Run a plan, write the checkpoint and the plan with its results beside it, and tell of it. ``force``: over a plan
     that was edited. ``read``: the file that the plan comes from."""
-    from fivebyfive.model.extras import require, require_torch
+    from fivebyfive.support.optional import require, require_torch
 
     require_torch()
     for package in ("constriction", "bitarray", "tomli_w"):

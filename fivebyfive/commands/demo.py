@@ -11,9 +11,7 @@ from rich.text import Text
 from fivebyfive.api import Network, load
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.errors import shown
 from fivebyfive.model.images import Images
-from fivebyfive.model.sidecars import replacing_sidecars
 from fivebyfive.output.paths import check_beside, check_folder
 from fivebyfive.output.picture import Digit, draw_digits
 from fivebyfive.output.report import console, cycle_table, image_table
@@ -21,6 +19,8 @@ from fivebyfive.output.terminal import Stage, command, quoted
 from fivebyfive.provenance import checkpoint_input, lenet_name, verilog_input
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.errors import shown
+from fivebyfive.support.sidecars import replacing_sidecars
 
 from .simulate import facts
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.measurement import Measurement, estimate
 from fivebyfive.model.parts import Part
 from fivebyfive.model.shape import LeNetShape
@@ -19,6 +18,7 @@ from fivebyfive.output.measurement_tables import (
 )
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
 from fivebyfive.output.terminal import Stage
+from fivebyfive.support.errors import UserError
 
 __all__ = ["ExploreRequest", "run_explore", "run_measure"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from fivebyfive.hw.generate import MANIFEST, Generated
 from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.inputs import as_path, read_limited
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import as_path, read_limited
 
 __all__ = ["read_folder"]
 

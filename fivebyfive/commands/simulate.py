@@ -12,9 +12,6 @@ from fivebyfive.api import Accelerator, Network, load
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.destinations import file_place, folder_place
-from fivebyfive.model.errors import UserError, shown
-from fivebyfive.model.files import replacing
 from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
@@ -24,6 +21,9 @@ from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.destinations import file_place, folder_place
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.files import replacing
 
 from .read_folder import read_folder
 from .viewer import VIEW_FILES, save_view

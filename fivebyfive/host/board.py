@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 
-from fivebyfive.model.errors import DIFFERS, UNUSABLE, Failure
 from fivebyfive.model.golden import check_pixels, classify
 from fivebyfive.model.link import (
     CHUNKS,
@@ -29,6 +28,7 @@ from fivebyfive.model.link import (
     pixel_frame,
     question,
 )
+from fivebyfive.support.errors import DIFFERS, UNUSABLE, Failure
 
 from .adaptive_timeout import Pace
 

@@ -2,7 +2,7 @@
 
 import serial
 
-from fivebyfive.model.errors import UserError
+from fivebyfive.support.errors import UserError
 
 __all__ = ["BAUD", "SerialPort"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fivebyfive.model.errors import shown
 from fivebyfive.model.measurement import Measurement, size_text
 from fivebyfive.model.parts import PARTS, RESOURCES
+from fivebyfive.support.errors import shown
 
 from .report import console, table, titled
 

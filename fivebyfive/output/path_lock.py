@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.errors import shown
-from fivebyfive.model.temporary import is_still, lock
+from fivebyfive.support.errors import shown
+from fivebyfive.support.temporary import is_still, lock
 
 from .terminal import say
 

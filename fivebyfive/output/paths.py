@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.destinations import file_place, folder_place, in_use, refuse_inputs
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import cannot_write, remove_empty
-from fivebyfive.model.inputs import as_path
-from fivebyfive.model.ownership import MANIFEST, check_within
-from fivebyfive.model.ownership import check_folder as check_owned
-from fivebyfive.model.sidecars import check_sidecars
+from fivebyfive.support.destinations import file_place, folder_place, in_use, refuse_inputs
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import cannot_write, remove_empty
+from fivebyfive.support.inputs import as_path
+from fivebyfive.support.ownership import MANIFEST, check_within
+from fivebyfive.support.ownership import check_folder as check_owned
+from fivebyfive.support.sidecars import check_sidecars
 
 from .path_lock import claim
 

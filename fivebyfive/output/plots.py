@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.extras import require
-from fivebyfive.model.files import replacing
 from fivebyfive.model.measurement import Measurement
 from fivebyfive.model.parts import RESOURCES
+from fivebyfive.support.files import replacing
+from fivebyfive.support.optional import require
 
 __all__ = ["plot_compared", "plot_front", "plot_parts", "require_matplotlib"]
 

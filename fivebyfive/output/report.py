@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.errors import shown
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.images import Images
+from fivebyfive.support.errors import shown
 
 from .terminal import command, quoted
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError, shown
-from fivebyfive.model.inputs import read_limited
-from fivebyfive.model.sidecars import replacing_sidecars
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.sidecars import replacing_sidecars
 
 from .paths import check_beside
 from .terminal import say

@@ -17,7 +17,7 @@ from typing import NoReturn, TextIO
 
 import click
 
-from fivebyfive.model.errors import DEFECT, UNUSABLE, Failure, UserError, limit_reached, shown
+from fivebyfive.support.errors import DEFECT, UNUSABLE, Failure, UserError, limit_reached, shown
 
 __all__ = ["Commands", "Stage", "Suggesting", "command", "leave", "program", "quoted", "say"]
 
@@ -284,7 +284,7 @@ PLAIN = {chr(code) for code in range(0x20, 0x7F)} - {"'", "\\"}
 
 
 class Stage:
-    """Progress of one piece of work (`fivebyfive.model.progress`); nothing of it stays on a terminal.
+    """Progress of one piece of work (`fivebyfive.support.progress`); nothing of it stays on a terminal.
 
     On a terminal a bar; elsewhere a line each quarter of a minute, the first after two seconds, and more and more
     seldom where there is nothing new. Both on standard error.

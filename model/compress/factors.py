@@ -2,7 +2,8 @@
 
 import torch
 
-from ..errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ..fit import EXAMINE_BATCH, RANGE_TARGET, Images
 from ..lenet import LeNet
 from ..shape import LeNetShape

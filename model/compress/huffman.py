@@ -10,7 +10,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ..extras import require
+from fivebyfive.support.optional import require
+
 from .varint import Parts, number
 
 __all__ = ["decode", "encode"]

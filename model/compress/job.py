@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from fivebyfive.support.errors import UserError
+
 from ..checkpoint import load_checkpoint
 from ..course import Extras
-from ..errors import UserError
 from ..fit import EXAMINE_BATCH, Images, fit
 from ..lenet import LeNet, from_checkpoint, pixels_to_values
 from ..saved import States

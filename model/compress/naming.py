@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from fivebyfive.support.errors import UserError
 
 if TYPE_CHECKING:
     from .job import Job

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ..errors import UserError, user_values
+from fivebyfive.support.errors import UserError, user_values
+
 from ..shape import LeNetShape
 from .options import Tuning, option
 

@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing
+from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.progress import Progress, silent
+
 from ..checkpoint import MAX_BYTES, Checkpoint
 from ..checkpoint import PACKED_MAGIC as MAGIC
-from ..errors import UserError
-from ..files import replacing
-from ..inputs import read_limited
-from ..progress import Progress, silent
 from ..shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from . import huffman
 from .ranges import Reader, Recorder, library

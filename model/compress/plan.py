@@ -20,11 +20,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing
+from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.optional import require
+
 from ..checkpoint import SHIPPED
-from ..errors import UserError
-from ..extras import require
-from ..files import replacing
-from ..inputs import read_limited
 from ..train import check_run
 from .methods import METHODS
 from .options import Tuning

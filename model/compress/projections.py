@@ -8,7 +8,8 @@ passes straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432).
 
 import torch
 
-from ..errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ..lenet import round_weight
 from ..q26 import Q2_6
 

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ..extras import require
+from fivebyfive.support.optional import require
+
 from .cells import walk
 from .mixing import ONE, Predictor
 

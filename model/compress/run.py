@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fivebyfive.support.errors import user_values
+from fivebyfive.support.optional import require_torch
+from fivebyfive.support.progress import Progress, silent
+
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..datasets import Dataset
-from ..errors import user_values
-from ..extras import require_torch
-from ..progress import Progress, silent
 from ..report import figures, finished
 from ..train import Result, counter, divide
 from .methods import METHODS

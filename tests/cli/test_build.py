@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.sim import bitstream
 from fivebyfive.sim.bitstream import Bitstream
 from fivebyfive.sim.nextpnr import Routed
 from fivebyfive.sim.synthesis import Area
+from fivebyfive.support.errors import UserError
 
 MADE = Bitstream(
     b"\xff\x00bits", Area("ecp5", 5000, 9000, 3000, 45, 195, {}), Routed(61.5, ("a", "b"), 16.0, 5.0),

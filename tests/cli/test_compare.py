@@ -18,7 +18,6 @@ from fivebyfive.model.cycles import plan
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.model.energy import energy
 from fivebyfive.model.engines import fitted
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
@@ -26,6 +25,7 @@ from fivebyfive.sim.carried import carried, data_digest
 from fivebyfive.sim.job import from_json, to_json
 from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.errors import UserError
 
 from .conftest import SMALL
 

@@ -17,7 +17,6 @@ import pytest
 from fivebyfive.host.board import LinkFailed, WrongVersion
 from fivebyfive.hw.yosys import YosysError, run_yosys
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import Defect, UserError
 from fivebyfive.output.terminal import ASK, Commands
 from fivebyfive.sim import workers
 from fivebyfive.sim.nextpnr import ToolFailed
@@ -25,6 +24,7 @@ from fivebyfive.sim.process import RtlDiffers, SimulationFailed, SimulatorFailed
 from fivebyfive.sim.runner import check_results
 from fivebyfive.sim.units import Synthesis
 from fivebyfive.sim.workers import LocalPool, run_units
+from fivebyfive.support.errors import Defect, UserError
 from fivebyfive.verify import result
 
 from .conftest import one_line, python_m

@@ -14,8 +14,8 @@ from fivebyfive.model.cycles import plan
 from fivebyfive.model.measurement import estimate
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sidecars import move
 from fivebyfive.sim import workers
+from fivebyfive.support.sidecars import move
 
 from .conftest import SMALL, one_line
 
@@ -122,7 +122,7 @@ def test_a_kill_between_picture_and_table(cli, fake_tools: Path, monkeypatch, sm
     cli(*whole, "whole")
     cli("measure", small, "--part", "xc7a100t", "--out", "again")
     with monkeypatch.context() as patch:
-        patch.setattr("fivebyfive.model.sidecars.move", stops)
+        patch.setattr("fivebyfive.support.sidecars.move", stops)
         cli(*whole, "again", code=130)
     cli(*whole, "again")
     for name in ("measure.json", "measure.md", "measure.png"):

@@ -15,9 +15,9 @@ from PIL import Image
 from fivebyfive.api import load
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.weights import memory_map
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.errors import UserError
 
 from .conftest import SMALL
 

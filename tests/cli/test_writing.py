@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from fivebyfive.model.sidecars import write_sidecar
+from fivebyfive.support.sidecars import write_sidecar
 
 from .conftest import error_of, python_m, snapshot
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 with atheris.instrument_imports(include=["fivebyfive"], enable_loader_override=False):
     from targets import TARGETS
 
-    from fivebyfive.model.errors import UserError
+    from fivebyfive.support.errors import UserError
 
 MEMORY = 1 << 30  # bytes of address space on top of what is there before the first input
 SECONDS = 20  # for one input

@@ -12,9 +12,9 @@ from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 MHZ = 1_000_000
 

@@ -17,10 +17,10 @@ from fivebyfive.hw.vivado import PART, TOP, Package, package, registers_page
 from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.registers import ID, MAP, WINDOW_BYTES
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.synthesis import count_cells
+from fivebyfive.support.errors import UserError
 
 SCHEMA = Path(IPXACT.__file__).parent / "Schema" / "ieee-1685-2009" / "index.xsd"
 DOCS = Path(__file__).parents[2] / "docs"

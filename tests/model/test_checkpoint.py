@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fivebyfive.model import checkpoint as module
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint, save_checkpoint
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 
 class Bomb:

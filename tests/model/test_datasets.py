@@ -7,8 +7,8 @@ import pytest
 
 from fivebyfive.model import datasets
 from fivebyfive.model.datasets import Dataset, load_dataset
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.idx import idx_bytes
+from fivebyfive.support.errors import UserError
 
 
 @pytest.fixture(autouse=True)

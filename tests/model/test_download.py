@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from fivebyfive.model import download
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.idx import idx_bytes, read_idx
-from fivebyfive.model.progress import silent
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.progress import silent
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (70, 28, 28), dtype=np.uint8)

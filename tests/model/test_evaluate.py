@@ -7,10 +7,10 @@ import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.datasets import Dataset
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import classify, forward, predict
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 
 def test_counts_agree_with_the_golden_model(small_checkpoint, few_digits):

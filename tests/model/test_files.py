@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from fivebyfive.model import files
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import cannot_write, replacing, replacing_folder
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support import files
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import cannot_write, replacing, replacing_folder
 
 
 @contextmanager

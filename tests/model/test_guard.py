@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from fivebyfive.model import guard
-from fivebyfive.model.guard import guarded
+from fivebyfive.support import parent_death
+from fivebyfive.support.parent_death import guarded
 
 
 def run(*command: str) -> subprocess.CompletedProcess:
@@ -20,7 +20,7 @@ def test_streams_and_exit_code_are_the_commands() -> None:
 
 def test_a_command_that_does_not_exist() -> None:
     done = run("no-such-command")
-    assert (done.returncode, done.stderr) == (guard.CANNOT_START, "no-such-command: No such file or directory\n")
+    assert (done.returncode, done.stderr) == (parent_death.CANNOT_START, "no-such-command: No such file or directory\n")
 
 
 def test_a_closed_pipe_ends_a_command_as_usual() -> None:
@@ -31,7 +31,7 @@ def test_a_closed_pipe_ends_a_command_as_usual() -> None:
 
 def test_a_command_ends_with_its_starter_that_is_killed() -> None:
     code = (
-        "import subprocess, time\nfrom fivebyfive.model.guard import guarded\n"
+        "import subprocess, time\nfrom fivebyfive.support.parent_death import guarded\n"
         "print(subprocess.Popen(guarded(['sleep', '600'])).pid, flush=True)\ntime.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
@@ -53,6 +53,6 @@ def lives(process: int) -> bool:
 
 
 def test_a_starter_that_was_killed_too_early() -> None:
-    command = [sys.executable, guard.__file__, "1", "echo", "no"]
+    command = [sys.executable, parent_death.__file__, "1", "echo", "no"]
     done = subprocess.run(command, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (guard.CANNOT_START, b"")
+    assert (done.returncode, done.stdout) == (parent_death.CANNOT_START, b"")

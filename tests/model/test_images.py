@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.images import load_images
+from fivebyfive.support.errors import UserError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model import inputs
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.inputs import as_path, open_limited, read_limited, same_file
+from fivebyfive.support import inputs
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import as_path, open_limited, read_limited, same_file
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1000
@@ -161,14 +161,14 @@ MODULES = ("np.load", "json.load", "tomllib.load", "torch.load", "pickle.load", 
 OWN = "it was written by this program, or by a tool that it ran, into a folder of its own"
 WRITES = "it writes"
 ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no command hands it a file of the user's
-    "model/inputs.py": "this is the place",
+    "fivebyfive/support/inputs.py": "this is the place",
     "model/area.py": "data of the package",
-    "model/files.py": WRITES,
-    "model/temporary.py": "locks and folders of its own, opened without following links",
+    "fivebyfive/support/files.py": WRITES,
+    "fivebyfive/support/temporary.py": "locks and folders of its own, opened without following links",
     "model/checkpoint.py": "an archive that is open already, and its members",
-    "model/sidecars.py": "outputs of before, regular files: it looks first",
+    "fivebyfive/support/sidecars.py": "outputs of before, regular files: it looks first",
     "model/state.py": "a file that is open already",
-    "model/ownership.py": "outputs of before, regular files: it looks first",
+    "fivebyfive/support/ownership.py": "outputs of before, regular files: it looks first",
     "model/saved.py": "a file that is open already",
     "model/pictures.py": "bytes that were read already",
     "model/download.py": "packages that pip and npm brought into a folder of its own",
@@ -198,5 +198,5 @@ def opens(name: str) -> bool:
 def test_nothing_else_opens_files() -> None:
     found = list(opened())
     strange = [f"{file}:{line} {name}" for file, line, name in found if file not in ALLOWED]
-    assert not strange, "read what a user names by model/inputs.py; other files are listed in ALLOWED, with the reason"
+    assert not strange, "read what a user names by fivebyfive/support/inputs.py; other files are listed in ALLOWED, with the reason"
     assert {file for file, _, _ in found} == set(ALLOWED), "what opens nothing any more goes from ALLOWED"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.lib import format as npy_format
 
-from fivebyfive.model.npy import read_npy
+from fivebyfive.support.npy import read_npy
 
 
 def saved(array: np.ndarray) -> bytes:

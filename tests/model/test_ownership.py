@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model import files, sidecars
-from fivebyfive.model.destinations import file_place, refuse_inputs
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing, replacing_folder
-from fivebyfive.model.ownership import MANIFEST, check_folder, file_digest, manifest_text, read_manifest
-from fivebyfive.model.sidecars import check_sidecars, record_of, replacing_sidecars, write_sidecar
+from fivebyfive.support import files, sidecars
+from fivebyfive.support.destinations import file_place, refuse_inputs
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing, replacing_folder
+from fivebyfive.support.ownership import MANIFEST, check_folder, file_digest, manifest_text, read_manifest
+from fivebyfive.support.sidecars import check_sidecars, record_of, replacing_sidecars, write_sidecar
 
 
 def write(folder: Path, force: bool = False, **texts: str) -> None:
@@ -218,7 +218,7 @@ def test_what_is_open_is_not_replaced(tmp_path: Path, target: str) -> None:
     """Whatever it is, a regular file too."""
     link = tmp_path / "stdout"
     link.symlink_to(target)
-    code = (f"from pathlib import Path\nfrom fivebyfive.model.files import replacing\n"
+    code = (f"from pathlib import Path\nfrom fivebyfive.support.files import replacing\n"
             f"with replacing(Path({str(link)!r})) as file:\n    file.write(b'new')\n")  # fmt: skip
     for out in (subprocess.PIPE, subprocess.DEVNULL, (tmp_path / "out.txt").open("w")):
         done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=subprocess.PIPE, text=True, check=False)

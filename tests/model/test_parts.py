@@ -2,8 +2,8 @@
 
 import pytest
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import PARTS, find_part, parts_that_hold
+from fivebyfive.support.errors import UserError
 
 
 def test_a_part_is_found_by_its_name() -> None:

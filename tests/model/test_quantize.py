@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.quantize import QuantizeConfig, quantize
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model import safe_paths
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.safe_paths import is_safe, safe_path
+from fivebyfive.support import safe_paths
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.safe_paths import is_safe, safe_path
 
 NAMES = ("with space", "it's", 'quo"ted', "$HOME", "a;b", "#1", "100%", "a:b", "`id`", "a&b", "a|b", "(a)", "a*", "a,b",
          "a\\b", "a\nb", "~", "a=b", "<a>", "[a]", "{a}", "a!b")  # fmt: skip
@@ -40,7 +40,7 @@ def test_links_go_with_the_process_that_made_them(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     code = """
 import os, sys
-from fivebyfive.model.safe_paths import safe_path
+from fivebyfive.support.safe_paths import safe_path
 path = safe_path(sys.argv[1])
 if not (child := os.fork()):
     other = safe_path(sys.argv[1])

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model import files, temporary
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.files import replacing, replacing_folder
-from fivebyfive.model.temporary import working_folder
+from fivebyfive.support import files, temporary
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.files import replacing, replacing_folder
+from fivebyfive.support.temporary import working_folder
 
 MAKERS = {
-    "file": ("from fivebyfive.model.files import replacing as make", "made.write(b'half'); made.flush()"),
-    "folder": ("from fivebyfive.model.files import replacing_folder as make", "(made / 'half').touch()"),
+    "file": ("from fivebyfive.support.files import replacing as make", "made.write(b'half'); made.flush()"),
+    "folder": ("from fivebyfive.support.files import replacing_folder as make", "(made / 'half').touch()"),
 }
 
 

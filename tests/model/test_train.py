@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.model import extras
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.datasets import Dataset
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.train import TrainConfig, train
+from fivebyfive.support import optional
+from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 
@@ -258,7 +258,7 @@ def test_the_epochs_are_shared_out():
 def test_without_torch(monkeypatch, few_digits):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(UserError, match=r"need PyTorch; install it: pip install 'fivebyfive\[train\]'"):
-        extras.require_torch()
+        optional.require_torch()
     with pytest.raises(UserError, match="need PyTorch"):
         train(TINY, few_digits)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.verilog import Design, to_verilog
-from fivebyfive.model.errors import UserError
 from fivebyfive.sim.runner import Run, build, run
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.errors import UserError
 
 SIMULATORS = ("verilator", "icarus")
 HERE = Path(__file__).parent

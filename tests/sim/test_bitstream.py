@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.boards import find_board
 from fivebyfive.hw.verilog import Design, to_verilog
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.progress import silent
 from fivebyfive.sim import bitstream
 from fivebyfive.sim.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
 from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.progress import silent
 
 ULX3S = find_board("ulx3s-85f")
 MHZ = 1_000_000

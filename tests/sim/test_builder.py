@@ -14,11 +14,11 @@ import pytest
 from filelock import FileLock
 
 from fivebyfive.hw.verilog import Design
-from fivebyfive.model.errors import UserError
 from fivebyfive.sim import builder
 from fivebyfive.sim.builder import build, build_key
 from fivebyfive.sim.digests import LIST, intact, seal
 from fivebyfive.sim.simulators import Simulator
+from fivebyfive.support.errors import UserError
 
 DESIGN = Design("wire_through", "module wire_through(input a, output b); assign b = a; endmodule\n", {}, ())
 VERILATOR = Simulator("verilator", "Verilator 5.999", "verilator_bin")

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
-from fivebyfive.model.log import log, log_to_file
 from fivebyfive.sim import harness, nextpnr, synthesis, units
 from fivebyfive.sim.cache import cache_folder, keep, known
 from fivebyfive.sim.job import conform, fits, keep_unit, known_unit, result_path, run_unit
@@ -24,6 +22,8 @@ from fivebyfive.sim.training import Training
 from fivebyfive.sim.trials import Appraisal, Trial
 from fivebyfive.sim.units import Routing, Synthesis
 from fivebyfive.sim.workers import LocalPool, run_units
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.log import log, log_to_file
 
 RESULT = {"errors": 69, "rate": 0.5, "names": ["a", "b"], "more": {"of": {"it": 1}}}
 

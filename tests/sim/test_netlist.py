@@ -13,11 +13,11 @@ from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import simulate
+from fivebyfive.support.errors import UserError
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

@@ -15,13 +15,13 @@ from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.hw.yosys import YosysError
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import nextpnr
 from fivebyfive.sim.harness import CORE, HARNESS, core_verilog, harness_verilog
 from fivebyfive.sim.nextpnr import ToolFailed, route
 from fivebyfive.sim.synthesis import synthesize_core
+from fivebyfive.support.errors import UserError
 
 PART = PARTS["lfe5u-25f"]
 

@@ -16,10 +16,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.verilog import to_verilog
-from fivebyfive.model.errors import UserError
 from fivebyfive.sim.cache import cache_folder
 from fivebyfive.sim.process import call, kept_if_failed
 from fivebyfive.sim.runner import SimulationFailed, build, run
+from fivebyfive.support.errors import UserError
 
 BENCH = """
 import os, random, subprocess, sys

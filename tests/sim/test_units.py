@@ -14,12 +14,12 @@ from fivebyfive.hw.generate import TOP, generate
 from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import units
 from fivebyfive.sim.job import from_json, known_unit, run_unit, to_json
 from fivebyfive.sim.units import Routing, Synthesis
 from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
+from fivebyfive.support.errors import UserError
 
 MINI = "1-1-10"
 

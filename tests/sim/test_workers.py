@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.parts import find_part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import job, workers
@@ -24,6 +23,7 @@ from fivebyfive.sim.job import SOURCES, Refused, from_json, keep_unit, known_uni
 from fivebyfive.sim.measure import measure_many
 from fivebyfive.sim.units import Synthesis
 from fivebyfive.sim.workers import ClusterPool, LocalPool, remote_unit, run_units
+from fivebyfive.support.errors import UserError
 
 WORKER = Path(__file__).with_name("fake_worker.py")
 LIMIT_S = 120

@@ -6,7 +6,8 @@ Courbariaux, Bengio and David 2015, BinaryConnect (arXiv:1511.00363); a scale fo
 
 from typing import TYPE_CHECKING
 
-from ...errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ..options import TuningOfLayers as Config
 
 if TYPE_CHECKING:

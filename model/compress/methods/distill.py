@@ -7,7 +7,8 @@ after Zagoruyko and Komodakis 2017 (arXiv:1612.03928). Hints: Romero et al. 2015
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import UserError, user_values
+from fivebyfive.support.errors import UserError, user_values
+
 from ...shape import LeNetShape
 from ...stages import Stage
 from ...train import TEMPERATURE

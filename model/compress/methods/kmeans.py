@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from ...extras import require
+from fivebyfive.support.optional import require
+
 from ..options import ByLayer, Tuning, option
 
 if TYPE_CHECKING:

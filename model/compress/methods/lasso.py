@@ -8,7 +8,8 @@ spares the search for its penalty.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...extras import require
+from fivebyfive.support.optional import require
+
 from ..narrow import Stepwise
 from ..rebuild import rebuild
 

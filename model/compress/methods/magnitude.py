@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ..options import ByLayer, Tuning, option
 from ..schedules import SCHEDULES, cubic, geometric
 

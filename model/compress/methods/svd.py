@@ -10,7 +10,8 @@ rounding then does the rest.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ...shape import MAX_FC_LAYERS
 from ..options import Tuning, option
 

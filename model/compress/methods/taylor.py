@@ -9,7 +9,8 @@ gets so narrow; with ``macs`` the criterion itself decides which layers pay.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...errors import UserError
+from fivebyfive.support.errors import UserError
+
 from ...shape import LeNetShape
 from ..narrow import Stepwise, remove, target_shape, waypoints
 from ..options import option

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 

@@ -5,8 +5,8 @@ import pytest
 
 from fivebyfive.model.compress.methods import METHODS
 from fivebyfive.model.compress.schedules import cubic, geometric
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")

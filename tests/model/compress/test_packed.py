@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_of
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.support.errors import UserError
 
 pytest.importorskip("constriction")
 

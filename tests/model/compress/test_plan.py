@@ -6,7 +6,7 @@ import pytest
 
 from fivebyfive.model.compress.options import ByLayer, Tuning
 from fivebyfive.model.compress.plan import Plan, Step, read_plan, write_plan
-from fivebyfive.model.errors import UserError
+from fivebyfive.support.errors import UserError
 
 pytest.importorskip("tomli_w")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
-from fivebyfive.model.errors import UserError
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.train import TrainConfig, train
+from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")

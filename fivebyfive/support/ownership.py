@@ -2,7 +2,7 @@
 
 A folder that is written as a whole has a manifest: JSON whose ``generator`` is fivebyfive, with the SHA-256 of every
 file under ``files`` and its own, without that entry, as ``own_sha256``. Files that lie among others are recorded beside
-them (`fivebyfive.model.sidecars`). What no record names, and what was changed since, is somebody's work.
+them (`fivebyfive.support.sidecars`). What no record names, and what was changed since, is somebody's work.
 """
 
 import hashlib

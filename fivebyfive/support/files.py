@@ -48,7 +48,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
 def replacing_folder(path: Path, manifest: str = MANIFEST, force: bool = False) -> Iterator[Path]:
     """A new folder to fill that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
-    ``manifest`` is the name of the file that records what is in it (`fivebyfive.model.ownership`); it is made unless
+    ``manifest`` is the name of the file that records what is in it (`fivebyfive.support.ownership`); it is made unless
     the block does. What was in ``path`` goes only if its manifest names it as it is; with ``force`` edited files go
     too, and what is not named stays. The folder that a link leads to is replaced. The working directory and mount
     points are filled where they are, file by file; the manifest comes first and last.

@@ -1,0 +1,1 @@
+"""Errors, atomic files, temporary files, progress, optional imports. Imports nothing of ours."""
