@@ -41,26 +41,26 @@ verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, eve
 	$(FIVEBYFIVE) simulate --images 20 --simulator icarus
 
 verify-100-20: .venv/demo.stamp ## all 10,000 test images in one run of 100 + 20 multipliers, logits; about ten minutes
-	$(BIN)/python -m fivebyfive.verify --log docs/verify-100-20.log --processes 1 --logits-only --conv-pes 4
+	$(BIN)/python -m fivebyfive.verify.images --log docs/verify-100-20.log --processes 1 --logits-only --conv-pes 4
 
 verify-all: .venv/demo.stamp ## all 10,000 test images on Verilator, two processes; about half an hour; docs/verify-all.log
-	$(BIN)/python -m fivebyfive.verify --log docs/verify-all.log
+	$(BIN)/python -m fivebyfive.verify.images --log docs/verify-all.log
 
 verify-netlist: .venv/demo.stamp ## 20 test images through the cells that Yosys makes for ECP5 and xc7; docs/verify-netlist.log
-	$(BIN)/python -m fivebyfive.verify_netlist --log docs/verify-netlist.log
+	$(BIN)/python -m fivebyfive.verify.netlist --log docs/verify-netlist.log
 
 verify-sizes: .venv/demo.stamp ## 100 test images through machines of five sizes, logits; docs/verify-sizes.log; a quarter of an hour
-	$(BIN)/python -m fivebyfive.verify_sizes --log docs/verify-sizes.log
+	$(BIN)/python -m fivebyfive.verify.sizes --log docs/verify-sizes.log
 
 verify-axi: .venv/test.stamp ## 200 test images through the AXI core, stalls on every channel; docs/verify-axi.log; ten minutes
 	@tools/apt-install iverilog iverilog "the AXI core runs on Icarus Verilog too"
-	$(BIN)/python -m fivebyfive.verify_axi --log docs/verify-axi.log
+	$(BIN)/python -m fivebyfive.verify.axi --log docs/verify-axi.log
 
 mutants: .venv/test.stamp ## seeded faults in every component, would its bench notice? docs/mutants.log; most of an hour
-	$(BIN)/python -m fivebyfive.verify_mutants --log docs/mutants.log
+	$(BIN)/python -m fivebyfive.verify.mutants --log docs/mutants.log
 
 coverage: .venv/test.stamp ## what every bench exercises of the Verilog: blocks, bits; docs/coverage.log; ten minutes
-	$(BIN)/python -m fivebyfive.verify_coverage --log docs/coverage.log
+	$(BIN)/python -m fivebyfive.verify.coverage --log docs/coverage.log
 
 fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log
@@ -73,12 +73,12 @@ train: .venv/test.stamp ## train the LeNet from nothing into build/lenet.npz; un
 	$(FIVEBYFIVE) train --out build/lenet.npz
 
 bench: .venv/test.stamp ## measure all sizes beside other projects; docs/performance.md; an hour or two, once
-	$(BIN)/python -m fivebyfive.bench
-	$(BIN)/python -m fivebyfive.figures record docs/performance.md
+	$(BIN)/python -m fivebyfive.verify.bench
+	$(BIN)/python -m fivebyfive.verify.figures record docs/performance.md
 
 compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 images each; docs/compressed; half an hour
 	$(FIVEBYFIVE) compare model/checkpoints/*.npz --rtl-images 200 --force --out docs/compressed
-	$(BIN)/python -m fivebyfive.figures record docs/compressed/compare.json
+	$(BIN)/python -m fivebyfive.verify.figures record docs/compressed/compare.json
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
 	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
@@ -86,7 +86,7 @@ registers: .venv/demo.stamp ## docs/registers.md, from the same description as t
 picture: demo ## the picture of `make demo` as docs/demo.png
 	cp build/demo.png docs/demo.png
 
-# Quick ones first. Without train: see fivebyfive/figures.py, which knows what each page was measured on.
+# Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
 FIGURES := picture registers coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
   mutants fuzz faults
 

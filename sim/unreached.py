@@ -1,6 +1,6 @@
 """Why a bench never sees some blocks run and some bits toggle: what was looked at and found to be no hole.
 
-`fivebyfive.verify_coverage` asks for the reason of each block and signal that `coverage` found never seen. What sits in
+`fivebyfive.verify.coverage` asks for the reason of each block and signal that `coverage` found never seen. What sits in
 a part that has a bench of its own is that bench's business: inside a larger machine a part sees one size, one set of
 weights and what its neighbours can do.
 """

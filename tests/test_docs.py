@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.bench import SIZES
 from fivebyfive.model.area import TABLE
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
@@ -19,6 +18,7 @@ from fivebyfive.model.parts import PARTS
 from fivebyfive.model.sizing import sized
 from fivebyfive.sim.fit_area import error_rows
 from fivebyfive.sim.specimens import SPECIMENS
+from fivebyfive.verify.bench import SIZES
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMPRESSION = DOCS / "compression.md"

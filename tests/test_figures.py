@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fivebyfive import figures, provenance
-from fivebyfive.figures import BY_HAND, PAGES, Page, checkpoint_inputs, differences
-from fivebyfive.machines import MACHINES, QUICK, verilog_inputs
-from fivebyfive.provenance import Record, read, write
 from fivebyfive.support.errors import UserError
+from fivebyfive.verify import figures, provenance
+from fivebyfive.verify.figures import BY_HAND, PAGES, Page, checkpoint_inputs, differences
+from fivebyfive.verify.machines import MACHINES, QUICK, verilog_inputs
+from fivebyfive.verify.provenance import Record, read, write
 
 ROOT = Path(__file__).parents[1]
 RECORDS = {page.path: read(ROOT / page.path) for page in (*PAGES, *BY_HAND) if (ROOT / page.path).is_file()}
@@ -62,7 +62,7 @@ def test_checkpoints_are_those_that_were_measured(page: Page) -> None:
 )
 def test_verilog_is_what_was_measured(machine: str) -> None:
     """Of every page that is about the machine and isn't marked. If not: `make TARGET`, or
-    `python -m fivebyfive.figures before PAGE DATE WHY`."""
+    `python -m fivebyfive.verify.figures before PAGE DATE WHY`."""
     pages = [page for page in THERE if machine in page.machines and not RECORDS[page.path].before]
     if pages:
         now = verilog_inputs([machine])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fivebyfive.provenance import Record, png_text
 from fivebyfive.support.files import replacing
+from fivebyfive.verify.provenance import Record, png_text
 
 __all__ = ["Digit", "draw_digits"]
 

@@ -25,7 +25,7 @@ from fivebyfive.sim.runner import check_results
 from fivebyfive.sim.units import Synthesis
 from fivebyfive.sim.workers import LocalPool, run_units
 from fivebyfive.support.errors import Defect, UserError
-from fivebyfive.verify import result
+from fivebyfive.verify.images import result
 
 from .conftest import one_line, python_m
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from fivebyfive.bench import bench, page
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.measurement import estimate
@@ -16,6 +15,7 @@ from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import workers
 from fivebyfive.support.sidecars import move
+from fivebyfive.verify.bench import bench, page
 
 from .conftest import SMALL, one_line
 

@@ -10,7 +10,7 @@ from fivebyfive.sim.coverage import FILE, Coverage, Point, ranges, read_coverage
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.unreached import REASONS, of_another_bench, reason
 from fivebyfive.support.errors import UserError
-from fivebyfive.verify_coverage import log_text, main, never, unexplained
+from fivebyfive.verify.coverage import log_text, main, never, unexplained
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

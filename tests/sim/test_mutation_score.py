@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fivebyfive import verify_mutants
 from fivebyfive.sim import mutation_score, sources
 from fivebyfive.sim.cache import keep
 from fivebyfive.sim.mutants import Mutant
 from fivebyfive.sim.mutation_score import Judged, Kept, Score, judge
 from fivebyfive.sim.specimens import argmax
+from fivebyfive.verify import mutants
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +88,9 @@ def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: 
         outcomes = [(True, False)] * (100 - unexplained) + [(False, False)] * unexplained + [(False, True)] * 50
         return Score(make.__name__, tuple(Judged(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
 
-    monkeypatch.setattr(verify_mutants, "judge", judged)
+    monkeypatch.setattr(mutants, "judge", judged)
     log = tmp_path / "mutants.log"
-    done = CliRunner().invoke(verify_mutants.main, ["--log", str(log), "--specimen", "dot_product"])
+    done = CliRunner().invoke(mutants.main, ["--log", str(log), "--specimen", "dot_product"])
     assert done.exit_code == code
     text = log.read_text()
     assert text in done.output

@@ -1,6 +1,6 @@
 """MNIST test images through machines of the five sizes of `bench`, logits compared, counters shown; a log of it.
 
-`make verify-sizes` runs this as ``python -m fivebyfive.verify_sizes --log docs/verify-sizes.log``.
+`make verify-sizes` runs this as ``python -m fivebyfive.verify.sizes --log docs/verify-sizes.log``.
 """
 
 import time
@@ -13,9 +13,9 @@ from fivebyfive.output.terminal import Commands, say
 from fivebyfive.support.files import replacing
 
 from .bench import SIZES
+from .images import about_tools, checkpoint_text, log_of, result, simulation
 from .machines import SIZED, SIZED_EARLY, verilog_inputs
 from .provenance import checkpoint_input, lines
-from .verify import about_tools, checkpoint_text, log_of, result, simulation
 
 __all__ = ["main", "verify"]
 
@@ -58,4 +58,4 @@ def row(told: dict, early: bool, multipliers: str) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify_sizes")
+    main(prog_name="python -m fivebyfive.verify.sizes")

@@ -14,9 +14,9 @@ from fivebyfive.model.sizing import sized, user_config
 from fivebyfive.model.weights import pack
 from fivebyfive.sim.specimens import SPECIMENS
 
+from .axi import CASES, Case, case_checkpoint
 from .bench import SIZES
 from .provenance import lenet_name, verilog_input
-from .verify_axi import CASES, Case, case_checkpoint
 
 __all__ = [
     "AXI", "CHECKPOINTS", "COMPONENTS", "COMPRESSED", "LENET", "MACHINES", "QUICK", "SIZED", "SIZED_EARLY",

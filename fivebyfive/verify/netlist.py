@@ -1,6 +1,6 @@
 """MNIST test images through the netlists that Yosys makes for each device family, all layers compared; a log of it.
 
-`make verify-netlist` runs this as ``python -m fivebyfive.verify_netlist --log docs/verify-netlist.log``.
+`make verify-netlist` runs this as ``python -m fivebyfive.verify.netlist --log docs/verify-netlist.log``.
 """
 
 import time
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
+from fivebyfive.api import load
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.synthesis import FAMILIES
 from fivebyfive.support.files import replacing
 
-from .api import load
+from .images import about_tools, checkpoint_text, interval_text, log_of, result, simulation
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
-from .verify import about_tools, checkpoint_text, interval_text, log_of, result, simulation
 
 __all__ = ["main", "verify"]
 
@@ -61,4 +61,4 @@ def log_text(told: dict, command: str, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify_netlist")
+    main(prog_name="python -m fivebyfive.verify.netlist")

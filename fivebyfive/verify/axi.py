@@ -1,6 +1,6 @@
 """MNIST test images through the AXI core between independent bus models, stalls on every channel; a log of it.
 
-`make verify-axi` runs this as ``python -m fivebyfive.verify_axi --log docs/verify-axi.log``. Icarus simulates some
+`make verify-axi` runs this as ``python -m fivebyfive.verify.axi --log docs/verify-axi.log``. Icarus simulates some
 hundred cycles a second of this: there a small network of random weights takes the place of the shipped one.
 """
 
@@ -138,4 +138,4 @@ def log_text(
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify_axi")
+    main(prog_name="python -m fivebyfive.verify.axi")

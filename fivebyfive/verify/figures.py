@@ -1,8 +1,9 @@
 """Pages that hold figures: which command writes each, and which Verilog and checkpoints its figures are of.
 
-`make figures` runs all these commands. ``python -m fivebyfive.figures`` lists the pages and says which were measured
-before; ``before`` marks one, ``record`` notes what was measured where the command that wrote a page does not. Each page
-has the digests of what was measured (`provenance`); tests/test_figures.py compares them with what is generated now.
+`make figures` runs all these commands. ``python -m fivebyfive.verify.figures`` lists the pages and says which were
+measured before; ``before`` marks one, ``record`` notes what was measured where the command that wrote a page does not.
+Each page has the digests of what was measured (`provenance`); tests/test_figures.py compares them with what is
+generated now.
 """
 
 import datetime
@@ -126,4 +127,4 @@ def mark_page(page: Page, date: str, why: str) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.figures")
+    main(prog_name="python -m fivebyfive.verify.figures")

@@ -1,6 +1,6 @@
 """Every MNIST test image through the RTL, all layers compared, several simulations at once; a log of it.
 
-`make verify-all` runs this as ``python -m fivebyfive.verify --log docs/verify-all.log``.
+`make verify-all` runs this as ``python -m fivebyfive.verify.images --log docs/verify-all.log``.
 """
 
 import json
@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fivebyfive.api import load
+from fivebyfive.cli import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.config import Config
 from fivebyfive.model.datasets import load_dataset
@@ -24,8 +26,6 @@ from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
-from .api import load
-from .cli import size_options
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 
 __all__ = [
@@ -171,4 +171,4 @@ def log_of(lines: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify")
+    main(prog_name="python -m fivebyfive.verify.images")

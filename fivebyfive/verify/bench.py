@@ -1,7 +1,7 @@
 """``make bench``: this project beside others on the same network, and its own sizes; writes docs/performance.md.
 
 Cycles come from the cycle model, area and frequency from the same cached measurements as ``fivebyfive measure``; no
-figure of ours is typed in. ``python -m fivebyfive.bench --seeds 0`` leaves place and route out.
+figure of ours is typed in. ``python -m fivebyfive.verify.bench --seeds 0`` leaves place and route out.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from fivebyfive.output.measurement_tables import figures, markdown_table, tools
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.support.files import replacing
 
-from .anchors import BOARDS, SAME_NETWORK, Anchor
+from .published import BOARDS, SAME_NETWORK, Anchor
 
 __all__ = ["SIZES", "bench", "page"]
 

@@ -1,6 +1,6 @@
 """The mutation score: how many seeded faults of every component its bench notices; a log of it.
 
-`make mutants` runs this as ``python -m fivebyfive.verify_mutants --log docs/mutants.log``. What a run has found out is
+`make mutants` runs this as ``python -m fivebyfive.verify.mutants --log docs/mutants.log``. What a run has found out is
 kept; one that was interrupted goes on.
 """
 
@@ -17,9 +17,9 @@ from fivebyfive.sim.simulators import find
 from fivebyfive.sim.specimens import SPECIMENS
 from fivebyfive.support.files import replacing
 
+from .images import log_of
 from .machines import verilog_inputs
 from .provenance import lines
-from .verify import log_of
 
 __all__ = ["main"]
 
@@ -103,4 +103,4 @@ def line(name: str, one: Judged) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify_mutants")
+    main(prog_name="python -m fivebyfive.verify.mutants")

@@ -1,7 +1,7 @@
 """What the benches exercise of the Verilog: blocks that ran and bits that toggled, of each component and of the shipped
 LeNet's machine; a log of it.
 
-`make coverage` runs this as ``python -m fivebyfive.verify_coverage --log docs/coverage.log``.
+`make coverage` runs this as ``python -m fivebyfive.verify.coverage --log docs/coverage.log``.
 """
 
 import time
@@ -24,9 +24,9 @@ from fivebyfive.sim.unreached import of_another_bench, reason
 from fivebyfive.support.files import replacing
 
 from . import machines
+from .images import log_of, tools
 from .machines import verilog_inputs
 from .provenance import checkpoint_input, lines
-from .verify import log_of, tools
 
 __all__ = ["bench_coverage", "main"]
 
@@ -114,4 +114,4 @@ def log_text(measured: dict[str, Coverage], images: int, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m fivebyfive.verify_coverage")
+    main(prog_name="python -m fivebyfive.verify.coverage")

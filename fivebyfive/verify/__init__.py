@@ -1,0 +1,1 @@
+"""Long checks whose logs lie in docs (python -m fivebyfive.verify.NAME)."""
