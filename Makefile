@@ -81,7 +81,7 @@ compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 ima
 	$(BIN)/python -m fivebyfive.verify.figures record docs/compressed/compare.json
 
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
-	$(BIN)/python -c 'from fivebyfive.hw.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
+	$(BIN)/python -c 'from fivebyfive.hw.axi.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
 
 picture: demo ## the picture of `make demo` as docs/demo.png
 	cp build/demo.png docs/demo.png

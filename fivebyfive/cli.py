@@ -262,7 +262,7 @@ def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size)
 
 def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_json: bool, size: dict) -> None:
     """The folder for Vivado."""
-    from fivebyfive.hw.vivado import PART, check_part, package
+    from fivebyfive.hw.axi.vivado import PART, check_part, package
     from fivebyfive.output.report import show_package
 
     part = part or PART

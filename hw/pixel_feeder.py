@@ -4,7 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .axi_pixels import FrameWatch
+from fivebyfive.hw.axi.axi_pixels import FrameWatch
+
 from .image_buffer import Pixel
 from .types import CODE, codes
 

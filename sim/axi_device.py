@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.axi.axi_core import AxiCore
+from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.verilog import to_verilog
-from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized

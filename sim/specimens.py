@@ -10,7 +10,7 @@ from dataclasses import asdict
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.argmax import Argmax
-from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.bank_activation_memory import BankActivationMemory
 from fivebyfive.hw.bank_fc_controller import BankFcController
 from fivebyfive.hw.bank_fc_engine import BankFcEngine

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.axi.axi_core import AxiCore
+from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.verilog import to_verilog
-from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan

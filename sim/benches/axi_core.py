@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge, Timer
 from cocotbext.axi import AxiResp, AxiStreamFrame
 
-from fivebyfive.hw.axi_core import identity
+from fivebyfive.hw.axi.axi_core import identity
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan

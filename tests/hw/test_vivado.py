@@ -13,7 +13,7 @@ from ipyxact.ipyxact import Component
 from lxml import etree
 from pyEDAA import IPXACT
 
-from fivebyfive.hw.vivado import PART, TOP, Package, package, registers_page
+from fivebyfive.hw.axi.vivado import PART, TOP, Package, package, registers_page
 from fivebyfive.hw.yosys import run_yosys
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config

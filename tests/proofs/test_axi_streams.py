@@ -7,8 +7,8 @@ goes: as the number is any, so are all pixels.
 
 import pytest
 
-from fivebyfive.hw import axi_pixels, axi_results
-from fivebyfive.hw.axi_results import result_words
+from fivebyfive.hw.axi import axi_pixels, axi_results
+from fivebyfive.hw.axi.axi_results import result_words
 
 from .bits import Bits, all_of, const, fresh, mux
 from .induction import holds_forever

@@ -4,9 +4,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from fivebyfive.hw.axi_core import AxiCore
+from fivebyfive.hw.axi.axi_core import AxiCore
+from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.verilog import Design, to_verilog
-from fivebyfive.hw.vivado import TOP
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.engines import fitted

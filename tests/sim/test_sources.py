@@ -12,13 +12,13 @@ from fivebyfive.sim import sources
 
 KINDS = {
     "synthesis": "fivebyfive.sim.units", "trial": "fivebyfive.sim.trials", "training": "fivebyfive.sim.training",
-    "vivado": "fivebyfive.hw.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.netlist",
+    "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.netlist",
 }  # fmt: skip
 # An edited file of the package, and the kinds of work that it changes.
 EDITS = {
     "hw/conv_pe.py": {"synthesis", "trial", "vivado"},
     "hw/rooms/conv/argmax.py": {"synthesis", "trial", "vivado"},
-    "hw/templates/registers.h.j2": {"vivado"},
+    "hw/axi/templates/registers.h.j2": {"vivado"},
     "hw/uart.py": set(),
     "model/area.json": {"synthesis"},
     "model/compress/methods/kmeans.py": {"training"},

@@ -5,13 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ADDRESS_BITS, MAP
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage
 
-from .accelerator import Accelerator
 from .axi_lite import AxiLite
 from .axi_pixels import FrameWatch, PixelUnpacker
 from .axi_results import ResultPacker, result_words

@@ -5,10 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.accelerator import Load, Target
 from fivebyfive.model.registers import register
 from fivebyfive.model.shape import ceil_div
 
-from .accelerator import Load, Target
 from .register_file import register_layout
 
 __all__ = ["WeightLoader"]

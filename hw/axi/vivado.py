@@ -1,6 +1,6 @@
 """A folder for Vivado: the AXI core as Verilog, and what Vivado and software need to know of it.
 
-The texts are templates in hw/templates, filled from the design's ports and from `fivebyfive.model.registers`. The same
+The texts are templates in hw/axi/templates, filled from the design's ports and from `fivebyfive.model.registers`. The same
 checkpoint, size and part give the same bytes.
 """
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jinja2
 
+from fivebyfive.hw.generate import describe
+from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
@@ -22,8 +24,6 @@ from fivebyfive.support.ownership import MANIFEST, manifest_text, sealed
 
 from .axi_core import AxiCore, check_pixel_bytes, identity
 from .axi_results import result_words
-from .generate import describe
-from .verilog import Design, to_verilog
 
 __all__ = ["PART", "TOP", "Package", "check_part", "package", "registers_page"]
 

@@ -4,9 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.image_buffer import Pixel
 from fivebyfive.model.shape import IMAGE
-
-from .image_buffer import Pixel
 
 __all__ = ["FrameWatch", "PixelUnpacker", "Transfer"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .argmax import Result
-from .types import CODE
+from fivebyfive.hw.argmax import Result
+from fivebyfive.hw.types import CODE
 
 __all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
 

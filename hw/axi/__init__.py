@@ -1,0 +1,1 @@
+"""The accelerator behind AXI4-Stream and AXI4-Lite, packaged for Vivado."""
