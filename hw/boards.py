@@ -11,11 +11,11 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth_boards.arty_a7 import ArtyA7_100Platform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import UserError
 
 from .pll import ecp5_dividers, ecp5_pll, xc7_dividers, xc7_pll
 from .uart import check_divisor
-from .verilog import Design
 
 __all__ = ["BAUD", "BOARDS", "TOP", "Board", "board_files", "find_board"]
 

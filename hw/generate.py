@@ -7,6 +7,7 @@ from pathlib import Path
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.q26 import Q2_6
@@ -16,7 +17,6 @@ from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 
 from .accelerator import Accelerator
-from .verilog import Design, to_verilog
 
 __all__ = ["MANIFEST", "TOP", "Generated", "describe", "generate"]
 

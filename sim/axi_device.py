@@ -14,7 +14,7 @@ import numpy as np
 
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized

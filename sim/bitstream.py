@@ -13,8 +13,8 @@ from os import environ
 from pathlib import Path
 
 from fivebyfive.hw.boards import TOP, Board, board_files
-from fivebyfive.hw.verilog import Design
-from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.hw.codegen.verilog import Design
+from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.model.parts import PARTS
 from fivebyfive.support.errors import UserError, how_it_ended
 from fivebyfive.support.progress import Progress, silent

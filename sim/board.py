@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.serial_accelerator import SerialAccelerator
-from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.support.progress import Progress, silent

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import EXHAUSTED, UserError
 from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import remove_left, temporary_folder

@@ -14,7 +14,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
-from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.safe_paths import safe_path
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from fivebyfive.hw.verilog import Design, Port
-from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.hw.codegen.verilog import Design, Port
+from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.support.temporary import working_folder
 
 from .contracts import ASSUMED, COUNTS, MANY_PRODUCTS, NOT_NEGATIVE, STATE

@@ -7,7 +7,7 @@ several hundred port bits.
 
 from collections.abc import Sequence
 
-from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.hw.codegen.verilog import Design, Port
 
 __all__ = ["CORE", "HARNESS", "OPEN", "core_verilog", "harness_verilog"]
 

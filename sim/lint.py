@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.temporary import working_folder
 
 from .simulators import HERE, find

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 
-from fivebyfive.hw.verilog import Port
+from fivebyfive.hw.codegen.verilog import Port
 
 __all__ = ["Circuit", "read_circuit"]
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fivebyfive.hw.verilog import Design, Port, to_verilog
-from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.hw.codegen.verilog import Design, Port, to_verilog
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.support.temporary import working_folder
 
 __all__ = ["SELECTOR", "Mutant", "Mutated", "mutate", "mutate_specimen"]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.temporary import working_folder
 

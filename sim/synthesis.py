@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fivebyfive.hw.verilog import Design
-from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.hw.codegen.verilog import Design
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.support.temporary import working_folder
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fivebyfive.hw.yosys import YosysError
+from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.support.errors import DIFFERS
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from filelock import FileLock
 
-from fivebyfive.hw.yosys import YosysError
+from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.config import Config
 from fivebyfive.model.measurement import size_text
 from fivebyfive.model.parts import PARTS
@@ -28,7 +28,7 @@ from .job import KIND, Unit, conform, installed
 from .nextpnr import ToolFailed, nextpnr_version, options, route
 
 if TYPE_CHECKING:
-    from fivebyfive.hw.verilog import Design
+    from fivebyfive.hw.codegen.verilog import Design
 
 __all__ = ["Routing", "Synthesis"]
 
@@ -169,8 +169,8 @@ def routing_result(unit: Routing) -> dict:
 def generate_design(unit: Synthesis | Routing) -> "Design":
     """Verilog of the whole accelerator; its weights are zero, which changes the contents of block RAM alone."""
     from fivebyfive.hw.accelerator import Accelerator  # here: what is known is found without Amaranth
+    from fivebyfive.hw.codegen.verilog import to_verilog
     from fivebyfive.hw.generate import TOP
-    from fivebyfive.hw.verilog import to_verilog
 
     try:
         return to_verilog(Accelerator(LeNetShape.parse(unit.network), unit.config), TOP)

@@ -5,8 +5,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.generate import MANIFEST, Generated
-from fivebyfive.hw.verilog import Design, Port
 from fivebyfive.model.config import Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited

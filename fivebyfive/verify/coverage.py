@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from fivebyfive.api import load
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.datasets import load_dataset
 from fivebyfive.output.terminal import Commands, say

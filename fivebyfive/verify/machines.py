@@ -6,8 +6,8 @@ from functools import partial
 
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.generate import generate
-from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized, user_config

@@ -1,7 +1,7 @@
 """A folder for Vivado: the AXI core as Verilog, and what Vivado and software need to know of it.
 
-The texts are templates in hw/axi/templates, filled from the design's ports and from `fivebyfive.model.registers`. The same
-checkpoint, size and part give the same bytes.
+The texts are templates in hw/axi/templates, filled from the design's ports and from `fivebyfive.model.registers`. The
+same checkpoint, size and part give the same bytes.
 """
 
 import re
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import jinja2
 
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.generate import describe
-from fivebyfive.hw.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode

@@ -11,8 +11,8 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.verilog import Port, to_verilog
-from fivebyfive.hw.yosys import YosysError, run_yosys
+from fivebyfive.hw.codegen.verilog import Port, to_verilog
+from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 
 
 class Pe(wiring.Component):

@@ -14,7 +14,7 @@ from lxml import etree
 from pyEDAA import IPXACT
 
 from fivebyfive.hw.axi.vivado import PART, TOP, Package, package, registers_page
-from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.registers import ID, MAP, WINDOW_BYTES

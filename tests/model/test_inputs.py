@@ -172,7 +172,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "model/saved.py": "a file that is open already",
     "model/pictures.py": "bytes that were read already",
     "model/download.py": "packages that pip and npm brought into a folder of its own",
-    "hw/verilog.py": OWN,
+    "hw/codegen/verilog.py": OWN,
     "hw/axi/vivado.py": "data of the package",
     "fivebyfive/commands/build.py": OWN,
     "fivebyfive/output/path_lock.py": "a lock of its own",

@@ -17,7 +17,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from bitwuzla import Kind, Sort, Term
 
-from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.hw.codegen.yosys import run_yosys
 
 from .bits import TERMS, Bits, const, mux
 from .names import named_as_in_source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.sim.runner import Run, build, run
 from fivebyfive.sim.simulators import find
 from fivebyfive.support.errors import UserError

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.generate import generate
-from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import CyclePlan, plan

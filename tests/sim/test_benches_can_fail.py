@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.sim.runner import SimulationFailed, build, run
 from fivebyfive.sim.specimens import (
     SPECIMENS,

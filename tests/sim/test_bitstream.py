@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.boards import find_board
-from fivebyfive.hw.verilog import Design, to_verilog
+from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.sim import bitstream
 from fivebyfive.sim.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
 from fivebyfive.sim.nextpnr import ToolFailed

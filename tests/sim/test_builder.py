@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.sim import builder
 from fivebyfive.sim.builder import build, build_key
 from fivebyfive.sim.digests import LIST, intact, seal
@@ -160,7 +160,7 @@ def test_processes_heal_at_once(icarus_or_verilator: str, cache: Path) -> None:
     name = "sim.vvp" if icarus_or_verilator == "icarus" else DESIGN.name
     flip(folder / name)
     code = f"""
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.sim.builder import build
 from fivebyfive.sim.digests import intact
 assert intact(build({DESIGN!r}, {icarus_or_verilator!r}).folder)

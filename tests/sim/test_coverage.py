@@ -5,7 +5,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.sim.coverage import FILE, Coverage, Point, ranges, read_coverage
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.unreached import REASONS, of_another_bench, reason

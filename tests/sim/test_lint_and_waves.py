@@ -7,9 +7,9 @@ from amaranth.hdl import Module
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.generate import generate
-from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.config import Config
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.shape import LeNetShape

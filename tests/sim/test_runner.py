@@ -15,7 +15,7 @@ from amaranth.hdl import Module
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.sim.cache import cache_folder
 from fivebyfive.sim.process import call, kept_if_failed
 from fivebyfive.sim.runner import SimulationFailed, build, run
@@ -263,7 +263,7 @@ def test_what_a_killed_build_left_goes_with_the_next_one(lookup, simulator, tmp_
     script = """
 import os, signal, sys
 from fivebyfive.sim import builder
-from fivebyfive.hw.verilog import Design
+from fivebyfive.hw.codegen.verilog import Design
 def die(command, folder, environment, *_):
     open(os.path.join(folder, environment["TMPDIR"], "of_the_compiler"), "x")
     os.kill(os.getpid(), signal.SIGKILL)

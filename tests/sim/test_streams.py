@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.verilog import to_verilog
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.runner import SimulationFailed, build, run
 

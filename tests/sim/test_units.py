@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.generate import TOP, generate
-from fivebyfive.hw.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape

@@ -1,0 +1,1 @@
+"""Amaranth component in, readable Verilog and .mem files out."""
