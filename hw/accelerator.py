@@ -4,6 +4,8 @@ from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 from fivebyfive.model.sizing import sized
@@ -16,9 +18,7 @@ from .conv_engine import ConvEngine, ConvTap
 from .counters import Counters, Cycles
 from .fc_engine import FcEngine, FcTap
 from .image_buffer import Pixel
-from .pipeline import delay
 from .pixel_feeder import PixelFeeder
-from .types import CODE, codes
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .types import CODE, FC_LANES, codes
+from fivebyfive.hw.common.types import CODE, FC_LANES, codes
 
 __all__ = ["ActivationMemory"]
 

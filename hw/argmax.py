@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .types import CODE, codes
+from fivebyfive.hw.common.types import CODE, codes
 
 __all__ = ["Argmax", "Result"]
 

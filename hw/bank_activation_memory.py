@@ -4,8 +4,9 @@ from amaranth.hdl import Module
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.types import FC_LANES, codes
+
 from .activation_memory import ActivationMemory
-from .types import FC_LANES, codes
 
 __all__ = ["BankActivationMemory"]
 

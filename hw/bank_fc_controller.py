@@ -4,8 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import counter
+
 from .fc_controller import FcState
-from .pipeline import counter
 
 __all__ = ["BankFcController"]
 

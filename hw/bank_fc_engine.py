@@ -3,6 +3,8 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 
+from fivebyfive.hw.common.pipeline import counter, delay
+from fivebyfive.hw.common.types import CODE
 from fivebyfive.model.shape import FC_WORD
 from fivebyfive.model.weights import fc_banks
 
@@ -13,8 +15,6 @@ from .bank_weight_memory import BankWeightMemory
 from .fc_controller import FcLayer
 from .fc_engine import FcEngine
 from .fc_row import FcRow
-from .pipeline import counter, delay
-from .types import CODE
 
 __all__ = ["BankFcEngine"]
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .types import CODE, FC_LANES, NO_COLLISIONS, codes
-from .weight_memory import WeightMemory, WriteSignature
+from fivebyfive.hw.common.types import CODE, FC_LANES, NO_COLLISIONS, codes
+from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 
 __all__ = ["BankWeightMemory", "BankWord"]
 

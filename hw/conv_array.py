@@ -4,13 +4,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import choose, delay
+from fivebyfive.hw.common.types import ACC, CODE, CONV_KERNEL, NATURAL, codes
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import KERNEL
 
 from .conv_pe import ConvPE
 from .packed_conv_pe import PackedConvPE
-from .pipeline import choose, delay
-from .types import ACC, CODE, CONV_KERNEL, NATURAL, codes
 
 __all__ = ["ConvArray", "Sweep"]
 

@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import counter
 from fivebyfive.model.shape import CONV_WORD
 
-from .pipeline import counter
 from .sweep_list import SweepList
 
 __all__ = ["ConvController", "ConvState", "Mode"]

@@ -4,6 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.hw.common.types import codes
+from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 
@@ -13,10 +16,7 @@ from .image_buffer import ImageBuffer, Pixel
 from .kernel_fetcher import KernelFetcher, KernelPlan
 from .line_buffer import LineBuffer
 from .map_memory import MapMemory
-from .narrow_weight_memory import NarrowWeightMemory
 from .pooling import Pooling
-from .types import codes
-from .weight_memory import WeightMemory, WriteSignature
 
 __all__ = ["ConvEngine", "ConvTap"]
 

@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .dot_product import DotProduct
-from .sign_dot_product import dot_product
-from .types import ACC, CONV_KERNEL, codes
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.sign_dot_product import dot_product
+from fivebyfive.hw.common.types import ACC, CONV_KERNEL, codes
 
 __all__ = ["ConvPE"]
 

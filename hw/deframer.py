@@ -5,9 +5,8 @@ from amaranth.lib import crc, data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.types import NO_COLLISIONS
 from fivebyfive.model.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
-
-from .types import NO_COLLISIONS
 
 __all__ = ["CRC32", "DISTRIBUTED", "Deframer", "Header"]
 

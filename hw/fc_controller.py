@@ -4,9 +4,8 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import counter
 from fivebyfive.model.shape import FC_WORD
-
-from .pipeline import counter
 
 __all__ = ["FcCommand", "FcController", "FcLayer", "FcState"]
 

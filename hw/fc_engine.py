@@ -4,6 +4,10 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import FC_WORD, LeNetShape
 from fivebyfive.model.weights import fc_banks
@@ -12,11 +16,7 @@ from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
 from .fc_controller import FcController, FcLayer
 from .fc_row import FcRow
-from .narrow_weight_memory import NarrowWeightMemory
 from .packed_fc_row import PackedFcRow
-from .pipeline import delay
-from .types import CODE, codes
-from .weight_memory import WeightMemory, WriteSignature
 
 __all__ = ["FcEngine", "FcTap"]
 

@@ -4,12 +4,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.sign_dot_product import dot_product
+from fivebyfive.hw.common.types import ACC, CODE, FC_LANES, codes
 from fivebyfive.model.q26 import Q2_6
-
-from .dot_product import DotProduct
-from .pipeline import delay
-from .sign_dot_product import dot_product
-from .types import ACC, CODE, FC_LANES, codes
 
 __all__ = ["FcRow", "RowWord", "keep_sums"]
 

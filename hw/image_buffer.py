@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.model.shape import IMAGE
 
 from .map_memory import MapMemory
-from .types import CODE, codes
 
 __all__ = ["ImageBuffer", "Pixel"]
 

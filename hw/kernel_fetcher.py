@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import counter, delay
-from .types import CONV_KERNEL, codes
+from fivebyfive.hw.common.pipeline import counter, delay
+from fivebyfive.hw.common.types import CONV_KERNEL, codes
 
 __all__ = ["KernelFetcher", "KernelPlan"]
 

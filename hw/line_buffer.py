@@ -4,9 +4,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.types import codes
 from fivebyfive.model.shape import KERNEL
-
-from .types import codes
 
 __all__ = ["LineBuffer"]
 

@@ -6,9 +6,10 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import counter
+from fivebyfive.hw.common.pipeline import counter
+from fivebyfive.hw.common.types import NO_COLLISIONS, codes
+
 from .sweep_list import SweepList
-from .types import NO_COLLISIONS, codes
 
 __all__ = ["MapMemory"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .packed_dot_product import PackedDotProduct
-from .types import ACC, CODE, CONV_KERNEL
+from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.types import ACC, CODE, CONV_KERNEL
 
 __all__ = ["PackedConvPE"]
 

@@ -4,12 +4,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import ACC, CODE, codes
 from fivebyfive.model.q26 import Q2_6
 
 from .fc_row import RowWord, keep_sums
-from .packed_dot_product import PackedDotProduct
-from .pipeline import delay
-from .types import ACC, CODE, codes
 
 __all__ = ["PackedFcRow"]
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.axi.axi_pixels import FrameWatch
+from fivebyfive.hw.common.types import CODE, codes
 
 from .image_buffer import Pixel
-from .types import CODE, codes
 
 __all__ = ["PixelFeeder"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay
-from .types import CODE, codes
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import CODE, codes
 
 __all__ = ["Pooling"]
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.argmax import Result
-from fivebyfive.hw.types import CODE
+from fivebyfive.hw.common.types import CODE
 
 __all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
 

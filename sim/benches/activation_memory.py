@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.activation_memory import ActivationMemory
 from fivebyfive.hw.bank_activation_memory import BankActivationMemory
-from fivebyfive.hw.types import FC_LANES
+from fivebyfive.hw.common.types import FC_LANES
 from fivebyfive.sim.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (

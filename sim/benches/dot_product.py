@@ -12,10 +12,10 @@ from itertools import count
 import cocotb
 import numpy as np
 
-from fivebyfive.hw.dot_product import DotProduct
-from fivebyfive.hw.packed_dot_product import PackedDotProduct
-from fivebyfive.hw.sign_dot_product import SignDotProduct
-from fivebyfive.hw.types import CODE, NATURAL
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.sign_dot_product import SignDotProduct
+from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.payload import pack, pack_codes

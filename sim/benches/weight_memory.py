@@ -5,7 +5,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.weight_memory import GROUP, bank_latency
+from fivebyfive.hw.common.weight_memory import GROUP, bank_latency
 from fivebyfive.sim.testbench import cycles, drive, random_source, reset, start
 
 from . import parameters

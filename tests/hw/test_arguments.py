@@ -3,11 +3,11 @@
 
 import pytest
 
-from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.line_buffer import LineBuffer
-from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.pooling import Pooling
-from fivebyfive.hw.weight_memory import WeightMemory
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The arithmetic of packed products, for all operands there are: what `hw/packed_dot_product.py` builds on."""
+"""The arithmetic of packed products, for all operands there are: what `hw/common/packed_dot_product.py` builds on."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw import line_buffer
-from fivebyfive.hw.types import codes
+from fivebyfive.hw.common.types import codes
 
 from .bits import Bits, choose, mux
 from .induction import holds_forever

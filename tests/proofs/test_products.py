@@ -7,7 +7,8 @@ decides. No reset is needed and no number of cycles is assumed; rows follow any 
 
 import pytest
 
-from fivebyfive.hw import conv_pe, dot_product, fc_row
+from fivebyfive.hw import conv_pe, fc_row
+from fivebyfive.hw.common import dot_product
 
 from .bits import Bits, const, fresh, mux, prove
 from .netlist import Frame, Netlist, netlist

@@ -10,8 +10,8 @@ from itertools import accumulate
 
 import pytest
 
-from fivebyfive.hw import weight_memory
-from fivebyfive.hw.weight_memory import GROUP
+from fivebyfive.hw.common import weight_memory
+from fivebyfive.hw.common.weight_memory import GROUP
 from fivebyfive.model.weights import bank_sizes
 
 from .bits import Bits, any_of, fresh, mux, prove

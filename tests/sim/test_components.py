@@ -15,12 +15,17 @@ from fivebyfive.hw.bank_activation_memory import BankActivationMemory
 from fivebyfive.hw.bank_fc_controller import BankFcController
 from fivebyfive.hw.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.bank_weight_memory import BankWeightMemory
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.sign_dot_product import SignDotProduct
+from fivebyfive.hw.common.types import CODE, NATURAL
+from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv_array import ConvArray
 from fivebyfive.hw.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv_engine import ConvEngine
 from fivebyfive.hw.conv_pe import ConvPE
 from fivebyfive.hw.counters import Counters
-from fivebyfive.hw.dot_product import DotProduct
 from fivebyfive.hw.fc_controller import FcController, FcLayer
 from fivebyfive.hw.fc_engine import FcEngine
 from fivebyfive.hw.fc_row import FcRow
@@ -28,16 +33,11 @@ from fivebyfive.hw.image_buffer import ImageBuffer
 from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.line_buffer import LineBuffer
 from fivebyfive.hw.map_memory import MapMemory
-from fivebyfive.hw.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.packed_conv_pe import PackedConvPE
-from fivebyfive.hw.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.pooling import Pooling
-from fivebyfive.hw.sign_dot_product import SignDotProduct
 from fivebyfive.hw.sweep_list import SweepList
-from fivebyfive.hw.types import CODE, NATURAL
-from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.engines import fitted

@@ -8,7 +8,7 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
-from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.config import Config
 from fivebyfive.model.engines import fitted

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.hw.dot_product import DotProduct
+from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.hw.map_memory import MapMemory
-from fivebyfive.hw.weight_memory import WeightMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape

@@ -1,0 +1,1 @@
+"""What both engines are made of: codes, delays, products, weight memories, a pixel frame."""
