@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.hw.conv.conv_controller import ConvState
+from fivebyfive.hw.conv.conv_engine import ConvEngine, ConvTap
+from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 from fivebyfive.model.sizing import sized
@@ -13,11 +16,8 @@ from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
 from .argmax import Result
 from .bank_fc_engine import BankFcEngine
-from .conv_controller import ConvState
-from .conv_engine import ConvEngine, ConvTap
 from .counters import Counters, Cycles
 from .fc_engine import FcEngine, FcTap
-from .image_buffer import Pixel
 from .pixel_feeder import PixelFeeder
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]

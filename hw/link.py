@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.model.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
 from fivebyfive.model.shape import IMAGE
 
@@ -12,7 +13,6 @@ from .argmax import Result
 from .counters import COUNTER_BITS
 from .deframer import DISTRIBUTED, Header
 from .framer import Answer
-from .image_buffer import Pixel
 
 __all__ = ["Link"]
 

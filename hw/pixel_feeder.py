@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.axi.axi_pixels import FrameWatch
 from fivebyfive.hw.common.types import CODE, codes
-
-from .image_buffer import Pixel
+from fivebyfive.hw.conv.image_buffer import Pixel
 
 __all__ = ["PixelFeeder"]
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.image_buffer import Pixel
+from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.model.shape import IMAGE
 
 __all__ = ["FrameWatch", "PixelUnpacker", "Transfer"]

@@ -7,8 +7,8 @@ import cocotb
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fivebyfive.hw.conv_array import ConvArray
-from fivebyfive.hw.line_buffer import LineBuffer
+from fivebyfive.hw.conv.conv_array import ConvArray
+from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL

@@ -7,7 +7,7 @@ from functools import cache
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.conv_controller import ConvController, ConvLayer, ConvState, Mode
+from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer, ConvState, Mode
 from fivebyfive.sim.testbench import cycles, port_handles, random_source, reset, start
 
 from . import parameters

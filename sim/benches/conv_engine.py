@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.conv_engine import ConvTap
+from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import conv2_sweeps
 from fivebyfive.model.golden import forward

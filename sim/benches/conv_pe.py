@@ -10,8 +10,8 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.types import CODE, NATURAL
-from fivebyfive.hw.conv_pe import ConvPE
-from fivebyfive.hw.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD
 from fivebyfive.sim.streams import StreamMonitor, StreamSource

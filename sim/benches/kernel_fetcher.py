@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.types import CONV_KERNEL
-from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
+from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.sim.streams import StreamMonitor, StreamSink
 from fivebyfive.sim.testbench import cycle, cycles, drive, limited, random_source, reset, start
 

@@ -12,7 +12,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, ValueChange
 
 from fivebyfive.hw.argmax import Result
-from fivebyfive.hw.conv_engine import ConvTap
+from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc_engine import FcTap
 from fivebyfive.model.config import Config

@@ -6,7 +6,7 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.golden import pool_relu
 from fivebyfive.sim.payload import pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource

@@ -6,8 +6,8 @@ import pytest
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.line_buffer import LineBuffer
-from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.pooling import Pooling
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ class is right. And what cannot wait always finds room: activations, biases, fea
 import pytest
 
 from fivebyfive.hw.accelerator import Accelerator
-from fivebyfive.hw.conv_controller import ConvState as S
-from fivebyfive.hw.conv_pe import ConvPE
-from fivebyfive.hw.pooling import Pooling
+from fivebyfive.hw.conv.conv_controller import ConvState as S
+from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
 

@@ -14,8 +14,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw import conv_controller
-from fivebyfive.hw.conv_controller import ConvState
+from fivebyfive.hw.conv import conv_controller
+from fivebyfive.hw.conv.conv_controller import ConvState
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import conv_cycles, fill
 from fivebyfive.model.shape import CONV_WORD, LeNetShape

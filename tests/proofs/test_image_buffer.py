@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from fivebyfive.hw import image_buffer
+from fivebyfive.hw.conv import image_buffer
 from fivebyfive.model.shape import IMAGE
 
 from .bits import Bits, all_of, choose, const, fresh, mux

@@ -9,8 +9,8 @@ follows from it, and the cycle in which a set is whole.
 import pytest
 from bitwuzla import Kind
 
-from fivebyfive.hw import kernel_fetcher
-from fivebyfive.hw.kernel_fetcher import KernelPlan
+from fivebyfive.hw.conv import kernel_fetcher
+from fivebyfive.hw.conv.kernel_fetcher import KernelPlan
 
 from .bits import TERMS, Bits, all_of, const, mux
 from .induction import holds_forever

@@ -14,8 +14,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw import line_buffer
 from fivebyfive.hw.common.types import codes
+from fivebyfive.hw.conv import line_buffer
 
 from .bits import Bits, choose, mux
 from .induction import holds_forever

@@ -7,7 +7,7 @@ stage of the pipeline. Codes and rows pause at will. Nothing is written while ro
 
 import pytest
 
-from fivebyfive.hw import map_memory
+from fivebyfive.hw.conv import map_memory
 
 from .bits import Bits, all_of, choose, const, fresh, mux
 from .induction import holds_forever

@@ -8,7 +8,7 @@ map; the size changes between maps only.
 
 import pytest
 
-from fivebyfive.hw import pooling
+from fivebyfive.hw.conv import pooling
 
 from .bits import Bits, const, fresh, mux
 from .induction import holds_forever

@@ -20,13 +20,13 @@ def test_a_copy_without_a_bug_is_proved() -> None:
 
 
 def test_the_imported_modules_stay_as_they_were() -> None:
-    from fivebyfive.hw import image_buffer
+    from fivebyfive.hw.conv import image_buffer
 
     broken("image_buffer", "ImageBuffer", "move = ~self.o.valid | self.o.ready", "move = 1", within="map_memory")
-    from fivebyfive.hw import image_buffer as again
+    from fivebyfive.hw.conv import image_buffer as again
 
     assert again is image_buffer
-    assert again.MapMemory.__module__ == "fivebyfive.hw.map_memory"
+    assert again.MapMemory.__module__ == "fivebyfive.hw.conv.map_memory"
     assert sys.modules["fivebyfive.hw.argmax"] is argmax
 
 

@@ -21,23 +21,23 @@ from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.conv_array import ConvArray
-from fivebyfive.hw.conv_controller import ConvController, ConvLayer
-from fivebyfive.hw.conv_engine import ConvEngine
-from fivebyfive.hw.conv_pe import ConvPE
+from fivebyfive.hw.conv.conv_array import ConvArray
+from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
+from fivebyfive.hw.conv.conv_engine import ConvEngine
+from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.image_buffer import ImageBuffer
+from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
+from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.map_memory import MapMemory
+from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
+from fivebyfive.hw.conv.pooling import Pooling
+from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.fc_controller import FcController, FcLayer
 from fivebyfive.hw.fc_engine import FcEngine
 from fivebyfive.hw.fc_row import FcRow
-from fivebyfive.hw.image_buffer import ImageBuffer
-from fivebyfive.hw.kernel_fetcher import KernelFetcher, KernelPlan
-from fivebyfive.hw.line_buffer import LineBuffer
-from fivebyfive.hw.map_memory import MapMemory
-from fivebyfive.hw.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.packed_fc_row import PackedFcRow
 from fivebyfive.hw.pixel_feeder import PixelFeeder
-from fivebyfive.hw.pooling import Pooling
-from fivebyfive.hw.sweep_list import SweepList
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.engines import fitted

@@ -9,8 +9,8 @@ import pytest
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.conv.map_memory import MapMemory
 from fivebyfive.hw.generate import generate
-from fivebyfive.hw.map_memory import MapMemory
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape

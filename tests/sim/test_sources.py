@@ -16,7 +16,7 @@ KINDS = {
 }  # fmt: skip
 # An edited file of the package, and the kinds of work that it changes.
 EDITS = {
-    "hw/conv_pe.py": {"synthesis", "trial", "vivado"},
+    "hw/conv/conv_pe.py": {"synthesis", "trial", "vivado"},
     "hw/rooms/conv/argmax.py": {"synthesis", "trial", "vivado"},
     "hw/axi/templates/registers.h.j2": {"vivado"},
     "hw/uart.py": set(),

@@ -1,0 +1,1 @@
+"""conv1 and conv2: from pixels to pooled codes."""
