@@ -9,16 +9,16 @@ from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.conv.conv_controller import ConvState
 from fivebyfive.hw.conv.conv_engine import ConvEngine, ConvTap
 from fivebyfive.hw.conv.image_buffer import Pixel
+from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
+from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
+from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
-from .argmax import Result
-from .bank_fc_engine import BankFcEngine
 from .counters import Counters, Cycles
-from .fc_engine import FcEngine, FcTap
-from .pixel_feeder import PixelFeeder
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
 

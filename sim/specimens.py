@@ -8,13 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from fivebyfive.hw.accelerator import Accelerator
-from fivebyfive.hw.activation_memory import ActivationMemory
-from fivebyfive.hw.argmax import Argmax
 from fivebyfive.hw.axi.axi_core import AxiCore
-from fivebyfive.hw.bank_activation_memory import BankActivationMemory
-from fivebyfive.hw.bank_fc_controller import BankFcController
-from fivebyfive.hw.bank_fc_engine import BankFcEngine
-from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
@@ -34,12 +28,18 @@ from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.deframer import Deframer
-from fivebyfive.hw.fc_controller import FcController, FcLayer
-from fivebyfive.hw.fc_engine import FcEngine
-from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.fc.activation_memory import ActivationMemory
+from fivebyfive.hw.fc.argmax import Argmax
+from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
+from fivebyfive.hw.fc.bank_fc_controller import BankFcController
+from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
+from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
+from fivebyfive.hw.fc.fc_controller import FcController, FcLayer
+from fivebyfive.hw.fc.fc_engine import FcEngine
+from fivebyfive.hw.fc.fc_row import FcRow
+from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
+from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.hw.framer import Framer
-from fivebyfive.hw.packed_fc_row import PackedFcRow
-from fivebyfive.hw.pixel_feeder import PixelFeeder
 from fivebyfive.hw.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint

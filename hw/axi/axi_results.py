@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.common.types import CODE
+from fivebyfive.hw.fc.argmax import Result
 
 __all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.accelerator import Accelerator, Load, Status, Target
-from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.counters import Cycles
+from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan

@@ -6,9 +6,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.activation_memory import ActivationMemory
-from fivebyfive.hw.bank_activation_memory import BankActivationMemory
 from fivebyfive.hw.common.types import FC_LANES
+from fivebyfive.hw.fc.activation_memory import ActivationMemory
+from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
 from fivebyfive.sim.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import (

@@ -5,7 +5,7 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from fivebyfive.hw.argmax import Argmax, Result
+from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.model.golden import classify
 from fivebyfive.sim.payload import pack_codes, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource

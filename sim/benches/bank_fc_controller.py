@@ -5,7 +5,7 @@ from functools import cache
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.bank_fc_controller import BankFcController
+from fivebyfive.hw.fc.bank_fc_controller import BankFcController
 from fivebyfive.sim.testbench import cycles, level, random_source, reset, start, until
 
 from . import parameters

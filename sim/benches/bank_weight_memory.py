@@ -7,8 +7,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.common.types import FC_LANES
+from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
 from fivebyfive.sim.payload import pack, pack_codes, unpack_codes
 from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
 

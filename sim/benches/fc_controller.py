@@ -7,7 +7,7 @@ from functools import cache
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from fivebyfive.hw.fc_controller import FcController, FcLayer
+from fivebyfive.hw.fc.fc_controller import FcController, FcLayer
 from fivebyfive.model.shape import FC_WORD
 from fivebyfive.sim.payload import unpack
 from fivebyfive.sim.testbench import cycles, level, limited, random_source, reset, start

@@ -8,9 +8,9 @@ import numpy as np
 from amaranth.lib import data
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.common.types import codes
-from fivebyfive.hw.fc_engine import FcTap
+from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.banks import fullest_lanes
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config

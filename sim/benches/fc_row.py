@@ -9,8 +9,8 @@ import cocotb
 import numpy as np
 
 from fivebyfive.hw.common.types import FC_LANES
-from fivebyfive.hw.fc_row import FcRow
-from fivebyfive.hw.packed_fc_row import PackedFcRow
+from fivebyfive.hw.fc.fc_row import FcRow
+from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.payload import pack, pack_codes

@@ -11,10 +11,10 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, ValueChange
 
-from fivebyfive.hw.argmax import Result
 from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.hw.counters import Cycles
-from fivebyfive.hw.fc_engine import FcTap
+from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.speed import Stopwatch

@@ -8,7 +8,7 @@ that came, less those.
 
 import pytest
 
-from fivebyfive.hw import activation_memory
+from fivebyfive.hw.fc import activation_memory
 
 from .bits import Bits, any_of, choose, const, fresh, mux
 from .induction import holds_forever

@@ -6,7 +6,7 @@ others could be the class in place of the one that is told. As the witness is an
 
 import pytest
 
-from fivebyfive.hw import argmax
+from fivebyfive.hw.fc import argmax
 
 from .bits import Bits, fresh, mux
 from .induction import holds_forever

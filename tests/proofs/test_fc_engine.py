@@ -11,9 +11,9 @@ engine neither rests nor waits for room; so an image that was begun ends when it
 
 import pytest
 
-from fivebyfive.hw import fc_engine
 from fivebyfive.hw.common.weight_memory import bank_latency
-from fivebyfive.hw.fc_row import FcRow
+from fivebyfive.hw.fc import fc_engine
+from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.model.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weights import bank_sizes, memory_depths

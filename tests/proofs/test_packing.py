@@ -7,11 +7,11 @@ cut out as an unknown function of its operands, of which only the range of a pro
 
 import pytest
 
-from fivebyfive.hw import packed_fc_row
 from fivebyfive.hw.common import packed_dot_product
 from fivebyfive.hw.common.packed_dot_product import PRODUCT
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv import packed_conv_pe
+from fivebyfive.hw.fc import packed_fc_row
 
 from .bits import Bits, const, fresh, mux, prove
 from .netlist import Frame, Netlist, netlist

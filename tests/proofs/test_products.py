@@ -7,9 +7,9 @@ decides. No reset is needed and no number of cycles is assumed; rows follow any 
 
 import pytest
 
-from fivebyfive.hw import fc_row
 from fivebyfive.hw.common import dot_product
 from fivebyfive.hw.conv import conv_pe
+from fivebyfive.hw.fc import fc_row
 
 from .bits import Bits, const, fresh, mux, prove
 from .netlist import Frame, Netlist, netlist

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fivebyfive.hw import argmax
+from fivebyfive.hw.fc import argmax
 
 from . import test_argmax
 from .bits import RefutedError, const, fresh, prove, satisfiable
@@ -27,7 +27,7 @@ def test_the_imported_modules_stay_as_they_were() -> None:
 
     assert again is image_buffer
     assert again.MapMemory.__module__ == "fivebyfive.hw.conv.map_memory"
-    assert sys.modules["fivebyfive.hw.argmax"] is argmax
+    assert sys.modules["fivebyfive.hw.fc.argmax"] is argmax
 
 
 def test_a_bug_needs_one_place() -> None:

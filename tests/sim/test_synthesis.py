@@ -2,12 +2,12 @@
 
 import pytest
 
-from fivebyfive.hw.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv.sweep_list import SweepList
+from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.shape import LeNetShape

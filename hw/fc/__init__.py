@@ -1,0 +1,1 @@
+"""Fully-connected layers and argmax: dense, and bank-balanced (bank_*)."""
