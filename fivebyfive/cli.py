@@ -451,7 +451,7 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
     parts it writes what Vivado makes a bitstream from.
     """
     from fivebyfive.commands.build import BuildRequest, run_build
-    from fivebyfive.hw.boards import find_board
+    from fivebyfive.hw.serial.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.sizing import user_config
 

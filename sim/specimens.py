@@ -27,7 +27,6 @@ from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
-from fivebyfive.hw.deframer import Deframer
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
 from fivebyfive.hw.fc.argmax import Argmax
 from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
@@ -39,9 +38,10 @@ from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
-from fivebyfive.hw.framer import Framer
-from fivebyfive.hw.serial_accelerator import SerialAccelerator
-from fivebyfive.hw.uart import UartReceiver, UartTransmitter
+from fivebyfive.hw.serial.deframer import Deframer
+from fivebyfive.hw.serial.framer import Framer
+from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan

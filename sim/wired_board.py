@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.serial_accelerator import SerialAccelerator
-from fivebyfive.hw.uart import UartReceiver, UartTransmitter
+from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 
 __all__ = ["MOST_BYTES", "Bytes", "WiredBoard"]
 

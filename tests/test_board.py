@@ -45,7 +45,7 @@ def losing(rate: float, seed: int) -> Damage:
 
 
 class FakeBoard:
-    """A port with a board behind it: as `fivebyfive.hw.link`, at once. ``to``, ``back``: what the line does."""
+    """A port with a board behind it: as `fivebyfive.hw.serial.link`, at once. ``to``, ``back``: what the line does."""
 
     def __init__(self, to: Damage = whole, back: Damage = whole, version: int = VERSION):
         self.to, self.back, self.version = to, back, version

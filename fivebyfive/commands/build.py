@@ -54,9 +54,9 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
     Raises UserError where the board, the clock or the folder cannot be used, or the clock is not met; ToolFailed where
     a tool fails. Then nothing is written.
     """
-    from fivebyfive.hw.boards import find_board
     from fivebyfive.hw.codegen.verilog import to_verilog
-    from fivebyfive.hw.serial_accelerator import SerialAccelerator
+    from fivebyfive.hw.serial.boards import find_board
+    from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 
     board = find_board(request.board)
     clock_hz = round(request.clock_mhz * 1e6)
@@ -104,8 +104,8 @@ def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> t
 
 def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, bytes], dict]:
     """What Vivado needs."""
-    from fivebyfive.hw.boards import board_files
     from fivebyfive.hw.codegen.yosys import run_yosys
+    from fivebyfive.hw.serial.boards import board_files
 
     texts = {f"{design.name}.v": design.verilog} | design.memories
     around = board_files(board, design, clock_hz)

@@ -4,7 +4,7 @@ import random
 
 import cocotb
 
-from fivebyfive.hw.framer import Answer
+from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.link import ESCAPE, FLAG, Frame, encode
 from fivebyfive.sim.payload import pack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.hw.boards import BAUD, BOARDS, board_files, find_board
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
-from fivebyfive.hw.pll import ecp5_dividers, xc7_dividers
-from fivebyfive.hw.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.serial.boards import BAUD, BOARDS, board_files, find_board
+from fivebyfive.hw.serial.pll import ecp5_dividers, xc7_dividers
+from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.parts import PARTS
 from fivebyfive.model.shape import LeNetShape

@@ -17,8 +17,8 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw import deframer, framer
-from fivebyfive.hw.framer import Answer
+from fivebyfive.hw.serial import deframer, framer
+from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
 
 from .bits import Bits, all_of, choose, const, fresh, mux, prove

@@ -8,8 +8,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.boards import find_board
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
+from fivebyfive.hw.serial.boards import find_board
 from fivebyfive.sim import bitstream
 from fivebyfive.sim.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
 from fivebyfive.sim.nextpnr import ToolFailed
@@ -120,7 +120,7 @@ def test_a_network_that_does_not_fit(echo: Design, monkeypatch) -> None:
 
 def test_memories_stay_memories(tmp_path) -> None:
     """Those whose contents nobody replaces are block RAM too, and not registers."""
-    from fivebyfive.hw.serial_accelerator import SerialAccelerator
+    from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
     from fivebyfive.model.checkpoint import Checkpoint
     from fivebyfive.model.shape import LeNetShape
 

@@ -55,7 +55,7 @@ def test_an_interrupted_run_goes_on(monkeypatch) -> None:
 def test_a_bench_depends_on_all_that_it_imports() -> None:
     found = sources.dependencies("fivebyfive.sim.benches.argmax")
     assert {f"fivebyfive.{name}" for name in ("sim.streams", "model.golden", "hw.argmax", "sim.testbench")} <= found
-    assert "fivebyfive.hw.uart" not in found
+    assert "fivebyfive.hw.serial.uart" not in found
 
 
 @pytest.mark.parametrize(("of", "kept", "edited"), [(str, "failed", '""'), (bool, True, "false"), (bool, True, "1")])

@@ -3,10 +3,10 @@
 
 import pytest
 
-from fivebyfive.hw.deframer import Deframer
-from fivebyfive.hw.framer import Framer
-from fivebyfive.hw.serial_accelerator import SerialAccelerator
-from fivebyfive.hw.uart import UartReceiver, UartTransmitter
+from fivebyfive.hw.serial.deframer import Deframer
+from fivebyfive.hw.serial.framer import Framer
+from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
+from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 

@@ -4,12 +4,12 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.sizing import sized
 from fivebyfive.model.weights import pack
 
-from .accelerator import Accelerator
 from .deframer import Deframer
 from .framer import Framer
 from .link import Link

@@ -6,11 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.conv.image_buffer import Pixel
+from fivebyfive.hw.counters import COUNTER_BITS
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.model.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
 from fivebyfive.model.shape import IMAGE
 
-from .counters import COUNTER_BITS
 from .deframer import DISTRIBUTED, Header
 from .framer import Answer
 

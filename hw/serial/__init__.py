@@ -1,0 +1,1 @@
+"""The accelerator behind a UART on a board."""
