@@ -9,7 +9,7 @@ from types import ModuleType
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
-from fivebyfive.model.compress.options import ByLayer
+from fivebyfive.model.compress.operations.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
 from fivebyfive.output.paths import check_beside, check_file
 from fivebyfive.output.report import console, show_training, table

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fivebyfive.support.errors import UserError
 
 if TYPE_CHECKING:
-    from .job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["named"]
 

@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from fivebyfive.model.compress.operations.options import Tuning
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited
@@ -28,7 +29,6 @@ from fivebyfive.support.optional import require
 from ..checkpoint import SHIPPED
 from ..train import check_run
 from .methods import METHODS
-from .options import Tuning
 
 __all__ = ["Plan", "Step", "plan_text", "read_plan", "write_plan"]
 

@@ -18,8 +18,9 @@ from .packed import pack
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
+    from fivebyfive.model.compress.operations.job import Job
+
     from ..saved import States
-    from .job import Job
 
 __all__ = ["compress", "contents"]
 
@@ -65,9 +66,10 @@ def make_job(
     """The work before its first step."""
     import torch
 
+    from fivebyfive.model.compress.operations.job import Job, loaded, temperature_of
+
     from ..fit import Images
     from ..lenet import from_checkpoint
-    from .job import Job, loaded, temperature_of
 
     batches = [step.config.stage(step.config.all_epochs).steps(len(learning)) for step in plan.steps]
     net, images = loaded(from_checkpoint(start)), Images.of(held_out)

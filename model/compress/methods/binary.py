@@ -6,23 +6,23 @@ Courbariaux, Bengio and David 2015, BinaryConnect (arXiv:1511.00363); a scale fo
 
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.compress.operations.options import TuningOfLayers as Config
 from fivebyfive.support.errors import UserError
-
-from ..options import TuningOfLayers as Config
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
 
 def run(job: "Job", config: Config) -> None:
     """Make the layers binary, and train the network. Raises UserError for a layer that is pruned."""
+    from fivebyfive.model.compress.operations.projections import Binary, mask_of
+    from fivebyfive.model.compress.operations.scales import project
+
     from ..naming import named
-    from ..projections import Binary, mask_of
-    from ..scales import project
 
     layers = named(job, config.layers)
     for layer in layers:

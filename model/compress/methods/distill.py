@@ -7,17 +7,17 @@ after Zagoruyko and Komodakis 2017 (arXiv:1612.03928). Hints: Romero et al. 2015
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.compress.operations.options import Tuning, option
 from fivebyfive.support.errors import UserError, user_values
 
 from ...shape import LeNetShape
 from ...stages import Stage
 from ...train import TEMPERATURE
-from ..options import Tuning, option
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
@@ -65,7 +65,7 @@ def run(job: "Job", config: Config) -> None:
 
 def criterion(job: "Job", config: Config, teacher, temperature: float) -> "torch.nn.Module":
     """What the pupil learns from. Raises UserError where maps are compared and a network has none."""
-    from ..losses import Distilled
+    from fivebyfive.model.compress.operations.losses import Distilled
 
     if (config.looks or config.hints) and not (job.net.shape.has_convolutions and teacher.shape.has_convolutions):
         raise UserError("looks and hints compare maps of convolutions, which both networks must have; leave them out")

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from fivebyfive.model.compress.operations.options import ByLayer, Tuning, option
 from fivebyfive.support.optional import require
-
-from ..options import ByLayer, Tuning, option
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run", "share"]
 
@@ -47,7 +46,7 @@ def share(
 ) -> None:
     """Replace a layer's projection by a codebook; ``values(weights, count)`` makes it, of the weights that are not
     masked (N,)."""
-    from ..projections import Shared, mask_of
+    from fivebyfive.model.compress.operations.projections import Shared, mask_of
 
     mask = mask_of(job.net, layer)
     weight = job.net.effective(layer, quantized=False)[0].detach()

@@ -7,10 +7,10 @@ of the fully-connected layers are treated alike.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..narrow import Stepwise, remove, target_shape, waypoints
+from fivebyfive.model.compress.operations.narrow import Stepwise, remove, target_shape, waypoints
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

@@ -8,15 +8,14 @@ spares the search for its penalty.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.compress.operations.narrow import Stepwise
+from fivebyfive.model.compress.operations.rebuild import rebuild
 from fivebyfive.support.optional import require
-
-from ..narrow import Stepwise
-from ..rebuild import rebuild
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

@@ -6,13 +6,14 @@ Jacob et al. 2018 (arXiv:1712.05877), with its training by straight-through grad
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ..options import ByLayer, Tuning, option
+from fivebyfive.model.compress.operations.options import ByLayer, Tuning, option
+
 from .kmeans import share
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

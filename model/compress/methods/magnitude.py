@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fivebyfive.model.compress.operations.options import ByLayer, Tuning, option
 from fivebyfive.support.errors import UserError
 
-from ..options import ByLayer, Tuning, option
 from ..schedules import SCHEDULES, cubic, geometric
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
@@ -85,7 +85,7 @@ def run(job: "Job", config: Config) -> None:
 def install(job: "Job", config: Config) -> dict[str, tuple[float, float]]:
     """Masks for the layers that are pruned. Returns the share of each that is there and that shall stay, or 0 and the
     sensitivity. Raises UserError where there is nothing to prune."""
-    from ..projections import Masked, mask_of, only_masked
+    from fivebyfive.model.compress.operations.projections import Masked, mask_of, only_masked
 
     given = next(value for value in (config.keep, config.sensitivity, config.each) if not value.empty)
     targets = {}
@@ -104,7 +104,7 @@ def install(job: "Job", config: Config) -> dict[str, tuple[float, float]]:
 def shares(job: "Job", config: Config, layer: str, mask: "torch.Tensor", value: float) -> tuple[float, float]:
     """The share of a layer's weights that is there, and that shall stay: of all, or of its lanes. Raises UserError
     where the layer has no lanes."""
-    from ..masks import banks
+    from fivebyfive.model.compress.operations.masks import banks
 
     if config.each.empty:
         return float(mask.double().mean()), value
@@ -135,7 +135,7 @@ def cut(
     schedule: Callable[[float, float, float], float],
 ) -> None:
     """Renew the masks for ``progress`` (0 to 1) of the pruning."""
-    from ..masks import above, balanced, banks, largest
+    from fivebyfive.model.compress.operations.masks import above, balanced, banks, largest
 
     for layer, (start, target) in targets.items():
         projection = job.net.projections[layer]

@@ -9,12 +9,13 @@ rounding. The hidden neurons of the fully-connected layers have such scales too.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.compress.operations.narrow import Narrowing, remove, target_shape
+from fivebyfive.model.compress.operations.options import option
+
 from ...stages import Stage
-from ..narrow import Narrowing, remove, target_shape
-from ..options import option
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
@@ -36,8 +37,9 @@ class Config(Narrowing):
 
 def run(job: "Job", config: Config) -> None:
     """Narrow the job's network, and train it."""
+    from fivebyfive.model.compress.operations.normalized import Normalized, Slimming
+
     from ...fit import calibrated
-    from ..normalized import Normalized, Slimming
 
     target = target_shape(job, config)
     job.net = net = Normalized(job.net)

@@ -10,13 +10,13 @@ rounding then does the rest.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.compress.operations.options import Tuning, option
 from fivebyfive.support.errors import UserError
 
 from ...shape import MAX_FC_LAYERS
-from ..options import Tuning, option
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
@@ -31,7 +31,7 @@ class Config(Tuning):
 
 def run(job: "Job", config: Config) -> None:
     """Split a layer of the job's network, and train it. Raises UserError for a layer that cannot be split."""
-    from ..factors import split
+    from fivebyfive.model.compress.operations.factors import split
 
     shape = job.net.shape
     if not config.layer.startswith("fc") or config.layer not in shape.layers:

@@ -9,16 +9,16 @@ gets so narrow; with ``macs`` the criterion itself decides which layers pay.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fivebyfive.model.compress.operations.narrow import Stepwise, remove, target_shape, waypoints
+from fivebyfive.model.compress.operations.options import option
 from fivebyfive.support.errors import UserError
 
 from ...shape import LeNetShape
-from ..narrow import Stepwise, remove, target_shape, waypoints
-from ..options import option
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

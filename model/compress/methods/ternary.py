@@ -5,21 +5,22 @@ Li, Zhang and Liu 2016, Ternary weight networks (arXiv:1605.04711).
 
 from typing import TYPE_CHECKING
 
-from ..options import TuningOfLayers as Config
+from fivebyfive.model.compress.operations.options import TuningOfLayers as Config
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 
 
 def run(job: "Job", config: Config) -> None:
     """Make the layers ternary, and train the network."""
+    from fivebyfive.model.compress.operations.projections import Ternary
+    from fivebyfive.model.compress.operations.scales import project
+
     from ..naming import named
-    from ..projections import Ternary
-    from ..scales import project
 
     project(job, named(job, config.layers), magnitude, Ternary)
     job.tune(config)
@@ -27,7 +28,7 @@ def run(job: "Job", config: Config) -> None:
 
 def magnitude(weight: "torch.Tensor", mask: "torch.Tensor") -> float:
     """The mean magnitude of the weights that are not zero: the best s."""
-    from ..projections import ternary_threshold
+    from fivebyfive.model.compress.operations.projections import ternary_threshold
 
     size = weight.abs() * mask
     chosen = size > ternary_threshold(weight, mask)

@@ -7,13 +7,13 @@ rather than one factor for each channel.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..narrow import Stepwise
-from ..rebuild import rebuild
+from fivebyfive.model.compress.operations.narrow import Stepwise
+from fivebyfive.model.compress.operations.rebuild import rebuild
 
 if TYPE_CHECKING:
     import torch
 
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..options import Tuning
+from fivebyfive.model.compress.operations.options import Tuning
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from fivebyfive.model.compress.operations.job import Job
 
 __all__ = ["Config", "run"]
 

@@ -8,15 +8,15 @@ from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model.compress.channels import Kept, keep  # noqa: E402
-from fivebyfive.model.compress.factors import split  # noqa: E402
-from fivebyfive.model.compress.job import Job  # noqa: E402
 from fivebyfive.model.compress.methods.lasso import choose as by_lasso  # noqa: E402
 from fivebyfive.model.compress.methods.thinet import choose as by_thinet  # noqa: E402
-from fivebyfive.model.compress.moments import activations, parts, refit, second_moments  # noqa: E402
-from fivebyfive.model.compress.normalized import Normalized  # noqa: E402
-from fivebyfive.model.compress.projections import Binary, Masked  # noqa: E402
-from fivebyfive.model.compress.scales import project  # noqa: E402
+from fivebyfive.model.compress.operations.channels import Kept, keep  # noqa: E402
+from fivebyfive.model.compress.operations.factors import split  # noqa: E402
+from fivebyfive.model.compress.operations.job import Job  # noqa: E402
+from fivebyfive.model.compress.operations.moments import activations, parts, refit, second_moments  # noqa: E402
+from fivebyfive.model.compress.operations.normalized import Normalized  # noqa: E402
+from fivebyfive.model.compress.operations.projections import Binary, Masked  # noqa: E402
+from fivebyfive.model.compress.operations.scales import project  # noqa: E402
 from fivebyfive.model.fit import Images  # noqa: E402
 from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
 from fivebyfive.model.saved import States  # noqa: E402

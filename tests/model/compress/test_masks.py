@@ -10,8 +10,8 @@ from fivebyfive.model.shape import FC_WORD, LeNetShape
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model.compress.masks import above, balanced, banks, largest  # noqa: E402
-from fivebyfive.model.compress.projections import Masked  # noqa: E402
+from fivebyfive.model.compress.operations.masks import above, balanced, banks, largest  # noqa: E402
+from fivebyfive.model.compress.operations.projections import Masked  # noqa: E402
 from fivebyfive.model.lenet import LeNet, to_checkpoint  # noqa: E402
 
 

@@ -11,7 +11,7 @@ from fivebyfive.support.errors import UserError
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from fivebyfive.model.compress.losses import Distilled, attention, soft_loss  # noqa: E402
+from fivebyfive.model.compress.operations.losses import Distilled, attention, soft_loss  # noqa: E402
 from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model.compress.options import ByLayer, Tuning
+from fivebyfive.model.compress.operations.options import ByLayer, Tuning
 from fivebyfive.model.compress.plan import Plan, Step, read_plan, write_plan
 from fivebyfive.support.errors import UserError
 

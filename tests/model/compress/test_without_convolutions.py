@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("constriction")
 
-from fivebyfive.model.compress.channels import Kept, keep  # noqa: E402
-from fivebyfive.model.compress.factors import split  # noqa: E402
+from fivebyfive.model.compress.operations.channels import Kept, keep  # noqa: E402
+from fivebyfive.model.compress.operations.factors import split  # noqa: E402
 from fivebyfive.model.compress.packed import pack, unpack  # noqa: E402
 from fivebyfive.model.compress.plan import parse_plan  # noqa: E402
 from fivebyfive.model.compress.run import compress  # noqa: E402

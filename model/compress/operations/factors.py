@@ -2,11 +2,11 @@
 
 import torch
 
+from fivebyfive.model.fit import EXAMINE_BATCH, RANGE_TARGET, Images
+from fivebyfive.model.lenet import LeNet
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 
-from ..fit import EXAMINE_BATCH, RANGE_TARGET, Images
-from ..lenet import LeNet
-from ..shape import LeNetShape
 from .moments import inputs_of
 
 __all__ = ["split"]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError, user_values
 
-from ..shape import LeNetShape
 from .options import Tuning, option
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from ..course import CrossEntropy
-from ..lenet import LeNet
+from fivebyfive.model.course import CrossEntropy
+from fivebyfive.model.lenet import LeNet
 
 __all__ = ["Distilled", "attention", "soft_loss"]
 

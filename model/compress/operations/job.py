@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.course import Extras
+from fivebyfive.model.fit import EXAMINE_BATCH, Images, fit
+from fivebyfive.model.lenet import LeNet, from_checkpoint, pixels_to_values
+from fivebyfive.model.saved import States
+from fivebyfive.model.stages import Stage
 from fivebyfive.support.errors import UserError
 
-from ..checkpoint import load_checkpoint
-from ..course import Extras
-from ..fit import EXAMINE_BATCH, Images, fit
-from ..lenet import LeNet, from_checkpoint, pixels_to_values
-from ..saved import States
-from ..stages import Stage
 from .losses import Distilled
 from .options import Tuning
 from .projections import Masked

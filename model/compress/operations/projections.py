@@ -8,10 +8,9 @@ passes straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432).
 
 import torch
 
+from fivebyfive.model.lenet import round_weight
+from fivebyfive.model.q26 import Q2_6
 from fivebyfive.support.errors import UserError
-
-from ..lenet import round_weight
-from ..q26 import Q2_6
 
 __all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "only_masked", "step_exponent"]
 

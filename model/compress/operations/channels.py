@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..lenet import LeNet
-from ..shape import PIXELS, LeNetShape
+from fivebyfive.model.lenet import LeNet
+from fivebyfive.model.shape import PIXELS, LeNetShape
+
 from .projections import Masked, only_masked
 
 __all__ = ["Kept", "keep"]

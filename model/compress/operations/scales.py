@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from ..fit import rescale
+from fivebyfive.model.fit import rescale
+
 from .job import Job
 from .projections import Projection, mask_of, only_masked, step_exponent, step_value
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from ..course import CrossEntropy
-from ..lenet import LeNet
+from fivebyfive.model.course import CrossEntropy
+from fivebyfive.model.lenet import LeNet
 
 __all__ = ["Normalized", "Slimming"]
 

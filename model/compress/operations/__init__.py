@@ -1,0 +1,1 @@
+"""What methods are made of: masks, projections, narrowing, losses, the job."""
