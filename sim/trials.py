@@ -71,7 +71,7 @@ class Trial(Unit):
 
 
 def appraisal_result(unit: Appraisal) -> dict:
-    from fivebyfive.model.compress.packed import pack
+    from fivebyfive.model.compress.packing.packed import pack
     from fivebyfive.model.evaluate import evaluate
 
     checkpoint = restored(unit.network, unit.codes)

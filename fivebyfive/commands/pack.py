@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fivebyfive.model.compress.packed import Packed, read_packed, write_packed
-from fivebyfive.model.compress.packed import pack as packed_form
+from fivebyfive.model.compress.packing.packed import Packed, read_packed, write_packed
+from fivebyfive.model.compress.packing.packed import pack as packed_form
 from fivebyfive.output.paths import check_file
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, command

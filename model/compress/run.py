@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fivebyfive.model.compress.packing.packed import pack
 from fivebyfive.support.errors import user_values
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
@@ -14,7 +15,6 @@ from ..datasets import Dataset
 from ..report import figures, finished
 from ..train import Result, counter, divide
 from .methods import METHODS
-from .packed import pack
 from .plan import Plan, Step
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from fivebyfive.api import load
 from fivebyfive.cli import main
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
-from fivebyfive.model.compress.packed import pack
+from fivebyfive.model.compress.packing.packed import pack
 
 from .conftest import SMALL, snapshot
 

@@ -24,7 +24,7 @@ from fivebyfive.commands.read_folder import read_folder
 from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
-from fivebyfive.model.compress.packed import pack, read_packed
+from fivebyfive.model.compress.packing.packed import pack, read_packed
 from fivebyfive.model.compress.plan import read_plan
 from fivebyfive.model.idx import idx_bytes, read_idx
 from fivebyfive.model.images import load_images

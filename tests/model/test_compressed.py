@@ -8,7 +8,7 @@ from statistics import median_low
 import pytest
 
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
-from fivebyfive.model.compress.packed import pack
+from fivebyfive.model.compress.packing.packed import pack
 from fivebyfive.model.compress.plan import read_plan
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan

@@ -88,7 +88,7 @@ def test_all_that_is_imported_is_found() -> None:
     """By Python, in a process that has all imports of a simulation behind it."""
     code = (
         "import sys, fivebyfive.sim.trials, fivebyfive.hw.generate, fivebyfive.sim.simulate,"
-        "fivebyfive.sim.benches.network, fivebyfive.model.compress.packed, fivebyfive.model.evaluate;"
+        "fivebyfive.sim.benches.network, fivebyfive.model.compress.packing.packed, fivebyfive.model.evaluate;"
         "print(*(name for name in sys.modules if name.partition('.')[0] == 'fivebyfive'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

@@ -17,19 +17,11 @@ from fivebyfive.support.errors import UserError
 
 pytest.importorskip("constriction")
 
-from fivebyfive.model.compress import huffman
-from fivebyfive.model.compress.mixing import ONE, squash_table, stretch_table
-from fivebyfive.model.compress.packed import (
-    MAGIC,
-    Form,
-    Packed,
-    pack,
-    read_packed,
-    unpack,
-    write_packed,
-)
-from fivebyfive.model.compress.ranges import Reader, Recorder
-from fivebyfive.model.compress.varint import Parts, number
+from fivebyfive.model.compress.packing import huffman
+from fivebyfive.model.compress.packing.mixing import ONE, squash_table, stretch_table
+from fivebyfive.model.compress.packing.packed import MAGIC, Form, Packed, pack, read_packed, unpack, write_packed
+from fivebyfive.model.compress.packing.ranges import Reader, Recorder
+from fivebyfive.model.compress.packing.varint import Parts, number
 
 GOLDEN = (2238, "11a921879abb2c41")  # bytes and SHA-256 of the packed `sparse_checkpoint`, its beginning
 SHAPES = (LeNetShape(2, 3, (7, 10)), LeNetShape(1, 1, (10,)), LeNetShape(3, 2, (4, 5, 6, 3)))

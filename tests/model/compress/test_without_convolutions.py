@@ -17,7 +17,7 @@ pytest.importorskip("constriction")
 
 from fivebyfive.model.compress.operations.channels import Kept, keep  # noqa: E402
 from fivebyfive.model.compress.operations.factors import split  # noqa: E402
-from fivebyfive.model.compress.packed import pack, unpack  # noqa: E402
+from fivebyfive.model.compress.packing.packed import pack, unpack  # noqa: E402
 from fivebyfive.model.compress.plan import parse_plan  # noqa: E402
 from fivebyfive.model.compress.run import compress  # noqa: E402
 from fivebyfive.model.fit import Images  # noqa: E402

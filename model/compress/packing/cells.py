@@ -12,7 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS
+from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS
+
 from .mixing import Predictor
 
 __all__ = ["BitSource", "walk"]

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fivebyfive.model.checkpoint import MAX_BYTES, Checkpoint
+from fivebyfive.model.checkpoint import PACKED_MAGIC as MAGIC
+from fivebyfive.model.shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.progress import Progress, silent
 
-from ..checkpoint import MAX_BYTES, Checkpoint
-from ..checkpoint import PACKED_MAGIC as MAGIC
-from ..shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from . import huffman
 from .ranges import Reader, Recorder, library
 from .varint import Parts, number

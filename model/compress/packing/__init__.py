@@ -1,0 +1,1 @@
+"""A checkpoint as few bytes as possible, losslessly."""
