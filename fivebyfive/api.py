@@ -10,7 +10,7 @@ from fivebyfive.hw.generate import Generated, generate
 from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import Evaluation, evaluate
 from fivebyfive.model.shape import LeNetShape
@@ -54,7 +54,7 @@ class Network:
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """Errors, confusion and wraps on a data set, by the golden model."""
-        require(dataset, Dataset, "to evaluate takes", "fivebyfive.model.datasets.load_dataset(name) reads one")
+        require(dataset, Dataset, "to evaluate takes", "fivebyfive.model.data.datasets.load_dataset(name) reads one")
         return evaluate(self.checkpoint, dataset)
 
     def accelerator(self, config: Config | None = None) -> "Accelerator":

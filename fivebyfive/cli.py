@@ -180,7 +180,7 @@ def trained_into(out: Path, force: bool, inputs: list):
 
 def training_sets(data: str, stage: Stage):
     """The training and the test set of that name."""
-    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.data.datasets import load_dataset
 
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
 
@@ -208,7 +208,7 @@ def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) ->
 def evaluate(checkpoint, data, as_json) -> None:
     """Count errors and wraps of the golden model on all test images."""
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.evaluate import evaluate as run
     from fivebyfive.output.report import show_evaluation
 

@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import Progress, silent
 
 from .checkpoint import Checkpoint
-from .datasets import Dataset
 from .golden import classify, traces
 
 __all__ = ["Evaluation", "evaluate"]

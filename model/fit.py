@@ -8,9 +8,10 @@ from math import cos, isfinite, pi
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from fivebyfive.model.data.datasets import Dataset
+
 from .augment import augment
 from .course import Course, CrossEntropy, Extras
-from .datasets import Dataset
 from .lenet import LeNet, pixels_to_values
 from .q26 import Q2_6
 from .stages import Stage

@@ -15,11 +15,11 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
-from .datasets import Dataset
 from .report import figures, finished
 from .shape import LeNetShape
 from .stages import Stage

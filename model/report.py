@@ -4,10 +4,10 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.progress import Progress
 
 from .checkpoint import Checkpoint
-from .datasets import Dataset
 from .evaluate import evaluate
 
 __all__ = ["figures", "finished", "versions"]

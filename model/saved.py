@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited
 
-from .datasets import Dataset
 from .report import versions
 
 __all__ = ["States", "state_folder"]

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
 from .checkpoint import Checkpoint
-from .datasets import Dataset
 from .report import finished
 from .shape import LeNetShape
 from .stages import Stage

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.datasets import Dataset, load_dataset
-from fivebyfive.model.download import SETS
+from fivebyfive.model.data.datasets import Dataset, load_dataset
+from fivebyfive.model.data.download import SETS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 

@@ -9,7 +9,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.comparison import Compared
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.energy import energy, operations
 from fivebyfive.support.progress import Progress, silent
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.plan import Plan, parse_plan
-from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.report import versions
 from fivebyfive.model.train import Result
 from fivebyfive.support.errors import UserError

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.datasets import DATA_VARIABLE
+from fivebyfive.model.data.datasets import DATA_VARIABLE
 from fivebyfive.support.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.support.log import LOG_VARIABLE
 from fivebyfive.support.optional import require

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fivebyfive
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("fivebyfive", "hw", "model", "sim", "tests", "docs", "tools", ".ci")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.model.idx import idx_bytes
+from fivebyfive.model.data.idx import idx_bytes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -169,7 +169,7 @@ def test_figures_are_those_of_what_ships() -> None:
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.config import Config
     from fivebyfive.model.cycles import plan
-    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.evaluate import evaluate
 
     checkpoint = load_checkpoint()

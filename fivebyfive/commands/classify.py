@@ -12,8 +12,8 @@ import numpy as np
 from fivebyfive.host.board import Board, Classified, Limits, LinkFailed, Port
 from fivebyfive.host.serial_port import SerialPort
 from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.images import Images, load_images
 from fivebyfive.model.link import DIGEST
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, say

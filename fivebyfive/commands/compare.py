@@ -53,7 +53,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         raise UserError(f"--clock is a frequency in MHz, not {request.clock_mhz:g}")
     chosen = {name: machine(path, request.size) for name, path in named.items()}
     from fivebyfive.model.compress.packing.ranges import library
-    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.sim.compare import compare
     from fivebyfive.sim.workers import ClusterPool, LocalPool
 

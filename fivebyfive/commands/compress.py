@@ -163,7 +163,7 @@ def median_seed(rows: list[dict]) -> int:
 
 def sets_of(plan: Plan, stage: Stage):
     """The training and the test set."""
-    from fivebyfive.model.datasets import load_dataset
+    from fivebyfive.model.data.datasets import load_dataset
 
     return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from fivebyfive.api import Network, load
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.datasets import load_dataset
-from fivebyfive.model.images import Images
+from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.data.images import Images
 from fivebyfive.output.paths import check_beside, check_folder
 from fivebyfive.output.picture import Digit, draw_digits
 from fivebyfive.output.report import console, cycle_table, image_table

@@ -12,7 +12,7 @@ from fivebyfive.api import Accelerator, Network, load
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.images import Images, load_images
+from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fivebyfive.model.checkpoint import SHIPPED
+from fivebyfive.model.data.images import Images
 from fivebyfive.model.evaluate import Evaluation
-from fivebyfive.model.images import Images
 from fivebyfive.support.errors import shown
 
 from .terminal import command, quoted

@@ -19,7 +19,7 @@ from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized

@@ -13,7 +13,7 @@ import click
 from fivebyfive.api import load
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.process import kept_if_failed

@@ -17,7 +17,7 @@ from fivebyfive.api import load
 from fivebyfive.cli import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.config import Config
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.report import versions
 from fivebyfive.model.sizing import user_config
 from fivebyfive.output.terminal import Commands, Stage

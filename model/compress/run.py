@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fivebyfive.model.compress.packing.packed import pack
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.support.errors import user_values
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
 from ..checkpoint import Checkpoint, load_checkpoint
-from ..datasets import Dataset
 from ..report import figures, finished
 from ..train import Result, counter, divide
 from .methods import METHODS

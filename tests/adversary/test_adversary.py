@@ -38,7 +38,7 @@ def good(tmp_path_factory) -> Path:
     from fivebyfive.hw.generate import generate
     from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
     from fivebyfive.model.compress.packing.packed import pack
-    from fivebyfive.model.idx import idx_bytes
+    from fivebyfive.model.data.idx import idx_bytes
     from fivebyfive.model.shape import LeNetShape
 
     folder, rng = tmp_path_factory.mktemp("good"), np.random.default_rng(2)

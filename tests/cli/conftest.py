@@ -13,7 +13,7 @@ import pytest
 
 from fivebyfive.cli import main
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
-from fivebyfive.model.idx import idx_bytes
+from fivebyfive.model.data.idx import idx_bytes
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.output import terminal
 

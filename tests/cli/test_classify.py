@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.golden import classify, predict
 
 from .conftest import error_of, one_line, python_m

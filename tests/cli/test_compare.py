@@ -15,7 +15,7 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from fivebyfive.model.comparison import front
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.energy import energy
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import evaluate

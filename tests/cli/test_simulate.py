@@ -14,7 +14,7 @@ from PIL import Image
 
 from fivebyfive.api import load
 from fivebyfive.model.config import Config
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.weights import memory_map
 from fivebyfive.sim.simulators import find
 from fivebyfive.support.errors import UserError

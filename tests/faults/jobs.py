@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fivebyfive.model.idx import idx_bytes
+from fivebyfive.model.data.idx import idx_bytes
 from fivebyfive.model.shape import LeNetShape
 
 __all__ = ["JOBS", "Job", "prepare"]

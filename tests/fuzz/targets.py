@@ -26,8 +26,8 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.packing.packed import pack, read_packed
 from fivebyfive.model.compress.plan import read_plan
-from fivebyfive.model.idx import idx_bytes, read_idx
-from fivebyfive.model.images import load_images
+from fivebyfive.model.data.idx import idx_bytes, read_idx
+from fivebyfive.model.data.images import load_images
 from fivebyfive.model.link import Decoder, Frame, Info, Kind, Missing, Result, encode
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.state import read_state

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.datasets import Dataset, load_dataset
+from fivebyfive.model.data.datasets import Dataset, load_dataset
 from fivebyfive.model.shape import LeNetShape
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure

@@ -5,9 +5,9 @@ import gzip
 import numpy as np
 import pytest
 
-from fivebyfive.model import datasets
-from fivebyfive.model.datasets import Dataset, load_dataset
-from fivebyfive.model.idx import idx_bytes
+from fivebyfive.model.data import datasets
+from fivebyfive.model.data.datasets import Dataset, load_dataset
+from fivebyfive.model.data.idx import idx_bytes
 from fivebyfive.support.errors import UserError
 
 

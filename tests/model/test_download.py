@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.model import download
-from fivebyfive.model.idx import idx_bytes, read_idx
+from fivebyfive.model.data import download
+from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 

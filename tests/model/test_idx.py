@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivebyfive.model import idx
-from fivebyfive.model.idx import idx_bytes, parse_idx, read_idx
+from fivebyfive.model.data import idx
+from fivebyfive.model.data.idx import idx_bytes, parse_idx, read_idx
 from fivebyfive.support.errors import UserError
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fivebyfive.model.images import load_images
+from fivebyfive.model.data.images import load_images
 from fivebyfive.support.errors import UserError
 
 

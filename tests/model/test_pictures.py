@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fivebyfive.model import pictures
 from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.data import pictures
+from fivebyfive.model.data.images import load_images
+from fivebyfive.model.data.pictures import load_picture, mnist_form
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.images import load_images
-from fivebyfive.model.pictures import load_picture, mnist_form
 from fivebyfive.support.errors import UserError
 
 from .photographs import Scene, photograph

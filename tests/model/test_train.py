@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape

@@ -12,7 +12,7 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import CyclePlan, plan
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape

@@ -5,7 +5,7 @@ import pytest
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.datasets import load_dataset
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import forward
 from fivebyfive.model.sizing import sized

@@ -2,7 +2,7 @@
 
 A set is four idx files. They are looked for in the folder that the environment variable FIVEBYFIVE_DATA
 names (there in a folder called after the set, or directly), in the package itself, in the user's cache, and
-then fetched (`fivebyfive.model.download`). Files of a named set are taken only with the SHA-256 of the
+then fetched (`fivebyfive.model.data.download`). Files of a named set are taken only with the SHA-256 of the
 published ones.
 """
 
@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from fivebyfive.model.shape import IMAGE, MAX_CLASSES
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
 from fivebyfive.support.progress import Progress, silent
 
 from .download import SETS, fetch, genuine
 from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
-from .shape import IMAGE, MAX_CLASSES
 
 __all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "load_dataset"]
 
-SHIPPED_DATA = Path(__file__).parent / "data"
+SHIPPED_DATA = Path(__file__).parent
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
 PREFIXES = {"train": "train", "test": "t10k"}
 

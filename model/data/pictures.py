@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
+from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import read_limited
 
 from .blobs import one_digit
 from .grid import border
 from .ink import ink_of
-from .shape import IMAGE
 
 __all__ = ["HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "is_picture", "load_picture", "mnist_form", "read_picture"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
 from .datasets import load_dataset
 from .pictures import HEAD, KINDS, SUFFIXES, is_picture, read_picture
-from .shape import IMAGE
 
 __all__ = ["Images", "load_images", "picture_images"]
 

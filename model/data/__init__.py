@@ -1,0 +1,1 @@
+"""Digits in: MNIST files, downloads, idx, pictures (code beside the shipped .gz)."""
