@@ -361,7 +361,7 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **
     answers at once.
     """
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.parts import find_part
+    from fivebyfive.model.estimates.parts import find_part
     from fivebyfive.model.sizing import user_config
 
     from .commands import measure
@@ -395,7 +395,7 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
     interrupted, and the same command goes on from there.
     """
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.parts import find_part
+    from fivebyfive.model.estimates.parts import find_part
 
     from .commands import measure
 

@@ -22,6 +22,6 @@ what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a de
 
 `measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `compare` has `trials`
 beside them: one evaluation or one simulation of a checkpoint; `training` is a compression with one seed. `carried`
-takes checkpoints and data sets along to where that is done. `fit_area` fits the area model of `fivebyfive.model.area`
-to what was synthesized.
+takes checkpoints and data sets along to where that is done. `fit_area` fits the area model of
+`fivebyfive.model.estimates.area` to what was synthesized.
 """

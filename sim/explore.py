@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.measurement import Measurement, estimate, may_fit
-from fivebyfive.model.parts import Part
+from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit
+from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import MAX_CONV_PES, sized
 from fivebyfive.support.progress import Progress, silent

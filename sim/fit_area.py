@@ -1,4 +1,4 @@
-"""Fitting the area model (`fivebyfive.model.area`) to synthesized designs: ``python -m fivebyfive.sim.fit_area``."""
+"""Fitting the area model (`fivebyfive.model.estimates.area`) to synthesized designs: ``python -m fivebyfive.sim.fit_area``."""
 
 import json
 import sys
@@ -6,8 +6,8 @@ import sys
 import numpy as np
 from scipy.optimize import nnls
 
-from fivebyfive.model.area import TABLE, features
 from fivebyfive.model.config import Config
+from fivebyfive.model.estimates.area import TABLE, features
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 

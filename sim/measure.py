@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.measurement import Measurement, measurement
-from fivebyfive.model.parts import Part
+from fivebyfive.model.estimates.measurement import Measurement, measurement
+from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fivebyfive.model.parts import Part
+from fivebyfive.model.estimates.parts import Part
 from fivebyfive.support.errors import Failure, UserError, how_it_ended
 from fivebyfive.support.parent_death import guarded
 from fivebyfive.support.temporary import working_folder

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.config import Config
-from fivebyfive.model.measurement import size_text
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.measurement import size_text
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.model.area import TABLE
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.measurement import size_text
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.area import TABLE
+from fivebyfive.model.estimates.measurement import size_text
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.sizing import sized
 from fivebyfive.sim.fit_area import error_rows
 from fivebyfive.sim.specimens import SPECIMENS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.config import Config
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, program, quoted

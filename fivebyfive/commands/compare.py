@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.comparison import Compared, front
+from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.sizing import user_config
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.measurement import Measurement, estimate
-from fivebyfive.model.parts import Part
+from fivebyfive.model.estimates.measurement import Measurement, estimate
+from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.output.measurement_tables import (
     EXPLORED,

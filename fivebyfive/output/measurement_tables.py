@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fivebyfive.model.measurement import Measurement, size_text
-from fivebyfive.model.parts import PARTS, RESOURCES
+from fivebyfive.model.estimates.measurement import Measurement, size_text
+from fivebyfive.model.estimates.parts import PARTS, RESOURCES
 from fivebyfive.support.errors import shown
 
 from .report import console, table, titled

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fivebyfive.model.comparison import Compared, front
-from fivebyfive.model.measurement import Measurement
-from fivebyfive.model.parts import RESOURCES
+from fivebyfive.model.estimates.comparison import Compared, front
+from fivebyfive.model.estimates.measurement import Measurement
+from fivebyfive.model.estimates.parts import RESOURCES
 from fivebyfive.support.files import replacing
 from fivebyfive.support.optional import require
 

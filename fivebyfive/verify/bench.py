@@ -12,8 +12,8 @@ import click
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.measurement import Measurement, estimate, may_fit, size_text
-from fivebyfive.model.parts import PARTS, Part
+from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit, size_text
+from fivebyfive.model.estimates.parts import PARTS, Part
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.sizing import sized
 from fivebyfive.output.measurement_tables import figures, markdown_table, tools

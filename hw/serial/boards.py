@@ -26,9 +26,9 @@ MOST_LEDS = 8
 
 @dataclass(frozen=True)
 class Board:
-    """``part``: its name in `fivebyfive.model.parts`; ``grade``: speed grade of the one on the board. ``package``: as
-    nextpnr calls it. ``platform``: pins and clocks. ``oscillator_hz``: of the board. ``high``: pins that must be high:
-    resource, number, part of it."""
+    """``part``: its name in `fivebyfive.model.estimates.parts`; ``grade``: speed grade of the one on the board.
+    ``package``: as nextpnr calls it. ``platform``: pins and clocks. ``oscillator_hz``: of the board. ``high``: pins
+    that must be high: resource, number, part of it."""
 
     name: str
     part: str

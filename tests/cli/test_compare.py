@@ -12,12 +12,12 @@ import pytest
 
 from fivebyfive.hw import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fivebyfive.model.comparison import front
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.datasets import load_dataset
-from fivebyfive.model.energy import energy
 from fivebyfive.model.engines import fitted
+from fivebyfive.model.estimates.comparison import front
+from fivebyfive.model.estimates.energy import energy
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
@@ -140,7 +140,7 @@ def test_a_link_to_itself(refused, fake_tools: Path, small: Path) -> None:
 
 
 def test_the_front(fake_tools: Path) -> None:
-    from fivebyfive.model.comparison import Compared
+    from fivebyfive.model.estimates.comparison import Compared
 
     def row(name: str, errors: int, size: int) -> Compared:
         values = dict.fromkeys(Compared.__dataclass_fields__, 0) | {"name": name, "errors": errors, "bytes": size}

@@ -10,8 +10,8 @@ import pytest
 
 from fivebyfive.model.config import Config
 from fivebyfive.model.cycles import plan
-from fivebyfive.model.measurement import estimate
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.measurement import estimate
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import workers
 from fivebyfive.support.sidecars import move

@@ -12,7 +12,7 @@ from fivebyfive.hw.serial.boards import BAUD, BOARDS, board_files, find_board
 from fivebyfive.hw.serial.pll import ecp5_dividers, xc7_dividers
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 

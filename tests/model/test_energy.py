@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fivebyfive.model.config import Config
-from fivebyfive.model.energy import energy, operations
+from fivebyfive.model.estimates.energy import energy, operations
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.weight_form import Engines, WeightForm
 

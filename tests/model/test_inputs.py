@@ -162,7 +162,7 @@ OWN = "it was written by this program, or by a tool that it ran, into a folder o
 WRITES = "it writes"
 ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no command hands it a file of the user's
     "fivebyfive/support/inputs.py": "this is the place",
-    "model/area.py": "data of the package",
+    "model/estimates/area.py": "data of the package",
     "fivebyfive/support/files.py": WRITES,
     "fivebyfive/support/temporary.py": "locks and folders of its own, opened without following links",
     "model/checkpoint.py": "an archive that is open already, and its members",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fivebyfive.model.parts import PARTS, find_part, parts_that_hold
+from fivebyfive.model.estimates.parts import PARTS, find_part, parts_that_hold
 from fivebyfive.support.errors import UserError
 
 

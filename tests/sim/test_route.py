@@ -15,7 +15,7 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.parts import PARTS
+from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import nextpnr
 from fivebyfive.sim.harness import CORE, HARNESS, core_verilog, harness_verilog

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
+from fivebyfive.model.config import Config
+from fivebyfive.model.cycles import plan
+from fivebyfive.model.shape import LeNetShape
+
 from .area import estimate_area
-from .config import Config
-from .cycles import plan
 from .parts import Part, parts_that_hold
-from .shape import LeNetShape
 
 __all__ = ["Measurement", "estimate", "may_fit", "measurement", "size_text"]
 

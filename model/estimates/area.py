@@ -10,9 +10,9 @@ from functools import cache
 from math import gcd
 from pathlib import Path
 
-from .config import Config
-from .shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
-from .weights import fc_banks, memory_depths
+from fivebyfive.model.config import Config
+from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
+from fivebyfive.model.weights import fc_banks, memory_depths
 
 __all__ = ["TABLE", "estimate_area", "features"]
 

@@ -1,0 +1,1 @@
+"""What a machine costs without building it: area, energy, parts."""
