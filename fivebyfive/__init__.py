@@ -14,17 +14,17 @@ own: `fivebyfive.model` (network, golden arithmetic), `fivebyfive.hw` (Amaranth)
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fivebyfive.model.machine.config import Config
     from fivebyfive.support.errors import UserError
 
     from .api import Accelerator, Network, load
-    from .model.config import Config
 
 __all__ = ["Accelerator", "Config", "Network", "UserError", "load"]
 
 # Looked up at first use: neither --help nor reading a checkpoint should wait for Amaranth and cocotb.
 HOMES = {
     "Accelerator": "fivebyfive.api",
-    "Config": "fivebyfive.model.config",
+    "Config": "fivebyfive.model.machine.config",
     "Network": "fivebyfive.api",
     "UserError": "fivebyfive.support.errors",
     "load": "fivebyfive.api",

@@ -9,13 +9,13 @@ import numpy as np
 from fivebyfive.hw.generate import Generated, generate
 from fivebyfive.model import golden
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
 from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import Evaluation, evaluate
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.simulate import Simulation, check_run, simulate
 from fivebyfive.support.errors import UserError, user_values
 from fivebyfive.support.inputs import as_path

@@ -282,7 +282,7 @@ def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_js
 
 def make_accelerator(checkpoint: Path, size: dict):
     from fivebyfive.api import load
-    from fivebyfive.model.sizing import user_config
+    from fivebyfive.model.machine.sizing import user_config
 
     network = load(checkpoint)
     return network.accelerator(user_config(network.checkpoint, size))
@@ -362,7 +362,7 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **
     """
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.estimates.parts import find_part
-    from fivebyfive.model.sizing import user_config
+    from fivebyfive.model.machine.sizing import user_config
 
     from .commands import measure
 
@@ -453,7 +453,7 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
     from fivebyfive.commands.build import BuildRequest, run_build
     from fivebyfive.hw.serial.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.sizing import user_config
+    from fivebyfive.model.machine.sizing import user_config
 
     out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)

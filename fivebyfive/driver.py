@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
 from fivebyfive.model.golden import check_pixels
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weight_form import DENSE
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
 from fivebyfive.model.shape import IMAGE, LeNetShape
-from fivebyfive.model.weight_form import DENSE
-from fivebyfive.model.weights import pack
 from fivebyfive.support.errors import UserError
 
 __all__ = [

@@ -9,11 +9,11 @@
 
 `conv_controller` and `fc_controller` say when; `conv_engine` and `fc_engine` join the parts of each half,
 `accelerator` the halves; `counters` count their cycles. `types` and `pipeline` serve them all. A weight comes
-from `fivebyfive.model.weights.pack` into a `weight_memory`.
+from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
 
-Weights that allow it have other parts in their places (`fivebyfive.model.engines`): `sweep_list` for kernels that are
-skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights that are
-mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
+Weights that allow it have other parts in their places (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
+that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
+that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
 `packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, makes two products in a DSP block; `pixel_feeder` stands
 for the conv engine where there are no convolutions.
 

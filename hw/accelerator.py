@@ -13,10 +13,10 @@ from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import WeightImage, memory_depths, memory_map
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import WeightImage, memory_depths, memory_map
 
 from .counters import Counters, Cycles
 
@@ -32,7 +32,7 @@ class Target(enum.Enum, shape=1):
 
 class Load(data.StructLayout):
     """A word for a weight memory. The low 25 codes of ``data`` go to the conv memory, the low 20 R to the FC memory (of
-    engines that are made for certain weights: what `fivebyfive.model.weights` packs)."""
+    engines that are made for certain weights: what `fivebyfive.model.machine.weights` packs)."""
 
     def __init__(self, depth: int, width: int):
         super().__init__({"target": Target, "address": range(depth), "data": codes(width)})

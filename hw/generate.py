@@ -9,10 +9,10 @@ from amaranth.lib import data, wiring
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import memory_map, pack
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 

@@ -16,9 +16,9 @@ from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import pack
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
 
 from .process import kept_if_failed
 from .runner import build, run

@@ -9,7 +9,7 @@ from pathlib import Path
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.support.progress import Progress, silent
 
 from .process import SimulatorFailed

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.estimates.comparison import Compared
 from fivebyfive.model.estimates.energy import energy, operations
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.support.progress import Progress, silent
 
 from .carried import carried, data_digest, place_of

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.estimates.parts import Part
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import MAX_CONV_PES, sized
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import MAX_CONV_PES, sized
 from fivebyfive.support.progress import Progress, silent
 
 from .measure import measure_many

@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import WeightImage, memory_map
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import WeightImage, memory_map
 
 __all__ = ["filled"]
 

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 from scipy.optimize import nnls
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.area import TABLE, features
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 

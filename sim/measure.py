@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.measurement import Measurement, measurement
 from fivebyfive.model.estimates.parts import Part
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent

@@ -11,8 +11,8 @@ import numpy as np
 
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
+from fivebyfive.model.machine.config import Config
 from fivebyfive.support.progress import Progress, silent
 
 from .builder import build

@@ -43,12 +43,12 @@ from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
-from fivebyfive.model.engines import fitted
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.weight_form import WeightForm
+from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import WeightForm
-from fivebyfive.model.weights import memory_map, pack
 
 from . import benches
 from .filled import filled

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fivebyfive.hw.codegen.yosys import YosysError
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.support.errors import DIFFERS
 
 from .carried import load_same, restored

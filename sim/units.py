@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 from filelock import FileLock
 
 from fivebyfive.hw.codegen.yosys import YosysError
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder

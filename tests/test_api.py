@@ -8,9 +8,9 @@ import pytest
 import fivebyfive
 from fivebyfive import Accelerator, Config, Network, UserError
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weight_form import Engines
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weight_form import Engines
 from fivebyfive.sim.simulators import find
 
 NETWORK = Network(Checkpoint.random(LeNetShape(2, 3, (7, 10)), seed=1))

@@ -11,11 +11,11 @@ import pytest
 
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.compress.methods import METHODS
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.estimates.area import TABLE
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.fit_area import error_rows
 from fivebyfive.sim.specimens import SPECIMENS
 from fivebyfive.verify.bench import SIZES

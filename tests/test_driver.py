@@ -25,9 +25,9 @@ from fivebyfive.driver import (
     WrongShapeError,
 )
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.registers import register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import axi_device

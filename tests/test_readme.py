@@ -167,10 +167,10 @@ def test_commands_and_options_in_the_table_exist() -> None:
 
 def test_figures_are_those_of_what_ships() -> None:
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.config import Config
-    from fivebyfive.model.cycles import plan
     from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.evaluate import evaluate
+    from fivebyfive.model.machine.config import Config
+    from fivebyfive.model.machine.cycles import plan
 
     checkpoint = load_checkpoint()
     planned, early = (plan(checkpoint.shape, Config(early_fc=early)) for early in (False, True))

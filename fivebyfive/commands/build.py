@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.config import Config
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, program, quoted

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.estimates.comparison import Compared, front
-from fivebyfive.model.sizing import user_config
+from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places

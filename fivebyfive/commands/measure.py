@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.measurement import Measurement, estimate
 from fivebyfive.model.estimates.parts import Part
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.output.measurement_tables import (
     EXPLORED,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.generate import MANIFEST, Generated
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from fivebyfive.api import Accelerator, Network, load
 from fivebyfive.hw.generate import Generated
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.images import Images, load_images
-from fivebyfive.model.sizing import user_config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.coverage import ranges

@@ -17,13 +17,13 @@ from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import pack
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run

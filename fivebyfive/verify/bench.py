@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit, size_text
 from fivebyfive.model.estimates.parts import PARTS, Part
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
 from fivebyfive.output.measurement_tables import figures, markdown_table, tools
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.support.files import replacing

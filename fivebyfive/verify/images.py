@@ -16,10 +16,10 @@ import numpy as np
 from fivebyfive.api import load
 from fivebyfive.cli import size_options
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.config import Config
 from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.model.report import versions
-from fivebyfive.model.sizing import user_config
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError

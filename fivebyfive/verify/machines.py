@@ -9,9 +9,9 @@ from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.sizing import sized, user_config
-from fivebyfive.model.weights import pack
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized, user_config
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.sim.specimens import SPECIMENS
 
 from .axi import CASES, Case, case_checkpoint

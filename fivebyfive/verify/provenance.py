@@ -18,8 +18,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.measurement import size_text
+from fivebyfive.model.machine.config import Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 

@@ -6,11 +6,11 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.accelerator import Accelerator
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import WeightImage
 from fivebyfive.model.registers import ADDRESS_BITS, MAP
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import WeightImage
 
 from .axi_lite import AxiLite
 from .axi_pixels import FrameWatch, PixelUnpacker

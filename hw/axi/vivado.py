@@ -14,10 +14,10 @@ import jinja2
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.generate import describe
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import pack
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import MANIFEST, manifest_text, sealed

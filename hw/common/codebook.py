@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.weight_form import WeightForm
+from fivebyfive.model.machine.weight_form import WeightForm
 
 from .types import CODE
 

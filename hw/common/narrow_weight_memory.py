@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.weight_form import WeightForm
+from fivebyfive.model.machine.weight_form import WeightForm
 
 from .codebook import Codebook
 from .pipeline import delay
@@ -22,7 +22,7 @@ class NarrowWeightMemory(wiring.Component):
 
     Parameters
     ----------
-    init : the words as they are loaded, a byte for each bias or number (`fivebyfive.model.weights`).
+    init : the words as they are loaded, a byte for each bias or number (`fivebyfive.model.machine.weights`).
     width : codes of a word.
     biases : words of biases, at least 1.
     form : `WeightForm` of the weights.

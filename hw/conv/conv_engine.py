@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 
 from .conv_array import ConvArray
@@ -52,7 +52,7 @@ class ConvEngine(wiring.Component):
     ----------
     shape : widths of the network.
     config : W and O.
-    words : contents of the conv weight memory (`fivebyfive.model.weights`).
+    words : contents of the conv weight memory (`fivebyfive.model.machine.weights`).
     bias_addresses, kernel_addresses : where the biases and the kernels of conv1 and conv2 are in it; if None, kernels
         follow their layer's biases.
 

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 
 from fivebyfive.hw.common.pipeline import counter, delay
 from fivebyfive.hw.common.types import CODE
+from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.shape import FC_WORD
-from fivebyfive.model.weights import fc_banks
 
 from .argmax import Argmax
 from .bank_activation_memory import BankActivationMemory
@@ -26,7 +26,7 @@ class BankFcEngine(FcEngine):
     word, as many as `Config.engines` has, and some more for each layer; no lane ever waits for another. Cao et al.
     2019, Efficient and effective sparse LSTM on FPGA with bank-balanced sparsity (FPGA).
 
-    Parameters, members : as of `FcEngine`. ``words`` are those of `fivebyfive.model.banks`, behind the biases.
+    Parameters, members : as of `FcEngine`. ``words`` are those of `fivebyfive.model.machine.banks`, behind the biases.
     """
 
     def elaborate(self, platform):

@@ -30,7 +30,7 @@ class BankWord(data.StructLayout):
 class BankWeightMemory(wiring.Component):
     """Words of weights, one after the other, and the biases of a group of outputs; each is read on its own.
 
-    Words are loaded as bytes (`fivebyfive.model.banks`); what is beyond a place's bits is forgotten.
+    Words are loaded as bytes (`fivebyfive.model.machine.banks`); what is beyond a place's bits is forgotten.
 
     Parameters
     ----------

@@ -8,9 +8,9 @@ from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.shape import FC_WORD, LeNetShape
-from fivebyfive.model.weights import fc_banks
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
@@ -51,7 +51,7 @@ class FcEngine(wiring.Component):
     ----------
     shape : widths of the network.
     config : W, O and R.
-    words : contents of the FC weight memory (`fivebyfive.model.weights`).
+    words : contents of the FC weight memory (`fivebyfive.model.machine.weights`).
 
     Members
     -------

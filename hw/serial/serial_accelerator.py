@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.sizing import sized
-from fivebyfive.model.weights import pack
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
 
 from .deframer import Deframer
 from .framer import Framer

@@ -10,9 +10,9 @@ from functools import cache
 from math import gcd
 from pathlib import Path
 
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import fc_banks, memory_depths
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
-from fivebyfive.model.weights import fc_banks, memory_depths
 
 __all__ = ["TABLE", "estimate_area", "features"]
 

@@ -6,7 +6,7 @@ Compression (Han et al. 2016) argues with the same ones. They are of an ASIC: an
 clocks, wires, writes and leakage are left out. What is left tells one network and its engines from another.
 """
 
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, PIXELS, LeNetShape, ceil_div
 
 __all__ = ["energy", "operations"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 
 from .area import estimate_area

@@ -10,11 +10,11 @@ from fivebyfive.hw.accelerator import Accelerator, Load, Status, Target
 from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import pack as pack_weights
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource

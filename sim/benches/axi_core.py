@@ -10,12 +10,12 @@ from cocotbext.axi import AxiResp, AxiStreamFrame
 
 from fivebyfive.hw.axi.axi_core import identity
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.filled import filled
 from fivebyfive.sim.networks import other_network, random_network

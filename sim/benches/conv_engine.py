@@ -8,11 +8,11 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.conv_engine import ConvTap
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import conv2_sweeps
 from fivebyfive.model.golden import forward
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import conv2_sweeps
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import IMAGE, LeNetShape
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.filled import filled
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import unpack

@@ -11,14 +11,14 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
-from fivebyfive.model.banks import fullest_lanes
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import fc_layers
 from fivebyfive.model.golden import accumulate
+from fivebyfive.model.machine.banks import fullest_lanes
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import fc_layers
+from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape
-from fivebyfive.model.weights import pack as pack_weights
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource

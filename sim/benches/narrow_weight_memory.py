@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
-from fivebyfive.model.weight_form import WeightForm
+from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.sim.payload import pack_codes, unpack_codes
 from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
 

@@ -15,7 +15,7 @@ from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.speed import Stopwatch
 from fivebyfive.sim.streams import StreamSource

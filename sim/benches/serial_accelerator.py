@@ -9,7 +9,6 @@ import cocotb
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.link import (
     CHUNK,
@@ -27,8 +26,9 @@ from fivebyfive.model.link import (
     pixel_frame,
     question,
 )
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
 from fivebyfive.sim.serial_line import SerialLine
 from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
 

@@ -12,13 +12,13 @@ import pytest
 
 from fivebyfive.hw import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.datasets import load_dataset
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.estimates.comparison import front
 from fivebyfive.model.estimates.energy import energy
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import trials
 from fivebyfive.sim.carried import carried, data_digest

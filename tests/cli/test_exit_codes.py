@@ -16,7 +16,7 @@ import pytest
 
 from fivebyfive.host.board import LinkFailed, WrongVersion
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.output.terminal import ASK, Commands
 from fivebyfive.sim import workers
 from fivebyfive.sim.nextpnr import ToolFailed

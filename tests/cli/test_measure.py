@@ -8,10 +8,10 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.estimates.measurement import estimate
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import workers
 from fivebyfive.support.sidecars import move

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
-from fivebyfive.model.config import Config
 from fivebyfive.model.data.datasets import load_dataset
-from fivebyfive.model.weights import memory_map
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import memory_map
 from fivebyfive.sim.simulators import find
 from fivebyfive.support.errors import UserError
 

@@ -8,9 +8,9 @@ import pytest
 
 from fivebyfive.api import load
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
-from fivebyfive.model.cycles import plan
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
 
 SHAPE = LeNetShape.parse("784-12-10")
 

@@ -9,9 +9,9 @@ import pytest
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.generate import MANIFEST, generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.lint import lint
 
 SHAPE = LeNetShape(3, 4, (30, 10))

@@ -10,11 +10,11 @@ import pytest
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.compress.packing.packed import pack
 from fivebyfive.model.compress.plan import read_plan
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.evaluate import evaluate
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
 
 PLANS = Path(__file__).parents[2] / "model" / "compress" / "plans"
 SHIPPED_BYTES = 2_000_000  # of all that make the table

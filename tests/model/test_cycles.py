@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.sizing import sized
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.energy import energy, operations
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weight_form import Engines, WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import Engines, WeightForm
 
 SHAPE = LeNetShape(2, 3, (10,))
 PRODUCTS = 2 * 25 * 576 + 6 * 25 * 64 + 480

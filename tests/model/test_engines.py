@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.engines import choose, fitted
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import choose, fitted
+from fivebyfive.model.machine.weight_form import CODES, DENSE, Engines, WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import CODES, DENSE, Engines, WeightForm
 
 SHAPE = LeNetShape(4, 6, (30, 10))
 WHOLE = LeNetShape(4, 5, (40, 10))  # whose words of inputs are full

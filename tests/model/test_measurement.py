@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.estimates.area import TABLE, estimate_area
 from fivebyfive.model.estimates.measurement import estimate, measurement
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 
 CAFFE = LeNetShape(20, 50, (500, 10))

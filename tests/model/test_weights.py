@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import memory_depths, memory_map, pack, unpack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import memory_depths, memory_map, pack, unpack
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 

@@ -10,7 +10,7 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.conv.conv_controller import ConvState as S
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.pooling import Pooling
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 
 from . import test_argmax

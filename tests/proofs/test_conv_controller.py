@@ -3,7 +3,7 @@
 Ranking function: the cycles that are left if nothing is waited for. It goes down by one in each cycle that does not
 wait, stays where it was in one that does, and is zero in CONV_IDLE alone. So from every reachable state CONV_FINISH
 follows, whatever back-pressure there is, as long as that ends; there is no state in which nothing can happen any
-more. Started, it is the number of cycles that `fivebyfive.model.cycles` has.
+more. Started, it is the number of cycles that `fivebyfive.model.machine.cycles` has.
 
 Surroundings (`Sweeps`): every n-th position of a layer is a sweep's last one; test_line_buffer.py proves that of the
 line buffer. Kernels and positions are there or not, at will.
@@ -16,8 +16,8 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.conv import conv_controller
 from fivebyfive.hw.conv.conv_controller import ConvState
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import conv_cycles, fill
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import conv_cycles, fill
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 
 from .bits import Bits, all_of, choose, const, mux

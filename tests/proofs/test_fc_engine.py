@@ -14,9 +14,9 @@ import pytest
 from fivebyfive.hw.common.weight_memory import bank_latency
 from fivebyfive.hw.fc import fc_engine
 from fivebyfive.hw.fc.fc_row import FcRow
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.weights import bank_sizes, memory_depths
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import bank_sizes, memory_depths
 
 from . import test_argmax
 from .bits import Bits, all_of, choose, const, mux

@@ -12,7 +12,7 @@ import pytest
 
 from fivebyfive.hw.common import weight_memory
 from fivebyfive.hw.common.weight_memory import GROUP
-from fivebyfive.model.weights import bank_sizes
+from fivebyfive.model.machine.weights import bank_sizes
 
 from .bits import Bits, any_of, fresh, mux, prove
 from .netlist import Frame, netlist

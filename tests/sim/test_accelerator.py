@@ -10,14 +10,14 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import CyclePlan, plan
 from fivebyfive.model.data.datasets import load_dataset
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import forward
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import CyclePlan, plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.weight_form import DENSE
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import DENSE
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Simulation, simulate

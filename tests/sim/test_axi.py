@@ -7,11 +7,11 @@ import pytest
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.model.config import Config
-from fivebyfive.model.cycles import plan
-from fivebyfive.model.engines import fitted
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weights import pack
 from fivebyfive.sim.lint import lint
 from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.sim import harness, nextpnr, synthesis, units
 from fivebyfive.sim.cache import cache_folder, keep, known
 from fivebyfive.sim.job import conform, fits, keep_unit, known_unit, result_path, run_unit
@@ -255,7 +255,7 @@ def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
     """So that a second call answers at once."""
     code = (
         "import sys; from fivebyfive.sim.units import Synthesis; from fivebyfive.sim.job import known_unit;"
-        "from fivebyfive.model.config import Config; known_unit(Synthesis('1-1-10', Config(), 'xc7'));"
+        "from fivebyfive.model.machine.config import Config; known_unit(Synthesis('1-1-10', Config(), 'xc7'));"
         "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -39,11 +39,11 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
-from fivebyfive.model.engines import fitted
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
+from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import CODES, DENSE, WeightForm
-from fivebyfive.model.weights import memory_map, pack
 from fivebyfive.sim.networks import random_network
 
 pytestmark = pytest.mark.on("icarus")

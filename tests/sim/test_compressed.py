@@ -4,11 +4,11 @@ import pytest
 
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
-from fivebyfive.model.cycles import plan
 from fivebyfive.model.data.datasets import load_dataset
-from fivebyfive.model.engines import fitted
 from fivebyfive.model.golden import forward
-from fivebyfive.model.sizing import sized
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.simulate import simulate
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.generate import generate
-from fivebyfive.model.config import Config
-from fivebyfive.model.engines import fitted
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.lint import WAIVERS, lint
 from fivebyfive.sim.networks import random_network

@@ -12,7 +12,7 @@ from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.map_memory import MapMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed

@@ -10,8 +10,8 @@ from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.weight_form import WeightForm
 from fivebyfive.sim.synthesis import synthesize
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py

@@ -13,7 +13,7 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.generate import TOP, generate
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import units
 from fivebyfive.sim.job import from_json, known_unit, run_unit, to_json
@@ -139,7 +139,7 @@ def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path
     (fake_tools / "slow").touch()
     code = (
         "from fivebyfive.sim import workers; from fivebyfive.sim.units import Synthesis\n"
-        "from fivebyfive.model.config import Config\n"
+        "from fivebyfive.model.machine.config import Config\n"
         f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_unit.py')))!r}\n"
         "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
     )

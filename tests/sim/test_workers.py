@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.model.config import Config
 from fivebyfive.model.estimates.parts import find_part
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import job, workers
 from fivebyfive.sim.job import SOURCES, Refused, from_json, keep_unit, known_unit, result_path, to_json

@@ -8,7 +8,7 @@ Sparsity). A group's worth is the mean magnitude of its weights.
 
 import torch
 
-from fivebyfive.model.config import Config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
 
 __all__ = ["GRANULARITIES", "above", "balanced", "banks", "largest", "worth"]

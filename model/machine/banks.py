@@ -8,7 +8,7 @@ places likewise; and 1 in the last word of its group, else 0. Bank-balanced spar
 
 import numpy as np
 
-from .shape import FC_WORD, ceil_div
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 __all__ = ["fullest_lanes", "to_weights", "to_words"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from operator import index
 from typing import Any
 
-from .shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
+from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
+
 from .weight_form import DENSE, Engines
 
 __all__ = ["Config"]

@@ -14,10 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.shape import FC_WORD
+
 from .banks import fullest_lanes
-from .checkpoint import Checkpoint
 from .config import Config
-from .shape import FC_WORD
 from .weight_form import CODES, Engines, WeightForm, are_signs
 
 __all__ = ["choose", "fitted"]

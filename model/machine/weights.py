@@ -23,10 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.shape import CONV_WORD, KERNEL, LeNetShape, ceil_div
+
 from .banks import to_weights, to_words
-from .checkpoint import Checkpoint
 from .config import Config
-from .shape import CONV_WORD, KERNEL, LeNetShape, ceil_div
 from .weight_form import DENSE
 
 __all__ = [

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import user_values
 
-from .checkpoint import Checkpoint
 from .config import Config, of_type
 from .cycles import conv_cycles
 from .engines import fitted
-from .shape import LeNetShape
 
 __all__ = ["MAX_CONV_PES", "sized", "user_config"]
 

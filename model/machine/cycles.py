@@ -7,8 +7,9 @@ The constants are the schedule's fixed waits; each names where it comes from.
 from dataclasses import dataclass
 from itertools import accumulate
 
+from fivebyfive.model.shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
+
 from .config import Config
-from .shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
 from .weights import fc_banks
 
 __all__ = ["CyclePlan", "plan"]
