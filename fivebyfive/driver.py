@@ -25,7 +25,7 @@ from fivebyfive.model.golden import check_pixels
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weight_form import DENSE
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.registers import ID, VERSION, decode, encode, field_mask, register
+from fivebyfive.model.protocol.registers import ID, VERSION, decode, encode, field_mask, register
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.support.errors import UserError
 

@@ -22,7 +22,7 @@ for the conv engine where there are no convolutions.
     s_axis -> axi_pixels -> accelerator -> axi_results -> m_axis
     s_axi <-> axi_lite <-> register_file -> weight_loader -> accelerator
 
-Its registers are those of `fivebyfive.model.registers`; `vivado` makes a folder of it that Vivado takes.
+Its registers are those of `fivebyfive.model.protocol.registers`; `vivado` makes a folder of it that Vivado takes.
 
 `generate` turns a checkpoint into Verilog, .mem files and a manifest: `verilog` has Amaranth's RTLIL edited by
 `rtlil` and written by `yosys`; `keywords` are the names that Verilog keeps for itself.

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiProt, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
-from fivebyfive.model.registers import register
+from fivebyfive.model.protocol.registers import register
 
 from .testbench import cycle, limited, start_clock
 

@@ -9,7 +9,7 @@ import pytest
 from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.link import CHUNK, CHUNKS, PAGE, PAGES, VERSION, Decoder, Frame, Info, Kind, encode
+from fivebyfive.model.protocol.link import CHUNK, CHUNKS, PAGE, PAGES, VERSION, Decoder, Frame, Info, Kind, encode
 from fivebyfive.model.shape import LeNetShape
 
 NETWORK = Checkpoint.random(LeNetShape(1, 1, (10,)), seed=3)

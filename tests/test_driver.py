@@ -28,7 +28,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
-from fivebyfive.model.registers import register
+from fivebyfive.model.protocol.registers import register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import axi_device
 from fivebyfive.sim.axi_device import AxiDevice

@@ -14,7 +14,7 @@ from fivebyfive.host.serial_port import SerialPort
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.link import DIGEST
+from fivebyfive.model.protocol.link import DIGEST
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown

@@ -1,4 +1,5 @@
-"""The host's end of the serial line: images to a board, classes back (`fivebyfive.model.link`), on a line that may err.
+"""The host's end of the serial line: images to a board, classes back (`fivebyfive.model.protocol.link`), on a line that
+may err.
 
 A `Board` works on anything that writes and reads bytes. What is lost is asked for and sent again, a bounded time; an
 answer counts only if its CRC is right and it has the image's own number, so a class is right or there is none.
@@ -12,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from fivebyfive.model.golden import check_pixels, classify
-from fivebyfive.model.link import (
+from fivebyfive.model.protocol.link import (
     CHUNKS,
     MOST_CHUNKS,
     PAGE,

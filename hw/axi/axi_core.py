@@ -9,7 +9,7 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import WeightImage
-from fivebyfive.model.registers import ADDRESS_BITS, MAP
+from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 
 from .axi_lite import AxiLite
@@ -47,9 +47,9 @@ class AxiCore(wiring.Component):
     """An `Accelerator` between AXI4-Streams, its status and its weights behind AXI4-Lite.
 
     Pixels of an image end with TLAST. Each image gives a result of `ResultPacker`'s words, TLAST on the last. A frame
-    of another length is dropped and flagged. `fivebyfive.model.registers` describes the registers, docs/axi.md the
-    whole. Throughput and latency are the accelerator's, with a cycle more for a pixel and 1 + ceil(classes / 4) for a
-    result.
+    of another length is dropped and flagged. `fivebyfive.model.protocol.registers` describes the registers, docs/axi.md
+    the whole. Throughput and latency are the accelerator's, with a cycle more for a pixel and 1 + ceil(classes / 4) for
+    a result.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.registers import ADDRESS_BITS
+from fivebyfive.model.protocol.registers import ADDRESS_BITS
 
 __all__ = ["AxiLite", "RegisterBus"]
 

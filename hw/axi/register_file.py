@@ -1,10 +1,10 @@
-"""The registers of `fivebyfive.model.registers` as hardware."""
+"""The registers of `fivebyfive.model.protocol.registers` as hardware."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.registers import MAP, Register
+from fivebyfive.model.protocol.registers import MAP, Register
 
 from .axi_lite import RegisterBus
 
@@ -40,7 +40,7 @@ class RegisterFile(wiring.Component):
     -------
     bus : accesses.
     bad_address : an access was refused: to no register, or a write to a read-only one (one cycle).
-    Of register NAME, by its access (`fivebyfive.model.registers`):
+    Of register NAME, by its access (`fivebyfive.model.protocol.registers`):
     "ro" : NAME, its value.
     "rw" : NAME, what was written; beside hardware that holds it, NAME, its value, and NAME_w and NAME_written as below.
     "w1c" : NAME, and NAME_set, bits to set; a bit set and cleared in one cycle is set.

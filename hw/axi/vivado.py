@@ -1,7 +1,7 @@
 """A folder for Vivado: the AXI core as Verilog, and what Vivado and software need to know of it.
 
-The texts are templates in hw/axi/templates, filled from the design's ports and from `fivebyfive.model.registers`. The
-same checkpoint, size and part give the same bytes.
+The texts are templates in hw/axi/templates, filled from the design's ports and from
+`fivebyfive.model.protocol.registers`. The same checkpoint, size and part give the same bytes.
 """
 
 import re
@@ -17,7 +17,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
+from fivebyfive.model.protocol.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import MANIFEST, manifest_text, sealed

@@ -6,7 +6,7 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.accelerator import Load, Target
-from fivebyfive.model.registers import register
+from fivebyfive.model.protocol.registers import register
 from fivebyfive.model.shape import ceil_div
 
 from .register_file import register_layout

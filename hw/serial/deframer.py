@@ -1,4 +1,4 @@
-"""Finds frames in the bytes of a line (`fivebyfive.model.link`), and keeps the one whose CRC is right."""
+"""Finds frames in the bytes of a line (`fivebyfive.model.protocol.link`), and keeps the one whose CRC is right."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import crc, data, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import NO_COLLISIONS
-from fivebyfive.model.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
+from fivebyfive.model.protocol.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
 
 __all__ = ["CRC32", "DISTRIBUTED", "Deframer", "Header"]
 

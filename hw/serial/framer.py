@@ -1,10 +1,10 @@
-"""Sends an answer over the line, as a frame of `fivebyfive.model.link`."""
+"""Sends an answer over the line, as a frame of `fivebyfive.model.protocol.link`."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.link import CRC, ESCAPE, FLAG, FLIP, HEADER
+from fivebyfive.model.protocol.link import CRC, ESCAPE, FLAG, FLIP, HEADER
 
 from .deframer import CRC32, Header
 

@@ -1,4 +1,4 @@
-"""What a board does with the frames of `fivebyfive.model.link`: collects an image, has it classified, answers."""
+"""What a board does with the frames of `fivebyfive.model.protocol.link`: collects an image, has it classified, answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.hw.counters import COUNTER_BITS
 from fivebyfive.hw.fc.argmax import Result
-from fivebyfive.model.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
+from fivebyfive.model.protocol.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
 from fivebyfive.model.shape import IMAGE
 
 from .deframer import DISTRIBUTED, Header

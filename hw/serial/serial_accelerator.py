@@ -19,7 +19,7 @@ __all__ = ["SerialAccelerator"]
 
 
 class SerialAccelerator(wiring.Component):
-    """Images come over ``rx`` and classes go over ``tx``, in the language of `fivebyfive.model.link`.
+    """Images come over ``rx`` and classes go over ``tx``, in the language of `fivebyfive.model.protocol.link`.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
+from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.filled import filled

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.model.link import ESCAPE, FLAG, LARGEST, Decoder, Frame, encode
+from fivebyfive.model.protocol.link import ESCAPE, FLAG, LARGEST, Decoder, Frame, encode
 from fivebyfive.sim.testbench import cycles, random_source, reset_sometime, start
 
 BYTE_CYCLES = 15  # faster than any line: the fifth byte of the next frame comes when the longest payload was read

@@ -5,7 +5,7 @@ import random
 import cocotb
 
 from fivebyfive.hw.serial.framer import Answer
-from fivebyfive.model.link import ESCAPE, FLAG, Frame, encode
+from fivebyfive.model.protocol.link import ESCAPE, FLAG, Frame, encode
 from fivebyfive.sim.payload import pack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import random_source, reset_sometime, start

@@ -10,7 +10,9 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.link import (
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.protocol.link import (
     CHUNK,
     CHUNKS,
     DIGEST,
@@ -26,8 +28,6 @@ from fivebyfive.model.link import (
     pixel_frame,
     question,
 )
-from fivebyfive.model.machine.cycles import plan
-from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.serial_line import SerialLine
 from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until

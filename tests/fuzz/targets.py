@@ -28,7 +28,7 @@ from fivebyfive.model.compress.packing.packed import pack, read_packed
 from fivebyfive.model.compress.plan import read_plan
 from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
-from fivebyfive.model.link import Decoder, Frame, Info, Kind, Missing, Result, encode
+from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.state import read_state
 from fivebyfive.support.errors import UserError

@@ -17,7 +17,7 @@ from fivebyfive.hw.axi.vivado import PART, TOP, Package, package, registers_page
 from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.registers import ID, MAP, WINDOW_BYTES
+from fivebyfive.model.protocol.registers import ID, MAP, WINDOW_BYTES
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.synthesis import count_cells
 from fivebyfive.support.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivebyfive.model.link import (
+from fivebyfive.model.protocol.link import (
     CHUNK,
     CHUNKS,
     FLAG,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fivebyfive.model.registers import ACCESSES, MAP, WINDOW_BYTES, decode, encode, field_mask, register
+from fivebyfive.model.protocol.registers import ACCESSES, MAP, WINDOW_BYTES, decode, encode, field_mask, register
 
 
 def test_registers_lie_apart() -> None:

@@ -1,5 +1,5 @@
-"""The serial line: every answer becomes one frame, byte by byte as `fivebyfive.model.link` has it; and what a framer
-sends a deframer gives, whatever was on the line before.
+"""The serial line: every answer becomes one frame, byte by byte as `fivebyfive.model.protocol.link` has it; and what a
+framer sends a deframer gives, whatever was on the line before.
 
 The proof decodes what goes out with a decoder of its own: FLAG, then bytes, of which ESCAPE changes the next. Byte n
 of a frame is byte n of the answer, and the last four are its CRC-32, computed bit by bit here. Nothing is lost,
@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.serial import deframer, framer
 from fivebyfive.hw.serial.framer import Answer
-from fivebyfive.model.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
+from fivebyfive.model.protocol.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
 
 from .bits import Bits, all_of, choose, const, fresh, mux, prove
 from .induction import holds_forever

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shape import IMAGE
+from fivebyfive.model.shape import IMAGE
 
 __all__ = [
     "CHUNK", "CHUNKS", "DIGEST", "ESCAPE", "FLAG", "FLIP", "LARGEST", "MOST_CHUNKS", "PAGE", "PAGES", "VERSION",

@@ -1,0 +1,1 @@
+"""What hardware and host agree on: AXI registers, serial frames."""
