@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.quantize import QuantizeConfig
-from fivebyfive.model.train import TrainConfig
+from fivebyfive.model.training.quantize import QuantizeConfig
+from fivebyfive.model.training.train import TrainConfig
 from fivebyfive.output.paths import (
     FileName,
     FolderName,
@@ -129,7 +129,7 @@ def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
     'fivebyfive[train]'.
     """
     from fivebyfive.model.shape import LeNetShape
-    from fivebyfive.model.train import train as run
+    from fivebyfive.model.training.train import train as run
     from fivebyfive.support.optional import require_torch
 
     require_torch()
@@ -155,7 +155,7 @@ def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as
     Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
     'fivebyfive[train]'. Only tensors are read from the file; nothing in it is ever run.
     """
-    from fivebyfive.model.quantize import quantize as run
+    from fivebyfive.model.training.quantize import quantize as run
     from fivebyfive.support.optional import require_torch
 
     require_torch()
@@ -169,7 +169,7 @@ def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as
 
 def trained_into(out: Path, force: bool, inputs: list):
     """Where a training keeps how far it is. Raises UserError where its results could not be written."""
-    from fivebyfive.model.saved import States, state_folder
+    from fivebyfive.model.training.resume import States, state_folder
 
     if out.suffix == REPORT:
         raise UserError(f"{out} is what the report is called; name the checkpoint otherwise, such as {out.stem}.npz")

@@ -8,8 +8,8 @@ from typing import ClassVar
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.plan import Plan, parse_plan
 from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.report import versions
-from fivebyfive.model.train import Result
+from fivebyfive.model.training.report import versions
+from fivebyfive.model.training.train import Result
 from fivebyfive.support.errors import UserError
 
 from .carried import carried, data_digest, load_same, place_of, restored
@@ -64,7 +64,7 @@ class Training(Unit):
 
 def training_result(unit: Training) -> dict:
     from fivebyfive.model.compress.run import compress
-    from fivebyfive.model.saved import States
+    from fivebyfive.model.training.resume import States
 
     plan = parse_plan(json.loads(unit.plan), Path(unit.folder))
     if read_digests(plan) != unit.given:

@@ -48,7 +48,7 @@ def test_golden_model_and_rtl_say_the_same_from_python() -> None:
 def test_model_and_help_load_neither_hardware_nor_pytorch() -> None:
     """Reading a checkpoint is quick, and works where only NumPy is."""
     code = (
-        "import sys, fivebyfive.cli, fivebyfive.model.golden, fivebyfive.model.train;"
+        "import sys, fivebyfive.cli, fivebyfive.model.golden, fivebyfive.model.training.train;"
         "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

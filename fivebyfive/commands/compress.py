@@ -95,7 +95,7 @@ def run_compress(
 def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
     """Run a plan with its own seed; the report."""
     from fivebyfive.model.compress.run import compress
-    from fivebyfive.model.saved import States, state_folder
+    from fivebyfive.model.training.resume import States, state_folder
 
     card = claimed(plan, out, force, read)
     states = States(state_folder(out), say)
@@ -110,7 +110,7 @@ def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
 def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | None) -> dict:
     """Run a plan with several seeds, side by side, and keep the median besides: of those with as many test errors as
     the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
-    from fivebyfive.model.saved import States, state_folder
+    from fivebyfive.model.training.resume import States, state_folder
     from fivebyfive.sim.training import result_of, trainings
     from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
 

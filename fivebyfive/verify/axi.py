@@ -22,8 +22,8 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.report import versions
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.runner import build, run

@@ -19,7 +19,7 @@ from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import user_config
-from fivebyfive.model.report import versions
+from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError

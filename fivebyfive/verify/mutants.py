@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from fivebyfive.model.report import versions
+from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.mutation_score import Judged, Score, judge
 from fivebyfive.sim.simulators import find

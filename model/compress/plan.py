@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from fivebyfive.model.compress.operations.options import Tuning
+from fivebyfive.model.training.train import check_run
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.optional import require
 
 from ..checkpoint import SHIPPED
-from ..train import check_run
 from .methods import METHODS
 
 __all__ = ["Plan", "Step", "plan_text", "read_plan", "write_plan"]

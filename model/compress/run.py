@@ -7,20 +7,19 @@ import numpy as np
 
 from fivebyfive.model.compress.packing.packed import pack
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.training.report import figures, finished
+from fivebyfive.model.training.train import Result, counter, divide
 from fivebyfive.support.errors import user_values
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
 from ..checkpoint import Checkpoint, load_checkpoint
-from ..report import figures, finished
-from ..train import Result, counter, divide
 from .methods import METHODS
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
     from fivebyfive.model.compress.operations.job import Job
-
-    from ..saved import States
+    from fivebyfive.model.training.resume import States
 
 __all__ = ["compress", "contents"]
 
@@ -40,9 +39,9 @@ def compress(
     ``huffman_bytes``, and what `finished` tells. Nothing is chosen by ``test``. Raises UserError.
     """
     require_torch()
-    from ..fit import threads
-    from ..lenet import to_checkpoint
-    from ..saved import States
+    from fivebyfive.model.training.lenet import to_checkpoint
+    from fivebyfive.model.training.loop import threads
+    from fivebyfive.model.training.resume import States
 
     started = time.monotonic()
     start = load_checkpoint(plan.start_path)
@@ -67,9 +66,8 @@ def make_job(
     import torch
 
     from fivebyfive.model.compress.operations.job import Job, loaded, temperature_of
-
-    from ..fit import Images
-    from ..lenet import from_checkpoint
+    from fivebyfive.model.training.lenet import from_checkpoint
+    from fivebyfive.model.training.loop import Images
 
     batches = [step.config.stage(step.config.all_epochs).steps(len(learning)) for step in plan.steps]
     net, images = loaded(from_checkpoint(start)), Images.of(held_out)
@@ -80,7 +78,7 @@ def make_job(
 
 def run_step(job: "Job", step: Step, held_out: Dataset) -> dict:
     """One method; what is left after it."""
-    from ..lenet import to_checkpoint
+    from fivebyfive.model.training.lenet import to_checkpoint
 
     with user_values():
         METHODS[step.method].run(job, step.config)

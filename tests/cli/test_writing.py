@@ -351,11 +351,11 @@ def test_a_long_job_into_a_folder_that_is_read_only(name: str, long_job, full_di
 
 def test_a_training_goes_on_when_the_disk_has_room_again(long_job, full_disk: Path, monkeypatch, cli, answer) -> None:
     """It fills after the first epoch."""
-    from fivebyfive.model import saved
+    from fivebyfive.model.training import resume
 
     whole = Path("whole")
     long_job("train", whole)
-    save, calls = saved.State.save, []
+    save, calls = resume.State.save, []
 
     def full(self, state) -> None:
         calls.append(state["epoch"])
@@ -364,7 +364,7 @@ def test_a_training_goes_on_when_the_disk_has_room_again(long_job, full_disk: Pa
         save(self, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved.State, "save", full)
+        patch.setattr(resume.State, "save", full)
         assert "No space left on device" in long_job("train", full_disk, code=2).splitlines()[-1]
     assert sorted(path.name for path in full_disk.iterdir()) == [".net.state", "fill"]
     (full_disk / "fill").unlink()

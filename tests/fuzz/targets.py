@@ -30,7 +30,7 @@ from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.state import read_state
+from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError
 
 __all__ = ["TARGETS", "Target"]

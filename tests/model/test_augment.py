@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model import augment as module  # noqa: E402
-from fivebyfive.model.augment import Warp, augment  # noqa: E402
+from fivebyfive.model.training import augment as module  # noqa: E402
+from fivebyfive.model.training.augment import Warp, augment  # noqa: E402
 
 STILL = Warp(rotation_degrees=0, scale=0, shift_pixels=0, shear=0, elastic_pixels=0)
 

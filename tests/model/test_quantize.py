@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from fivebyfive.model.evaluate import evaluate
-from fivebyfive.model.quantize import QuantizeConfig, quantize
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.quantize import QuantizeConfig, quantize
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from fivebyfive.model import fit, lenet, state  # noqa: E402
-from fivebyfive.model.quantize import fold  # noqa: E402
+from fivebyfive.model.training import lenet, loop, state_dict  # noqa: E402
+from fivebyfive.model.training.quantize import fold  # noqa: E402
 
 SHAPE = LeNetShape(4, 6, (20, 10))
 QUICK = QuantizeConfig(epochs=1, threads=1, warp=0.0)
@@ -55,7 +55,7 @@ def saved(path, tensors):
 
 def refused(path, *words: str) -> None:
     with pytest.raises(UserError) as caught:
-        state.read_state(path)
+        state_dict.read_state(path)
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
@@ -107,10 +107,10 @@ def test_rescaling_keeps_float_errors(good, few_digits):
     net = lenet.LeNet(SHAPE)
     net.load_state_dict(good)
     fold(net, (MEAN, STD))
-    images = fit.Images.of(few_digits)
-    before = fit.examine(net, images, 1.0, quantized=False).errors
-    fit.calibrated(net, images, 1.0)
-    assert abs(fit.examine(net, images, 1.0, quantized=False).errors - before) <= 1
+    images = loop.Images.of(few_digits)
+    before = loop.examine(net, images, 1.0, quantized=False).errors
+    loop.calibrated(net, images, 1.0)
+    assert abs(loop.examine(net, images, 1.0, quantized=False).errors - before) <= 1
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.net."])
@@ -118,7 +118,7 @@ def test_rescaling_keeps_float_errors(good, few_digits):
 def test_prefixes_and_wrappers(tmp_path, good, prefix, wrapper):
     tensors = {prefix + name: tensor for name, tensor in good.items()}
     content = tensors if wrapper is None else {wrapper: tensors, "epoch": 3, "optimizer": {"lr": 0.1}}
-    shape, found = state.read_state(saved(tmp_path / "net.pt", content))
+    shape, found = state_dict.read_state(saved(tmp_path / "net.pt", content))
     assert shape == SHAPE
     assert all(torch.equal(found[name], good[name]) for name in SHAPE.arrays)
 
@@ -127,7 +127,7 @@ def test_prefixes_and_wrappers(tmp_path, good, prefix, wrapper):
 def test_other_floats(tmp_path, good, dtype):
     for name in ("net.pt", "net.safetensors"):
         path = saved(tmp_path / name, {key: tensor.to(dtype) for key, tensor in good.items()})
-        assert all(tensor.dtype == torch.float32 for tensor in state.read_state(path)[1].values())
+        assert all(tensor.dtype == torch.float32 for tensor in state_dict.read_state(path)[1].values())
 
 
 SPARSE = {
@@ -154,7 +154,7 @@ PLAIN = {
 @pytest.mark.parametrize("kind", SPARSE | PLAIN)
 def test_tensors_of_any_kind_that_has_values(tmp_path, good, kind):
     tensor = (SPARSE | PLAIN)[kind](good["fc1.weight"] * (good["fc1.weight"].abs() > 0.05))
-    found = state.read_state(saved(tmp_path / "net.pt", good | {"fc1.weight": tensor}))[1]["fc1.weight"]
+    found = state_dict.read_state(saved(tmp_path / "net.pt", good | {"fc1.weight": tensor}))[1]["fc1.weight"]
     assert (found.dtype, found.layout) == (torch.float32, torch.strided)
     wanted = tensor.to_dense() if kind in SPARSE else tensor
     assert torch.equal(found, wanted.to(torch.float32))
@@ -225,7 +225,7 @@ def test_large_weights_are_rescaled(tmp_path, good, few_digits):
 
 def test_an_archive_that_unpacks_to_too_much(tmp_path, good, monkeypatch):
     path = saved(tmp_path / "net.pt", good)
-    monkeypatch.setattr(state, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(state_dict, "MAX_BYTES", 1 << 20)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("net/data/99", bytes(1 << 20))
     refused(path, "net.pt unpacks to", "a model has at most 1048576")
@@ -325,7 +325,7 @@ def test_a_network_without_convolutions(tmp_path, few_digits, scale):
     pixels = torch.from_numpy(few_digits.images[:50].copy())[:, None]
     wanted = net((pixels / 255 - scale[0]) / scale[1])[0].detach()
     path = saved(tmp_path / "net.pt", {f"module.{name}": value for name, value in net.state_dict().items()})
-    shape, tensors = state.read_state(path)
+    shape, tensors = state_dict.read_state(path)
     assert shape == MLP
     net.load_state_dict(tensors)
     fold(net, scale)

@@ -14,14 +14,14 @@ from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import forward
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.train import TrainConfig, train
+from fivebyfive.model.training.train import TrainConfig, train
 from fivebyfive.support import optional
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model import fit, lenet, saved  # noqa: E402
-from fivebyfive.model.saved import States  # noqa: E402
+from fivebyfive.model.training import lenet, loop, resume  # noqa: E402
+from fivebyfive.model.training.resume import States  # noqa: E402
 
 TINY = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=16, seed=3, threads=1)
 
@@ -151,7 +151,7 @@ def test_a_kill_while_the_state_was_thrown_away(run, few_digits, tmp_path, monke
     unlink = Path.unlink
 
     def killed_before_the_key(path: Path) -> None:
-        if path.name == saved.KEY:
+        if path.name == resume.KEY:
             raise OSError
         unlink(path)
 
@@ -187,17 +187,17 @@ def test_a_pipe_where_a_state_was(few_digits, tmp_path, name):
 
 def test_a_state_that_was_changed_is_refused(tmp_path):
     """A bit of a weight, which PyTorch does not notice; or the state of another stage."""
-    one, other = (saved.State(tmp_path / f"00{number}.pt", "key") for number in (1, 2))
+    one, other = (resume.State(tmp_path / f"00{number}.pt", "key") for number in (1, 2))
     one.save({"net": torch.ones(1000)})
     assert torch.equal(one.load()["net"], torch.ones(1000))
     content = one.path.read_bytes()
     other.path.write_bytes(content)
     ones, twos = (torch.full((3,), value).numpy().tobytes() for value in (1.0, 2.0))
-    changed = saved.State(tmp_path / "003.pt", "key")
+    changed = resume.State(tmp_path / "003.pt", "key")
     changed.save({"net": torch.ones(1000)})
     changed.path.write_bytes(changed.path.read_bytes().replace(ones, twos, 1))
     assert torch.load(changed.path)["net"].sum() == 1003
-    for state in (other, changed, saved.State(one.path, "other key")):
+    for state in (other, changed, resume.State(one.path, "other key")):
         with pytest.raises(UserError, match=r"00\d\.pt is damaged; delete the folder"):
             state.load()
 
@@ -291,7 +291,7 @@ def test_so_it_is_without_convolutions(noise):
 
 def test_the_examination_counts_what_the_golden_model_counts(few_digits):
     net = small_net(scale=3.0)
-    seen = fit.examine(net, fit.Images.of(few_digits), 1.0, quantized=True)
+    seen = loop.examine(net, loop.Images.of(few_digits), 1.0, quantized=True)
     conv1 = forward(lenet.to_checkpoint(net), few_digits.images)
     assert conv1.wraps["conv1"] > 0
     assert seen.wraps["conv1"] == conv1.wraps["conv1"]  # later layers differ: clamped here, wrapped there
@@ -316,37 +316,37 @@ def test_gradients_pass_straight_through():
 
 
 def test_rescaling_keeps_the_classes_and_fills_the_range(few_digits):
-    net, images = small_net(scale=2.0), fit.Images.of(few_digits)
+    net, images = small_net(scale=2.0), loop.Images.of(few_digits)
     before = net(lenet.pixels_to_values(images.pixels))[0]
-    temperature = fit.calibrated(net, images, 5.0)
+    temperature = loop.calibrated(net, images, 5.0)
     after = net(lenet.pixels_to_values(images.pixels))[0]
     assert torch.allclose(after * temperature, before * 5.0, rtol=1e-3, atol=1e-4)
-    assert all(abs(peak - fit.RANGE_TARGET) < 1e-3 for peak in fit.peaks(net, images).values())
+    assert all(abs(peak - loop.RANGE_TARGET) < 1e-3 for peak in loop.peaks(net, images).values())
 
 
 def test_the_penalty_starts_at_the_limit():
     stage = TrainConfig().stages[1]
     inside = {"conv1": torch.full((2, 3, 4, 4), -stage.limit), "fc1": torch.full((2, 5), stage.limit)}
-    assert float(fit.penalty(inside, stage)) == 0
+    assert float(loop.penalty(inside, stage)) == 0
     outside = {"conv1": torch.zeros(2, 3, 4, 4), "fc1": torch.full((2, 5), -stage.limit - 0.5)}
-    assert float(fit.penalty(outside, stage)) == pytest.approx(stage.fc_penalty * 5 * 0.25)
+    assert float(loop.penalty(outside, stage)) == pytest.approx(stage.fc_penalty * 5 * 0.25)
 
 
 def test_threads_are_given_back():
     before = torch.get_num_threads()
-    with fit.threads(1):
+    with loop.threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
 
 def test_the_best_clean_epoch_is_kept(few_digits):
     """With a learning rate that ruins the network, an early epoch is the one that stays."""
-    images = fit.Images.of(few_digits)
+    images = loop.Images.of(few_digits)
     net = small_net()
     stage = replace(TINY.stages[1], epochs=4, clean_epochs=4, learning_rate=0.3)
-    records = fit.fit(net, stage, images, images, 8.0, torch.Generator().manual_seed(1), lambda *args: None)
+    records = loop.fit(net, stage, images, images, 8.0, torch.Generator().manual_seed(1), lambda *args: None)
     ranks = [(any(r["wraps"].values()), r["errors"], r["loss"]) for r in records[:-1]]
     assert records[-1]["kept_epoch"] == 1 + ranks.index(min(ranks))
-    seen = fit.examine(net, images, 8.0, quantized=True)
+    seen = loop.examine(net, images, 8.0, quantized=True)
     assert (seen.errors, seen.loss) == pytest.approx(min(ranks)[1:])
     assert np.isfinite(seen.loss)

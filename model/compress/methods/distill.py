@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.compress.operations.options import Tuning, option
+from fivebyfive.model.training.stage import Stage
+from fivebyfive.model.training.train import TEMPERATURE
 from fivebyfive.support.errors import UserError, user_values
 
 from ...shape import LeNetShape
-from ...stages import Stage
-from ...train import TEMPERATURE
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +47,8 @@ class Config(Tuning):
 
 def run(job: "Job", config: Config) -> None:
     """Train the job's network, or a new one in its place."""
-    from ...fit import calibrated
-    from ...lenet import LeNet
+    from fivebyfive.model.training.lenet import LeNet
+    from fivebyfive.model.training.loop import calibrated
 
     teacher, temperature = job.teacher(config.teacher)
     if config.shape:

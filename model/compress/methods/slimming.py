@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from fivebyfive.model.compress.operations.narrow import Narrowing, remove, target_shape
 from fivebyfive.model.compress.operations.options import option
-
-from ...stages import Stage
+from fivebyfive.model.training.stage import Stage
 
 if TYPE_CHECKING:
     from fivebyfive.model.compress.operations.job import Job
@@ -38,8 +37,7 @@ class Config(Narrowing):
 def run(job: "Job", config: Config) -> None:
     """Narrow the job's network, and train it."""
     from fivebyfive.model.compress.operations.normalized import Normalized, Slimming
-
-    from ...fit import calibrated
+    from fivebyfive.model.training.loop import calibrated
 
     target = target_shape(job, config)
     job.net = net = Normalized(job.net)

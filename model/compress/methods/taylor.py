@@ -60,8 +60,8 @@ def saliency(job: "Job", config: Config) -> dict[str, "torch.Tensor"]:
     """|activation times gradient| of each output of the hidden layers, of length 1 in a layer; layer to (outputs,)."""
     import torch
 
-    from ...course import CrossEntropy
-    from ...lenet import pixels_to_values
+    from fivebyfive.model.training.lenet import pixels_to_values
+    from fivebyfive.model.training.state import CrossEntropy
 
     criterion, net = CrossEntropy(job.temperature), job.net
     total = {layer: torch.zeros(net.shape.arrays[f"{layer}.bias"]) for layer in net.shape.layers[:-1]}

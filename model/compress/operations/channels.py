@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fivebyfive.model.lenet import LeNet
 from fivebyfive.model.shape import PIXELS, LeNetShape
+from fivebyfive.model.training.lenet import LeNet
 
 from .projections import Masked, only_masked
 

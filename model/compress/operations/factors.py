@@ -2,9 +2,9 @@
 
 import torch
 
-from fivebyfive.model.fit import EXAMINE_BATCH, RANGE_TARGET, Images
-from fivebyfive.model.lenet import LeNet
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.lenet import LeNet
+from fivebyfive.model.training.loop import EXAMINE_BATCH, RANGE_TARGET, Images
 from fivebyfive.support.errors import UserError
 
 from .moments import inputs_of

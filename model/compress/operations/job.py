@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.course import Extras
-from fivebyfive.model.fit import EXAMINE_BATCH, Images, fit
-from fivebyfive.model.lenet import LeNet, from_checkpoint, pixels_to_values
-from fivebyfive.model.saved import States
-from fivebyfive.model.stages import Stage
+from fivebyfive.model.training.lenet import LeNet, from_checkpoint, pixels_to_values
+from fivebyfive.model.training.loop import EXAMINE_BATCH, Images, fit
+from fivebyfive.model.training.resume import States
+from fivebyfive.model.training.stage import Stage
+from fivebyfive.model.training.state import Extras
 from fivebyfive.support.errors import UserError
 
 from .losses import Distilled

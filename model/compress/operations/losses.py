@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from fivebyfive.model.course import CrossEntropy
-from fivebyfive.model.lenet import LeNet
+from fivebyfive.model.training.lenet import LeNet
+from fivebyfive.model.training.state import CrossEntropy
 
 __all__ = ["Distilled", "attention", "soft_loss"]
 

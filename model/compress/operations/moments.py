@@ -7,9 +7,9 @@ Z_c = X_c W_c'. Products of such parts need only X'X and W'W, which are small.
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from fivebyfive.model.fit import EXAMINE_BATCH, Images
-from fivebyfive.model.lenet import LeNet, floor_activation, pixels_to_values
 from fivebyfive.model.shape import KERNEL
+from fivebyfive.model.training.lenet import LeNet, floor_activation, pixels_to_values
+from fivebyfive.model.training.loop import EXAMINE_BATCH, Images
 
 __all__ = ["activations", "inputs_of", "next_layer", "parts", "refit", "second_moments"]
 

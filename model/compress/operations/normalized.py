@@ -2,8 +2,8 @@
 
 import torch
 
-from fivebyfive.model.course import CrossEntropy
-from fivebyfive.model.lenet import LeNet
+from fivebyfive.model.training.lenet import LeNet
+from fivebyfive.model.training.state import CrossEntropy
 
 __all__ = ["Normalized", "Slimming"]
 

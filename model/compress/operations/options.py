@@ -6,8 +6,8 @@ The command line makes its options of these fields, plans their keys (`plan`).
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from fivebyfive.model.stages import Stage
-from fivebyfive.model.train import finishing
+from fivebyfive.model.training.stage import Stage
+from fivebyfive.model.training.train import finishing
 
 __all__ = ["ByLayer", "Tuning", "TuningOfLayers", "option"]
 

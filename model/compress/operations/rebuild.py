@@ -29,7 +29,7 @@ def narrow(job: "Job", layer: str, count: int, choose: Callable[["torch.Tensor",
     """Keep ``count`` outputs of a layer, and refit the layer after it."""
     import torch
 
-    from fivebyfive.model.fit import Images
+    from fivebyfive.model.training.loop import Images
 
     from .channels import Kept, keep
     from .moments import next_layer, parts, refit, second_moments

@@ -1,14 +1,14 @@
 """Layers of two or three values: scales that are powers of two, without loss.
 
-A layer's output may be scaled freely if the next layer makes up for it (`fivebyfive.model.fit.rescale`): so every
-scale can be made the power of two below it, exactly, in floats.
+A layer's output may be scaled freely if the next layer makes up for it (`fivebyfive.model.training.loop.rescale`): so
+every scale can be made the power of two below it, exactly, in floats.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from fivebyfive.model.fit import rescale
+from fivebyfive.model.training.loop import rescale
 
 from .job import Job
 from .projections import Projection, mask_of, only_masked, step_exponent, step_value

@@ -8,7 +8,7 @@ import pytest
 
 from fivebyfive.model.checkpoint import save_checkpoint
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.train import Result, TrainConfig, train
+from fivebyfive.model.training.train import Result, TrainConfig, train
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def run(few_digits, trained: Path) -> Callable[..., Result]:
     pytest.importorskip("constriction")
     from fivebyfive.model.compress.plan import parse_plan
     from fivebyfive.model.compress.run import compress
-    from fivebyfive.model.saved import States
+    from fivebyfive.model.training.resume import States
 
     def call(text: str, **options) -> Result:
         if "states" in options:

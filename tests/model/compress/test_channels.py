@@ -17,9 +17,9 @@ from fivebyfive.model.compress.operations.moments import activations, parts, ref
 from fivebyfive.model.compress.operations.normalized import Normalized  # noqa: E402
 from fivebyfive.model.compress.operations.projections import Binary, Masked  # noqa: E402
 from fivebyfive.model.compress.operations.scales import project  # noqa: E402
-from fivebyfive.model.fit import Images  # noqa: E402
-from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
-from fivebyfive.model.saved import States  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.training.loop import Images  # noqa: E402
+from fivebyfive.model.training.resume import States  # noqa: E402
 
 SHAPE = LeNetShape(5, 6, (12, 8, 10))
 KEPT = {"conv1": [0, 3], "conv2": [1, 2, 5], "fc1": [0, 4, 6, 11], "fc2": [7]}

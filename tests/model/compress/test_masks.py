@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from fivebyfive.model.compress.operations.masks import above, balanced, banks, largest  # noqa: E402
 from fivebyfive.model.compress.operations.projections import Masked  # noqa: E402
-from fivebyfive.model.lenet import LeNet, to_checkpoint  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, to_checkpoint  # noqa: E402
 
 
 def drawn(shape: LeNetShape, seed: int) -> LeNet:

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from fivebyfive.model.compress.operations.losses import Distilled, attention, soft_loss  # noqa: E402
-from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
 
 STEPS = {
     "fine": 'method = "magnitude"\nkeep = { conv2 = 0.3, fc1 = 0.1 }',

@@ -17,7 +17,7 @@ from fivebyfive.model.compress.operations.projections import (
     step_exponent,
     step_value,
 )
-from fivebyfive.model.lenet import LeNet, pixels_to_values, to_checkpoint  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values, to_checkpoint  # noqa: E402
 
 SHAPE = LeNetShape(3, 4, (9, 10))
 

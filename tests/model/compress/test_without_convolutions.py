@@ -8,7 +8,7 @@ import pytest
 from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.train import TrainConfig, train
+from fivebyfive.model.training.train import TrainConfig, train
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -20,8 +20,8 @@ from fivebyfive.model.compress.operations.factors import split  # noqa: E402
 from fivebyfive.model.compress.packing.packed import pack, unpack  # noqa: E402
 from fivebyfive.model.compress.plan import parse_plan  # noqa: E402
 from fivebyfive.model.compress.run import compress  # noqa: E402
-from fivebyfive.model.fit import Images  # noqa: E402
-from fivebyfive.model.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.training.loop import Images  # noqa: E402
 
 SHAPE = LeNetShape.parse("784-24-16-10")
 QUICK = {"epochs": 12, "clean_epochs": 4, "warp": 0.0, "learning_rate": 4e-3}

@@ -11,9 +11,9 @@ sums are exact in float32, so this forward pass then equals the golden model bit
 import torch
 import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
-from .checkpoint import Checkpoint
-from .q26 import Q2_6
-from .shape import KERNEL, LeNetShape
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.shape import KERNEL, LeNetShape
 
 __all__ = ["HIGH", "LOW", "LeNet", "from_checkpoint", "pixels_to_values", "to_checkpoint"]
 

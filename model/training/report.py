@@ -4,11 +4,10 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.evaluate import evaluate
 from fivebyfive.support.progress import Progress
-
-from .checkpoint import Checkpoint
-from .evaluate import evaluate
 
 __all__ = ["figures", "finished", "versions"]
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.q26 import Q2_6
 
 from .augment import augment
-from .course import Course, CrossEntropy, Extras
 from .lenet import LeNet, pixels_to_values
-from .q26 import Q2_6
-from .stages import Stage
+from .stage import Stage
+from .state import Course, CrossEntropy, Extras
 
 __all__ = ["Examination", "Images", "calibrated", "examine", "fit", "rescale", "threads"]
 

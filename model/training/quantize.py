@@ -16,22 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
 from .report import figures, finished
-from .shape import LeNetShape
-from .stages import Stage
-from .state import read_state
+from .stage import Stage
+from .state_dict import read_state
 from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
     import torch
 
-    from .fit import Images
     from .lenet import LeNet
-    from .saved import States
+    from .loop import Images
+    from .resume import States
 
 __all__ = ["QuantizeConfig", "quantize"]
 
@@ -117,10 +117,10 @@ def quantized(
 ) -> Result:  # fmt: skip
     """`quantize` of the tensors of a file called ``source``. Raises FloatingPointError where a layer leaves float32."""
     torch = require_torch()
-    from .course import Extras
-    from .fit import Images, calibrated, fit, threads
     from .lenet import LeNet, to_checkpoint
-    from .saved import States
+    from .loop import Images, calibrated, fit, threads
+    from .resume import States
+    from .state import Extras
 
     started = time.monotonic()
     learning, held_out = divide(shape, training, test)
@@ -161,7 +161,7 @@ def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tupl
 
 def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> int:
     """Errors of a copy of the float network when its pixels are scaled so; all of them where it leaves float32."""
-    from .fit import examine
+    from .loop import examine
 
     copy = deepcopy(net)
     fold(copy, scale)
@@ -196,7 +196,7 @@ def digest_of(net: "LeNet") -> str:
 
 def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:
     """{images, errors} of the float network on a data set; None without one."""
-    from .fit import Images, examine
+    from .loop import Images, examine
 
     if dataset is None:
         return None

@@ -13,18 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
-from .checkpoint import Checkpoint
 from .report import finished
-from .shape import LeNetShape
-from .stages import Stage
+from .stage import Stage
 
 if TYPE_CHECKING:
-    from .saved import States
+    from .resume import States
 
 __all__ = ["LENET", "Result", "TrainConfig", "train"]
 
@@ -97,10 +97,10 @@ def train(
     without PyTorch, or where the data do not fit the shape.
     """
     torch = require_torch()
-    from .course import Extras
-    from .fit import Images, calibrated, fit, threads
     from .lenet import LeNet, to_checkpoint
-    from .saved import States
+    from .loop import Images, calibrated, fit, threads
+    from .resume import States
+    from .state import Extras
 
     started = time.monotonic()
     learning, held_out = divide(config.shape, training, test)

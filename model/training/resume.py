@@ -81,7 +81,7 @@ class States:
 
 
 class State:
-    """One stage's `fivebyfive.model.course.Saved`, the first of which makes the folder."""
+    """One stage's `fivebyfive.model.training.state.Saved`, the first of which makes the folder."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self.path, self.key = path, key

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from fivebyfive.model.checkpoint import infer_shape
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.optional import require_torch
-
-from .checkpoint import infer_shape
-from .shape import LeNetShape
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
-from .shape import IMAGE
+from fivebyfive.model.shape import IMAGE
 
 __all__ = ["DIGITS", "Warp", "augment"]
 
