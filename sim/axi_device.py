@@ -25,7 +25,7 @@ from .runner import build, run
 
 __all__ = ["AxiDevice"]
 
-BENCH = "fivebyfive.sim.benches.axi_device"
+BENCH = "fivebyfive.sim.benches.axi.axi_device"
 LIFETIME_S = 24 * 3600
 START_S = 60  # for the simulator to call back
 ANSWER_S = 600  # for an order, which takes the simulator some thousand cycles at most

@@ -95,7 +95,7 @@ def verify(case: Case, images: int) -> str:
         np.save(folder / "pixels.npy", load_dataset().images[:images])
         given = parameters(checkpoint, config, case) | {"pixels": str(folder / "pixels.npy")}
         done = run(
-            built, "fivebyfive.sim.benches.axi_core", folder, parameters=given, tests=["images"], seed=SEED,
+            built, "fivebyfive.sim.benches.axi.axi_core", folder, parameters=given, tests=["images"], seed=SEED,
             timeout_s=TIMEOUT_S,
         )  # fmt: skip
     seconds = done.seconds, time.monotonic() - started
@@ -105,7 +105,7 @@ def verify(case: Case, images: int) -> str:
 
 
 def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
-    """What `fivebyfive.sim.benches.axi_core` is to know."""
+    """What `fivebyfive.sim.benches.axi.axi_core` is to know."""
     shape, cycles = checkpoint.shape, plan(checkpoint.shape, config)
     return {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": asdict(config),

@@ -98,7 +98,7 @@ def test_broken_core_is_rejected(port, value, test, tmp_path, icarus_or_verilato
     built = build(design, icarus_or_verilator)
     parameters = given | AMOUNTS["icarus"] | {"limit_cycles": 3000}
     with pytest.raises(SimulationFailed, match=f"failed with seed 1:\n{test}"):
-        run(built, "fivebyfive.sim.benches.axi_core", tmp_path, parameters=parameters, tests=[test], seed=1)
+        run(built, "fivebyfive.sim.benches.axi.axi_core", tmp_path, parameters=parameters, tests=[test], seed=1)
 
 
 def with_broken_port(design: Design, port: str, value: str) -> Design:

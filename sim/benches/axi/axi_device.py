@@ -6,9 +6,8 @@ import cocotb
 from cocotbext.axi import AxiResp
 
 from fivebyfive.sim.axi import Core
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.testbench import random_source
-
-from . import parameters
 
 SLICE_CYCLES = 500  # that one look at a channel of the DMA lasts, unless it becomes idle
 

@@ -17,11 +17,10 @@ from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.axi import LIMIT_CYCLES, Core
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.filled import filled
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.testbench import limited, random_arrays, random_source
-
-from . import parameters
 
 PIXELS = 28 * 28
 LONGEST = 7  # pieces of 32 bits that a word of weights has at most
