@@ -1,0 +1,1 @@
+"""Benches of what both engines are made of."""
