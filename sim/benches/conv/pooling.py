@@ -8,11 +8,10 @@ import numpy as np
 
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.golden import pool_relu
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
 
 
 @cache

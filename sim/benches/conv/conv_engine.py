@@ -13,6 +13,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv2_sweeps
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.filled import filled
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import unpack
@@ -28,8 +29,6 @@ from fivebyfive.sim.testbench import (
     start,
     until,
 )
-
-from . import parameters
 
 START_CYCLES = 400  # of an image, beyond its sweeps: biases, first windows, drains
 

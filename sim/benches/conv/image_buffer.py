@@ -8,11 +8,10 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.golden import pixels_to_codes
 from fivebyfive.model.shape import IMAGE
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
 
 PIXELS = IMAGE * IMAGE
 

@@ -14,12 +14,11 @@ from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD
+from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benches.common import dot_product
 from fivebyfive.sim.benches.common.dot_product import join, words
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
-from .common import dot_product
 
 SUMS = 300
 

@@ -8,19 +8,10 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.map_memory import MapMemory
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import (
-    cycle,
-    cycles,
-    limited,
-    random_arrays,
-    random_source,
-    reset_sometime,
-    start,
-)
-
-from . import parameters
+from fivebyfive.sim.testbench import cycle, cycles, limited, random_arrays, random_source, reset_sometime, start
 
 
 @cache

@@ -12,11 +12,10 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack, pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
 
 OUT = 8  # rows and columns of an output map
 

@@ -3,9 +3,8 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.testbench import cycles, random_source, reset, start
-
-from . import parameters
 
 STEPS = 300
 

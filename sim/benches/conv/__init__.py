@@ -1,0 +1,1 @@
+"""Benches of the convolution engine's components."""
