@@ -53,7 +53,7 @@ def test_an_interrupted_run_goes_on(monkeypatch) -> None:
 
 
 def test_a_bench_depends_on_all_that_it_imports() -> None:
-    found = sources.dependencies("fivebyfive.sim.benches.argmax")
+    found = sources.dependencies("fivebyfive.sim.benches.fc.argmax")
     assert {f"fivebyfive.{name}" for name in ("sim.streams", "model.golden", "hw.argmax", "sim.testbench")} <= found
     assert "fivebyfive.hw.serial.uart" not in found
 

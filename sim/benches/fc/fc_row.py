@@ -13,12 +13,11 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benches.common.dot_product import choose_layer
 from fivebyfive.sim.payload import pack, pack_codes
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
 
 
 @cache

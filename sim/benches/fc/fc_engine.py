@@ -19,6 +19,7 @@ from fivebyfive.model.machine.cycles import fc_layers
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.networks import other_network, random_network
 from fivebyfive.sim.payload import pack, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
@@ -32,8 +33,6 @@ from fivebyfive.sim.testbench import (
     start,
     until,
 )
-
-from . import parameters
 
 WAITING = 4  # images inside at most: a result, one in front of the last layer, two sets of inputs
 LAYER_CYCLES = 40  # of a layer, beyond its words: preparing, pipeline, drain

@@ -6,9 +6,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.fc.bank_fc_controller import BankFcController
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.testbench import cycles, level, random_source, reset, start, until
-
-from . import parameters
 
 
 @cache

@@ -7,11 +7,10 @@ import numpy as np
 
 from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.model.golden import classify
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack_codes, unpack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
-
-from . import parameters
 
 VECTORS = 40
 

@@ -1,0 +1,1 @@
+"""Benches of the fully-connected engines' components."""
