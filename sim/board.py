@@ -19,7 +19,7 @@ from .wired_board import WiredBoard
 
 __all__ = ["DIVISOR", "simulated_board", "wired_design"]
 
-BENCH = "fivebyfive.sim.benches.serial_board"
+BENCH = "fivebyfive.sim.benches.serial.serial_board"
 TOP = "wired_lenet"
 DIVISOR = 4  # clock cycles a bit: the fastest line there is, as each cycle is simulated
 START_S = 600.0  # for the pseudo-terminal to appear

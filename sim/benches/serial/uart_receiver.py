@@ -3,10 +3,9 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.serial_line import SerialLine
 from fivebyfive.sim.testbench import cycle, cycles, random_source, reset_sometime, start
-
-from . import parameters
 
 
 class Ends(SerialLine):

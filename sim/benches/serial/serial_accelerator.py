@@ -29,10 +29,9 @@ from fivebyfive.model.protocol.link import (
     question,
 )
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.serial_line import SerialLine
 from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
-
-from . import parameters
 
 LIMIT_CYCLES = 60_000  # for an answer: an image of the small networks of the tests, and many bytes
 

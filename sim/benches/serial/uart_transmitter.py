@@ -3,11 +3,10 @@
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.serial_line import SerialLine
 from fivebyfive.sim.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.testbench import cycle, cycles, random_source, reset_sometime, start
-
-from . import parameters
 
 
 class Listener(SerialLine):

@@ -6,11 +6,10 @@ import cocotb
 
 from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.protocol.link import ESCAPE, FLAG, Frame, encode
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack
 from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.testbench import random_source, reset_sometime, start
-
-from . import parameters
 
 
 def draw(rng: random.Random) -> Frame:

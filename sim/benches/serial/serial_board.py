@@ -15,12 +15,11 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
+from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.payload import pack
 from fivebyfive.sim.streams import StreamSource
 from fivebyfive.sim.testbench import PERIOD_NS, start
 from fivebyfive.sim.wired_board import MOST_BYTES, Bytes
-
-from . import parameters
 
 BYTE_BITS = 10
 QUIET_BYTES = 6  # so long nothing on the line, and there is no answer to come
