@@ -49,10 +49,10 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benchlib.random_networks import random_network
+from fivebyfive.sim.benchlib.random_padding import filled
 
 from . import benches
-from .filled import filled
-from .networks import random_network
 
 __all__ = ["SPECIMENS", "bench_of"]
 

@@ -32,7 +32,7 @@ from fivebyfive.model.protocol.registers import register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim import axi_device
 from fivebyfive.sim.axi_device import AxiDevice
-from fivebyfive.sim.networks import other_network, random_network
+from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fivebyfive.api import Accelerator
+from fivebyfive.sim.benchlib.testbench import PERIOD_NS
 from fivebyfive.sim.builder import build
-from fivebyfive.sim.testbench import PERIOD_NS
 from fivebyfive.sim.waves import SAVE_FILE, Trace, filter_file, find_signal, write_save_file
 
 __all__ = ["GROUPS", "VIEW_FILES", "save_view"]

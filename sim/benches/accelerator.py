@@ -15,10 +15,10 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.networks import other_network, random_network
-from fivebyfive.sim.payload import pack, unpack
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
+from fivebyfive.sim.benchlib.payload import pack, unpack
+from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
 
 from . import parameters
 from .network import words_of

@@ -6,8 +6,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.counters import COUNTER_BITS, Cycles
-from fivebyfive.sim.payload import unpack
-from fivebyfive.sim.testbench import cycle, cycles, limited, random_source, reset, start
+from fivebyfive.sim.benchlib.payload import unpack
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, limited, random_source, reset, start
 
 from . import parameters
 

@@ -17,9 +17,9 @@ from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benchlib.streams import StreamSource
+from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
 from fivebyfive.sim.speed import Stopwatch
-from fivebyfive.sim.streams import StreamSource
-from fivebyfive.sim.testbench import cycle, limited, random_source, start
 
 from . import parameters
 

@@ -18,7 +18,7 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import DENSE
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.networks import random_network
+from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Simulation, simulate
 

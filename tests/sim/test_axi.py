@@ -12,8 +12,8 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.lint import lint
-from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.runner import build, run
 

@@ -44,7 +44,7 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.networks import random_network
+from fivebyfive.sim.benchlib.random_networks import random_network
 
 pytestmark = pytest.mark.on("icarus")
 on_verilator = pytest.mark.on("verilator")  # the nearest mark counts

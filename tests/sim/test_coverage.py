@@ -41,7 +41,7 @@ BENCH = """
 import cocotb
 from cocotb.triggers import RisingEdge
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import start
+from fivebyfive.sim.benchlib.testbench import start
 
 @cocotb.test()
 async def values(dut):

@@ -13,8 +13,8 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.lint import WAIVERS, lint
-from fivebyfive.sim.networks import random_network
 from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.waves import Trace, find_signal, write_save_file
 
@@ -97,7 +97,7 @@ def test_find_signal():
 
 BENCH = """
 import cocotb
-from fivebyfive.sim.testbench import cycles, start
+from fivebyfive.sim.benchlib.testbench import cycles, start
 
 @cocotb.test()
 async def runs(dut):

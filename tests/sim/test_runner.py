@@ -26,8 +26,8 @@ import os, random, subprocess, sys
 import cocotb
 from cocotb.triggers import Timer
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.streams import StreamSink, StreamSource
-from fivebyfive.sim.testbench import start
+from fivebyfive.sim.benchlib.streams import StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import start
 
 @cocotb.test()
 async def looks_up(dut):

@@ -6,15 +6,15 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
-from fivebyfive.sim.payload import pack, unpack
+from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.runner import SimulationFailed, build, run
 
 BENCH = """
 import random
 import cocotb
 from cocotb.triggers import RisingEdge
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycle, cycles, limited, random_source, reset_sometime, start, until
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, limited, random_source, reset_sometime, start, until
 
 WORDS = [(37 * n + 11) % 65536 for n in range(300)]
 

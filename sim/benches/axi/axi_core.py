@@ -16,11 +16,11 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.filled import filled
-from fivebyfive.sim.networks import other_network, random_network
-from fivebyfive.sim.testbench import limited, random_arrays, random_source
+from fivebyfive.sim.benchlib.axi import LIMIT_CYCLES, Core
+from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.random_padding import filled
+from fivebyfive.sim.benchlib.testbench import limited, random_arrays, random_source
 
 PIXELS = 28 * 28
 LONGEST = 7  # pieces of 32 bits that a word of weights has at most

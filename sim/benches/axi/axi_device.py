@@ -5,9 +5,9 @@ from multiprocessing.connection import Client
 import cocotb
 from cocotbext.axi import AxiResp
 
-from fivebyfive.sim.axi import Core
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import random_source
+from fivebyfive.sim.benchlib.axi import Core
+from fivebyfive.sim.benchlib.testbench import random_source
 
 SLICE_CYCLES = 500  # that one look at a channel of the DMA lasts, unless it becomes idle
 

@@ -10,8 +10,8 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes, unpack_codes
-from fivebyfive.sim.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
+from fivebyfive.sim.benchlib.payload import pack_codes, unpack_codes
+from fivebyfive.sim.benchlib.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
 
 
 @cache

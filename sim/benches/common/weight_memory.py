@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.weight_memory import GROUP, bank_latency
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import cycles, drive, random_source, reset, start
+from fivebyfive.sim.benchlib.testbench import cycles, drive, random_source, reset, start
 
 READS = 500
 

@@ -13,9 +13,9 @@ from fivebyfive.model.golden import convolve
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack, pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack, pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
 
 OUT = 8  # rows and columns of an output map
 

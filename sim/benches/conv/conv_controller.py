@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer, ConvState, Mode
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import cycles, port_handles, random_source, reset, start
+from fivebyfive.sim.benchlib.testbench import cycles, port_handles, random_source, reset, start
 
 POSITIONS = (9, 4)  # of a sweep of conv1 and conv2 in this bench; the controller counts none
 S = ConvState

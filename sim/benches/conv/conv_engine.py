@@ -14,11 +14,11 @@ from fivebyfive.model.machine.cycles import conv2_sweeps
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.filled import filled
-from fivebyfive.sim.networks import other_network, random_network
-from fivebyfive.sim.payload import unpack
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import (
+from fivebyfive.sim.benchlib.payload import unpack
+from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.random_padding import filled
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import (
     cycles,
     limited,
     load_memory,

@@ -17,8 +17,8 @@ from fivebyfive.model.shape import CONV_WORD
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benches.common import dot_product
 from fivebyfive.sim.benches.common.dot_product import join, words
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 SUMS = 300
 

@@ -9,9 +9,9 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.model.golden import pixels_to_codes
 from fivebyfive.model.shape import IMAGE
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
 
 PIXELS = IMAGE * IMAGE
 

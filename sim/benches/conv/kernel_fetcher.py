@@ -9,8 +9,8 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.common.types import CONV_KERNEL
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.streams import StreamMonitor, StreamSink
-from fivebyfive.sim.testbench import cycle, cycles, drive, limited, random_source, reset, start
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, drive, limited, random_source, reset, start
 
 WORD = 8 * CONV_KERNEL
 

@@ -10,9 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
 
 MAPS = 4
 

@@ -9,9 +9,17 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.map_memory import MapMemory
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycle, cycles, limited, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import (
+    cycle,
+    cycles,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+)
 
 
 @cache

@@ -9,9 +9,9 @@ import numpy as np
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.golden import pool_relu
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 
 @cache

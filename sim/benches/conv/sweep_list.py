@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import cycles, random_source, reset, start
+from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset, start
 
 STEPS = 300
 

@@ -10,9 +10,17 @@ from fivebyfive.hw.common.types import FC_LANES
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
 from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack, unpack, unpack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, drive, limited, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack, unpack, unpack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import (
+    cycles,
+    drive,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+)
 
 
 @cache

@@ -8,9 +8,9 @@ import numpy as np
 from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.model.golden import classify
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack_codes, unpack
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack_codes, unpack
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 VECTORS = 40
 

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.fc.bank_fc_controller import BankFcController
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.testbench import cycles, level, random_source, reset, start, until
+from fivebyfive.sim.benchlib.testbench import cycles, level, random_source, reset, start, until
 
 
 @cache

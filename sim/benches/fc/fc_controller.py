@@ -10,8 +10,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from fivebyfive.hw.fc.fc_controller import FcController, FcLayer
 from fivebyfive.model.shape import FC_WORD
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import unpack
-from fivebyfive.sim.testbench import cycles, level, limited, random_source, reset, start
+from fivebyfive.sim.benchlib.payload import unpack
+from fivebyfive.sim.benchlib.testbench import cycles, level, limited, random_source, reset, start
 
 
 @cache

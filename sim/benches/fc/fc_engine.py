@@ -20,10 +20,10 @@ from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.networks import other_network, random_network
-from fivebyfive.sim.payload import pack, unpack
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import (
+from fivebyfive.sim.benchlib.payload import pack, unpack
+from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import (
     cycles,
     limited,
     load_memory,

@@ -15,9 +15,9 @@ from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benches.common.dot_product import choose_layer
-from fivebyfive.sim.payload import pack, pack_codes
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack, pack_codes
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 
 @cache

@@ -4,8 +4,8 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from fivebyfive.model.shape import PIXELS
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycles, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
 LAST = 1 << 8  # mark of an image's last pixel
 LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 * PIXELS, 300, PIXELS)

@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.protocol.link import ESCAPE, FLAG, LARGEST, Decoder, Frame, encode
-from fivebyfive.sim.testbench import cycles, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
 BYTE_CYCLES = 15  # faster than any line: the fifth byte of the next frame comes when the longest payload was read
 

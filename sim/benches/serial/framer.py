@@ -7,9 +7,9 @@ import cocotb
 from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.protocol.link import ESCAPE, FLAG, Frame, encode
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack
-from fivebyfive.sim.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.testbench import random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.payload import pack
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.testbench import random_source, reset_sometime, start
 
 
 def draw(rng: random.Random) -> Frame:

@@ -30,8 +30,8 @@ from fivebyfive.model.protocol.link import (
 )
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.serial_line import SerialLine
-from fivebyfive.sim.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
+from fivebyfive.sim.benchlib.serial_line import SerialLine
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
 
 LIMIT_CYCLES = 60_000  # for an answer: an image of the small networks of the tests, and many bytes
 

@@ -16,9 +16,9 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.payload import pack
-from fivebyfive.sim.streams import StreamSource
-from fivebyfive.sim.testbench import PERIOD_NS, start
+from fivebyfive.sim.benchlib.payload import pack
+from fivebyfive.sim.benchlib.streams import StreamSource
+from fivebyfive.sim.benchlib.testbench import PERIOD_NS, start
 from fivebyfive.sim.wired_board import MOST_BYTES, Bytes
 
 BYTE_BITS = 10

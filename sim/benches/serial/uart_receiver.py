@@ -4,8 +4,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.serial_line import SerialLine
-from fivebyfive.sim.testbench import cycle, cycles, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.serial_line import SerialLine
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_source, reset_sometime, start
 
 
 class Ends(SerialLine):

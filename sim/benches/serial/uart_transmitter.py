@@ -4,9 +4,9 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from fivebyfive.sim.benches import parameters
-from fivebyfive.sim.serial_line import SerialLine
-from fivebyfive.sim.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.testbench import cycle, cycles, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.serial_line import SerialLine
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_source, reset_sometime, start
 
 
 class Listener(SerialLine):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from .benches import ports
+from fivebyfive.sim.benches import ports
+
 from .testbench import cycle, limited
 
 __all__ = ["StreamMonitor", "StreamSink", "StreamSource"]

@@ -12,7 +12,8 @@ from cocotb.handle import Deposit, Immediate
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
-from .benches import ports
+from fivebyfive.sim.benches import ports
+
 from .payload import pack_codes
 
 __all__ = [
