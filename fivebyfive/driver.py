@@ -8,7 +8,8 @@
 
 `Driver` needs of the core's registers ``read(offset)`` and ``write(offset, value)``, and of the AXI DMA (simple mode)
 ``sendchannel`` and ``recvchannel`` with ``transfer``, ``idle``, ``wait`` and ``start``, and ``write`` for a reset. As
-have PYNQ's objects, and those of `fivebyfive.sim.axi_device`. Whatever goes wrong is a `DriverError` with a line.
+have PYNQ's objects, and those of `fivebyfive.sim.devices.axi_device`. Whatever goes wrong is a `DriverError` with a
+line.
 """
 
 import threading
@@ -157,7 +158,7 @@ class Driver:
         cls, checkpoint: Checkpoint, config: Config | None = None, *, simulator: str = "verilator", **options
     ) -> "Driver":
         """The driver of a core that is generated and simulated here. Raises UserError where there is no simulator."""
-        from fivebyfive.sim.axi_device import AxiDevice
+        from fivebyfive.sim.devices.axi_device import AxiDevice
 
         require_checkpoint(checkpoint)
         device = AxiDevice(checkpoint, config, simulator=simulator)

@@ -30,9 +30,9 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.protocol.registers import register
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import axi_device
-from fivebyfive.sim.axi_device import AxiDevice
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.devices import axi_device
+from fivebyfive.sim.devices.axi_device import AxiDevice
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 

@@ -132,7 +132,7 @@ def open_port(request: ClassifyRequest, network, stage: Stage) -> Iterator[tuple
         with SerialPort(request.port) as port:
             yield port, Limits()
         return
-    from fivebyfive.sim.board import simulated_board
+    from fivebyfive.sim.devices.board import simulated_board
 
     stage(0, 0, "building the simulated board")
     with (

@@ -37,7 +37,7 @@ SLOW = (
     "fivebyfive.model.training.train.train", "fivebyfive.model.training.quantize.quantize", "fivebyfive.model.compress.run.compress",
     "fivebyfive.api.simulate", "fivebyfive.commands.simulate.synthesized", "fivebyfive.sim.workers.LocalPool.run",
     "fivebyfive.sim.workers.ClusterPool.__init__", "fivebyfive.sim.bitstream.make_bitstream",
-    "fivebyfive.sim.board.simulated_board", "fivebyfive.model.data.datasets.fetch",
+    "fivebyfive.sim.devices.board.simulated_board", "fivebyfive.model.data.datasets.fetch",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import pack
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import PERIOD_NS, start
-from fivebyfive.sim.wired_board import MOST_BYTES, Bytes
+from fivebyfive.sim.devices.wired_board import MOST_BYTES, Bytes
 
 BYTE_BITS = 10
 QUIET_BYTES = 6  # so long nothing on the line, and there is no answer to come

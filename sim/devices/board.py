@@ -10,11 +10,11 @@ from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
+from fivebyfive.sim.process import SimulatorFailed
+from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulate import run_folder
 from fivebyfive.support.progress import Progress, silent
 
-from .process import SimulatorFailed
-from .runner import build, run
-from .simulate import run_folder
 from .wired_board import WiredBoard
 
 __all__ = ["DIVISOR", "simulated_board", "wired_design"]

@@ -1,0 +1,1 @@
+"""A simulated board and a simulated AXI device, as the host sees them."""
