@@ -6,10 +6,10 @@ from fivebyfive.model.estimates.measurement import Measurement, measurement
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.fpga.nextpnr import find_nextpnr
 from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
 
-from .nextpnr import find_nextpnr
 from .units import Routing, Synthesis
 from .workers import LocalPool, Outcome, run_units
 

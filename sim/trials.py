@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.machine.config import Config
+from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.support.errors import DIFFERS
 
 from .carried import load_same, restored
 from .job import Unit, installed
-from .nextpnr import ToolFailed
 from .process import RtlDiffers, SimulationFailed
 from .simulators import find
 

@@ -19,13 +19,14 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
-from . import nextpnr, sources
+from . import sources
 from .cache import cache_folder, content_key, keep, known
+from .fpga import nextpnr
 from .job import KIND, Unit, conform, installed
-from .nextpnr import ToolFailed, nextpnr_version, options, route
 
 if TYPE_CHECKING:
     from fivebyfive.hw.codegen.verilog import Design
@@ -106,8 +107,9 @@ def synthesis_result(unit: Synthesis) -> dict:
 
 def synthesized(design: "Design", unit: Synthesis | Routing) -> Netlist:
     """The synthesis of a design for the family of ``unit``, from the cache where it is there."""
-    from . import synthesis
-    from .harness import core_verilog, harness_verilog
+    from fivebyfive.sim.fpga.harness import core_verilog, harness_verilog
+
+    from .fpga import synthesis
 
     family = synthesis.FAMILIES[unit.family]
     script = "\n".join([*family.commands, *family.listing])
@@ -133,7 +135,7 @@ def check_netlist(kept: dict, netlist: Path | None) -> None:
 
 def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | None) -> dict:
     """``area``, and the SHA-256 of what is left in ``kept``, as ``netlist``."""
-    from .synthesis import synthesize_core
+    from fivebyfive.sim.fpga.synthesis import synthesize_core
 
     packed = None
     with working_folder() as folder:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.data.datasets import DATA_VARIABLE
+from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.support.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.support.log import LOG_VARIABLE
 from fivebyfive.support.optional import require
@@ -26,7 +27,6 @@ from fivebyfive.support.temporary import remove_working_folders, working_folder
 from . import job
 from .cache import CACHE_VARIABLE
 from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
-from .nextpnr import ToolFailed
 from .process import RtlDiffers, call
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
 
 def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> tuple[dict[str, bytes], dict]:
     """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
-    from fivebyfive.sim.bitstream import SEEDS, make_bitstream
+    from fivebyfive.sim.fpga.bitstream import SEEDS, make_bitstream
 
     made = make_bitstream(design, board, clock_hz, SEEDS if seed is None else [seed], stage)
     part = PARTS[board.part]

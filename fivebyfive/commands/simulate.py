@@ -17,7 +17,7 @@ from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.coverage import ranges
-from fivebyfive.sim.netlist import find_family, synthesized
+from fivebyfive.sim.fpga.netlist import find_family, synthesized
 from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find

@@ -11,7 +11,7 @@ import click
 from fivebyfive.api import load
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.output.terminal import Commands
-from fivebyfive.sim.synthesis import FAMILIES
+from fivebyfive.sim.fpga.synthesis import FAMILIES
 from fivebyfive.support.files import replacing
 
 from .images import about_tools, checkpoint_text, interval_text, log_of, result, simulation

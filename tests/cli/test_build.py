@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from fivebyfive.sim import bitstream
-from fivebyfive.sim.bitstream import Bitstream
-from fivebyfive.sim.nextpnr import Routed
-from fivebyfive.sim.synthesis import Area
+from fivebyfive.sim.fpga import bitstream
+from fivebyfive.sim.fpga.bitstream import Bitstream
+from fivebyfive.sim.fpga.nextpnr import Routed
+from fivebyfive.sim.fpga.synthesis import Area
 from fivebyfive.support.errors import UserError
 
 MADE = Bitstream(

@@ -19,7 +19,7 @@ from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.model.machine.config import Config
 from fivebyfive.output.terminal import ASK, Commands
 from fivebyfive.sim import workers
-from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.process import RtlDiffers, SimulationFailed, SimulatorFailed
 from fivebyfive.sim.runner import check_results
 from fivebyfive.sim.units import Synthesis

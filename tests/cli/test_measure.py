@@ -102,7 +102,7 @@ def test_tools_that_fail_are_quoted(cli, fake_tools: Path, small: Path) -> None:
 
 
 def test_no_nextpnr(refused, fake_tools: Path, monkeypatch, small: Path) -> None:
-    from fivebyfive.sim import nextpnr
+    from fivebyfive.sim.fpga import nextpnr
 
     monkeypatch.setattr(nextpnr, "WHEEL", "no_such_module")
     monkeypatch.setattr(nextpnr, "NATIVE", "no-such-program")

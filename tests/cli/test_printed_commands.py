@@ -106,15 +106,15 @@ def test_after_demo(run, mine: Path) -> None:
 
 def test_after_build(cli, run, mine: Path, monkeypatch) -> None:
     from fivebyfive.commands import build
-    from fivebyfive.sim.nextpnr import Routed
-    from fivebyfive.sim.synthesis import Area
+    from fivebyfive.sim.fpga.nextpnr import Routed
+    from fivebyfive.sim.fpga.synthesis import Area
 
     def made(*given):
-        from fivebyfive.sim.bitstream import Bitstream
+        from fivebyfive.sim.fpga.bitstream import Bitstream
 
         return Bitstream(b"bits", Area("ecp5", 1, 1, 1, 1, 1.0, {}), Routed(60.0, ("a",), 1.0, 1.0), {}, "log", 2)
 
-    monkeypatch.setattr("fivebyfive.sim.bitstream.make_bitstream", made)
+    monkeypatch.setattr("fivebyfive.sim.fpga.bitstream.make_bitstream", made)
     (load, classify) = next_of(cli("build", mine, "--board", "ulx3s-85f", "--out", FOLDER / "b").stdout)
     run(load)
     parsed(shlex.split(classify)[1:])

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from fivebyfive.sim import job
-from fivebyfive.sim.synthesis import FAMILIES
+from fivebyfive.sim.fpga.synthesis import FAMILIES
 
 PASSES = ("hierarchy -top {top}", "proc", "flatten", "opt_clean")
 

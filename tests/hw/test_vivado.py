@@ -19,7 +19,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.protocol.registers import ID, MAP, WINDOW_BYTES
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.synthesis import count_cells
+from fivebyfive.sim.fpga.synthesis import count_cells
 from fivebyfive.support.errors import UserError
 
 SCHEMA = Path(IPXACT.__file__).parent / "Schema" / "ieee-1685-2009" / "index.xsd"

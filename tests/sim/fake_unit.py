@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from fivebyfive.sim import job, trials, units
-from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.process import RtlDiffers
 
 FOLDER = Path(os.environ["FAKE_UNITS"])

@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.serial.boards import find_board
-from fivebyfive.sim import bitstream
-from fivebyfive.sim.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
-from fivebyfive.sim.nextpnr import ToolFailed
+from fivebyfive.sim.fpga import bitstream
+from fivebyfive.sim.fpga.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
+from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.sim import harness, nextpnr, synthesis, units
+from fivebyfive.sim import units
 from fivebyfive.sim.cache import cache_folder, keep, known
+from fivebyfive.sim.fpga import harness, nextpnr, synthesis
+from fivebyfive.sim.fpga.nextpnr import Routed
+from fivebyfive.sim.fpga.synthesis import Area
 from fivebyfive.sim.job import conform, fits, keep_unit, known_unit, result_path, run_unit
-from fivebyfive.sim.nextpnr import Routed
-from fivebyfive.sim.synthesis import Area
 from fivebyfive.sim.training import Training
 from fivebyfive.sim.trials import Appraisal, Trial
 from fivebyfive.sim.units import Routing, Synthesis

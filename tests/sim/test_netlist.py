@@ -14,7 +14,7 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.netlist import find_family, synthesized
+from fivebyfive.sim.fpga.netlist import find_family, synthesized
 from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import simulate
 from fivebyfive.support.errors import UserError

@@ -10,7 +10,7 @@ from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
-from fivebyfive.sim.synthesis import FAMILIES
+from fivebyfive.sim.fpga.synthesis import FAMILIES
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

@@ -17,10 +17,10 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import nextpnr
-from fivebyfive.sim.harness import CORE, HARNESS, core_verilog, harness_verilog
-from fivebyfive.sim.nextpnr import ToolFailed, route
-from fivebyfive.sim.synthesis import synthesize_core
+from fivebyfive.sim.fpga import nextpnr
+from fivebyfive.sim.fpga.harness import CORE, HARNESS, core_verilog, harness_verilog
+from fivebyfive.sim.fpga.nextpnr import ToolFailed, route
+from fivebyfive.sim.fpga.synthesis import synthesize_core
 from fivebyfive.support.errors import UserError
 
 PART = PARTS["lfe5u-25f"]

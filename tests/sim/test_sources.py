@@ -12,7 +12,7 @@ from fivebyfive.sim import sources
 
 KINDS = {
     "synthesis": "fivebyfive.sim.units", "trial": "fivebyfive.sim.trials", "training": "fivebyfive.sim.training",
-    "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.netlist",
+    "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.fpga.netlist",
 }  # fmt: skip
 # An edited file of the package, and the kinds of work that it changes.
 EDITS = {
@@ -30,7 +30,7 @@ EDITS = {
     "sim/benches/network.py": {"trial"},
     "sim/benchlib/streams.py": {"trial"},
     "sim/waivers.vlt": {"lint"},
-    "sim/cells/block_ram.v": {"netlist"},
+    "sim/fpga/cells/block_ram.v": {"netlist"},
 }
 DIGESTS = """
 import json, sys

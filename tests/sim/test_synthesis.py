@@ -12,7 +12,7 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.synthesis import synthesize
+from fivebyfive.sim.fpga.synthesis import synthesize
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

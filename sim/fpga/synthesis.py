@@ -113,8 +113,8 @@ def synthesize(design: Design, family: str) -> Area:
 def synthesize_core(design: Design, family: str, *, netlist: Path | None = None) -> Area:
     """Synthesize a design with its simulation taps open, as it is used; ``netlist``: the same cells inside the harness.
 
-    What is counted is what is routed: the harness of `fivebyfive.sim.harness` is synthesized by itself and put around
-    the finished core. Raises YosysError where Yosys fails.
+    What is counted is what is routed: the harness of `fivebyfive.sim.fpga.harness` is synthesized by itself and put
+    around the finished core. Raises YosysError where Yosys fails.
     """
     with working_folder() as place:
         design.write(place)

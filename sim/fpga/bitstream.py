@@ -16,12 +16,12 @@ from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.hw.serial.boards import TOP, Board, board_files
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.sim.process import call, last_lines
 from fivebyfive.support.errors import UserError, how_it_ended
 from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import working_folder
 
 from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
-from .process import call, last_lines
 from .synthesis import FAMILIES, Area, area_of, count_cells
 
 __all__ = ["Bitstream", "make_bitstream"]

@@ -1,7 +1,8 @@
 """After synthesis: a design as the cells of a device family, to be simulated in its place.
 
-The netlist is what Yosys makes with the command of `fivebyfive.sim.synthesis`, and its cells are the simulation models
-that come with Yosys. Yosys only declares block RAM and the multiplier of ECP5; what they do is in ``cells/`` and ours.
+The netlist is what Yosys makes with the command of `fivebyfive.sim.fpga.synthesis`, and its cells are the simulation
+models that come with Yosys. Yosys only declares block RAM and the multiplier of ECP5; what they do is in ``cells/`` and
+ours.
 """
 
 import importlib.util

@@ -1,0 +1,1 @@
+"""Yosys, nextpnr, ecppack; models of vendor cells."""
