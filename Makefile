@@ -94,7 +94,7 @@ figures: .venv/test.stamp ## every page that holds figures, measured again, one 
 	@set -e; for target in $(FIGURES); do $(MAKE) --no-print-directory $$target; done
 
 fit-area: .venv/test.stamp ## synthesize some machines and fit the area model to them; model/estimates/area.json; about an hour
-	$(BIN)/python -m fivebyfive.sim.fit_area
+	$(BIN)/python -m fivebyfive.sim.jobs.fit_area
 
 bitstream: .venv/test.stamp ## the shipped LeNet as a bitstream for ULX3S-85F, in build/ulx3s-85f; ten minutes
 	$(FIVEBYFIVE) build --board ulx3s-85f

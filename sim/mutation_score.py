@@ -9,10 +9,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import contracts, equivalence, mutant_runs, sources
+from fivebyfive.sim.jobs.job import conform, installed
+
+from . import contracts, equivalence, mutant_runs
 from .cache import cache_folder, content_key, keep, known
 from .equivalence import Prover, method
-from .job import conform, installed
+from .jobs import sources
 from .mutant_runs import Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_specimen
 from .simulators import find

@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch) -> Path:
 @pytest.fixture
 def fake_tools(cache: Path, tmp_path: Path, monkeypatch) -> Path:
     """Units of work are done by `sim/fake_unit.py`; the folder whose files tell it what to do."""
-    from fivebyfive.sim import workers
+    from fivebyfive.sim.jobs import workers
 
     folder = tmp_path / "fake"
     folder.mkdir()

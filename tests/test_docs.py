@@ -16,7 +16,7 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.sim.fit_area import error_rows
+from fivebyfive.sim.jobs.fit_area import error_rows
 from fivebyfive.sim.specimens import SPECIMENS
 from fivebyfive.verify.bench import SIZES
 

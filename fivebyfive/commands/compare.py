@@ -54,8 +54,8 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     chosen = {name: machine(path, request.size) for name, path in named.items()}
     from fivebyfive.model.compress.packing.ranges import library
     from fivebyfive.model.data.datasets import load_dataset
-    from fivebyfive.sim.compare import compare
-    from fivebyfive.sim.workers import ClusterPool, LocalPool
+    from fivebyfive.sim.jobs.compare import compare
+    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
     files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)

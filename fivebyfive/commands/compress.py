@@ -111,8 +111,8 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     """Run a plan with several seeds, side by side, and keep the median besides: of those with as many test errors as
     the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
     from fivebyfive.model.training.resume import States, state_folder
-    from fivebyfive.sim.training import result_of, trainings
-    from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
+    from fivebyfive.sim.jobs.training_job import result_of, trainings
+    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, run_units
 
     assert seeds.count
     out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")

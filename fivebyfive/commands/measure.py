@@ -30,8 +30,8 @@ def run_measure(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Measure a machine on parts; writes measure.json, measure.md and measure.png into ``out``."""
-    from fivebyfive.sim.measure import measure
-    from fivebyfive.sim.workers import LocalPool
+    from fivebyfive.sim.jobs.measure import measure
+    from fivebyfive.sim.jobs.workers import LocalPool
 
     files = places(out, "measure", PLACES, force)
     with going_on(), Stage("measuring") as stage:
@@ -73,8 +73,8 @@ class ExploreRequest:
 
 def run_explore(request: ExploreRequest, as_json: bool) -> None:
     """Explore a part; writes explore.json, explore.md and explore.png."""
-    from fivebyfive.sim.explore import explore
-    from fivebyfive.sim.workers import ClusterPool, LocalPool
+    from fivebyfive.sim.jobs.explore import explore
+    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     files = places(request.out, "explore", PLACES, request.force)
     remote = request.scheduler and not request.estimated

@@ -134,8 +134,8 @@ def parts_for(shape: LeNetShape, config: Config) -> list[Part]:
 
 def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> None:
     """Measure all sizes and write the page."""
-    from fivebyfive.sim.measure import measure_many
-    from fivebyfive.sim.workers import LocalPool
+    from fivebyfive.sim.jobs.measure import measure_many
+    from fivebyfive.sim.jobs.workers import LocalPool
 
     configs = [sized(shape, *size) for size in SIZES]
     wanted = [(shape, config, part) for config in configs for part in parts_for(shape, config)]

@@ -20,9 +20,9 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import trials
-from fivebyfive.sim.carried import carried, data_digest
-from fivebyfive.sim.job import from_json, to_json
+from fivebyfive.sim.jobs import compare_jobs
+from fivebyfive.sim.jobs.job import from_json, to_json
+from fivebyfive.sim.jobs.transport import carried, data_digest
 from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.sim.simulators import find
 from fivebyfive.support.errors import UserError
@@ -184,7 +184,7 @@ def test_a_failure_has_the_name_of_its_checkpoint(cli, fake_tools: Path, small: 
 
 
 def test_a_cluster_that_cannot_be_reached(refused, cache: Path, small: Path, monkeypatch) -> None:
-    from fivebyfive.sim import workers
+    from fivebyfive.sim.jobs import workers
 
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers, "CONNECT_S", 1.0)
@@ -193,11 +193,11 @@ def test_a_cluster_that_cannot_be_reached(refused, cache: Path, small: Path, mon
 
 
 @pytest.fixture
-def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> trials.Trial:
+def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> compare_jobs.Trial:
     """A real simulation, on Icarus: Verilator takes longer to begin."""
-    monkeypatch.setattr(trials, "SIMULATOR", "icarus")
+    monkeypatch.setattr(compare_jobs, "SIMULATOR", "icarus")
     codes, digest = carried(load_checkpoint(small)), data_digest(load_dataset(few_digits))
-    return trials.Trial(**codes, config=Config(), data=str(few_digits), digest=digest, images=2)
+    return compare_jobs.Trial(**codes, config=Config(), data=str(few_digits), digest=digest, images=2)
 
 
 def test_a_real_simulation(trial) -> None:

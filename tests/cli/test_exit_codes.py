@@ -18,12 +18,12 @@ from fivebyfive.host.board import LinkFailed, WrongVersion
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.model.machine.config import Config
 from fivebyfive.output.terminal import ASK, Commands
-from fivebyfive.sim import workers
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
+from fivebyfive.sim.jobs import workers
+from fivebyfive.sim.jobs.measurement_jobs import Synthesis
+from fivebyfive.sim.jobs.workers import LocalPool, run_units
 from fivebyfive.sim.process import RtlDiffers, SimulationFailed, SimulatorFailed
 from fivebyfive.sim.runner import check_results
-from fivebyfive.sim.units import Synthesis
-from fivebyfive.sim.workers import LocalPool, run_units
 from fivebyfive.support.errors import Defect, UserError
 from fivebyfive.verify.images import result
 

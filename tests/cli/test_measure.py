@@ -13,7 +13,7 @@ from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import workers
+from fivebyfive.sim.jobs import workers
 from fivebyfive.support.sidecars import move
 from fivebyfive.verify.bench import bench, page
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from fivebyfive.cli import main
-from fivebyfive.sim import workers
+from fivebyfive.sim.jobs import workers
 
 if __name__ == "__main__":
     if script := os.environ.get("FAULTS_UNIT"):

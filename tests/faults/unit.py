@@ -6,8 +6,8 @@ Where it is killed matters here, not what comes out: it takes two seconds instea
 import sys
 from dataclasses import replace
 
-from fivebyfive.sim import job
 from fivebyfive.sim.fpga.synthesis import FAMILIES
+from fivebyfive.sim.jobs import job
 
 PASSES = ("hierarchy -top {top}", "proc", "flatten", "opt_clean")
 

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from fivebyfive.sim import job, trials, units
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
+from fivebyfive.sim.jobs import compare_jobs, job, measurement_jobs
 from fivebyfive.sim.process import RtlDiffers
 
 FOLDER = Path(os.environ["FAKE_UNITS"])
@@ -21,7 +21,7 @@ FOLDER = Path(os.environ["FAKE_UNITS"])
 def misbehave(unit) -> None:
     if (FOLDER / "fail").exists():
         raise ToolFailed((FOLDER / "fail").read_text())
-    if (FOLDER / "differ").exists() and isinstance(unit, trials.Trial):
+    if (FOLDER / "differ").exists() and isinstance(unit, compare_jobs.Trial):
         raise RtlDiffers((FOLDER / "differ").read_text())
     try:
         (FOLDER / "die").unlink()
@@ -33,7 +33,7 @@ def misbehave(unit) -> None:
         print(unit, file=file)
 
 
-def synthesis(unit: units.Synthesis) -> dict:
+def synthesis(unit: measurement_jobs.Synthesis) -> dict:
     while (FOLDER / "slow").exists() and unit.config.fc_rows > 1:
         (FOLDER / "begun").touch()
         time.sleep(0.1)
@@ -44,18 +44,18 @@ def synthesis(unit: units.Synthesis) -> dict:
     return area | {"family": unit.family, "cells": {}, "memories": memories, "tools": ["fake yosys"]}
 
 
-def routing(unit: units.Routing) -> dict:
+def routing(unit: measurement_jobs.Routing) -> dict:
     misbehave(unit)
     speed = 100.0 + 10 * unit.seed
     path = {"path": ["a", "b"], "path_ns": 9.0, "logic_ns": 4.0}
     return {"fmax_mhz": speed, **path, "seed": unit.seed, "tools": ["fake nextpnr"]}
 
 
-def trial(unit: trials.Trial) -> dict:
+def trial(unit: compare_jobs.Trial) -> dict:
     misbehave(unit)
     return {"conv": 900, "fc": 300, "latency": 1_200, "interval": 1_000.0, "images": unit.images, "tools": ["fake"]}
 
 
 if __name__ == "__main__":
-    units.synthesis_result, units.routing_result, trials.trial_result = synthesis, routing, trial
+    measurement_jobs.synthesis_result, measurement_jobs.routing_result, compare_jobs.trial_result = synthesis, routing, trial
     sys.exit(job.main())

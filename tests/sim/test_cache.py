@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.sim import units
 from fivebyfive.sim.cache import cache_folder, keep, known
 from fivebyfive.sim.fpga import harness, nextpnr, synthesis
 from fivebyfive.sim.fpga.nextpnr import Routed
 from fivebyfive.sim.fpga.synthesis import Area
-from fivebyfive.sim.job import conform, fits, keep_unit, known_unit, result_path, run_unit
-from fivebyfive.sim.training import Training
-from fivebyfive.sim.trials import Appraisal, Trial
-from fivebyfive.sim.units import Routing, Synthesis
-from fivebyfive.sim.workers import LocalPool, run_units
+from fivebyfive.sim.jobs import measurement_jobs
+from fivebyfive.sim.jobs.compare_jobs import Appraisal, Trial
+from fivebyfive.sim.jobs.job import conform, fits, keep_unit, known_unit, result_path, run_unit
+from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis
+from fivebyfive.sim.jobs.training_job import Training
+from fivebyfive.sim.jobs.workers import LocalPool, run_units
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.log import log, log_to_file
 
@@ -185,8 +185,8 @@ def test_a_damaged_netlist_is_made_again(cache: Path, monkeypatch) -> None:
     monkeypatch.setattr(synthesis, "synthesize_core", synthesize)
     monkeypatch.setattr(harness, "core_verilog", lambda design: "core")
     monkeypatch.setattr(harness, "harness_verilog", lambda design: "harness")
-    monkeypatch.setattr(units, "generate_design", lambda unit: design)
-    monkeypatch.setattr(units, "route", route)
+    monkeypatch.setattr(measurement_jobs, "generate_design", lambda unit: design)
+    monkeypatch.setattr(measurement_jobs, "route", route)
 
     def clear(pattern: str) -> None:
         for path in cache_folder("measurements").glob(pattern):
@@ -255,7 +255,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, monkeypatch, no_handlers) 
 def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
     """So that a second call answers at once."""
     code = (
-        "import sys; from fivebyfive.sim.units import Synthesis; from fivebyfive.sim.job import known_unit;"
+        "import sys; from fivebyfive.sim.jobs.measurement_jobs import Synthesis; from fivebyfive.sim.jobs.job import known_unit;"
         "from fivebyfive.model.machine.config import Config; known_unit(Synthesis('1-1-10', Config(), 'xc7'));"
         "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
     )
@@ -266,5 +266,5 @@ def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
 def test_nextpnr_and_its_options_are_part_of_a_routing(cache: Path, monkeypatch) -> None:
     unit = Routing("1-1-10", Config(), "lfe5u-85f", 1)
     before = result_path(unit, unit.identity)
-    monkeypatch.setattr(units, "nextpnr_version", lambda: f"{nextpnr.nextpnr_version()} of tomorrow")
+    monkeypatch.setattr(measurement_jobs, "nextpnr_version", lambda: f"{nextpnr.nextpnr_version()} of tomorrow")
     assert result_path(unit, unit.identity) != before

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fivebyfive.sim import mutation_score, sources
+from fivebyfive.sim import mutation_score
 from fivebyfive.sim.cache import keep
+from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.mutants import Mutant
 from fivebyfive.sim.mutation_score import Judged, Kept, Score, judge
 from fivebyfive.sim.specimens import argmax

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fivebyfive.sim import sources
+from fivebyfive.sim.jobs import sources
 
 KINDS = {
-    "synthesis": "fivebyfive.sim.units", "trial": "fivebyfive.sim.trials", "training": "fivebyfive.sim.training",
+    "synthesis": "fivebyfive.sim.jobs.measurement_jobs", "trial": "fivebyfive.sim.jobs.compare_jobs", "training": "fivebyfive.sim.jobs.training_job",
     "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.fpga.netlist",
 }  # fmt: skip
 # An edited file of the package, and the kinds of work that it changes.
@@ -24,8 +24,8 @@ EDITS = {
     "model/compress/methods/kmeans.py": {"training"},
     "model/checkpoints/ternary.npz": set(),
     "model/data/t10k-images-idx3-ubyte.gz": {"trial", "training"},
-    "sim/units.py": {"synthesis"},
-    "sim/workers.py": set(),
+    "sim/jobs/measurement_jobs.py": {"synthesis"},
+    "sim/jobs/workers.py": set(),
     "sim/cache.py": {"synthesis", "trial", "training"},
     "sim/benches/network.py": {"trial"},
     "sim/benchlib/streams.py": {"trial"},
@@ -87,19 +87,19 @@ def move(root: Path, name: str, folder: str) -> None:
 def test_all_that_is_imported_is_found() -> None:
     """By Python, in a process that has all imports of a simulation behind it."""
     code = (
-        "import sys, fivebyfive.sim.trials, fivebyfive.hw.generate, fivebyfive.sim.simulate,"
+        "import sys, fivebyfive.sim.jobs.compare_jobs, fivebyfive.hw.generate, fivebyfive.sim.simulate,"
         "fivebyfive.sim.benches.network, fivebyfive.model.compress.packing.packed, fivebyfive.model.evaluate;"
         "print(*(name for name in sys.modules if name.partition('.')[0] == 'fivebyfive'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     imported = set(done.stdout.split())
     assert len(imported) > 60
-    assert imported <= sources.dependencies("fivebyfive.sim.trials")
+    assert imported <= sources.dependencies("fivebyfive.sim.jobs.compare_jobs")
 
 
 def test_a_training_needs_no_hardware() -> None:
     """So a change of the hardware throws none away, which may have taken hours."""
-    found = sources.dependencies("fivebyfive.sim.training")
+    found = sources.dependencies("fivebyfive.sim.jobs.training_job")
     assert not [name for name in found if name.startswith("fivebyfive.hw.")]
     assert "fivebyfive.model.compress.methods.kmeans" in found
 

@@ -15,10 +15,10 @@ from fivebyfive.hw.generate import TOP, generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import units
-from fivebyfive.sim.job import from_json, known_unit, run_unit, to_json
-from fivebyfive.sim.units import Routing, Synthesis
-from fivebyfive.sim.workers import ClusterPool, LocalPool, run_units
+from fivebyfive.sim.jobs import measurement_jobs
+from fivebyfive.sim.jobs.job import from_json, known_unit, run_unit, to_json
+from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis
+from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, run_units
 from fivebyfive.support.errors import UserError
 
 MINI = "1-1-10"
@@ -45,7 +45,7 @@ def test_a_unit_survives_the_journey_to_another_process(cache) -> None:
 
 def test_results_are_kept_by_all_that_they_depend_on(cache, monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr(units, "synthesis_result", lambda unit: calls.append(unit) or area(len(calls)))
+    monkeypatch.setattr(measurement_jobs, "synthesis_result", lambda unit: calls.append(unit) or area(len(calls)))
     first = some_units(1)[0]
     assert known_unit(first) is None
     assert run_unit(first) == run_unit(first) == known_unit(first) == area(1)
@@ -59,9 +59,9 @@ def test_results_are_kept_by_all_that_they_depend_on(cache, monkeypatch) -> None
 
 
 def test_a_changed_source_that_gives_the_same_verilog_costs_no_synthesis(cache, monkeypatch) -> None:
-    monkeypatch.setattr(units, "synthesize_into", lambda design, unit, kept: {"area": area(5), "netlist": None})
+    monkeypatch.setattr(measurement_jobs, "synthesize_into", lambda design, unit, kept: {"area": area(5), "netlist": None})
     assert run_unit(some_units(1)[0])["lut"] == 5
-    monkeypatch.setattr(units, "synthesize_into", None)
+    monkeypatch.setattr(measurement_jobs, "synthesize_into", None)
     monkeypatch.setattr(Synthesis, "sources", lambda unit: "changed")
     assert run_unit(some_units(1)[0])["lut"] == 5
 
@@ -93,7 +93,7 @@ def test_a_process_that_dies_costs_its_own_unit_only(fake_tools: Path) -> None:
 
 
 def test_a_process_that_always_dies_is_given_up(fake_tools: Path, monkeypatch) -> None:
-    from fivebyfive.sim import workers
+    from fivebyfive.sim.jobs import workers
 
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
     (outcome,) = run_units(some_units(1), LocalPool(1)).values()
@@ -138,7 +138,7 @@ def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path
     """As Ctrl-C in a terminal, or a kill from elsewhere."""
     (fake_tools / "slow").touch()
     code = (
-        "from fivebyfive.sim import workers; from fivebyfive.sim.units import Synthesis\n"
+        "from fivebyfive.sim import workers; from fivebyfive.sim.jobs.measurement_jobs import Synthesis\n"
         "from fivebyfive.model.machine.config import Config\n"
         f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_unit.py')))!r}\n"
         "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
@@ -197,12 +197,12 @@ def use_fake_tools(path: str) -> None:
     """On a worker of the cluster."""
     import importlib.util
 
-    from fivebyfive.sim import units
+    from fivebyfive.sim.jobs import measurement_jobs
 
     spec = importlib.util.spec_from_file_location("fake_unit", path)
     fake = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fake)
-    units.synthesis_result, units.routing_result = fake.synthesis, fake.routing
+    measurement_jobs.synthesis_result, measurement_jobs.routing_result = fake.synthesis, fake.routing
 
 
 def fake_tools_plugin():
@@ -221,7 +221,7 @@ def fake_tools_plugin():
 
 
 def test_a_cluster_that_cannot_be_reached(monkeypatch) -> None:
-    from fivebyfive.sim import workers
+    from fivebyfive.sim.jobs import workers
 
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers, "CONNECT_S", 1.0)

@@ -18,11 +18,11 @@ import pytest
 from fivebyfive.model.estimates.parts import find_part
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import job, workers
-from fivebyfive.sim.job import SOURCES, Refused, from_json, keep_unit, known_unit, result_path, to_json
-from fivebyfive.sim.measure import measure_many
-from fivebyfive.sim.units import Synthesis
-from fivebyfive.sim.workers import ClusterPool, LocalPool, remote_unit, run_units
+from fivebyfive.sim.jobs import job, workers
+from fivebyfive.sim.jobs.job import SOURCES, Refused, from_json, keep_unit, known_unit, result_path, to_json
+from fivebyfive.sim.jobs.measure import measure_many
+from fivebyfive.sim.jobs.measurement_jobs import Synthesis
+from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, remote_unit, run_units
 from fivebyfive.support.errors import UserError
 
 WORKER = Path(__file__).with_name("fake_worker.py")
@@ -247,7 +247,7 @@ def test_a_job_of_another_version_is_refused(cache: Path, monkeypatch) -> None:
     answer = remote_unit(text)
     assert (answer["worker"], len(answer["differing"]), "result" in answer) == ("tcp://w:1", 3, False)
     old = '{"kind": "Synthesis", "sources": "1", "network": "1-1-10", "family": "xc7"}'
-    foreign = [text.replace("fivebyfive.sim.units", name) for name in ("os", "fivebyfive.sim.nothing")]
+    foreign = [text.replace("fivebyfive.sim.jobs.measurement_jobs", name) for name in ("os", "fivebyfive.sim.nothing")]
     for other in (old, "{}", "[]", "1", "nonsense", text.replace("fc_rows", "rows"), *foreign):
         with pytest.raises(UserError, match="another version of fivebyfive"):
             from_json(other)

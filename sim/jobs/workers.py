@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.data.datasets import DATA_VARIABLE
+from fivebyfive.sim.cache import CACHE_VARIABLE
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers, call
 from fivebyfive.support.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.support.log import LOG_VARIABLE
 from fivebyfive.support.optional import require
@@ -25,9 +27,7 @@ from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import remove_working_folders, working_folder
 
 from . import job
-from .cache import CACHE_VARIABLE
 from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
-from .process import RtlDiffers, call
 
 if TYPE_CHECKING:
     import distributed

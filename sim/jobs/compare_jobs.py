@@ -6,12 +6,12 @@ from typing import ClassVar
 from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.machine.config import Config
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
+from fivebyfive.sim.process import RtlDiffers, SimulationFailed
+from fivebyfive.sim.simulators import find
 from fivebyfive.support.errors import DIFFERS
 
-from .carried import load_same, restored
 from .job import Unit, installed
-from .process import RtlDiffers, SimulationFailed
-from .simulators import find
+from .transport import load_same, restored
 
 __all__ = ["Appraisal", "Trial"]
 
@@ -84,8 +84,7 @@ def appraisal_result(unit: Appraisal) -> dict:
 def trial_result(unit: Trial) -> dict:
     """Raises RtlDiffers where the RTL is not equal to the golden model, or hangs."""
     from fivebyfive.hw.generate import generate  # here: what is known is found without Amaranth
-
-    from .simulate import simulate
+    from fivebyfive.sim.simulate import simulate
 
     checkpoint = restored(unit.network, unit.codes)
     pixels = load_same(unit.data, "test", unit.digest).images[: unit.images]

@@ -19,13 +19,13 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.cache import cache_folder, content_key, keep, known
+from fivebyfive.sim.fpga import nextpnr
 from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
 from . import sources
-from .cache import cache_folder, content_key, keep, known
-from .fpga import nextpnr
 from .job import KIND, Unit, conform, installed
 
 if TYPE_CHECKING:
@@ -107,9 +107,8 @@ def synthesis_result(unit: Synthesis) -> dict:
 
 def synthesized(design: "Design", unit: Synthesis | Routing) -> Netlist:
     """The synthesis of a design for the family of ``unit``, from the cache where it is there."""
+    from fivebyfive.sim.fpga import synthesis
     from fivebyfive.sim.fpga.harness import core_verilog, harness_verilog
-
-    from .fpga import synthesis
 
     family = synthesis.FAMILIES[unit.family]
     script = "\n".join([*family.commands, *family.listing])

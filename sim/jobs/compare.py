@@ -11,13 +11,13 @@ from fivebyfive.model.estimates.comparison import Compared
 from fivebyfive.model.estimates.energy import energy, operations
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
+from fivebyfive.sim.process import RtlDiffers
 from fivebyfive.support.progress import Progress, silent
 
-from .carried import carried, data_digest, place_of
+from .compare_jobs import Appraisal, Trial
 from .job import Unit
-from .process import RtlDiffers
-from .trials import Appraisal, Trial
-from .units import Synthesis
+from .measurement_jobs import Synthesis
+from .transport import carried, data_digest, place_of
 from .workers import LocalPool, run_units
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]

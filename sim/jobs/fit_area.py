@@ -1,4 +1,4 @@
-"""Fitting the area model (`fivebyfive.model.estimates.area`) to synthesized designs: ``python -m fivebyfive.sim.fit_area``."""
+"""Fitting the area model (`fivebyfive.model.estimates.area`) to synthesized designs: ``python -m fivebyfive.sim.jobs.fit_area``."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 
-from .units import Synthesis
+from .measurement_jobs import Synthesis
 from .workers import LocalPool, run_units
 
 __all__ = ["error_rows", "fit", "main"]

@@ -6,8 +6,8 @@ other sources or tools; and whoever does a unit for somebody else, in a process 
 same identity or refuses. What a result must look like is checked once, where it comes in: from the cache, from the work
 itself, from a cluster.
 
-In a process of its own: ``python -P -m fivebyfive.sim.job UNIT.json``; exit code 3 and a message on standard output
-where a tool fails or the unit is refused, 4 where the RTL differs.
+In a process of its own: ``python -P -m fivebyfive.sim.jobs.job UNIT.json``; exit code 3 and a message on standard
+output where a tool fails or the unit is refused, 4 where the RTL differs.
 """
 
 import json
@@ -24,11 +24,11 @@ from typing import ClassVar, get_args
 
 from filelock import FileLock
 
+from fivebyfive.sim.cache import cache_folder, content_key, keep, known, plain
 from fivebyfive.support.errors import DIFFERS, Failure, UserError
 from fivebyfive.support.log import log_to_file
 
 from . import sources
-from .cache import cache_folder, content_key, keep, known, plain
 
 __all__ = [
     "DIFFERENT", "FAILED", "KIND", "SOURCES", "Refused", "Unit", "from_json", "installed", "keep_unit", "known_unit",
@@ -217,6 +217,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from fivebyfive.sim.job import main as imported_main  # units are of that module's `Unit`, not of this one's
+    from .job import main as imported_main  # units are of that module's `Unit`, not of this one's
 
     sys.exit(imported_main())

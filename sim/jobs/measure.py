@@ -10,7 +10,7 @@ from fivebyfive.sim.fpga.nextpnr import find_nextpnr
 from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
 
-from .units import Routing, Synthesis
+from .measurement_jobs import Routing, Synthesis
 from .workers import LocalPool, Outcome, run_units
 
 __all__ = ["measure", "measure_many"]

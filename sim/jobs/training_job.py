@@ -12,8 +12,8 @@ from fivebyfive.model.training.report import versions
 from fivebyfive.model.training.train import Result
 from fivebyfive.support.errors import UserError
 
-from .carried import carried, data_digest, load_same, place_of, restored
 from .job import Unit, conform, installed
+from .transport import carried, data_digest, load_same, place_of, restored
 
 __all__ = ["Training", "result_of", "trainings"]
 

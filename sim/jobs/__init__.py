@@ -1,0 +1,1 @@
+"""Cached, restartable jobs on cores or Dask; measure, explore, compare are made of them."""
