@@ -65,7 +65,8 @@ def build(
     progress: Progress = silent,
 ) -> Build:
     """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs
-    that leave coverage.dat (`fivebyfive.sim.coverage`; Verilator only). ``progress`` is told while it is compiled.
+    that leave coverage.dat (`fivebyfive.sim.quality.coverage`; Verilator only). ``progress`` is told while it is
+    compiled.
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
     UserError where the simulator is missing or the cache cannot be written, SimulatorFailed where the design

@@ -13,10 +13,10 @@ from fivebyfive.hw.generate import Generated
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
+from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
 from fivebyfive.support.progress import Progress, silent
 
 from .builder import build
-from .coverage import FILE, Coverage, read_coverage
 from .process import kept_if_failed
 from .run_folder import RUN_FILES, recorded
 from .runner import run

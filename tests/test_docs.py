@@ -17,7 +17,7 @@ from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.jobs.fit_area import error_rows
-from fivebyfive.sim.specimens import SPECIMENS
+from fivebyfive.sim.quality.small_machines import SPECIMENS
 from fivebyfive.verify.bench import SIZES
 
 DOCS = Path(__file__).parents[1] / "docs"

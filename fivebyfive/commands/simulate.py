@@ -16,8 +16,8 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
-from fivebyfive.sim.coverage import ranges
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
+from fivebyfive.sim.quality.coverage import ranges
 from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulators import find

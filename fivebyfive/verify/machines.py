@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized, user_config
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.sim.specimens import SPECIMENS
+from fivebyfive.sim.quality.small_machines import SPECIMENS
 
 from .axi import CASES, Case, case_checkpoint
 from .bench import SIZES

@@ -12,8 +12,7 @@ from functools import cache
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.sim.runner import SimulationFailed, build, run
-from fivebyfive.sim.specimens import (
+from fivebyfive.sim.quality.small_machines import (
     SPECIMENS,
     axi_core,
     bank_weight_memory,
@@ -22,6 +21,7 @@ from fivebyfive.sim.specimens import (
     serial_accelerator,
     weight_memory,
 )
+from fivebyfive.sim.runner import SimulationFailed, build, run
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

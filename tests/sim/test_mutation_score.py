@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fivebyfive.sim import mutation_score
 from fivebyfive.sim.cache import keep
 from fivebyfive.sim.jobs import sources
-from fivebyfive.sim.mutants import Mutant
-from fivebyfive.sim.mutation_score import Judged, Kept, Score, judge
-from fivebyfive.sim.specimens import argmax
+from fivebyfive.sim.quality import mutation_score
+from fivebyfive.sim.quality.mutants import Mutant
+from fivebyfive.sim.quality.mutation_score import Judged, Kept, Score, judge
+from fivebyfive.sim.quality.small_machines import argmax
 from fivebyfive.verify import mutants
 
 

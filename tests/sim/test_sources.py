@@ -105,9 +105,9 @@ def test_a_training_needs_no_hardware() -> None:
 
 
 def test_what_is_left_out() -> None:
-    whole = sources.dependencies("fivebyfive.sim.equivalence")
-    assert whole - sources.dependencies("fivebyfive.sim.equivalence", without=("fivebyfive.sim.contracts",)) == {
-        "fivebyfive.sim.contracts"
+    whole = sources.dependencies("fivebyfive.sim.quality.equivalence")
+    assert whole - sources.dependencies("fivebyfive.sim.quality.equivalence", without=("fivebyfive.sim.quality.assumptions",)) == {
+        "fivebyfive.sim.quality.assumptions"
     }
 
 

@@ -9,16 +9,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fivebyfive.sim.cache import cache_folder, content_key, keep, known
+from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.jobs.job import conform, installed
+from fivebyfive.sim.simulators import find
 
-from . import contracts, equivalence, mutant_runs
-from .cache import cache_folder, content_key, keep, known
+from . import assumptions, equivalence, mutant_runs
 from .equivalence import Prover, method
-from .jobs import sources
 from .mutant_runs import Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_specimen
-from .simulators import find
-from .specimens import bench_of
+from .small_machines import bench_of
 
 __all__ = ["Judged", "Score", "judge"]
 
@@ -102,5 +102,5 @@ def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callabl
 def proving(mutated: Mutated) -> list[str]:
     """All that the outcome of a proof depends on beside the design and the mutation. What `contracts` says of other
     designs is no part of it."""
-    own = sources.digest(equivalence.__name__, without=(contracts.__name__,))
+    own = sources.digest(equivalence.__name__, without=(assumptions.__name__,))
     return [*method(mutated.original), f"pyosys {installed('pyosys')}", own]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fivebyfive.sim.builder import Build, build
+from fivebyfive.sim.process import SimulationFailed, call, last_lines
+from fivebyfive.sim.runner import check_results, prepare
 from fivebyfive.support.temporary import working_folder
 
-from .builder import Build, build
-from .forked import CODE, FOLDERS_VARIABLE, LOG, RESULTS
+from .fork_runs import CODE, FOLDERS_VARIABLE, LOG, RESULTS
 from .mutants import SELECTOR, Mutant, Mutated
-from .process import SimulationFailed, call, last_lines
-from .runner import check_results, prepare
 
 __all__ = ["Tried", "try_mutants"]
 
@@ -67,7 +67,7 @@ def run_each(
         for name, text in built.design.memories.items():
             (place / name).write_text(text, encoding="ascii")
         (place / f"{SELECTOR}.mem").write_text(f"{number:x}\n")
-    command, environment = prepare(built, f"fivebyfive.sim.forked,{bench}", folder, given, (), SEED, 1)
+    command, environment = prepare(built, f"fivebyfive.sim.quality.fork_runs,{bench}", folder, given, (), SEED, 1)
     environment[FOLDERS_VARIABLE] = json.dumps([RUN_LIMIT_S, *map(str, places)])
     outcomes = read_each(places)
     done = iter(numbers)

@@ -49,10 +49,9 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim import benches
 from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.benchlib.random_padding import filled
-
-from . import benches
 
 __all__ = ["SPECIMENS", "bench_of"]
 

@@ -21,7 +21,7 @@ from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.support.temporary import working_folder
 
-from .contracts import ASSUMED, COUNTS, MANY_PRODUCTS, NOT_NEGATIVE, STATE
+from .assumptions import ASSUMED, COUNTS, MANY_PRODUCTS, NOT_NEGATIVE, STATE
 from .memory_cut import Circuit, read_circuit
 
 __all__ = ["Prover", "method"]

@@ -1,0 +1,1 @@
+"""Would a bench notice? Mutants, equivalence proofs, coverage and its exclusions."""
