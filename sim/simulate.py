@@ -14,13 +14,12 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
+from fivebyfive.sim.simulator.builder import build
+from fivebyfive.sim.simulator.process import kept_if_failed
+from fivebyfive.sim.simulator.run_folder import RUN_FILES, recorded
+from fivebyfive.sim.simulator.runner import run
+from fivebyfive.sim.simulator.speed import Speed
 from fivebyfive.support.progress import Progress, silent
-
-from .builder import build
-from .process import kept_if_failed
-from .run_folder import RUN_FILES, recorded
-from .runner import run
-from .speed import Speed
 
 __all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Before anything imports NumPy or our packages; the processes that tests start inherit both.
-os.environ.setdefault("FIVEBYFIVE_QUICK_BUILDS", "1")  # `fivebyfive.sim.commands`
+os.environ.setdefault("FIVEBYFIVE_QUICK_BUILDS", "1")  # `fivebyfive.sim.simulator.commands`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each core has a worker of pytest-xdist already
 
 # Elaboration makes millions of objects that stay: with Python's own threshold a quarter of its time is collection.
@@ -45,7 +45,7 @@ def fake_tools(cache: Path, tmp_path: Path, monkeypatch) -> Path:
 @pytest.fixture
 def optimized(monkeypatch) -> None:
     """Simulations are compiled as users have them: for tests that simulate millions of cycles."""
-    from fivebyfive.sim import commands
+    from fivebyfive.sim.simulator import commands
 
     flags = [flag for flag in commands.MAKE_FLAGS if flag not in commands.QUICK_FLAGS]
     monkeypatch.setattr(commands, "MAKE_FLAGS", [*flags, "-f", commands.MAKEFILE])

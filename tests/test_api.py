@@ -11,7 +11,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weight_form import Engines
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.simulators import find
 
 NETWORK = Network(Checkpoint.random(LeNetShape(2, 3, (7, 10)), seed=1))
 PERCEPTRON = Network(Checkpoint.random(LeNetShape(0, 0, (10,)), seed=1))

@@ -33,7 +33,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.devices import axi_device
 from fivebyfive.sim.devices.axi_device import AxiDevice
-from fivebyfive.sim.process import SimulationFailed
+from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 
 SHAPE = LeNetShape(1, 1, (10,))

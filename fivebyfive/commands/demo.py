@@ -17,7 +17,7 @@ from fivebyfive.output.picture import Digit, draw_digits
 from fivebyfive.output.report import console, cycle_table, image_table
 from fivebyfive.output.terminal import Stage, command, quoted
 from fivebyfive.sim.simulate import Simulation
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import shown
 from fivebyfive.support.sidecars import replacing_sidecars
 from fivebyfive.verify.provenance import checkpoint_input, lenet_name, verilog_input

@@ -18,9 +18,9 @@ from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
 from fivebyfive.sim.quality.coverage import ranges
-from fivebyfive.sim.run_folder import RECORD
 from fivebyfive.sim.simulate import Difference, Simulation
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.run_folder import RECORD
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.destinations import file_place, folder_place
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fivebyfive.api import Accelerator
 from fivebyfive.sim.benchlib.testbench import PERIOD_NS
-from fivebyfive.sim.builder import build
-from fivebyfive.sim.waves import SAVE_FILE, Trace, filter_file, find_signal, write_save_file
+from fivebyfive.sim.simulator.builder import build
+from fivebyfive.sim.simulator.waves import SAVE_FILE, Trace, filter_file, find_signal, write_save_file
 
 __all__ = ["GROUPS", "VIEW_FILES", "save_view"]
 

@@ -25,8 +25,8 @@ from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
-from fivebyfive.sim.process import kept_if_failed
-from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulator.process import kept_if_failed
+from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.files import replacing
 
 from .provenance import checkpoint_input, lines, verilog_input

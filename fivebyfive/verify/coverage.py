@@ -15,12 +15,12 @@ from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.output.terminal import Commands, say
-from fivebyfive.sim.process import kept_if_failed
 from fivebyfive.sim.quality.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.quality.coverage_exclusions import of_another_bench, reason
 from fivebyfive.sim.quality.small_machines import SPECIMENS, bench_of
-from fivebyfive.sim.runner import build, run
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.process import kept_if_failed
+from fivebyfive.sim.simulator.runner import build, run
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.files import replacing
 
 from . import machines

@@ -21,7 +21,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, Stage
-from fivebyfive.sim.process import RtlDiffers
+from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder

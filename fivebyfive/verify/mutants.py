@@ -14,7 +14,7 @@ from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.quality.mutation_score import Judged, Score, judge
 from fivebyfive.sim.quality.small_machines import SPECIMENS
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.files import replacing
 
 from .images import log_of

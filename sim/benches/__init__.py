@@ -8,7 +8,7 @@ __all__ = ["parameters", "ports"]
 
 
 def parameters() -> dict:
-    """What the caller of `fivebyfive.sim.runner.run` passed as ``parameters``."""
+    """What the caller of `fivebyfive.sim.simulator.runner.run` passed as ``parameters``."""
     return _read()["parameters"]
 
 

@@ -19,7 +19,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
-from fivebyfive.sim.speed import Stopwatch
+from fivebyfive.sim.simulator.speed import Stopwatch
 
 from . import parameters
 

@@ -19,8 +19,8 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.sim.process import kept_if_failed
-from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulator.process import kept_if_failed
+from fivebyfive.sim.simulator.runner import build, run
 
 __all__ = ["AxiDevice"]
 

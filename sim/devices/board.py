@@ -10,9 +10,9 @@ from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.sim.process import SimulatorFailed
-from fivebyfive.sim.runner import build, run
 from fivebyfive.sim.simulate import run_folder
+from fivebyfive.sim.simulator.process import SimulatorFailed
+from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.progress import Progress, silent
 
 from .wired_board import WiredBoard

@@ -16,7 +16,7 @@ from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.hw.serial.boards import TOP, Board, board_files
 from fivebyfive.model.estimates.parts import PARTS
-from fivebyfive.sim.process import call, last_lines
+from fivebyfive.sim.simulator.process import call, last_lines
 from fivebyfive.support.errors import UserError, how_it_ended
 from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import working_folder

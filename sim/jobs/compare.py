@@ -11,7 +11,7 @@ from fivebyfive.model.estimates.comparison import Compared
 from fivebyfive.model.estimates.energy import energy, operations
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
-from fivebyfive.sim.process import RtlDiffers
+from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.progress import Progress, silent
 
 from .compare_jobs import Appraisal, Trial

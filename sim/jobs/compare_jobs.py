@@ -6,8 +6,8 @@ from typing import ClassVar
 from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.machine.config import Config
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
-from fivebyfive.sim.process import RtlDiffers, SimulationFailed
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.process import RtlDiffers, SimulationFailed
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import DIFFERS
 
 from .job import Unit, installed

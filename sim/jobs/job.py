@@ -24,7 +24,7 @@ from typing import ClassVar, get_args
 
 from filelock import FileLock
 
-from fivebyfive.sim.cache import cache_folder, content_key, keep, known, plain
+from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known, plain
 from fivebyfive.support.errors import DIFFERS, Failure, UserError
 from fivebyfive.support.log import log_to_file
 

@@ -19,9 +19,9 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.cache import cache_folder, content_key, keep, known
 from fivebyfive.sim.fpga import nextpnr
 from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
+from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.data.datasets import DATA_VARIABLE
-from fivebyfive.sim.cache import CACHE_VARIABLE
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
-from fivebyfive.sim.process import RtlDiffers, call
+from fivebyfive.sim.simulator.cache import CACHE_VARIABLE
+from fivebyfive.sim.simulator.process import RtlDiffers, call
 from fivebyfive.support.errors import DIFFERS, Defect, Failure, UserError
 from fivebyfive.support.log import LOG_VARIABLE
 from fivebyfive.support.optional import require

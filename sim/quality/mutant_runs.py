@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivebyfive.sim.builder import Build, build
-from fivebyfive.sim.process import SimulationFailed, call, last_lines
-from fivebyfive.sim.runner import check_results, prepare
+from fivebyfive.sim.simulator.builder import Build, build
+from fivebyfive.sim.simulator.process import SimulationFailed, call, last_lines
+from fivebyfive.sim.simulator.runner import check_results, prepare
 from fivebyfive.support.temporary import working_folder
 
 from .fork_runs import CODE, FOLDERS_VARIABLE, LOG, RESULTS

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fivebyfive.sim.cache import cache_folder, content_key, keep, known
 from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.jobs.job import conform, installed
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known
+from fivebyfive.sim.simulator.simulators import find
 
 from . import assumptions, equivalence, mutant_runs
 from .equivalence import Prover, method

@@ -23,8 +23,8 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs import compare_jobs
 from fivebyfive.sim.jobs.job import from_json, to_json
 from fivebyfive.sim.jobs.transport import carried, data_digest
-from fivebyfive.sim.process import RtlDiffers
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.process import RtlDiffers
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
 
 from .conftest import SMALL

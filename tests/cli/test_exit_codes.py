@@ -22,8 +22,8 @@ from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.jobs import workers
 from fivebyfive.sim.jobs.measurement_jobs import Synthesis
 from fivebyfive.sim.jobs.workers import LocalPool, run_units
-from fivebyfive.sim.process import RtlDiffers, SimulationFailed, SimulatorFailed
-from fivebyfive.sim.runner import check_results
+from fivebyfive.sim.simulator.process import RtlDiffers, SimulationFailed, SimulatorFailed
+from fivebyfive.sim.simulator.runner import check_results
 from fivebyfive.support.errors import Defect, UserError
 from fivebyfive.verify.images import result
 

@@ -16,7 +16,7 @@ from fivebyfive.api import load
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import memory_map
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
 
 from .conftest import SMALL

@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.lint import lint
+from fivebyfive.sim.simulator.lint import lint
 
 SHAPE = LeNetShape(3, 4, (30, 10))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.sim.runner import Run, build, run
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator.runner import Run, build, run
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
 
 SIMULATORS = ("verilator", "icarus")

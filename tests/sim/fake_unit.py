@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.jobs import compare_jobs, job, measurement_jobs
-from fivebyfive.sim.process import RtlDiffers
+from fivebyfive.sim.simulator.process import RtlDiffers
 
 FOLDER = Path(os.environ["FAKE_UNITS"])
 

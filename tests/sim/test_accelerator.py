@@ -19,8 +19,8 @@ from fivebyfive.model.machine.weight_form import DENSE
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
-from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import Simulation, simulate
+from fivebyfive.sim.simulator.process import SimulationFailed
 
 SEED = 5
 ICARUS_LIMIT = 700  # multipliers

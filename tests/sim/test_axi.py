@@ -13,9 +13,9 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
-from fivebyfive.sim.lint import lint
-from fivebyfive.sim.process import SimulationFailed
-from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulator.lint import lint
+from fivebyfive.sim.simulator.process import SimulationFailed
+from fivebyfive.sim.simulator.runner import build, run
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

@@ -21,7 +21,7 @@ from fivebyfive.sim.quality.small_machines import (
     serial_accelerator,
     weight_memory,
 )
-from fivebyfive.sim.runner import SimulationFailed, build, run
+from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

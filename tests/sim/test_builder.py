@@ -14,10 +14,10 @@ import pytest
 from filelock import FileLock
 
 from fivebyfive.hw.codegen.verilog import Design
-from fivebyfive.sim import builder
-from fivebyfive.sim.builder import build, build_key
-from fivebyfive.sim.digests import LIST, intact, seal
-from fivebyfive.sim.simulators import Simulator
+from fivebyfive.sim.simulator import builder
+from fivebyfive.sim.simulator.builder import build, build_key
+from fivebyfive.sim.simulator.digests import LIST, intact, seal
+from fivebyfive.sim.simulator.simulators import Simulator
 from fivebyfive.support.errors import UserError
 
 DESIGN = Design("wire_through", "module wire_through(input a, output b); assign b = a; endmodule\n", {}, ())
@@ -161,8 +161,8 @@ def test_processes_heal_at_once(icarus_or_verilator: str, cache: Path) -> None:
     flip(folder / name)
     code = f"""
 from fivebyfive.hw.codegen.verilog import Design
-from fivebyfive.sim.builder import build
-from fivebyfive.sim.digests import intact
+from fivebyfive.sim.simulator.builder import build
+from fivebyfive.sim.simulator.digests import intact
 assert intact(build({DESIGN!r}, {icarus_or_verilator!r}).folder)
 """
     started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.sim.cache import cache_folder, keep, known
 from fivebyfive.sim.fpga import harness, nextpnr, synthesis
 from fivebyfive.sim.fpga.nextpnr import Routed
 from fivebyfive.sim.fpga.synthesis import Area
@@ -23,6 +22,7 @@ from fivebyfive.sim.jobs.job import conform, fits, keep_unit, known_unit, result
 from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis
 from fivebyfive.sim.jobs.training_job import Training
 from fivebyfive.sim.jobs.workers import LocalPool, run_units
+from fivebyfive.sim.simulator.cache import cache_folder, keep, known
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.log import log, log_to_file
 

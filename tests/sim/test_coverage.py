@@ -8,7 +8,7 @@ import pytest
 from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.sim.quality.coverage import FILE, Coverage, Point, ranges, read_coverage
 from fivebyfive.sim.quality.coverage_exclusions import REASONS, of_another_bench, reason
-from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.errors import UserError
 from fivebyfive.verify.coverage import log_text, main, never, unexplained
 

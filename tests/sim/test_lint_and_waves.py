@@ -14,9 +14,9 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
-from fivebyfive.sim.lint import WAIVERS, lint
-from fivebyfive.sim.runner import build, run
-from fivebyfive.sim.waves import Trace, find_signal, write_save_file
+from fivebyfive.sim.simulator.lint import WAIVERS, lint
+from fivebyfive.sim.simulator.runner import build, run
+from fivebyfive.sim.simulator.waves import Trace, find_signal, write_save_file
 
 
 class Phase(enum.Enum, shape=2):

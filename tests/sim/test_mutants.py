@@ -5,11 +5,11 @@ import re
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, Port, to_verilog
-from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.quality import equivalence
 from fivebyfive.sim.quality.mutant_runs import try_mutants
 from fivebyfive.sim.quality.mutants import mutate, mutate_specimen
 from fivebyfive.sim.quality.small_machines import argmax, bench_of, dot_product
+from fivebyfive.sim.simulator.process import SimulationFailed
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
 

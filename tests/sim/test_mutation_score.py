@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fivebyfive.sim.cache import keep
 from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.quality import mutation_score
 from fivebyfive.sim.quality.mutants import Mutant
 from fivebyfive.sim.quality.mutation_score import Judged, Kept, Score, judge
 from fivebyfive.sim.quality.small_machines import argmax
+from fivebyfive.sim.simulator.cache import keep
 from fivebyfive.verify import mutants
 
 

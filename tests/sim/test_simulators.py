@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
-from fivebyfive.sim import simulators
-from fivebyfive.sim.simulators import find
+from fivebyfive.sim.simulator import simulators
+from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
 
 

@@ -12,7 +12,7 @@ from fivebyfive.sim.jobs import sources
 
 KINDS = {
     "synthesis": "fivebyfive.sim.jobs.measurement_jobs", "trial": "fivebyfive.sim.jobs.compare_jobs", "training": "fivebyfive.sim.jobs.training_job",
-    "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.lint", "netlist": "fivebyfive.sim.fpga.netlist",
+    "vivado": "fivebyfive.hw.axi.vivado", "lint": "fivebyfive.sim.simulator.lint", "netlist": "fivebyfive.sim.fpga.netlist",
 }  # fmt: skip
 # An edited file of the package, and the kinds of work that it changes.
 EDITS = {
@@ -26,10 +26,10 @@ EDITS = {
     "model/data/t10k-images-idx3-ubyte.gz": {"trial", "training"},
     "sim/jobs/measurement_jobs.py": {"synthesis"},
     "sim/jobs/workers.py": set(),
-    "sim/cache.py": {"synthesis", "trial", "training"},
+    "sim/simulator/cache.py": {"synthesis", "trial", "training"},
     "sim/benches/network.py": {"trial"},
     "sim/benchlib/streams.py": {"trial"},
-    "sim/waivers.vlt": {"lint"},
+    "sim/simulator/waivers.vlt": {"lint"},
     "sim/fpga/cells/block_ram.v": {"netlist"},
 }
 DIGESTS = """
@@ -112,7 +112,7 @@ def test_what_is_left_out() -> None:
 
 
 def test_a_module_that_is_not_there() -> None:
-    for name in ("fivebyfive.sim.nothing", "fivebyfive.nothing.at.all", "fivebyfive.sim.cache.keep", "os"):
+    for name in ("fivebyfive.sim.nothing", "fivebyfive.nothing.at.all", "fivebyfive.sim.simulator.cache.keep", "os"):
         with pytest.raises(ModuleNotFoundError, match=f"no module named {name}"):
             sources.digest(name)
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.sim.benchlib.payload import pack, unpack
-from fivebyfive.sim.runner import SimulationFailed, build, run
+from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 
 BENCH = """
 import random

@@ -1,8 +1,8 @@
 """The command lines and environments that build a simulation and run it under cocotb; nothing is run here.
 
 cocotb's own runners plan the same, but with absolute paths on command lines that make and shells take apart, and what
-they run cannot be stopped and prints to our standard output: `fivebyfive.sim.process` runs what is planned here. In a
-build every file has a bare name, in the folder where the commands run; what lies elsewhere has a safe path.
+they run cannot be stopped and prints to our standard output: `fivebyfive.sim.simulator.process` runs what is planned
+here. In a build every file has a bare name, in the folder where the commands run; what lies elsewhere has a safe path.
 """
 
 import os

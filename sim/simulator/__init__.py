@@ -1,0 +1,1 @@
+"""Build and run Verilator or Icarus with cocotb; cache, processes, lint, waves."""
