@@ -111,7 +111,10 @@ def test_every_block_from_top_to_bottom(folder: Path) -> None:
 
 def run_python(block: Block, folder: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", block.text]
-    done = subprocess.run(command, cwd=folder, env=untraced(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    environment = untraced()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
