@@ -51,11 +51,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def untraced() -> dict[str, str]:
+    """This process's environment without what has the commands' coverage measured: tests of each do that."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def run_line(line: str, folder: Path) -> subprocess.CompletedProcess:
     """A line of a shell block, with this environment's commands."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL,
+        ["bash", "-c", line], cwd=folder, env=untraced() | {"PATH": path}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
@@ -106,7 +111,10 @@ def test_every_block_from_top_to_bottom(folder: Path) -> None:
 
 def run_python(block: Block, folder: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", block.text]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    environment = untraced()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

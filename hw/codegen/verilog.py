@@ -53,6 +53,26 @@ class Design:
         return [folder / name for name in files]
 
 
+class Emitter(amaranth_rtlil.ModuleEmitter):
+    """Amaranth's own but for what memories hold: it makes an object of each bit, which is three quarters of the time
+    that a network of half a million weights takes. The text is the same."""
+
+    def emit_memory(self, cell_idx, cell) -> None:
+        mask, memory = (1 << cell.width) - 1, self.memories[cell_idx]
+        bits = "".join(f"{word & mask:0{cell.width}b}" for word in reversed(cell.init))
+        self.builder.cell(
+            "$meminit_v2",
+            ports={"ADDR": self.sigspec(), "DATA": f"{len(bits)}'{bits}", "EN": f"{cell.width}'{'1' * cell.width}"},
+            parameters={
+                "MEMID": memory.memid, "ABITS": 0, "WIDTH": cell.width, "WORDS": cell.depth, "PRIORITY": 0,
+            },
+            src_loc=cell.src_loc,
+        )  # fmt: skip
+
+
+amaranth_rtlil.ModuleEmitter = Emitter
+
+
 def to_verilog(component: wiring.Component, name: str) -> Design:
     """The Verilog of a component, its top module called ``name``.
 

@@ -136,6 +136,7 @@ def test_no_matplotlib(cli, fake_tools: Path, monkeypatch, small: Path) -> None:
     assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md"]
 
 
+@pytest.mark.full  # in every test run: that of `compare`
 def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) -> None:
     """Yosys itself, for the 7 series; `tests/sim/test_route.py` has nextpnr itself."""
     from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.codegen import verilog
 from fivebyfive.hw.codegen.verilog import Port, to_verilog
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 
@@ -182,6 +184,24 @@ def test_words_are_whole_hexadecimal_digits():
 
     lines = to_verilog(Wide(), "wide").memories["wide_words.mem"].splitlines()
     assert lines == [f"{value:04x}" for value in values]
+
+
+def test_contents_of_memories_are_those_that_amaranth_writes(monkeypatch):
+    class Signed(wiring.Component):
+        a: In(7)
+        d: Out(signed(11))
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.words = words = memory.Memory(shape=signed(11), depth=90, init=range(-45, 45))
+            read = words.read_port()
+            m.d.comb += [read.addr.eq(self.a), self.d.eq(read.data)]
+            return m
+
+    ours = to_verilog(Signed(), "signed_words")
+    monkeypatch.setattr(amaranth_rtlil, "ModuleEmitter", verilog.Emitter.__base__)
+    assert to_verilog(Signed(), "signed_words") == ours
+    assert ours.memories["signed_words_words.mem"].splitlines()[44:46] == ["7ff", "000"]
 
 
 def test_keywords_and_punctuation_are_no_names():

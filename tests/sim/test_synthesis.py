@@ -64,7 +64,7 @@ def test_shipped_network():
 @pytest.mark.parametrize(
     ("family", "bram", "most_lutram", "most_lut"),
     [
-        ("ecp5", 32, 4_000, 7_000),  # six LUTs for 16 x 4 bits of RAM
+        pytest.param("ecp5", 32, 4_000, 7_000, marks=pytest.mark.full),  # six LUTs for 16 x 4 bits of RAM
         ("xc7", 16, 1_500, 3_500),
     ],
 )
