@@ -13,7 +13,10 @@ from fivebyfive.model.data.datasets import load_dataset
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("fivebyfive", "hw", "model", "sim", "tests", "docs", "tools", ".ci")
-LOWER = {"model": (), "hw": ("model",), "sim": ("model", "hw")}  # rooms that a room may import
+ORDER = ("support", "model", "hw", "sim")  # a part of the house may import those before it
+PARTS = {"support": "fivebyfive/support", "model": "model", "hw": "hw", "sim": "sim"}
+MOST_FILES = 14  # of Python in a folder; a method of compression has a file
+EXCEPT = {"model/compress/methods"}
 
 
 def sources() -> list[Path]:
@@ -56,11 +59,18 @@ def test_model_and_help_load_neither_hardware_nor_pytorch() -> None:
 
 
 def test_no_room_imports_a_higher_one() -> None:
-    for room, lower in LOWER.items():
-        for path in (ROOT / room).rglob("*.py"):
+    for number, part in enumerate(ORDER):
+        for path in (ROOT / PARTS[part]).rglob("*.py"):
             imported = set(re.findall(r"^\s*(?:from|import) fivebyfive\.(\w+)", path.read_text(), re.M))
-            assert imported <= {room, *lower}, path
+            assert imported <= set(ORDER[: number + 1]), path
             assert not re.search(r"^\s*(?:from|import) (?:model|hw|sim)\b", path.read_text(), re.M), path
+
+
+def test_rooms_are_small_and_have_captions() -> None:
+    for folder in {path.parent for top in ("fivebyfive", "hw", "model", "sim") for path in (ROOT / top).rglob("*.py")}:
+        name = folder.relative_to(ROOT).as_posix()
+        assert len(list(folder.glob("*.py"))) <= MOST_FILES or name in EXCEPT, f"{name} needs rooms"
+        assert (folder / "__init__.py").read_text().startswith('"""'), f"{name} does not say what it is for"
 
 
 def test_no_file_names_a_place_on_one_machine() -> None:

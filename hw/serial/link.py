@@ -1,4 +1,4 @@
-"""What a board does with the frames of `fivebyfive.model.protocol.link`: collects an image, has it classified, answers."""
+"""What a board does with frames (`fivebyfive.model.protocol.link`): collects an image, has it classified, answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring

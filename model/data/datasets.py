@@ -23,7 +23,7 @@ from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
 
 __all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "load_dataset"]
 
-SHIPPED_DATA = Path(__file__).parent
+SHIPPED_DATA = Path(__file__).parent / "mnist"
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
 PREFIXES = {"train": "train", "test": "t10k"}
 

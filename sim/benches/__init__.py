@@ -1,10 +1,11 @@
-"""cocotb benches, one module for each component; each compares with the golden model."""
+"""cocotb benches, one module a component, in rooms as in `fivebyfive.hw`; each compares with the golden model."""
 
 import json
 import os
 from functools import cache
+from pathlib import Path
 
-__all__ = ["parameters", "ports"]
+__all__ = ["find_bench", "parameters", "ports"]
 
 
 def parameters() -> dict:
@@ -18,6 +19,17 @@ def ports() -> dict[str, str]:
     Icarus shows all signals of the top module, so that to have a name is not enough to be a port.
     """
     return _read()["ports"]
+
+
+def find_bench(component: str) -> str:
+    """Full name of the module with the bench of a component, which has the name of the component's own module.
+
+    Raises ModuleNotFoundError where there is none.
+    """
+    room = Path(__file__).parent
+    for path in room.rglob(f"{component}.py"):
+        return ".".join([__name__, *path.relative_to(room).with_suffix("").parts])
+    raise ModuleNotFoundError(f"no bench named {component} in {room.name}")
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Fitting the area model (`fivebyfive.model.estimates.area`) to synthesized designs: ``python -m fivebyfive.sim.jobs.fit_area``."""
+"""Fitting the area model (`fivebyfive.model.estimates.area`) to synthesized designs.
+
+``python -m fivebyfive.sim.jobs.fit_area``
+"""
 
 import json
 import sys

@@ -49,7 +49,7 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim import benches
+from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.benchlib.random_padding import filled
 
@@ -268,4 +268,4 @@ OF_ANOTHER = {  # components that a bench of another one checks
 
 def bench_of(make: Callable) -> str:
     """The module with the bench of a specimen."""
-    return f"{benches.__name__}.{OF_ANOTHER.get(make.__name__, make.__name__).removeprefix('packed_')}"
+    return find_bench(OF_ANOTHER.get(make.__name__, make.__name__).removeprefix("packed_"))

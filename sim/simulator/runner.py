@@ -87,7 +87,7 @@ def prepare(
         "COCOTB_ANSI_OUTPUT": "0",
         "COCOTB_MAX_FAILURES": str(failures),
         # pytest is to rewrite the assertions of benches: all that they import would be compiled again in each run.
-        "COCOTB_REWRITE_ASSERTION_FILES": f"sim/*.py {bench.rpartition('.')[2]}.py",
+        "COCOTB_REWRITE_ASSERTION_FILES": f"benchlib/*.py {bench.rpartition('.')[2]}.py",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         PARAMETERS_VARIABLE: str(folder / "parameters.json"),
     }

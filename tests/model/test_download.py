@@ -207,7 +207,7 @@ def test_a_cache_that_cannot_be_made(tmp_path):
 def test_the_published_hashes_know_the_shipped_files(monkeypatch):
     monkeypatch.undo()
     for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
-        data = (Path(download.__file__).parent / "data" / f"{name}.gz").read_bytes()
+        data = (Path(download.__file__).parent / "mnist" / f"{name}.gz").read_bytes()
         assert download.genuine("mnist", name, data)
         assert download.genuine("mnist", name, gzip.decompress(data))
         assert not download.genuine("mnist", name, data[:-1])

@@ -198,5 +198,5 @@ def opens(name: str) -> bool:
 def test_nothing_else_opens_files() -> None:
     found = list(opened())
     strange = [f"{file}:{line} {name}" for file, line, name in found if file not in ALLOWED]
-    assert not strange, "read what a user names by fivebyfive/support/inputs.py; other files are listed in ALLOWED, with the reason"
+    assert not strange, "read what a user names by fivebyfive/support/inputs.py; others are in ALLOWED, with the reason"
     assert {file for file, _, _ in found} == set(ALLOWED), "what opens nothing any more goes from ALLOWED"

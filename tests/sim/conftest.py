@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
+from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.simulator.runner import Run, build, run
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
@@ -67,8 +68,7 @@ def bench(simulator: str, tmp_path: Path) -> Callable[..., Run]:
         design = component if isinstance(component, Design) else to_verilog(component, name)
         design.write(tmp_path)
         built = build(design, simulator)
-        module = f"fivebyfive.sim.benches.{name}"
-        result = run(built, module, tmp_path, parameters=parameters, tests=tests, timeout_s=timeout_s)
+        result = run(built, find_bench(name), tmp_path, parameters=parameters, tests=tests, timeout_s=timeout_s)
         print(f"{simulator}: seed {result.seed}, {len(result.tests)} tests in {result.seconds:.1f} s")
         return result
 

@@ -57,5 +57,6 @@ def trial(unit: compare_jobs.Trial) -> dict:
 
 
 if __name__ == "__main__":
-    measurement_jobs.synthesis_result, measurement_jobs.routing_result, compare_jobs.trial_result = synthesis, routing, trial
+    measurement_jobs.synthesis_result, measurement_jobs.routing_result = synthesis, routing
+    compare_jobs.trial_result = trial
     sys.exit(job.main())

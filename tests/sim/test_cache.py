@@ -255,7 +255,8 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, monkeypatch, no_handlers) 
 def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
     """So that a second call answers at once."""
     code = (
-        "import sys; from fivebyfive.sim.jobs.measurement_jobs import Synthesis; from fivebyfive.sim.jobs.job import known_unit;"
+        "import sys; from fivebyfive.sim.jobs.measurement_jobs import Synthesis;"
+        "from fivebyfive.sim.jobs.job import known_unit;"
         "from fivebyfive.model.machine.config import Config; known_unit(Synthesis('1-1-10', Config(), 'xc7'));"
         "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
     )

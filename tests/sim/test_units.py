@@ -59,7 +59,8 @@ def test_results_are_kept_by_all_that_they_depend_on(cache, monkeypatch) -> None
 
 
 def test_a_changed_source_that_gives_the_same_verilog_costs_no_synthesis(cache, monkeypatch) -> None:
-    monkeypatch.setattr(measurement_jobs, "synthesize_into", lambda design, unit, kept: {"area": area(5), "netlist": None})
+    made = {"area": area(5), "netlist": None}
+    monkeypatch.setattr(measurement_jobs, "synthesize_into", lambda design, unit, kept: made)
     assert run_unit(some_units(1)[0])["lut"] == 5
     monkeypatch.setattr(measurement_jobs, "synthesize_into", None)
     monkeypatch.setattr(Synthesis, "sources", lambda unit: "changed")

@@ -1,4 +1,4 @@
-"""`AxiCore` under the orders of another process (`fivebyfive.sim.devices.axi_device`), the rules of AXI checked throughout."""
+"""`AxiCore` under the orders of another process (`fivebyfive.sim.devices.axi_device`), AXI's rules checked."""
 
 from multiprocessing.connection import Client
 

@@ -8,7 +8,7 @@ from fivebyfive.model.shape import LeNetShape
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model.compress.operations.projections import (
+from fivebyfive.model.compress.operations.projections import (  # noqa: E402
     Binary,
     Masked,
     Shared,
