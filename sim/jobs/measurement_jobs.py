@@ -3,7 +3,7 @@
 The results are kept twice: as those of units, so that a second call need not even generate the Verilog; and under the
 hash of the Verilog, the tools and the modules that run them, so that a changed source that gives the same Verilog costs
 nothing. Contents of the weight memories are no part of either: block RAM is block RAM whatever is in it
-(`tests/sim/test_units.py`).
+(`tests/sim/jobs/test_measurement_jobs.py`).
 """
 
 import gzip

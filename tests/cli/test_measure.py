@@ -138,7 +138,7 @@ def test_no_matplotlib(cli, fake_tools: Path, monkeypatch, small: Path) -> None:
 
 @pytest.mark.full  # in every test run: that of `compare`
 def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) -> None:
-    """Yosys itself, for the 7 series; `tests/sim/test_route.py` has nextpnr itself."""
+    """Yosys itself, for the 7 series; `tests/sim/fpga/test_route.py` has nextpnr itself."""
     from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 
     save_checkpoint(tmp_path / "mini.npz", Checkpoint.random(LeNetShape(1, 1, (10,)), seed=1))

@@ -12,7 +12,7 @@ import campaign as campaigns
 from campaign import campaign
 from jobs import JOBS, Job, plain
 
-FAKE_UNIT = Path(__file__).parents[1] / "sim" / "fake_unit.py"  # it answers at once
+FAKE_UNIT = Path(__file__).parents[1] / "sim" / "jobs" / "fake_unit.py"  # it answers at once
 KILLS = {"train": 1, "simulate": 1, "measure": 2, "explore": 1}
 
 

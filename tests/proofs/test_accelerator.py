@@ -14,10 +14,10 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 
 from . import test_argmax
-from .bits import Bits, all_of, any_of
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
+from .lib.bits import Bits, all_of, any_of
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
 from .test_conv_controller import SWEEPING
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py

@@ -10,11 +10,11 @@ import pytest
 
 from fivebyfive.hw.fc import activation_memory
 
-from .bits import Bits, any_of, choose, const, fresh, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import taken
+from .lib.bits import Bits, any_of, choose, const, fresh, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import taken
 
 LANES = 20
 WIDTH = 12  # bits of a number of codes

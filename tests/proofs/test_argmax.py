@@ -8,11 +8,11 @@ import pytest
 
 from fivebyfive.hw.fc import argmax
 
-from .bits import Bits, fresh, mux
-from .induction import holds_forever
-from .netlist import Frame, Netlist, netlist
-from .seeded import broken
-from .streams import stays, table, taken
+from .lib.bits import Bits, fresh, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, Netlist, netlist
+from .lib.seeded import broken
+from .lib.streams import stays, table, taken
 
 
 def signed_less(a: Bits, b: Bits) -> Bits:

@@ -10,11 +10,11 @@ import pytest
 from fivebyfive.hw.axi import axi_pixels, axi_results
 from fivebyfive.hw.axi.axi_results import result_words
 
-from .bits import Bits, all_of, const, fresh, mux
-from .induction import holds_forever
-from .netlist import Frame, Netlist, netlist
-from .seeded import broken
-from .streams import count_ones, stays, taken
+from .lib.bits import Bits, all_of, const, fresh, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, Netlist, netlist
+from .lib.seeded import broken
+from .lib.streams import count_ones, stays, taken
 
 
 class Unpacker:

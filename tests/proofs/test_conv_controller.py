@@ -20,10 +20,10 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv_cycles, fill
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 
-from .bits import Bits, all_of, choose, const, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
+from .lib.bits import Bits, all_of, choose, const, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
 
 S = ConvState
 LENET = LeNetShape(20, 50, (500, 10))

@@ -19,11 +19,11 @@ from fivebyfive.model.machine.weights import bank_sizes, memory_depths
 from fivebyfive.model.shape import LeNetShape
 
 from . import test_argmax
-from .bits import Bits, all_of, choose, const, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import table
+from .lib.bits import Bits, all_of, choose, const, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import table
 
 IDLE, PREPARING, BIAS, WEIGHT, DRAIN = range(5)
 VALID, LAST = 1, 3  # bits of a command

@@ -12,11 +12,11 @@ from bitwuzla import Kind
 from fivebyfive.hw.conv import kernel_fetcher
 from fivebyfive.hw.conv.kernel_fetcher import KernelPlan
 
-from .bits import TERMS, Bits, all_of, const, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import table, taken
+from .lib.bits import TERMS, Bits, all_of, const, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import table, taken
 
 WORD = 200
 

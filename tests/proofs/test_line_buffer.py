@@ -17,10 +17,10 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.conv import line_buffer
 
-from .bits import Bits, choose, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
+from .lib.bits import Bits, choose, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
 
 
 class Watched(wiring.Component):

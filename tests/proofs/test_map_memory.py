@@ -9,12 +9,12 @@ import pytest
 
 from fivebyfive.hw.conv import map_memory
 
-from .bits import Bits, all_of, choose, const, fresh, mux
-from .induction import holds_forever
-from .maps import find_read_data, rows_move_on
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import taken
+from .lib.bits import Bits, all_of, choose, const, fresh, mux
+from .lib.induction import holds_forever
+from .lib.maps import find_read_data, rows_move_on
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import taken
 
 WIDE = 12  # bits of a number of rows
 

@@ -13,10 +13,10 @@ from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv import packed_conv_pe
 from fivebyfive.hw.fc import packed_fc_row
 
-from .bits import Bits, const, fresh, mux, prove
-from .netlist import Frame, Netlist, netlist
-from .products import exact_sum, prove_multiplier, times
-from .seeded import broken
+from .lib.bits import Bits, const, fresh, mux, prove
+from .lib.netlist import Frame, Netlist, netlist
+from .lib.products import exact_sum, prove_multiplier, times
+from .lib.seeded import broken
 
 HIGH = 16  # where the high operand begins
 RANGE = (-128 * 127, 128 * 128)  # of a product of two codes

@@ -10,11 +10,11 @@ import pytest
 
 from fivebyfive.hw.conv import pooling
 
-from .bits import Bits, const, fresh, mux
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import table
+from .lib.bits import Bits, const, fresh, mux
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import table
 
 
 def largest(codes: list[Bits]) -> Bits:

@@ -11,10 +11,10 @@ from fivebyfive.hw.common import dot_product
 from fivebyfive.hw.conv import conv_pe
 from fivebyfive.hw.fc import fc_row
 
-from .bits import Bits, const, fresh, mux, prove
-from .netlist import Frame, Netlist, netlist
-from .products import exact_sum, multiply, prove_multiplier
-from .seeded import broken
+from .lib.bits import Bits, const, fresh, mux, prove
+from .lib.netlist import Frame, Netlist, netlist
+from .lib.products import exact_sum, multiply, prove_multiplier
+from .lib.seeded import broken
 
 BUG = "not always so"
 

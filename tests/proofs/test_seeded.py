@@ -7,9 +7,9 @@ import pytest
 from fivebyfive.hw.fc import argmax
 
 from . import test_argmax
-from .bits import RefutedError, const, fresh, prove, satisfiable
-from .netlist import netlist
-from .seeded import broken
+from .lib.bits import RefutedError, const, fresh, prove, satisfiable
+from .lib.netlist import netlist
+from .lib.seeded import broken
 
 
 def test_a_copy_without_a_bug_is_proved() -> None:

@@ -21,11 +21,11 @@ from fivebyfive.hw.serial import deframer, framer
 from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.protocol.link import CRC, ESCAPE, FLAG, FLIP, HEADER, LARGEST
 
-from .bits import Bits, all_of, choose, const, fresh, mux, prove
-from .induction import holds_forever
-from .netlist import Frame, netlist
-from .seeded import broken
-from .streams import stays, taken
+from .lib.bits import Bits, all_of, choose, const, fresh, mux, prove
+from .lib.induction import holds_forever
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
+from .lib.streams import stays, taken
 
 REST, SEND_FLAG, BODY, TAKE_CRC, SEND_CRC = range(5)  # the framer's states
 POLYNOMIAL = 0xEDB88320  # CRC-32 of ISO 3309, lowest bit first

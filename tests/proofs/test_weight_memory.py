@@ -14,9 +14,9 @@ from fivebyfive.hw.common import weight_memory
 from fivebyfive.hw.common.weight_memory import GROUP
 from fivebyfive.model.machine.weights import bank_sizes
 
-from .bits import Bits, any_of, fresh, mux, prove
-from .netlist import Frame, netlist
-from .seeded import broken
+from .lib.bits import Bits, any_of, fresh, mux, prove
+from .lib.netlist import Frame, netlist
+from .lib.seeded import broken
 
 
 class Proof:

