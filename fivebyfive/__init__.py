@@ -7,8 +7,10 @@
     >>> accelerator.write_verilog("build/lenet")        # Verilog, .mem files, manifest
     >>> accelerator.predict(images)                     # the same logits, from the RTL
 
-The command line (`fivebyfive.cli`) says the same. Below this face are three rooms, each with a map of its
-own: `fivebyfive.model` (network, golden arithmetic), `fivebyfive.hw` (Amaranth), `fivebyfive.sim` (cocotb).
+The command line (`fivebyfive.cli`) does the same. Each part has a map of its own: `fivebyfive.model` (network, golden
+arithmetic), `fivebyfive.hw` (Amaranth), `fivebyfive.sim` (cocotb). In this package: `commands`, one module a command;
+`output` for the terminal, tables and result files; `verify` for the long checks; `host` for the PC's end of a serial
+line; `support` for errors, files and progress. Imports go one way: support, model, hw, sim, and this package.
 """
 
 from typing import TYPE_CHECKING
@@ -32,6 +34,10 @@ HOMES = {
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fivebyfive")
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -36,6 +36,9 @@ class Network:
         self.checkpoint = checkpoint
         self.name = name
 
+    def __repr__(self) -> str:
+        return f"<Network {self.shape}{f', {self.name}' if self.name else ''}>"
+
     @property
     def shape(self) -> LeNetShape:
         return self.checkpoint.shape
@@ -77,6 +80,9 @@ class Accelerator:
             pack(network.checkpoint, self.config)
         except (ValueError, IndexError) as error:  # of engines that are not those of this network
             raise UserError(f"{network.shape} cannot be served by that machine: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"<Accelerator of {self.network!r}, {self.config.multipliers} multipliers>"
 
     @cached_property
     def generated(self) -> Generated:

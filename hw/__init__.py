@@ -7,9 +7,9 @@
                   +---------------------------------------------------------------+           v
     logits, class <- argmax <- fc_row of dot_product (20 lanes) <- weight_memory    activation_memory
 
-`conv_controller` and `fc_controller` say when; `conv_engine` and `fc_engine` join the parts of each half,
-`accelerator` the halves; `counters` count their cycles. `types` and `pipeline` serve them all. A weight comes
-from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
+Room `conv` holds the left half, `fc` the right one, `common` what both are made of. `conv_controller` and
+`fc_controller` sequence them; `conv_engine` and `fc_engine` join the parts of each half, `accelerator` the halves;
+`counters` count their cycles. A weight comes from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
 
 Weights that allow it have other parts in their places (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
 that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
@@ -17,16 +17,16 @@ that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_
 `packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, makes two products in a DSP block; `pixel_feeder` stands
 for the conv engine where there are no convolutions.
 
-`axi_core` puts AXI around the accelerator:
+Room `axi`: `axi_core` puts AXI around the accelerator:
 
     s_axis -> axi_pixels -> accelerator -> axi_results -> m_axis
     s_axi <-> axi_lite <-> register_file -> weight_loader -> accelerator
 
 Its registers are those of `fivebyfive.model.protocol.registers`; `vivado` makes a folder of it that Vivado takes.
 
-`generate` turns a checkpoint into Verilog, .mem files and a manifest: `verilog` has Amaranth's RTLIL edited by
-`rtlil` and written by `yosys`; `keywords` are the names that Verilog keeps for itself.
+`generate` turns a checkpoint into Verilog, .mem files and a manifest. Room `codegen`: `verilog` has Amaranth's RTLIL
+edited by `rtlil` and written by `yosys`; `keywords` are the names that Verilog reserves.
 
-On a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, joined by
+Room `serial`, on a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, joined by
 `serial_accelerator`; `boards` put that on pins, with a clock from `pll`.
 """

@@ -8,20 +8,23 @@
                               |            v
                        arrays in files <- benches/network (streams, testbench, payload)
 
-`benches` holds a bench for each component of `fivebyfive.hw` and one for the whole network; `simulate` starts
-the latter and compares each image as it comes. `waves` writes a save file for the viewer, `lint` asks Verilator
-what it thinks of the Verilog, `synthesis` asks Yosys what becomes of it on a device.
+Room `benches` holds a bench for each component of `fivebyfive.hw` and one for the whole network, `benchlib` what they
+share; `simulate` starts the latter and compares each image as it comes. Room `simulator` builds and runs: `waves`
+writes a save file for the viewer, `lint` runs Verilator's checks. Room `fpga`: `synthesis` asks Yosys what becomes of
+the Verilog on a device.
 
     network, size, part --> explore --> measure --> workers: processes here, or a Dask cluster
                                                        |
                                                        v
-                          synthesis, harness, nextpnr <- units --> cache (results, by content)
+                          synthesis, harness, nextpnr <- jobs --> cache (results, by content)
 
-`axi` puts bus models of cocotbext-axi around the AXI core; `axi_device` is that core, simulated, for
-`fivebyfive.driver`.
+Room `devices`: a simulated board, and the simulated AXI core for `fivebyfive.driver`; bus models of cocotbext-axi are
+in `benchlib`.
 
-`measure` and `explore` cut the work into `units`, one synthesis or one place and route each. `compare` has `trials`
-beside them: one evaluation or one simulation of a checkpoint; `training` is a compression with one seed. `carried`
-takes checkpoints and data sets along to where that is done. `fit_area` fits the area model of
+Room `jobs`: `measure` and `explore` cut the work into `measurement_jobs`, one synthesis or one place and route each;
+`compare` into `compare_jobs`, one evaluation or one simulation of a checkpoint; a `training_job` is a compression with
+one seed. `transport` sends checkpoints and data sets to where that is done. `fit_area` fits the area model of
 `fivebyfive.model.estimates.area` to what was synthesized.
+
+Room `quality`: whether a bench would notice a fault: mutants, equivalence proofs, coverage.
 """

@@ -1,5 +1,6 @@
 """What Python code may give to the public classes: a mistake is a UserError of one line that says what to do."""
 
+import importlib.metadata
 from collections.abc import Callable
 
 import numpy as np
@@ -105,3 +106,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
     config = Config(np.int64(2), np.uint8(3), np.int32(1), np.bool_(True))
     assert config == Config(2, 3, 1, True)
     assert [type(value) for value in (config.windows, config.early_fc)] == [int, bool]
+
+
+def test_what_an_object_is_can_be_read() -> None:
+    network = fivebyfive.load()
+    assert repr(network) == "<Network 20-50-500-10, lenet.npz>"
+    assert repr(network.accelerator()) == "<Accelerator of <Network 20-50-500-10, lenet.npz>, 45 multipliers>"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert fivebyfive.__version__ == importlib.metadata.version("fivebyfive")
