@@ -17,7 +17,7 @@ from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.jobs.fit_area import error_rows
-from fivebyfive.sim.quality.small_machines import SPECIMENS
+from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.verify.bench import SIZES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -196,11 +196,11 @@ def test_kills_are_those_of_the_log() -> None:
 def test_the_mutation_score_is_that_of_the_log() -> None:
     """The table of docs/verification.md, and that every component has a row."""
     rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +([\d.]+ %)$", (DOCS / "mutants.log").read_text(), re.M)
-    assert [name for name, *_ in rows] == [*(make.__name__ for make in SPECIMENS), "all"]
+    assert [name for name, *_ in rows] == [*(make.__name__ for make in SMALL_MACHINES), "all"]
     for row in rows:
         assert f"| {' | '.join(row)} |\n" in VERIFICATION
     mutants = sum(int(count) for _, count, *_ in rows[:-1])
-    assert f"{mutants:,} mutants of {len(SPECIMENS)} components" in VERIFICATION
+    assert f"{mutants:,} mutants of {len(SMALL_MACHINES)} components" in VERIFICATION
     score = rows[-1][-1]
     assert f"notices: {score} of those" in " ".join((DOCS.parent / "CHANGELOG.md").read_text().split())
 
@@ -211,7 +211,7 @@ def test_coverage_is_that_of_the_log() -> None:
         pytest.skip("make coverage writes docs/coverage.log")
     number = r" +([\d,]+)"
     rows = re.findall(rf"^(\w+){5 * number}$", (DOCS / "coverage.log").read_text(), re.M)
-    assert [name for name, *_ in rows] == [make.__name__ for make in SPECIMENS]
+    assert [name for name, *_ in rows] == [make.__name__ for make in SMALL_MACHINES]
     for row in rows:
         assert f"| {' | '.join(row)} |\n" in VERIFICATION
 

@@ -97,12 +97,12 @@ def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
     from fivebyfive.model.compress.run import compress
     from fivebyfive.model.training.resume import States, state_folder
 
-    card = claimed(plan, out, force, read)
+    card = reserve_card(plan, out, force, read)
     states = States(state_folder(out), say)
     with Stage("reading the data") as stage:
         result = compress(plan, *sets_of(plan, stage), states, stage)
     save_checkpoint(out, result.checkpoint)
-    write_card(card, plan, told(result.report), force)
+    write_card(card, plan, summary(result.report), force)
     states.forget()
     return result.report | {"out": str(out)}
 
@@ -119,9 +119,9 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     with user_values():
         plans = {plan.seed + number: replace(plan, seed=plan.seed + number) for number in range(seeds.count)}
     places = {seed: out.with_name(f"{out.stem}-s{seed}.npz") for seed in plans}
-    claimed(plan, out, force, read)
+    reserve_card(plan, out, force, read)
     for place in places.values():
-        check_beside([place, claimed(plan, place, force, read)], force)
+        check_beside([place, reserve_card(plan, place, force, read)], force)
     with Stage("reading the data") as stage:
         units = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
     found = {}
@@ -132,7 +132,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
             place, found[unit.seed] = places[unit.seed], result_of(outcome.result)
             with replacing_sidecars([place, place.with_suffix(".toml")], force) as (network, card):
                 save_checkpoint(network, found[unit.seed].checkpoint)
-                write_plan(card, plans[unit.seed], told(found[unit.seed].report), place.parent)
+                write_plan(card, plans[unit.seed], summary(found[unit.seed].report), place.parent)
             States(state_folder(place)).forget()
 
     cores = len(os.sched_getaffinity(0))
@@ -151,7 +151,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     middle = median_seed(rows)
     chosen = found[middle]
     save_checkpoint(out, chosen.checkpoint)
-    write_card(out.with_suffix(".toml"), plans[middle], told(chosen.report) | {"seeds": rows}, force)
+    write_card(out.with_suffix(".toml"), plans[middle], summary(chosen.report) | {"seeds": rows}, force)
     return chosen.report | {"seeds": rows, "out": str(out)}
 
 
@@ -168,7 +168,7 @@ def sets_of(plan: Plan, stage: Stage):
     return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
 
 
-def claimed(plan: Plan, out: Path, force: bool, read: Path | None) -> Path:
+def reserve_card(plan: Plan, out: Path, force: bool, read: Path | None) -> Path:
     """Where the plan of a result goes, of which it is known now that both can be written. Raises UserError."""
     card = out.with_suffix(".toml")
     if out == card:
@@ -186,7 +186,7 @@ def write_card(card: Path, plan: Plan, result: dict, force: bool) -> None:
         write_plan(new, plan, result, card.parent)
 
 
-def told(report: dict) -> dict:
+def summary(report: dict) -> dict:
     """What a plan's file tells of its results; TOML has no null."""
     return {key: report[key] for key in RESULT_KEYS if report[key] is not None}
 

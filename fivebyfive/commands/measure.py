@@ -14,7 +14,7 @@ from fivebyfive.output.measurement_tables import (
     markdown_table,
     rows_of,
     show_explored,
-    show_measured,
+    show_measurements,
 )
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
 from fivebyfive.output.terminal import Stage
@@ -38,18 +38,18 @@ def run_measure(
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
     tables = {"md": f"# {shape}, {config.multipliers} multipliers\n\n{text}"}
-    with delivered(files, told(results), tables, force) as pictures:
+    with delivered(files, summary(results), tables, force) as pictures:
         draw("plot_parts", pictures, results)
-    answer(told(results), as_json, lambda: show_measured(results), files)
+    answer(summary(results), as_json, lambda: show_measurements(results), files)
 
 
 def run_estimate(shape: LeNetShape, config: Config, parts: Sequence[Part], as_json: bool) -> None:
     """The same table from the models alone; nothing is written."""
     results = [estimate(shape, config, part) for part in parts]
-    answer(told(results), as_json, lambda: show_measured(results))
+    answer(summary(results), as_json, lambda: show_measurements(results))
 
 
-def told(results: Sequence[Measurement]) -> dict:
+def summary(results: Sequence[Measurement]) -> dict:
     """One object: the measurement, or a list of them."""
     if len(results) == 1:
         return results[0].as_dict()

@@ -9,7 +9,7 @@ from fivebyfive.support.errors import shown
 from .report import console, table, titled
 
 __all__ = [
-    "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measured", "tools",
+    "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measurements", "tools",
 ]  # fmt: skip
 
 BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}
@@ -64,7 +64,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def show_measured(results: Sequence[Measurement]) -> None:
+def show_measurements(results: Sequence[Measurement]) -> None:
     """A table with a column for each part."""
     out = console()
     first = results[0]

@@ -19,12 +19,12 @@ from fivebyfive.support.temporary import is_still, lock
 
 from .terminal import say
 
-__all__ = ["claim"]
+__all__ = ["lock_path"]
 
 HELD = "fivebyfive.output.path_lock"  # in the context of a command
 
 
-def claim(path: Path, inside: bool = False) -> None:
+def lock_path(path: Path, inside: bool = False) -> None:
     """Have ``path`` for oneself until the command ends, and wait for that; a command may claim it again.
 
     ``inside``: it is a folder, and what is in it is claimed. Outside a command, as for those that use Python, nothing

@@ -15,7 +15,7 @@ from fivebyfive.support.ownership import MANIFEST, check_within
 from fivebyfive.support.ownership import check_folder as check_owned
 from fivebyfive.support.sidecars import check_sidecars
 
-from .path_lock import claim
+from .path_lock import lock_path
 
 __all__ = [
     "FileName", "FolderName", "InputName", "check_beside", "check_file", "check_folder", "force_option", "make_folder",
@@ -68,7 +68,7 @@ def check_file(path: Path, inputs: Iterable[Path | str | None] = ()) -> None:
         place = file_place(path)
         refuse_inputs(path, inputs)
         try_folder(place.parent)
-        claim(place)
+        lock_path(place)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -88,7 +88,7 @@ def check_folder(folder: Path, force: bool = False, manifest: str = MANIFEST) ->
         place = folder_place(folder)
         inside = in_use(place)
         try_folder(place if inside else place.parent)
-        claim(place, inside)
+        lock_path(place, inside)
         check_owned(place, manifest, force, named=folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -101,7 +101,7 @@ def make_folder(folder: Path, force: bool, manifest: str, inputs: Iterable[Path 
         place = folder_place(folder)
         refuse_inputs(folder, inputs)
         try_folder(place)
-        claim(place, inside=True)
+        lock_path(place, inside=True)
         check_within(place, manifest, force, (), folder, "--folder")
     except OSError as error:
         reason = error.strerror or str(error)

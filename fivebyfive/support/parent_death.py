@@ -10,14 +10,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-__all__ = ["guarded"]
+__all__ = ["bound_to_parent"]
 
 PR_SET_PDEATHSIG = 1
 RESET = signal.SIGPIPE, signal.SIGXFSZ  # Python ignores them, and what it starts would inherit that
 CANNOT_START = 127  # as a shell has it
 
 
-def guarded(command: Sequence[str]) -> list[str]:
+def bound_to_parent(command: Sequence[str]) -> list[str]:
     """The command line of a command that must not outlive this process; it is started by a thread that waits for it."""
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *map(str, command)]
 

@@ -17,7 +17,7 @@ from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.quality.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.quality.coverage_exclusions import of_another_bench, reason
-from fivebyfive.sim.quality.small_machines import SPECIMENS, bench_of
+from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bench_of
 from fivebyfive.sim.simulator.process import kept_if_failed
 from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.sim.simulator.simulators import find
@@ -45,7 +45,7 @@ def main(log: Path, images: int, only: Sequence[str]) -> None:
     """Measure what the benches exercise of each component's Verilog; write a log."""
     started = time.monotonic()
     measured = {}
-    for make in SPECIMENS:
+    for make in SMALL_MACHINES:
         if not only or make.__name__ in only:
             measured[make.__name__] = bench_coverage(make)
             say(row(make.__name__, measured[make.__name__]).rstrip())
@@ -64,7 +64,7 @@ def measured_inputs(measured: Iterable[str]) -> dict[str, str]:
 
 
 def bench_coverage(make: Callable) -> Coverage:
-    """Coverage of a specimen by its bench. Raises SimulationFailed where the bench fails."""
+    """Coverage of a small machine by its bench. Raises SimulationFailed where the bench fails."""
     component, given = make()
     built = build(to_verilog(component, make.__name__), "verilator", coverage=True)
     with kept_if_failed() as folder:

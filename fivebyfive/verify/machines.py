@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized, user_config
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.sim.quality.small_machines import SPECIMENS
+from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 
 from .axi import CASES, Case, case_checkpoint
 from .bench import SIZES
@@ -54,7 +54,7 @@ SIZED, SIZED_EARLY = (
 )
 LENET = next(iter(SIZED))
 AXI = {case.name: partial(axi_core, case) for case in CASES}
-COMPONENTS = {make.__name__: partial(component, make) for make in SPECIMENS}
+COMPONENTS = {make.__name__: partial(component, make) for make in SMALL_MACHINES}
 # The LeNet's own is among those above.
 COMPRESSED = {f"{name} by default": partial(by_default, name) for name in CHECKPOINTS if name != SHIPPED.stem}
 

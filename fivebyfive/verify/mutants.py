@@ -13,7 +13,7 @@ import click
 from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.quality.mutation_score import Judged, Score, judge
-from fivebyfive.sim.quality.small_machines import SPECIMENS
+from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.files import replacing
 
@@ -24,7 +24,7 @@ from .provenance import lines
 __all__ = ["main"]
 
 NEEDED = 0.98
-BY_NAME = {make.__name__: make for make in SPECIMENS}
+BY_NAME = {make.__name__: make for make in SMALL_MACHINES}
 COLUMNS = "{:20}  {:>7}  {:>7}  {:>10}  {:>11}  {:>7}\n"
 HEADER = ("component", "mutants", "noticed", "equivalent", "unexplained", "score")
 
@@ -33,7 +33,7 @@ HEADER = ("component", "mutants", "noticed", "equivalent", "unexplained", "score
 @click.option("--log", type=click.Path(path_type=Path), default=Path("build/mutants.log"), show_default=True)
 @click.option("--count", type=click.IntRange(1, 30_000), default=100, show_default=True, help="Mutants of each.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
-@click.option("--specimen", "names", type=click.Choice(list(BY_NAME)), multiple=True, help="Only this one (or these).")
+@click.option("--component", "names", type=click.Choice(list(BY_NAME)), multiple=True, help="Only this one (or these).")
 @click.pass_context
 def main(context: click.Context, log: Path, count: int, seed: int, names: tuple[str, ...]) -> None:
     """Try mutants of every component; write a log. Exit code 1 where the score is under 98 %."""

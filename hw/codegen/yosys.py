@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fivebyfive.support.errors import Failure, how_it_ended
-from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.parent_death import bound_to_parent
 from fivebyfive.support.safe_paths import safe_path
 
 __all__ = ["YosysError", "run_yosys"]
@@ -34,7 +34,7 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
     command = [sys.executable, "-P", str(Path(__file__).resolve()), *package_folder()]
     try:
         done = subprocess.run(
-            guarded(command),
+            bound_to_parent(command),
             input="\n".join(commands),
             cwd=folder,
             # What a killed Yosys leaves goes with the folder; ABC's scripts have the path in them.

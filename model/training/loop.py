@@ -14,7 +14,7 @@ from fivebyfive.model.q26 import Q2_6
 from .augment import augment
 from .lenet import LeNet, pixels_to_values
 from .stage import Stage
-from .state import Course, CrossEntropy, Extras
+from .state import CrossEntropy, Extras, TrainingState
 
 __all__ = ["Examination", "Images", "calibrated", "examine", "fit", "rescale", "threads"]
 
@@ -102,13 +102,13 @@ def fit(
     extras = extras or Extras()
     criterion = extras.criterion or CrossEntropy(temperature)
     optimizer = torch.optim.AdamW([*net.parameters(), *criterion.parameters()], lr=stage.learning_rate)
-    course = Course(net, optimizer, criterion, generator)
+    state = TrainingState(net, optimizer, criterion, generator)
     if extras.saved:
-        course.resume(extras.saved.load())
+        state.resume(extras.saved.load())
     steps, epoch_steps = stage.steps(len(training)), stage.steps(len(training)) // max(stage.epochs, 1)
-    if course.epoch:
-        tick(course.epoch * epoch_steps, f"{stage.name}, going on")
-    for epoch in range(course.epoch + 1, stage.epochs + 1):
+    if state.epoch:
+        tick(state.epoch * epoch_steps, f"{stage.name}, going on")
+    for epoch in range(state.epoch + 1, stage.epochs + 1):
         clean = epoch > stage.epochs - stage.clean_epochs
         pixels = training.pixels if clean else augment(training.pixels, generator, stage.warp)
         order = torch.randperm(len(training), generator=generator).split(stage.batch_images)
@@ -125,11 +125,11 @@ def fit(
             extras.after_step(step + 1)
             tick(1, f"{stage.name}, epoch {epoch} of {stage.epochs}")
         seen = examine(net, held_out, temperature, stage.quantized)
-        course.records.append({"stage": stage.name, "epoch": epoch, "clean": clean, **asdict(seen)})
-        course.finish(epoch, clean, seen.rank)
+        state.records.append({"stage": stage.name, "epoch": epoch, "clean": clean, **asdict(seen)})
+        state.finish(epoch, clean, seen.rank)
         if extras.saved:
-            extras.saved.save(course.state)
-    return course.kept()
+            extras.saved.save(state.state)
+    return state.kept()
 
 
 def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from .lenet import LeNet
 
-__all__ = ["Course", "CrossEntropy", "Extras", "Saved"]
+__all__ = ["CrossEntropy", "Extras", "Saved", "TrainingState"]
 
 
 class CrossEntropy(torch.nn.Module):
@@ -48,7 +48,7 @@ class Extras:
     saved: Saved | None = None
 
 
-class Course:
+class TrainingState:
     """How far a training is, and the best epoch so far."""
 
     def __init__(

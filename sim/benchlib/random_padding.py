@@ -8,10 +8,10 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import WeightImage, memory_map
 from fivebyfive.model.shape import LeNetShape
 
-__all__ = ["filled"]
+__all__ = ["pad_randomly"]
 
 
-def filled(image: WeightImage, shape: LeNetShape, config: Config, seed: int = 3) -> WeightImage:
+def pad_randomly(image: WeightImage, shape: LeNetShape, config: Config, seed: int = 3) -> WeightImage:
     """The same image, but for the zeros beside and behind the biases of each layer, which become anything."""
     rng, words = random.Random(seed), {"conv": image.conv.copy(), "fc": image.fc.copy()}
     for region in memory_map(shape, config):

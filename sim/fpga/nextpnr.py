@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.support.errors import Failure, UserError, how_it_ended
-from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.parent_death import bound_to_parent
 from fivebyfive.support.temporary import working_folder
 
 __all__ = ["FREQUENCY_MHZ", "PLACER", "Routed", "ToolFailed", "find_nextpnr", "nextpnr_version", "read_report", "route"]
@@ -56,8 +56,8 @@ def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
         log = place / "log"
         with log.open("w") as file:  # in our process group: whoever ends that ends nextpnr too
             done = subprocess.run(
-                guarded([*find_nextpnr(), *options(part, seed)]), cwd=place, stdin=subprocess.DEVNULL, stdout=file,
-                stderr=subprocess.STDOUT, check=False,
+                bound_to_parent([*find_nextpnr(), *options(part, seed)]), cwd=place, stdin=subprocess.DEVNULL,
+                stdout=file, stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
         if done.returncode != 0 or not (place / "report.json").is_file():
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]

@@ -1,12 +1,12 @@
 """What components ask of their surroundings, and when outputs count: for proofs that a mutant cannot be observed.
 
-Conditions are Verilog over the ports of a specimen; each is said in the docstring of its component, and its bench keeps
+Conditions are Verilog over the ports of a small machine; each is in the docstring of its component, and its bench keeps
 to it. A stream's payload counts while it is valid: that goes without saying here.
 """
 
 __all__ = ["ASSUMED", "COUNTS", "MANY_PRODUCTS", "NOT_NEGATIVE", "STATE"]
 
-# Of a specimen: an output, and when it counts.
+# Of a small machine: an output, and when it counts.
 COUNTS = {
     "conv_controller": {
         "bias_address": "bias_request & !bias_index",  # of a second word, which is empty in both layers, none is wanted
@@ -20,7 +20,7 @@ COUNTS = {
     },
 }
 
-# Of a specimen: registers that its conditions need.
+# Of a small machine: registers that its conditions need.
 STATE = {
     "kernel_fetcher": [  # ``plans`` of two and nine sets: how many of them are still to be taken
         "reg [3:0] sets = 0;",
@@ -30,7 +30,7 @@ STATE = {
     ],
 }
 
-# Of a specimen: what holds in every cycle.
+# Of a small machine: what holds in every cycle.
 ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "fc_engine": "!i__valid | !i__payload[7]",  # what comes from ReLU is not negative
@@ -41,8 +41,8 @@ ASSUMED = {
     + "".join(f" & !address[{3 * (20 * row + lane) + 2}]" for row in range(2) for lane in range(16, 20)),
 }
 
-# Of a specimen: memories, by a part of their names, whose codes have ReLU behind them or are pixels. Their highest bits
-# are never written with a one: that is proved with the rest, and so they never read as one.
+# Of a small machine: memories, by a part of their names, whose codes have ReLU behind them or are pixels. Their highest
+# bits are never written with a one: that is proved with the rest, and so they never read as one.
 NOT_NEGATIVE = {
     "image_buffer": ("maps",),
     "fc_engine": ("inputs",),

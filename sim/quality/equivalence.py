@@ -142,7 +142,7 @@ def never(path: Path) -> bool:
 
 
 def both(ports: Sequence[Port], top: str | None, signs: Mapping[str, str] = {}) -> str:
-    """A module that compares ``gold`` and ``gate``: as specimen ``top``, or in every cycle and with every output.
+    """A module that compares ``gold`` and ``gate``: as small machine ``top``, or in every cycle and with every output.
 
     Memories that were cut out read as zero at ``signs``: nothing else was ever written there, which is proved as well.
     """
@@ -171,7 +171,7 @@ def declared(port: Port) -> str:
 
 
 def driven(port: Port, top: str | None, signs: Mapping[str, str]) -> str:
-    """What an input gets: a reset in the first cycle at least, if it is that of a specimen."""
+    """What an input gets: a reset in the first cycle at least, if it is that of a small machine."""
     if port.name in signs:
         return f"{port.name} & ~{signs[port.name]}"
     if top is None or port.name not in RESETS:

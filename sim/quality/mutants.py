@@ -16,7 +16,7 @@ from fivebyfive.hw.codegen.verilog import Design, Port, to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.support.temporary import working_folder
 
-__all__ = ["SELECTOR", "Mutant", "Mutated", "mutate", "mutate_specimen"]
+__all__ = ["SELECTOR", "Mutant", "Mutated", "mutate", "mutate_machine"]
 
 SELECTOR = "mutant"  # name of the port, of the memory that drives it, and of the file with its word
 WIDTH = 16  # bits of the selector
@@ -112,7 +112,7 @@ def wrapper(design: Design, inner: str) -> str:
     ])  # fmt: skip
 
 
-def mutate_specimen(make: Callable, count: int, seed: int) -> tuple[Mutated, dict]:
-    """The mutants of one of `SPECIMENS`, and the parameters of its bench."""
+def mutate_machine(make: Callable, count: int, seed: int) -> tuple[Mutated, dict]:
+    """The mutants of one of `SMALL_MACHINES`, and the parameters of its bench."""
     component, given = make()
     return mutate(to_verilog(component, make.__name__), count, seed), given

@@ -17,7 +17,7 @@ from fivebyfive.sim.simulator.simulators import find
 from . import assumptions, equivalence, mutant_runs
 from .equivalence import Prover, method
 from .mutant_runs import Tried, try_mutants
-from .mutants import Mutant, Mutated, mutate_specimen
+from .mutants import Mutant, Mutated, mutate_machine
 from .small_machines import bench_of
 
 __all__ = ["Judged", "Score", "judge"]
@@ -69,8 +69,8 @@ class Kept(dict):
 
 
 def judge(make: Callable, count: int, seed: int, told: Callable[[str], None] = lambda said: None) -> Score:
-    """Try ``count`` mutants of a specimen, and prove what can be proved of those that its bench lets pass."""
-    mutated, given = mutate_specimen(make, count, seed)
+    """Try ``count`` mutants of a small machine, and prove what can be proved of those that its bench lets pass."""
+    mutated, given = mutate_machine(make, count, seed)
     tried = tried_before_or_now(mutated, bench_of(make), given, told)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
     proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *proving(mutated)], bool)

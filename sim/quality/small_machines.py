@@ -51,9 +51,9 @@ from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.benchlib.random_networks import random_network
-from fivebyfive.sim.benchlib.random_padding import filled
+from fivebyfive.sim.benchlib.random_padding import pad_randomly
 
-__all__ = ["SPECIMENS", "bench_of"]
+__all__ = ["SMALL_MACHINES", "bench_of"]
 
 FULL = LeNetShape(1, 5, (20, 10))  # small, and yet every lane of the FC row has a weight, in every word
 
@@ -105,7 +105,7 @@ def conv_controller():
 
 def conv_engine():
     shape, config = LeNetShape(2, 2, (1,)), Config()
-    image = filled(pack(Checkpoint.random(shape, 5), config), shape, config)
+    image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape, config)
     words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
     at = {region.name: region.address for region in memory_map(shape, config)}
     engine = ConvEngine(shape, config, words, (at["conv1.bias"], at["conv2.bias"]))
@@ -183,7 +183,8 @@ def accelerator():
     network = Checkpoint.random(shape, 5)
     image_cycles = plan(shape, config).conv + 400
     given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
-    return Accelerator(shape, config, filled(pack(network, config), shape, config)), given | {"config": asdict(config)}
+    image = pad_randomly(pack(network, config), shape, config)
+    return Accelerator(shape, config, image), given | {"config": asdict(config)}
 
 
 def axi_core():
@@ -191,7 +192,7 @@ def axi_core():
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL, config)
     given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
     given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
-    return AxiCore(FULL, config, filled(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
+    return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
 
 
 def sign_dot_product():
@@ -251,7 +252,7 @@ def skipping_conv_engine():
 
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
 
-SPECIMENS: tuple[Callable, ...] = (
+SMALL_MACHINES: tuple[Callable, ...] = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
@@ -267,5 +268,5 @@ OF_ANOTHER = {  # components that a bench of another one checks
 
 
 def bench_of(make: Callable) -> str:
-    """The module with the bench of a specimen."""
+    """The module with the bench of a small machine."""
     return find_bench(OF_ANOTHER.get(make.__name__, make.__name__).removeprefix("packed_"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from fivebyfive.support.errors import DIFFERS, UNUSABLE, Failure
-from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.parent_death import bound_to_parent
 from fivebyfive.support.temporary import MOST_KEPT, working_folder
 
 __all__ = [
@@ -77,7 +77,7 @@ def call(
     anything interrupts the wait, an exception of ``watch`` included; the command also when we are killed ourselves.
     """
     with subprocess.Popen(
-        guarded(command),
+        bound_to_parent(command),
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

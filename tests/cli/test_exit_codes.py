@@ -171,7 +171,7 @@ def test_too_little_memory(megabytes: int, small: Path) -> None:
 
 
 def test_a_yosys_that_is_killed_is_a_tool_that_failed(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("fivebyfive.hw.codegen.yosys.guarded", lambda command: ["bash", "-c", "kill -9 $$"])
+    monkeypatch.setattr("fivebyfive.hw.codegen.yosys.bound_to_parent", lambda command: ["bash", "-c", "kill -9 $$"])
     with pytest.raises(YosysError, match=r"^Yosys was killed by SIGKILL, perhaps as memory ran out,:") as caught:
         run_yosys(["proc"], tmp_path)
     assert caught.value.exit_code == 2

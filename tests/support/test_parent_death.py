@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from fivebyfive.support import parent_death
-from fivebyfive.support.parent_death import guarded
+from fivebyfive.support.parent_death import bound_to_parent
 
 
 def run(*command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(guarded(command), input="in", capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(bound_to_parent(command), input="in", capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_streams_and_exit_code_are_the_commands() -> None:
@@ -31,8 +31,8 @@ def test_a_closed_pipe_ends_a_command_as_usual() -> None:
 
 def test_a_command_ends_with_its_starter_that_is_killed() -> None:
     code = (
-        "import subprocess, time\nfrom fivebyfive.support.parent_death import guarded\n"
-        "print(subprocess.Popen(guarded(['sleep', '600'])).pid, flush=True)\ntime.sleep(600)\n"
+        "import subprocess, time\nfrom fivebyfive.support.parent_death import bound_to_parent\n"
+        "print(subprocess.Popen(bound_to_parent(['sleep', '600'])).pid, flush=True)\ntime.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         child = int(process.stdout.readline())

@@ -19,7 +19,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
-from fivebyfive.sim.benchlib.random_padding import filled
+from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.testbench import limited, random_arrays, random_source
 
 PIXELS = 28 * 28
@@ -288,7 +288,7 @@ async def bytes_left_out(dut) -> None:
 
 async def load(core: Core, network: Checkpoint) -> int:
     """Write all weights; the check-sum that they should have."""
-    image, check_sum = filled(pack(network, config()), network.shape, config(), parameters()["seed"]), 0
+    image, check_sum = pad_randomly(pack(network, config()), network.shape, config(), parameters()["seed"]), 0
     for memory, words in ((0, image.conv), (1, image.fc)):
         await core.write("load_address", encode("load_address", memory=memory))
         for word in words:

@@ -16,7 +16,7 @@ from fivebyfive.model.shape import IMAGE, LeNetShape
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
-from fivebyfive.sim.benchlib.random_padding import filled
+from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import (
     cycles,
@@ -227,7 +227,8 @@ async def other_weights(dut) -> None:
     built = watch.setting
     seed = parameters()["seed"]
     for setting in (with_seed(built, seed + 1), with_seed(built, seed + 2), built):
-        image = filled(pack(setting.checkpoint, setting.config), setting.shape, setting.config, rng.getrandbits(32))
+        packed = pack(setting.checkpoint, setting.config)
+        image = pad_randomly(packed, setting.shape, setting.config, rng.getrandbits(32))
         await load_memory(dut, image.conv, rng)
         watch.setting = setting
         await check(dut, watch, images, 0, rng)

@@ -13,7 +13,7 @@ import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.sim.quality.small_machines import (
-    SPECIMENS,
+    SMALL_MACHINES,
     axi_core,
     bank_weight_memory,
     bench_of,
@@ -62,7 +62,7 @@ BREAKS = ("a bit is wrong", "a cycle late", "reset does nothing")
 MEMORIES = (weight_memory, narrow_weight_memory, bank_weight_memory)
 CASES = [
     pytest.param(make, broken, id=f"{make.__name__}-{broken}")
-    for make in SPECIMENS
+    for make in SMALL_MACHINES
     for broken in BREAKS
     if make is not axi_core  # test_axi breaks its ports one by one
     if make not in MEMORIES or broken != "reset does nothing"  # they have no state that a reset could mend
@@ -72,7 +72,7 @@ CASES = [
 
 @cache
 def whole(make: Callable) -> tuple[Design, dict]:
-    """A specimen with nothing broken, and the parameters of its bench."""
+    """A small machine with nothing broken, and the parameters of its bench."""
     component, given = make()
     return to_verilog(component, make.__name__), given
 

@@ -7,7 +7,7 @@ import pytest
 from fivebyfive.hw.codegen.verilog import Design, Port, to_verilog
 from fivebyfive.sim.quality import equivalence
 from fivebyfive.sim.quality.mutant_runs import try_mutants
-from fivebyfive.sim.quality.mutants import mutate, mutate_specimen
+from fivebyfive.sim.quality.mutants import mutate, mutate_machine
 from fivebyfive.sim.quality.small_machines import argmax, bench_of, dot_product
 from fivebyfive.sim.simulator.process import SimulationFailed
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test
 
 def test_a_bench_notices_mutants() -> None:
     told = []
-    mutated, given = mutate_specimen(argmax, 12, 1)
+    mutated, given = mutate_machine(argmax, 12, 1)
     tried = try_mutants(mutated, bench_of(argmax), given, numbers=(1, 5, 9), told=told.append)
     assert told == tried
     assert [one.mutant for one in tried] == [mutated.mutants[number - 1] for number in (1, 5, 9)]
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_mutants() -> None:
 def test_a_bench_that_fails_by_itself_says_so() -> None:
     """Otherwise it would notice every mutant."""
 
-    mutated, _ = mutate_specimen(dot_product, 2, 1)
+    mutated, _ = mutate_machine(dot_product, 2, 1)
     with pytest.raises(SimulationFailed, match="dot_product fails without a mutant"):
         try_mutants(mutated, bench_of(dot_product), {"terms": 6})
 
@@ -122,7 +122,7 @@ def test_codes_that_are_never_negative(monkeypatch, written: str, named: str, pr
 
 
 def test_nothing_that_a_bench_notices_is_proved() -> None:
-    mutated, given = mutate_specimen(argmax, 12, 1)
+    mutated, given = mutate_machine(argmax, 12, 1)
     tried = try_mutants(mutated, bench_of(argmax), given, range(1, 7))
     with equivalence.Prover(mutated.original, mutated.read) as prover:
         assert not any(prover.equivalent(one.mutant.change) for one in tried if one.noticed)

@@ -91,7 +91,7 @@ def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: 
 
     monkeypatch.setattr(mutants, "judge", judged)
     log = tmp_path / "mutants.log"
-    done = CliRunner().invoke(mutants.main, ["--log", str(log), "--specimen", "dot_product"])
+    done = CliRunner().invoke(mutants.main, ["--log", str(log), "--component", "dot_product"])
     assert done.exit_code == code
     text = log.read_text()
     assert text in done.output

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from fivebyfive.output import path_lock
-from fivebyfive.output.path_lock import claim
+from fivebyfive.output.path_lock import lock_path
 
 PLACE = Path("out/net.npz")
 
@@ -20,8 +20,8 @@ PLACE = Path("out/net.npz")
 @contextmanager
 def holder(path: Path, inside: bool = False):
     """A command in a process of its own that has claimed a place, and works for ever."""
-    code = "import click, time; from pathlib import Path; from fivebyfive.output.path_lock import claim\n"
-    code += f"with click.Context(click.Command('train')).scope():\n    claim(Path({str(path)!r}), {inside})\n"
+    code = "import click, time; from pathlib import Path; from fivebyfive.output.path_lock import lock_path\n"
+    code += f"with click.Context(click.Command('train')).scope():\n    lock_path(Path({str(path)!r}), {inside})\n"
     code += "    print('ready', flush=True)\n    time.sleep(600)\n"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -94,16 +94,16 @@ def command():
 def test_a_claim_ends_with_its_command() -> None:
     Path("out").mkdir()
     with command():
-        claim(PLACE)
+        lock_path(PLACE)
         assert os.listdir("out") == [".net.npz.lock"]
         assert Path("out/.net.npz.lock").read_text() == f"{os.getpid()}\n"
-        claim(Path("out/../out/net.npz"))  # it may claim it again
+        lock_path(Path("out/../out/net.npz"))  # it may claim it again
     assert os.listdir("out") == []
 
 
 def test_python_claims_nothing() -> None:
     Path("out").mkdir()
-    claim(PLACE)
+    lock_path(PLACE)
     assert os.listdir("out") == []
 
 
@@ -120,7 +120,7 @@ def test_the_lock_file_of_one_that_ends_while_another_waits(monkeypatch) -> None
     monkeypatch.setattr(path_lock, "lock", late)
     Path("out").mkdir()
     with command():
-        claim(PLACE)
+        lock_path(PLACE)
         assert os.listdir("out") == [".net.npz.lock"]
     assert len(calls) == 2
 
@@ -132,7 +132,7 @@ def test_a_file_system_without_locks(monkeypatch) -> None:
     monkeypatch.setattr(path_lock, "lock", no_locks)
     Path("out").mkdir()
     with command():
-        claim(PLACE)
+        lock_path(PLACE)
     assert os.listdir("out") == []
 
 
