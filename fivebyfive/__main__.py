@@ -1,6 +1,6 @@
 """The command line, as the script `fivebyfive` and as `python -m fivebyfive`.
 
-It is imported as the rest of the work is done: what ends that is told in a line too.
+It is imported as the rest of the work is done: what ends that is reported in a line, too.
 """
 
 import resource

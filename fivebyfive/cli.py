@@ -422,7 +422,7 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
 def compare(
     checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, force, as_json, **size
 ) -> None:
-    """Set checkpoints side by side: errors, bytes, and what the machines made for them come to.
+    """Set checkpoints side by side: errors, bytes, and what the machines made for them cost.
 
     A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
     is interrupted, and the same command goes on from there. Needs pip install 'fivebyfive[compress,plot]'.
@@ -481,7 +481,7 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     """Ask a board what digits are in pictures.
 
     IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28), or a
-    number: so many MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported,
+    number: the first N MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported,
     with exit code 1.
     """
     from fivebyfive.commands.classify import ClassifyRequest, run_classify

@@ -186,9 +186,9 @@ class Driver:
             self._closers.pop()()
 
     def reset(self) -> None:
-        """Forget all that is under way, in the core and in the DMA; weights stay, counters and flags begin anew.
+        """Forget all that is under way, in the core and in the DMA; weights stay, counters and flags are reset.
 
-        Raises ResultTimeoutError where core or DMA do not come to rest within ``timeout_s``, DriverError where the
+        Raises ResultTimeoutError where core or DMA do not become idle within ``timeout_s``, DriverError where the
         driver is closed, or core or DMA fail.
         """
         self._check_open()
@@ -408,7 +408,7 @@ def reported(what: str) -> Iterator[None]:
 
 
 def identify(core, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
-    """What the core is. Raises WrongCoreError where it is none of ours, has another network than ``expect`` or is
+    """What the core is. Raises WrongCoreError where it is no core of ours, has another network than ``expect`` or is
     another machine than ``config``; DriverError where it does not answer."""
 
     def fields(name: str) -> dict[str, int]:

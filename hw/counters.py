@@ -21,7 +21,7 @@ class Counters(wiring.Component):
     """Counts the cycles of each image; an image's time stamp follows it through the buffers.
 
     ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last result.
-    All count modulo 2**bits. ``interval`` of the first result after reset is of no meaning, and an engine that was busy
+    All count modulo 2**bits. ``interval`` of the first result after reset is undefined, and an engine that was busy
     for a multiple of 2**bits cycles shows what it had before.
 
     Parameters

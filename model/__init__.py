@@ -1,4 +1,4 @@
-"""The network in numbers: what it is, how it is trained, what every layer must come to. Imports no HDL.
+"""The network in numbers: what it is, how it is trained, what every layer must compute. Imports no HDL.
 
     data: datasets, idx, images          training: train, quantize
         pixels 0..255  ----------------->  stage, loop, state, resume, lenet, augment, state_dict (PyTorch)

@@ -1,7 +1,7 @@
 """README.md is run: its shell blocks, its Python blocks, its Verilog; its links lead somewhere.
 
 A comment before a block changes how it runs: ``exit codes 0 1`` (0 without it), ``needs torch``, ``make`` (a dry run
-here; `test_fresh_clone.py` runs ``make demo``, and whoever reads this is running ``make test``), and ``NAME gets
+here; `test_fresh_clone.py` runs ``make demo``, and a reader of this runs ``make test``), and ``NAME gets
 OPTIONS`` for the commands that would take hours otherwise: they get a tiny data set and few epochs, or the models only.
 """
 

@@ -5,7 +5,7 @@ import time
 __all__ = ["Pace"]
 
 LEAST_S = 0.002
-MARGIN = 4  # an answer that takes so many times as long as those before is asked for again
+MARGIN = 4  # an answer that takes that many times as long as those before is asked for again
 BURST = 200  # bytes; what is sent at once and is longer than that says how long a byte takes
 
 

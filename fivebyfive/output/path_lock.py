@@ -69,7 +69,7 @@ def ours(handle: int) -> bool:
 
 def give_back(file: Path, handle: int) -> None:
     with suppress(OSError):
-        os.unlink(file)  # while it is locked: whoever waits for it sees that it has gone
+        os.unlink(file)  # while it is locked: a process that waits for it sees that it has gone
     os.close(handle)
 
 

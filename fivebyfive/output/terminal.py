@@ -46,7 +46,7 @@ class OutputFailed(Failure):
 
 
 class Output:
-    """Standard output or error, whose failures are told from those of files."""
+    """Standard output or error, whose failures are kept apart from those of files."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
@@ -199,7 +199,7 @@ class Commands(Suggesting):
     """Commands whose every end is an exit code, and whose every failure is a line on standard error (`leave`)."""
 
     def main(self, args=None, prog_name=None, complete_var=None, **extra):
-        """As click's, whose own way to end a program is told by `leave`."""
+        """As click's, whose own way to end a program is in `leave`."""
         words = list(sys.argv[1:] if args is None else args)
         for ours in ("standalone_mode", "windows_expand_args"):
             extra.pop(ours, None)

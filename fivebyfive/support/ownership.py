@@ -64,7 +64,7 @@ def file_digest(path: Path) -> str:
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
-    """The manifest of a folder, None where there is none of ours. Raises OSError where it cannot be read."""
+    """The manifest of a folder, None where there is none, or not ours. Raises OSError where it cannot be read."""
     path = folder / name
     if not plain_file(path) or path.stat().st_size > MAX_BYTES:
         return None
@@ -103,7 +103,7 @@ def check_folder(
                         "--out")  # fmt: skip
     edited, foreign = judged(place, manifest)
     if force:
-        if manifest.edited:  # whoever edited it may have named files that are not ours
+        if manifest.edited:  # an editor may have named files that are not ours
             foreign += [one for one in there(place, manifest) if one not in (*writes, *foreign)]
         refuse_others(foreign, writes, named, "--out")
         return foreign

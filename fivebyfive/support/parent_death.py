@@ -1,4 +1,4 @@
-"""Commands that end when whoever started them does, by SIGKILL as well: ``python guard.py PID COMMAND...``.
+"""Commands that end when their parent process ends, by SIGKILL as well: ``python parent_death.py PID COMMAND...``.
 
 A process that is killed cannot end its children. Here the kernel is asked to (prctl, Linux only), and then the command
 takes the place of this script: it keeps its process number, standard streams and environment.

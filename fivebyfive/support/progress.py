@@ -1,4 +1,4 @@
-"""How long work tells whoever watches how far it is. A command line may draw a bar from it."""
+"""How long work reports its progress. A command line may draw a bar from it."""
 
 from typing import Protocol
 

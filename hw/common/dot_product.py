@@ -49,7 +49,7 @@ class DotProduct(wiring.Component):
 
     @staticmethod
     def cycles(terms: int) -> int:
-        """`latency` of a dot product of so many terms."""
+        """`latency` of a dot product of that many terms."""
         return 2 + (terms - 1).bit_length()
 
     def elaborate(self, platform):

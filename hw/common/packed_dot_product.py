@@ -65,7 +65,7 @@ class PackedDotProduct(wiring.Component):
 
     @staticmethod
     def cycles(terms: int) -> int:
-        """`latency` of a packed dot product of so many terms."""
+        """`latency` of a packed dot product of that many terms."""
         return max(3, DotProduct.cycles(terms))
 
     def elaborate(self, platform):

@@ -18,7 +18,7 @@ GROUP = 5  # banks joined at once; with what comes from the group before, the si
 
 
 def bank_latency(banks: int) -> int:
-    """Cycles from an address to its word in a memory of so many banks."""
+    """Cycles from an address to its word in a memory of that many banks."""
     return 3 if banks == 1 else 5 + -(-banks // GROUP)
 
 
@@ -44,13 +44,13 @@ class WeightMemory(wiring.Component):
     bank's own; and what the groups have is joined by ORs, a register behind each group: cheaper than a multiplexer, and
     no logic is behind a block RAM.
     A write goes through a register too, or two where there are banks: an address that is read in the cycle after its
-    write, or in as many cycles before that as there are groups and one more, gives a word of no meaning.
+    write, or in as many cycles before that as there are groups and one more, gives an undefined word.
 
     Parameters
     ----------
     init : the words, each an integer with code 0 in its lowest bits; their number is the depth.
     width : codes of a word: 25 for conv, 20 R for FC.
-    bits : of a word that is not of 8-bit codes; then ``width`` is of no meaning.
+    bits : of a word that is not of 8-bit codes; then ``width`` is undefined.
     banks : words of each bank (`fivebyfive.model.machine.weights.bank_sizes`); one bank if None.
 
     Members

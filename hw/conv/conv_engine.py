@@ -60,7 +60,7 @@ class ConvEngine(wiring.Component):
     -------
     i : stream of `Pixel`, 784 an image.
     o : stream of {values: O codes, count}: pooled conv2 codes of a group's channels at one cell; always ready. Codes
-        beyond ``count`` are of no meaning.
+        beyond ``count`` are undefined.
     grant : the receiver can take a whole image's codes; looked at before an image is begun.
     done : the image's last code has come out (one cycle).
     load : replaces weight words; only while not ``busy`` and no image is ``available``.

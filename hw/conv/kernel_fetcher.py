@@ -33,7 +33,7 @@ class KernelFetcher(wiring.Component):
     Parameters
     ----------
     plans : `KernelPlan` of each layer that ``layer`` chooses from.
-    outputs : kernels in a set, O. In a short last group the kernels beyond the group are of no meaning.
+    outputs : kernels in a set, O. In a short last group the kernels beyond the group are undefined.
     depth : words of the weight memory.
     memory_latency : cycles from its address to its data.
 

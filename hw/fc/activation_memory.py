@@ -22,7 +22,7 @@ class ActivationMemory(wiring.Component):
     inputs : codes of a set.
     writers : most codes in one transfer.
     counts : numbers of codes that transfers have (a multiplexer is built only for lanes that these can reach).
-    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are of no meaning.
+    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are undefined.
 
     Members
     -------
@@ -32,7 +32,7 @@ class ActivationMemory(wiring.Component):
     w_set, r_set : set to write and to read.
     written : words of the set being written that are complete, and may be read from the same cycle on.
     address : word to read.
-    data : its 20 codes, `latency` cycles later. Codes beyond the set's inputs are of no meaning.
+    data : its 20 codes, `latency` cycles later. Codes beyond the set's inputs are undefined.
     """
 
     latency = 1
@@ -120,7 +120,7 @@ class ActivationMemory(wiring.Component):
         straddles = any(start > index and index + FC_LANES - start < len(values) for start in self.starts())
         target = Mux(index < lane, word + 1, word) if straddles else word
         m.d.comb += write.addr.eq(self.place(target, self.w_set))
-        # Where the transfer has to begin for each value to fall on this lane; data is of no meaning without enable.
+        # Where the transfer has to begin for each value to fall on this lane; data is undefined without enable.
         begins = {(index - value) % FC_LANES: value for value in range(len(values))}
         begins = {start: value for start, value in begins.items() if start in self.starts()}
         m.d.comb += write.data.eq(values[next(iter(begins.values()))])

@@ -48,7 +48,7 @@ class PackedFcRow(wiring.Component):
 
     @staticmethod
     def cycles(lanes: int) -> int:
-        """`latency` of a row of so many lanes."""
+        """`latency` of a row of that many lanes."""
         return PackedDotProduct.cycles(lanes) + 1
 
     def elaborate(self, platform):

@@ -31,8 +31,8 @@ def compress(
     states: "States | None" = None,
     progress: Progress = silent,
 ) -> Result:
-    """Run a plan. ``states`` keep how far it is after each epoch, so that the same call goes on from there; whoever has
-    stored the result forgets them. ``progress`` counts batches, then images and codes.
+    """Run a plan. ``states`` keep how far it is after each epoch, so that the same call goes on from there; the caller
+    removes them once the result is stored. ``progress`` counts batches, then images and codes.
 
     The report has ``command``, ``plan``, ``data``, ``start`` (its digest), ``steps`` (method, contents, and the golden
     model's figures on the held-out images after each), ``epochs``, ``contents``, ``bytes`` (packed),

@@ -10,7 +10,7 @@ from .grid import border, box_sum, pooled, spread_out
 
 __all__ = ["grown", "labelled", "one_digit"]
 
-CELLS = 128  # longer side of the grid on which pieces are told apart
+CELLS = 128  # longer side of the grid on which pieces are separated
 INKED = 0.2  # of full ink: a cell that holds so much somewhere is part of a piece
 DOTS = 100  # shorter side of a picture from which a pixel or two on their own are no part of a digit
 TRACE = 0.03  # of full ink: less is none

@@ -119,7 +119,7 @@ def _present(spec: str, name: str, path: Path) -> bool:
 
 
 def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Path:
-    """Try every source in turn. The last reason is the one that is told."""
+    """Try every source in turn. Raises the last reason."""
     reasons = []
     sources: list[Callable[[], dict[str, bytes]]] = [
         partial(_from_mirror, mirror, name, progress) for mirror in MIRRORS[spec]

@@ -14,7 +14,7 @@ def border(array: np.ndarray) -> np.ndarray:
 
 
 def step(shape: tuple[int, ...], cells: int) -> int:
-    """Pixels to a cell, for a grid whose longer side has at most so many cells."""
+    """Pixels to a cell, for a grid whose longer side has at most that many cells."""
     return -(-max(shape[:2]) // cells)
 
 
@@ -30,7 +30,7 @@ def pooled(array: np.ndarray, cells: int, how: Callable) -> np.ndarray:
 
 
 def spread_out(grid: np.ndarray, cells: int, shape: tuple[int, int]) -> np.ndarray:
-    """A grid that `pooled` made with so many cells, back in the size ``shape``: each cell's value at all its pixels."""
+    """A grid that `pooled` made with that many cells, back in the size ``shape``: each cell's value at all its pixels."""
     pixels = step(shape, cells)
     return grid.repeat(pixels, axis=0).repeat(pixels, axis=1)[: shape[0], : shape[1]]
 

@@ -1,4 +1,4 @@
-"""Images that a person names: the first so many MNIST test images, a .npy file, or pictures of their own."""
+"""Images that a person names: the first N MNIST test images, a .npy file, or pictures of their own."""
 
 import os
 from collections.abc import Sequence

@@ -134,7 +134,7 @@ def fitted(digit: np.ndarray) -> np.ndarray:
 
 
 def scaled_to(digit: np.ndarray, longer: int) -> np.ndarray:
-    """A digit, 0 to 1, with its longer side of so many pixels, its strongest place full ink, uint8."""
+    """A digit, 0 to 1, with its longer side of that many pixels, its strongest place full ink, uint8."""
     height, width = digit.shape
     size = [max(1, round(side * longer / max(height, width))) for side in (width, height)]
     image = Image.fromarray(np.round(digit * 255).astype(np.uint8))

@@ -19,7 +19,7 @@ __all__ = ["TABLE", "estimate_area", "features"]
 TABLE = Path(__file__).parent / "area.json"
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits: RAMB18E1, DP16KD
 BLOCK = {"xc7": 0.5, "ecp5": 1}  # of one of those, in RAMB36E1 and in DP16KD
-SHALLOW = 64  # a map memory with at most so many words becomes distributed RAM
+SHALLOW = 64  # a map memory with at most that many words becomes distributed RAM
 SUM_BITS = 14  # of a partial sum
 BYTE = 8  # bits of a code, the part of a word that is written by itself
 

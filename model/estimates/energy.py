@@ -79,5 +79,5 @@ def fc_parts(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int
 
 
 def work(products: int, kind: str) -> tuple[int, int]:
-    """Multiplications and additions of so many products, where weights are stored as ``kind``."""
+    """Multiplications and additions of that many products, where weights are stored as ``kind``."""
     return (0 if kind == "signs" else products), products

@@ -1,4 +1,4 @@
-"""What a machine comes to on a part: one row of the table that `measure` and `explore` print."""
+"""What a machine takes of a part: one row of the table that `measure` and `explore` print."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

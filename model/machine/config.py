@@ -92,7 +92,7 @@ class Config:
 
     @staticmethod
     def most_outputs(windows: int) -> int:
-        """The largest O with so many windows."""
+        """The largest O with that many windows."""
         return CONV2_WINDOWS // windows - FETCH_MARGIN
 
     @property

@@ -15,7 +15,7 @@ from .weights import fc_banks
 __all__ = ["CyclePlan", "plan"]
 
 MEMORY = 3  # latency of a weight memory of one bank: block RAM and a register on both sides
-TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of so many terms
+TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of that many terms
 LOAD_BIAS = 2  # beside the memory's latency, which PREPARING counts down; LOAD_..._BIAS takes the word
 READING = 4  # from the start of a map memory to its first rows
 POOLING = 2

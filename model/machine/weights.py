@@ -99,7 +99,7 @@ def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
 
 
 def bank_sizes(words: int, bank: int = BANK_WORDS) -> list[int]:
-    """Words of each bank of a memory of so many; each begins at a multiple of its size's next power of two."""
+    """Words of each bank of a memory of that many; each begins at a multiple of its size's next power of two."""
     whole, rest = divmod(words, bank)
     if whole and bank // 2 < rest <= bank * 3 // 4:  # two blocks of fewer words waste fewer of them
         parts = [bank // 2, rest - bank // 2]

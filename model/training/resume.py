@@ -59,7 +59,7 @@ class States:
             self.tell(f"going on from {self.folder}, where {self.epochs} epochs are done")
         else:
             if any(self.folder.glob("*.pt")):
-                self.tell(f"{self.folder} is of other work, and is begun anew")
+                self.tell(f"{self.folder} is of other work, and is started over")
             self.forget()
 
     def next(self) -> "State":
@@ -112,7 +112,7 @@ class State:
         another stage or other work; nothing is unpickled."""
         if self.path is None or not self.path.exists():
             return None
-        damaged = f"{self.path} is damaged; delete the folder {self.path.parent} to start anew"
+        damaged = f"{self.path} is damaged; delete the folder {self.path.parent} to start over"
         try:
             found = read_limited(self.path, MAX_BYTES, "state")
             content = found[: -sha256().digest_size]

@@ -10,7 +10,7 @@ __all__ = ["Stage"]
 @dataclass(frozen=True)
 class Stage:
     """``epochs`` of training in one manner; the last ``clean_epochs`` of them see the images unwarped, the
-    others warped anew each epoch with strength ``warp`` (`fivebyfive.model.training.augment`; 0: not at all).
+    others warped again in each epoch with strength ``warp`` (`fivebyfive.model.training.augment`; 0: not at all).
 
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
     zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range

@@ -90,8 +90,8 @@ def train(
     states: "States | None" = None,
 ) -> Result:
     """Train a network from nothing. ``progress`` counts batches of all stages, then the images of the
-    evaluation. ``states`` keep how far it is after each epoch, so that the same call goes on from there; whoever
-    has stored the result forgets them.
+    evaluation. ``states`` keep how far it is after each epoch, so that the same call goes on from there; the caller
+    removes them once the result is stored.
 
     ``test`` is only looked at once, at the end, for the report; nothing is chosen by it. Raises UserError
     without PyTorch, or where the data do not fit the shape.
@@ -150,7 +150,7 @@ def divide(shape: LeNetShape, training: Dataset, test: Dataset | None) -> tuple[
 
 
 def counter(progress: Progress, steps: list[int]) -> Callable[[int, str], None]:
-    """Turns "so many more steps" into "this many of all"."""
+    """Turns "this many more steps" into "this many of all"."""
     done, total = 0, sum(steps)
 
     def tick(more: int, text: str) -> None:

@@ -1,6 +1,6 @@
 """A simulated AXI core with a DMA, as a program on a board sees them: blocking calls from another process.
 
-The simulator runs `benches/axi_device.py`, which does what it is told through a socket; time stands still between two
+The simulator runs `benches/axi_device.py`, which takes its commands from a socket; time stands still between two
 calls. Registers and DMA have the methods of PYNQ's objects.
 """
 

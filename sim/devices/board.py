@@ -94,7 +94,7 @@ def simulated_board(
     """Name of a pseudo-terminal behind which a board with this network is simulated, until the block ends.
 
     ``corrupt``: probability with which a byte on the line becomes another one, in either direction; ``seed``: of that.
-    ``progress`` is told while the simulation is compiled. Raises UserError where the simulator is missing,
+    ``progress`` is called while the simulation is compiled. Raises UserError where the simulator is missing,
     SimulatorFailed where it does not start, SimulationFailed where it fails.
     """
     design = wired_design(checkpoint, config)

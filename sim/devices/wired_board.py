@@ -9,7 +9,7 @@ from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 
 __all__ = ["MOST_BYTES", "Bytes", "WiredBoard"]
 
-MOST_BYTES = 16  # in a transfer: Python is needed once for so many
+MOST_BYTES = 16  # in a transfer: Python is needed once for that many
 
 
 class Bytes(data.StructLayout):

@@ -149,7 +149,7 @@ def run_tool(command: Sequence[str], folder: Path, name: str, limit_s: float = L
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str, progress: Progress, detail: str = "") -> Iterator[None]:
-    """Add the time of a tool; progress is told every second meanwhile, with a ``detail`` of this run."""
+    """Add the time of a tool; progress is reported every second meanwhile, with a ``detail`` of this run."""
     began = time.monotonic()
     done = threading.Event()
 

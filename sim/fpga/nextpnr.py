@@ -54,7 +54,7 @@ def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
     with working_folder() as place:
         shutil.copyfile(netlist, place / "netlist.json")
         log = place / "log"
-        with log.open("w") as file:  # in our process group: whoever ends that ends nextpnr too
+        with log.open("w") as file:  # in our process group: what ends that ends nextpnr, too
             done = subprocess.run(
                 bound_to_parent([*find_nextpnr(), *options(part, seed)]), cwd=place, stdin=subprocess.DEVNULL,
                 stdout=file, stderr=subprocess.STDOUT, check=False,

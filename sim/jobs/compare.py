@@ -1,4 +1,4 @@
-"""Checkpoints side by side: errors, bytes, and what the machines that are made for them come to."""
+"""Checkpoints side by side: errors, bytes, and what the machines that are made for them cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

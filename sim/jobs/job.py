@@ -2,7 +2,7 @@
 
 A unit is a frozen record. Its result depends on its fields and on its ``identity``: the digest of the sources behind it
 (`sources`) and the versions of the tools that it uses. Results are kept under both, so that none is taken for that of
-other sources or tools; and whoever does a unit for somebody else, in a process here or on a machine elsewhere, has the
+other sources or tools; and a process that does a unit for another, in a process here or on a machine elsewhere, has the
 same identity or refuses. What a result must look like is checked once, where it comes in: from the cache, from the work
 itself, from a cluster.
 

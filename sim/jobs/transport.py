@@ -48,7 +48,7 @@ def data_digest(data: Dataset) -> str:
 
 
 def load_same(data: str, split: str, digest: str) -> Dataset:
-    """The data set of that name or folder. Raises UserError where it is another one than whoever asks has."""
+    """The data set of that name or folder. Raises UserError where it differs from the one that the caller has."""
     found = load_dataset(data, split)
     if data_digest(found) != digest:
         raise UserError(f"{data} is another data set here, or has changed; all machines need the same")

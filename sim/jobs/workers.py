@@ -217,7 +217,7 @@ class ClusterPool:
 
     def believed(self, unit: Unit, answer: object) -> Outcome:
         """What a worker's answer (`remote_unit`) comes to, which may be of another version of this project. A result
-        is kept as that of whoever made it."""
+        is kept as that of its maker."""
         if not isinstance(answer, dict) or not isinstance(worker := answer.get("worker"), str):
             raise UserError(f"a worker of the Dask cluster at {self.address} has another version of fivebyfive; {SAME}")
         if answer.get("differing"):

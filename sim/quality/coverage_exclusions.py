@@ -18,7 +18,7 @@ PARTS = re.compile(
 # Components through which codes go that are never negative.
 NATURAL = re.compile(r"(?:pooling|conv_engine|image_buffer|fc_engine|accelerator)\.")
 SIGNS = "the sign of codes that are never negative: pixels, and what ReLU has made"
-NUMBERS = "numbers of cycles and images: few images of a small machine do not come to them, or they are always the same"
+NUMBERS = "numbers of cycles and images: few images of a small machine do not reach them, or they are always the same"
 
 # The first that fits. Where a size is the reason, tests/sim/test_components.py runs others.
 REASONS: tuple[tuple[str, str], ...] = (
@@ -38,7 +38,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"fc_controller\._signal\[6\]$", "addresses of biases: 0 to 3, and from 183 on"),
     (r"uart_transmitter\.word\[8\]$", "the stop bit, which moves in: always 1"),
     (r"conv_engine\.(?:short|long)\[0\]$",
-     "frames of wrong lengths come to the image buffer and to whole accelerators"),
+     "frames of wrong lengths reach the image buffer and to whole accelerators"),
     (r"serial_accelerator(?:_link)?\.pixels__ready\[0\]$|serial_accelerator_link:\d+ else: if \(pixels__ready\) begin$",
      "pixels come over the line more slowly than the accelerator takes them"),
     (r"serial_accelerator(?:_link)?\.(?:header|i__payload|answer__payload)\[",

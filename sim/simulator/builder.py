@@ -65,7 +65,7 @@ def build(
     progress: Progress = silent,
 ) -> Build:
     """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs
-    that leave coverage.dat (`fivebyfive.sim.quality.coverage`; Verilator only). ``progress`` is told while it is
+    that leave coverage.dat (`fivebyfive.sim.quality.coverage`; Verilator only). ``progress`` is called while it is
     compiled.
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
@@ -105,7 +105,7 @@ def cannot_write(root: Path, reason: str) -> UserError:
 
 @contextmanager
 def locked(path: Path, progress: Progress, text: str) -> Iterator[None]:
-    """Hold a lock that other processes may have; progress is told while they do."""
+    """Hold a lock that other processes may have; progress is reported while they do."""
     lock = FileLock(path)
     while not lock.is_locked:
         try:

@@ -1,6 +1,6 @@
 """The user's cache folder, and results kept in it by a hash of all that goes into them.
 
-Nothing in it is believed for being there: an entry has a digest of its content and of its name, and whoever reads it
+Nothing in it is believed for being there: an entry has a digest of its content and of its name, and its reader
 says what a result must look like. A bad one is dropped, with a line in the log (`fivebyfive.support.log`), and made
 again.
 """

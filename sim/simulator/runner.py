@@ -51,7 +51,7 @@ def run(
     of those to run, all if empty. ``seed`` seeds all random choices, a new one if None; it is in the log and
     in the result. The simulator and its children are killed after ``timeout_s`` seconds, and when
     this call is interrupted. ``watch`` is called ten times a second meanwhile; what it raises ends the run.
-    ``failures``: after so many failed tests the others are left out; 0: never.
+    ``failures``: after that many failed tests the others are left out; 0: never.
 
     Raises SimulationFailed unless every test ran and passed; where that says nothing about the RTL it is a
     SimulatorFailed.

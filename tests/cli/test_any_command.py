@@ -108,7 +108,7 @@ def commands() -> dict[tuple[str, ...], click.Command]:
     return found
 
 
-# Values. Relative paths only, and none with a "..": a command may write wherever it is told to.
+# Values. Relative paths only, and none with a "..": a command may write wherever its options say.
 
 WORDS = (
     "good.npz", "good.bin", "good.pt", "good.toml", "good.npy", "pictures", "pictures/good.png", "verilog", "digits",

@@ -269,7 +269,7 @@ def error_terminal(width: int, script: str, **environment: str) -> str:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, which goes on when it is told to."""
+    """The time, which goes on at a call."""
 
     class Clock:
         now = 100.0

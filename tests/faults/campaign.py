@@ -89,7 +89,7 @@ class Campaign:
             self.figures.seconds.append(time.monotonic() - began)
 
     def kills(self, count: int) -> Figures:
-        """Kill the job so many times, each followed by a restart. Raises AssertionError for anything half-written."""
+        """Kill the job that many times, each followed by a restart. Raises AssertionError for anything half-written."""
         names = ["TERM", "KILL"] * (count // 2) + ["KILL"] * (count % 2)
         self.rng.shuffle(names)
         longest = statistics.median(self.figures.seconds)

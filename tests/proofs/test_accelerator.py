@@ -46,7 +46,7 @@ class Pipeline:
     """The conv engine's pipeline inside of the accelerator, from the position to the activation memory.
 
     Nothing in it can wait. So the controller's drain has to be as long as it is, biases may change only while it is
-    empty, and whoever takes the activations must have room for all of an image before that is begun.
+    empty, and the receiver of the activations must have room for all of an image before that is begun.
     """
 
     def __init__(self, accelerator, config: Config):
@@ -55,7 +55,7 @@ class Pipeline:
         self.drain = 1 + ConvPE.latency + Pooling.latency + 1
 
     def stages(self, f: Frame) -> list[Bits]:
-        """Whether a position that entered so many cycles ago is there; from 1 on."""
+        """Whether a position that entered that many cycles ago is there; from 1 on."""
         array = [f["conv.array.position.valid"], *(f[f"conv.array.flags_{n}"][2] for n in range(1, ConvPE.latency))]
         pool = [f[f"conv.pooling.{self.first_of_pool}"], f["conv.pooling.cell_valid_1"]]
         return [*array, f["conv.array.done_1"].any(), *pool]

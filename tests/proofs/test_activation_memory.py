@@ -78,7 +78,7 @@ class Proof:
             "a place to begin at": any_of(lane == start for start in self.component.starts()),
             "in range": f["came"] <= self.component.inputs,
             "words that are complete": f["written"] == f["word"],
-            "begins anew": f["rewound"].implies(f["came"] == 0),
+            "starts over": f["rewound"].implies(f["came"] == 0),
         }
         if "left" in f:
             claims["rest"] = any_of(pending == n for n in self.pendings())

@@ -1,7 +1,7 @@
 """Argmax: the logits come out as they came in, with the index of the largest, the lowest on a tie; and they stay.
 
 Symbolic witness: logit number ``witness``, any. The result is right for it: it is what was given, and none of the
-others could be the class in place of the one that is told. As the witness is any, this holds for all logits.
+others could be the class in place of the one that is reported. As the witness is any, this holds for all logits.
 """
 
 import pytest

@@ -42,7 +42,7 @@ class Proof:
         self.code = self.netlist.register("row_0.o__valid", "row_0.dot.o__valid")
 
     def stages(self, f: Frame) -> list[Bits]:
-        """Whether the word issued so many cycles ago was the last of its outputs; from 1 on."""
+        """Whether the word issued that many cycles ago was the last of its outputs; from 1 on."""
         commands = [f[f"command_{n}"] for n in range(1, self.memory + 1)]
         row = [f[f"row_0.dot.valid_{n}"] & f[f"row_0.flags_{n}"][1] for n in range(1, FcRow.latency)]
         return [command[VALID] & command[LAST] for command in commands] + row + [f[self.code]]

@@ -149,7 +149,7 @@ class Proof:
 
 
 def plans(outputs: int) -> list[KernelPlan]:
-    """Of 20-50-500-10 and an array of so many output channels."""
+    """Of 20-50-500-10 and an array of that many output channels."""
     return [KernelPlan(1, 20, 1, outputs), KernelPlan(23, 50, 20, outputs)]
 
 

@@ -66,7 +66,7 @@ class Proof:
         return f["i__valid"] & (f["place"][1:] == self.cell)
 
     def so_far(self, f: Frame) -> Bits:
-        """The largest code of the cell, these included; the first of a cell begin anew."""
+        """The largest code of the cell, these included; the first of a cell start over."""
         first = const(1, 1)
         if self.windows == 1:
             first = ~f["row"][0] & ~f["place"][0]

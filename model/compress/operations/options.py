@@ -102,7 +102,7 @@ class Tuning:
         return self.epochs
 
     def stage(self, epochs: int | None = None, clean_epochs: int | None = None) -> Stage:
-        """The quantized stage, of so many epochs instead of ``epochs``."""
+        """The quantized stage, of that many epochs instead of ``epochs``."""
         count = self.epochs if epochs is None else epochs
         clean = self.clean_epochs if clean_epochs is None else clean_epochs
         return finishing(count, self.learning_rate, clean, self.warp)

@@ -1,4 +1,4 @@
-"""How an array of codes is told bit by bit, so that each bit is as predictable as can be.
+"""How an array of codes is coded bit by bit, so that each bit is as predictable as can be.
 
 First which codes occur at all, then which rows (outputs) and columns (inputs) hold anything, then cell by cell of
 those: is it zero and, where not, which of the codes. What a cell is likely to be is learned from its column, its row,
@@ -19,7 +19,7 @@ from .mixing import Predictor
 __all__ = ["BitSource", "walk"]
 
 POOLED = 16  # inputs of fc1 that come from one channel, 4 x 4
-SEEN = 8  # non-zero cells of a group that are told apart
+SEEN = 8  # non-zero cells of a group that are distinguished
 DENSITIES = 12  # classes of how full a row or column has been
 
 

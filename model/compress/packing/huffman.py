@@ -16,7 +16,7 @@ from .varint import Parts, number
 
 __all__ = ["decode", "encode"]
 
-LONGEST_GAP = 255  # zeros; as a symbol: so many zeros, and no code after them
+LONGEST_GAP = 255  # zeros; as a symbol: that many zeros, and no code after them
 
 
 def encode(array: np.ndarray, sparse: bool) -> bytes:

@@ -41,7 +41,7 @@ def stretch_table() -> tuple[int, ...]:
 
 @cache
 def rates() -> tuple[int, ...]:
-    """Share of the error by which a probability moves after so many observations, in 1 / ONE."""
+    """Share of the error by which a probability moves after that many observations, in 1 / ONE."""
     return tuple(ONE * 2 // (2 * count + 3) for count in range(LIMIT + 1))
 
 

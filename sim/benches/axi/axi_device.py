@@ -43,7 +43,7 @@ class Device:
         return bytes(self.core.results.recv_nowait().tdata)
 
     async def reset_dma(self) -> None:
-        """Frames that wait are not sent; the one under way comes to its end, as the core takes pixels."""
+        """Frames that wait are not sent; the one under way ends, as the core takes pixels."""
         self.core.pixels.clear()
         self.core.results.pause = True
         await self.core.cycles(2)

@@ -50,7 +50,7 @@ async def read_all(dut, memory: NarrowWeightMemory, words: np.ndarray, layer: in
 
 
 def random_words(memory: NarrowWeightMemory, arrays: np.random.Generator) -> np.ndarray:
-    """Biases, and numbers, also such that no value has; what is above a number's bits is of no meaning."""
+    """Biases, and numbers, also such that no value has; what is above a number's bits is undefined."""
     return arrays.integers(-128, 128, (memory.depth, memory.width), np.int8)
 
 

@@ -22,7 +22,7 @@ def contents() -> list[int]:
 
 async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
     """A random read a cycle, and with probability ``load`` a random write; a word that is read about the time of its
-    write is of no meaning."""
+    write is undefined."""
     rng = random_source()
     latency = bank_latency(len(parameters()["banks"]))
     about = 1 + -(-len(parameters()["banks"]) // GROUP)

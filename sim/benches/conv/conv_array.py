@@ -106,7 +106,7 @@ async def check(dut, inputs: int, groups: int, pause: float, rng, arrays, low: i
 
 
 def groups_that_fit(most: int = 3) -> int:
-    """Groups of output channels whose biases fit the array, at most so many."""
+    """Groups of output channels whose biases fit the array, at most that many."""
     array = component()
     return min(most, CONV_WORD * array.bias_words // array.outputs)
 

@@ -62,7 +62,7 @@ async def check(dut, words: list[int], pause: float, rng: random.Random) -> None
         sets = expected(layer, words)
         receive = StreamSink(dut, "o", pause=pause, rng=rng).receive(len(sets))
         got = await limited(receive, 100 * len(sets) * fetcher.outputs + 100, "kernels")
-        # Kernels beyond a short group's are of no meaning.
+        # Kernels beyond a short group's are undefined.
         assert [kernels(word, len(kept)) for word, kept in zip(got, sets, strict=True)] == sets
         await cycles(dut, 3 * fetcher.latency)
         assert len(monitor.words) == len(sets), "more sets than the layer has"

@@ -24,7 +24,7 @@ def component() -> LineBuffer:
 
 
 def rows(lines: LineBuffer, codes: np.ndarray) -> list[int]:
-    """Words of the rows of maps, int8 (N, size, size); a narrow map is followed by columns of no meaning."""
+    """Words of the rows of maps, int8 (N, size, size); a narrow map is followed by undefined columns."""
     n, size, _ = codes.shape
     wide = np.full((n, size, lines.width), -86, np.int8)
     wide[:, :, :size] = codes

@@ -175,7 +175,7 @@ async def read_behind_the_writer(dut) -> None:
 
 @cocotb.test()
 async def what_is_not_written_stays(dut) -> None:
-    """A set that is begun anew keeps its other codes: not one more is written than a transfer's count."""
+    """A set that is rewound keeps its other codes: not one more is written than a transfer's count."""
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     codes = {}

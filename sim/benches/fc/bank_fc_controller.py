@@ -21,7 +21,7 @@ def limit(controller: BankFcController) -> int:
 
 
 async def image(dut, rng, room_after: int = 0) -> dict[str, list]:
-    """One image; there is room for its logits after so many cycles. What happened, by cycle."""
+    """One image; there is room for its logits after that many cycles. What happened, by cycle."""
     seen: dict[str, list] = {"words": [], "inputs_done": [], "layer_done": [], "busy": []}
     dut.available.value, dut.room.value = 1, not room_after
     for at in range(limit(component()) + room_after):

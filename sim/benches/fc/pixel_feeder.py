@@ -1,4 +1,4 @@
-"""`PixelFeeder`: every pixel of a frame becomes a code in its cycle; what ends a frame, and how, is told there too."""
+"""`PixelFeeder`: every pixel of a frame becomes a code in its cycle; what ends a frame, and how, is checked, too."""
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge

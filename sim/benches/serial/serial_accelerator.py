@@ -54,7 +54,7 @@ class Host:
             await self.line.send(encode(frame))
 
     async def answers(self, wait_cycles: int = 3000) -> list[Frame]:
-        """What the board says in so many cycles."""
+        """What the board says in that many cycles."""
         await cycles(self.dut, wait_cycles)
         return self.decoder.feed(self.line.take())
 

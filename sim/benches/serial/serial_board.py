@@ -1,4 +1,4 @@
-"""`WiredBoard` behind a pseudo-terminal: whoever opens it talks to the simulated board as to a real one.
+"""`WiredBoard` behind a pseudo-terminal: a program that opens it talks to the simulated board as to a real one.
 
 The clock runs while there is anything to do: bytes from the terminal, an answer on the line, an image in the machine.
 Otherwise the simulation stands still and waits. It ends when the file ``stop`` appears, when the process that started

@@ -161,7 +161,7 @@ def test_a_picture_of_nothing(tmp_path: Path, size: tuple) -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that ends where its pixels should begin: whoever reads on fails in another way."""
+    """A PNG that ends where its pixels should begin: a reader that goes on fails in another way."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">II", zlib.crc32(chunk), 1000) + b"IDAT"
 

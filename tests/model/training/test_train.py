@@ -81,7 +81,7 @@ class StoppedError(Exception):
 
 
 def stopped_at(step: int, config: TrainConfig, data: Dataset, folder: Path) -> None:
-    """Train until so many batches are done."""
+    """Train until that many batches are done."""
 
     def stop(done: int, total: int, text: str) -> None:
         if done >= step:
@@ -122,7 +122,7 @@ def test_the_state_of_other_work_is_not_used(few_digits, tmp_path):
         told = []
         stopped_at(4, quick, few_digits, tmp_path / "s")
         again = train(config, data, states=States(tmp_path / "s", told.append))
-        assert told == [f"{tmp_path / 's'} is of other work, and is begun anew"]
+        assert told == [f"{tmp_path / 's'} is of other work, and is started over"]
         assert again.report["resumed"] == 0
         assert again.checkpoint.digest == train(config, data).checkpoint.digest
 

@@ -92,7 +92,7 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
         design = replace(design, verilog=design.verilog.replace("if (rst) begin", "if (1'b0) begin"))
     design.write(tmp_path)
     built = build(design, icarus_or_verilator)
-    # The whole accelerator takes long to come to its resets.
+    # The whole accelerator takes long to reach its resets.
     tests = ("resets",) if (name, broken) == ("accelerator", "reset does nothing") else ()
     with pytest.raises(SimulationFailed, match="failed with seed"):
         run(built, bench_of(make), tmp_path, parameters=given, tests=tests, timeout_s=300, seed=1, failures=1)
