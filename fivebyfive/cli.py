@@ -481,7 +481,7 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     """Ask a board what digits are in pictures.
 
     IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28), or a
-    number: the first N MNIST test images. Lost or damaged bytes are sent again; a picture without an answer is reported,
+    number: the first N MNIST test images. Lost or damaged bytes are resent; a picture without an answer is reported,
     with exit code 1.
     """
     from fivebyfive.commands.classify import ClassifyRequest, run_classify

@@ -30,7 +30,7 @@ def pooled(array: np.ndarray, cells: int, how: Callable) -> np.ndarray:
 
 
 def spread_out(grid: np.ndarray, cells: int, shape: tuple[int, int]) -> np.ndarray:
-    """A grid that `pooled` made with that many cells, back in the size ``shape``: each cell's value at all its pixels."""
+    """A grid of `pooled` with that many cells, in the size ``shape`` again: each cell's value at all its pixels."""
     pixels = step(shape, cells)
     return grid.repeat(pixels, axis=0).repeat(pixels, axis=1)[: shape[0], : shape[1]]
 
