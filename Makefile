@@ -32,8 +32,9 @@ test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulato
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0
 
-lint: .venv/test.stamp ## style and plain mistakes
+lint: .venv/test.stamp ## style, format and plain mistakes
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, every layer compared; about ten minutes
 	@tools/apt-install iverilog iverilog "20 images run on Icarus Verilog too"

@@ -146,9 +146,7 @@ def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
 @training_options(QuantizeConfig)
 @click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
-@click.option(
-    "--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none."
-)
+@click.option("--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none.")
 def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as_json) -> None:
     """Make an integer checkpoint of your own float LeNet, a state_dict.
 
@@ -229,13 +227,14 @@ def evaluate(checkpoint, data, as_json) -> None:
 )
 @force_option
 @click.option(
-    "--target", type=click.Choice(["verilog", "vivado"]), default="verilog", show_default=True,
+    "--target",
+    type=click.Choice(["verilog", "vivado"]),
+    default="verilog",
+    show_default=True,
     help="vivado: a core with AXI, packaged for Vivado, with scripts.",
 )
 @click.option("--part", metavar="NAME", help="Of the scripts of --target vivado; xc7z020clg400-1 by default.")
-@click.option(
-    "--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default."
-)
+@click.option("--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default.")
 @size_options
 @json_option
 def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size) -> None:
@@ -253,9 +252,7 @@ def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size)
         manifest = accelerator.generated.manifest
     paths = accelerator.write_verilog(out, force)
     if as_json:
-        click.echo(
-            json.dumps({"out": str(out), "files": [path.name for path in paths], "manifest": manifest})
-        )
+        click.echo(json.dumps({"out": str(out), "files": [path.name for path in paths], "manifest": manifest}))
     else:
         show_generated(checkpoint, out, paths, manifest)
 
@@ -295,21 +292,13 @@ def make_accelerator(checkpoint: Path, size: dict):
     help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
     "picture of a digit (PNG, JPEG, GIF, WebP, ..., any size), or a folder of them.",
 )  # fmt: skip
-@click.option(
-    "--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus."
-)
-@click.option(
-    "--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since."
-)
+@click.option("--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus.")
+@click.option("--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since.")
 @click.option("--out", type=OUT_FILE, metavar="LOGITS.npy", help="Write the RTL's logits, int8 (N,classes).")
 @click.option("--waves", is_flag=True, help="Leave a waveform and a save file for GTKWave in build/waves.")
-@click.option(
-    "--folder", type=OUT_FOLDER, metavar="DIR", help="Keep the run's files here, waveform and log included."
-)
+@click.option("--folder", type=OUT_FOLDER, metavar="DIR", help="Keep the run's files here, waveform and log included.")
 @force_option
-@click.option(
-    "--pause", type=float, default=0.0, help="Probability of a pause of source and receiver in each cycle."
-)
+@click.option("--pause", type=float, default=0.0, help="Probability of a pause of source and receiver in each cycle.")
 @click.option("--seed", type=int, help="Of the pauses; a new one by default, which is reported.")
 @click.option("--logits-only", is_flag=True, help="Leave the layers before the last one out: much faster.")
 @click.option(
@@ -319,8 +308,21 @@ def make_accelerator(checkpoint: Path, size: dict):
 @size_options
 @json_option
 def simulate(
-    checkpoint, images, simulator, verilog, out, waves, folder, force, pause, seed, logits_only, netlist, coverage,
-    as_json, **size,
+    checkpoint,
+    images,
+    simulator,
+    verilog,
+    out,
+    waves,
+    folder,
+    force,
+    pause,
+    seed,
+    logits_only,
+    netlist,
+    coverage,
+    as_json,
+    **size,
 ) -> None:
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -419,9 +421,7 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "compare", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
-def compare(
-    checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, force, as_json, **size
-) -> None:
+def compare(checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, force, as_json, **size) -> None:
     """Set checkpoints side by side: errors, bytes, and what the machines made for them cost.
 
     A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
@@ -593,9 +593,7 @@ def unpack(packed, out, as_json) -> None:
     "--out", type=OUT_FOLDER, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."
 )
 @force_option
-@click.option(
-    "--images", type=click.IntRange(1, 200), default=10, show_default=True, help="Digits to simulate."
-)
+@click.option("--images", type=click.IntRange(1, 200), default=10, show_default=True, help="Digits to simulate.")
 @json_option
 def demo(out, force, images, as_json) -> None:
     """Generate the shipped LeNet, simulate real digits on it, and draw what it computed."""

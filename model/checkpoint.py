@@ -82,9 +82,7 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
     """
     pixels = arrays.get("fc1.weight", ())[1:] == (PIXELS,) and not any(name.startswith("conv") for name in arrays)
     layers = ["fc1"] if pixels else ["conv1", "conv2", "fc1"]
-    layers += [
-        f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays
-    ]
+    layers += [f"fc{i}" for i in range(2, MAX_FC_LAYERS + 1) if f"fc{i}.weight" in arrays or f"fc{i}.bias" in arrays]
     for layer in layers:
         for name, dimensions in (
             (f"{layer}.weight", 4 if layer.startswith("conv") else 2),
@@ -100,9 +98,7 @@ def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
         if name not in arrays:
             raise ValueError(f"array {name} is missing")
         if arrays[name] != expected:
-            raise ValueError(
-                f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)"
-            )
+            raise ValueError(f"{name} must have shape {expected}, not {arrays[name]} (5x5 kernels, 28x28 images)")
     return shape
 
 

@@ -52,9 +52,7 @@ def accumulate(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarra
 
 def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Exact accumulators (N, O, H-4, W-4) of a valid 5x5 convolution of (N, C, H, W) with (O, C, 5, 5)."""
-    windows = np.lib.stride_tricks.sliding_window_view(
-        x, (KERNEL, KERNEL), axis=(2, 3)
-    )  # (N, C, H-4, W-4, 5, 5)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (KERNEL, KERNEL), axis=(2, 3))  # (N, C, H-4, W-4, 5, 5)
     columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(*windows[:, 0].shape[:3], -1)  # (N, H-4, W-4, C*25)
     return accumulate(columns, weight.reshape(len(weight), -1), bias).transpose(0, 3, 1, 2)
 

@@ -104,8 +104,15 @@ class _Watch:
     A difference ends the run, but not one with ``waves``: a simulator that is killed leaves half a waveform file.
     """
 
-    def __init__(self, checkpoint: Checkpoint, pixels: np.ndarray, arrays: dict[str, np.ndarray], layers: bool,
-                 waves: bool, progress: Progress):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        pixels: np.ndarray,
+        arrays: dict[str, np.ndarray],
+        layers: bool,
+        waves: bool,
+        progress: Progress,
+    ):
         self.checkpoint, self.pixels, self.arrays, self.layers = checkpoint, pixels, arrays, layers
         self.waves = waves
         self.progress = progress
@@ -138,7 +145,11 @@ class _Watch:
         index = (image, *place)
         times = self.arrays.get(f"{name}.cycle")
         return Difference(
-            batch.start + image, name, place or (0,), int(expected[name][index]), int(self.got(name)[batch][index]),
+            batch.start + image,
+            name,
+            place or (0,),
+            int(expected[name][index]),
+            int(self.got(name)[batch][index]),
             None if times is None else int(times[batch][index]),
         )
 
@@ -190,8 +201,13 @@ def simulate(
         config = Config(**generated.manifest["config"])
         try:
             done = run(
-                built, BENCH, place, parameters=parameters(checkpoint, config, layers, pause, waves), seed=seed,
-                timeout_s=limit_seconds(len(pixels), simulator), watch=watch,
+                built,
+                BENCH,
+                place,
+                parameters=parameters(checkpoint, config, layers, pause, waves),
+                seed=seed,
+                timeout_s=limit_seconds(len(pixels), simulator),
+                watch=watch,
             )
             watch()
             seed_used, seconds = done.seed, done.seconds
@@ -202,9 +218,16 @@ def simulate(
         seen = place / FILE if coverage and not watch.difference else None
         covered = read_coverage(seen, design.verilog) if seen else None
         result = Simulation(
-            {name: copies[name] for name in names}, copies["classes"], copies["cycles"], watch.difference,
-            int(copies["done"][0]), seed_used, seconds, place / built.waves if waves and built.waves else None,
-            Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None, covered,
+            {name: copies[name] for name in names},
+            copies["classes"],
+            copies["cycles"],
+            watch.difference,
+            int(copies["done"][0]),
+            seed_used,
+            seconds,
+            place / built.waves if waves and built.waves else None,
+            Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None,
+            covered,
         )
         finish(result, place)
     return result
@@ -262,8 +285,14 @@ def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: floa
     shape = checkpoint.shape
     macs = sum(shape.macs.values())
     return {
-        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "config": asdict(config),
-        "layers": layers, "pause": pause, "waves": waves, "folder": ".",
+        "conv1": shape.conv1,
+        "conv2": shape.conv2,
+        "fc": shape.fc,
+        "config": asdict(config),
+        "layers": layers,
+        "pause": pause,
+        "waves": waves,
+        "folder": ".",
         # Even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by then.
         "limit_cycles": int((macs + 100_000) / (1 - pause)),
     }

@@ -24,9 +24,7 @@ def sources() -> list[Path]:
     found = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
     found += [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
     binary = (".gz", ".npz", ".png", ".pyc")
-    return [
-        path for path in found if path.suffix not in binary and path.resolve() != Path(__file__).resolve()
-    ]
+    return [path for path in found if path.suffix not in binary and path.resolve() != Path(__file__).resolve()]
 
 
 def test_public_names_are_there() -> None:

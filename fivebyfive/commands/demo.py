@@ -78,9 +78,7 @@ def draw(path: Path, told: dict, images: Images, result: Simulation, measured: M
 
 
 def cycles_text(told: dict) -> str:
-    return (
-        f"{told['conv_cycles']:,} conv and {told['fc_cycles']:,} fc cycles, {told['multipliers']} multipliers"
-    )
+    return f"{told['conv_cycles']:,} conv and {told['fc_cycles']:,} fc cycles, {told['multipliers']} multipliers"
 
 
 def digit(images: Images, result: Simulation, index: int) -> Digit:

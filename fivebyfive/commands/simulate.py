@@ -123,9 +123,7 @@ def folder_of(folder: Path, network: Network) -> Generated:
     generated = read_folder(folder)
     of = generated.manifest["checkpoint"]
     if of["network"] != str(network.shape):
-        raise UserError(
-            f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of"
-        )
+        raise UserError(f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of")
     if of["sha256"] != network.checkpoint.digest:
         say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")
     return generated
@@ -175,31 +173,35 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
     macs = sum(network.shape.macs.values())
     planned = plan(network.shape, config)
     interval = cycles.interval if cycles else None
-    return {
-        "checkpoint": network.name,
-        "network": str(network.shape),
-        "sha256": network.checkpoint.digest,
-        "images": result.images,
-        "equal": result.difference is None,
-        "difference": difference_facts(result.difference) if result.difference else None,
-        "errors": count_errors(images, result),
-        "conv_cycles": cycles.conv if cycles else None,
-        "conv_limit_cycles": planned.limit_conv,
-        "fc_cycles": cycles.fc if cycles else None,
-        "fc_limit_cycles": planned.limit_fc,
-        "latency_cycles": cycles.latency if cycles else None,
-        "interval_cycles": interval,
-        "multipliers": config.multipliers,
-        "dsps": config.dsps,
-        "macs": macs,
-        "engines": list(config.engines.names),
-        "products_a_cycle": macs / interval if interval else None,
-        "utilization": macs / (interval * config.multipliers) if interval and not config.engines.skip else None,
-        "config": asdict(config),
-        "layers_compared": list(result.outputs),
-        "seed": result.seed,
-        "seconds": round(result.seconds, 2),
-    } | (speed_facts(result) if result.speed else {}) | (coverage_facts(result) if result.coverage else {})
+    return (
+        {
+            "checkpoint": network.name,
+            "network": str(network.shape),
+            "sha256": network.checkpoint.digest,
+            "images": result.images,
+            "equal": result.difference is None,
+            "difference": difference_facts(result.difference) if result.difference else None,
+            "errors": count_errors(images, result),
+            "conv_cycles": cycles.conv if cycles else None,
+            "conv_limit_cycles": planned.limit_conv,
+            "fc_cycles": cycles.fc if cycles else None,
+            "fc_limit_cycles": planned.limit_fc,
+            "latency_cycles": cycles.latency if cycles else None,
+            "interval_cycles": interval,
+            "multipliers": config.multipliers,
+            "dsps": config.dsps,
+            "macs": macs,
+            "engines": list(config.engines.names),
+            "products_a_cycle": macs / interval if interval else None,
+            "utilization": macs / (interval * config.multipliers) if interval and not config.engines.skip else None,
+            "config": asdict(config),
+            "layers_compared": list(result.outputs),
+            "seed": result.seed,
+            "seconds": round(result.seconds, 2),
+        }
+        | (speed_facts(result) if result.speed else {})
+        | (coverage_facts(result) if result.coverage else {})
+    )
 
 
 def speed_facts(result: Simulation) -> dict:

@@ -77,9 +77,7 @@ def make_columns(digit: Digit, peaks: dict[str, int]) -> list["Column"]:
     columns: list[Column] = [Labels(), Pixels()]
     for name in layers[:-1]:
         codes = digit.outputs[name]
-        columns.append(
-            Maps(name, peaks[name], codes) if codes.ndim == 3 else Values(name, peaks[name], codes)
-        )
+        columns.append(Maps(name, peaks[name], codes) if codes.ndim == 3 else Values(name, peaks[name], codes))
     return [*columns, Bars(layers[-1], peaks[layers[-1]], len(digit.outputs[layers[-1]]))]
 
 

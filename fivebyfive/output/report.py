@@ -59,9 +59,7 @@ def show_training(report: dict, data: str) -> None:
                 rows.add_row(text, images, str(seen["errors"]), wraps, peak)
     out.print(rows)
     made = Path(report["out"])
-    out.print(
-        f"\n{report['shape']} in {shown(made)}, after {report['seconds']:.0f} s with seed {report['seed']}."
-    )
+    out.print(f"\n{report['shape']} in {shown(made)}, after {report['seconds']:.0f} s with seed {report['seed']}.")
     on = () if data == "mnist" else ("--data", Path(data))
     out.print(f"Next: {command('evaluate', made, *on)}; {command('simulate', made)}")
 
@@ -177,9 +175,7 @@ def image_table(images: Images, result) -> Group:
         label = "-" if images.labels is None else str(images.labels[index])
         counted = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
         counters = [*(counted[name] for name in engines), counted["interval"] if index else "-"]
-        rows.add_row(
-            shown(images.names[index]), label, str(result.classes[index]), equal_text(not differs), *counters
-        )
+        rows.add_row(shown(images.names[index]), label, str(result.classes[index]), equal_text(not differs), *counters)
         if differs:
             break
     return titled("images and their cycles", rows)
@@ -193,9 +189,7 @@ def cycle_table(told: dict) -> Group:
         conv = f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}"
         rows.add_row("conv", *conv, "first to last busy cycle")
     rows.add_row("fc", f"{told['fc_cycles']:,}", f"{told['fc_limit_cycles']:,}", "first to last busy cycle")
-    rows.add_row(
-        "latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"
-    )
+    rows.add_row("latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image")
     if interval is not None:
         used = f"{told['products_a_cycle']:.1f} products a cycle, skipped ones counted"
         if told["utilization"]:

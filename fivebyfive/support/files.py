@@ -118,9 +118,7 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     if line := limit_reached(error):
         return UserError(line)
     reason = error.strerror or str(error)
-    return UserError(
-        f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out."
-    )
+    return UserError(f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out.")
 
 
 def bring_back(path: Path) -> None:

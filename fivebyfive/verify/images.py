@@ -36,9 +36,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 
 
 @click.group(name="verify", cls=Commands, invoke_without_command=True)
-@click.option(
-    "--log", type=click.Path(path_type=Path), default=Path("build/verify-all.log"), show_default=True
-)
+@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-all.log"), show_default=True)
 @click.option("--images", type=click.IntRange(1, 10_000), default=10_000, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--logits-only", is_flag=True, help="Compare logits and class, not the layers before.")

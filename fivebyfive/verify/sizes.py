@@ -46,8 +46,10 @@ def verify(images: int) -> str:
             say(rows[-1].rstrip())
     about = {"checkpoint": checkpoint_text(told), **about_tools(told), "seconds": f"{time.monotonic() - started:.0f}"}
     measured = lines(verilog_inputs([*SIZED, *SIZED_EARLY]) | checkpoint_input(SHIPPED.stem, load_checkpoint()))
-    return log_of(about) + "\nCycles, by the hardware's counters; latency is that of the first image.\n\n" + "".join(
-        [COLUMNS.format(*HEADER), *rows, "\n", measured]
+    return (
+        log_of(about)
+        + "\nCycles, by the hardware's counters; latency is that of the first image.\n\n"
+        + "".join([COLUMNS.format(*HEADER), *rows, "\n", measured])
     )
 
 

@@ -225,4 +225,3 @@ class AxiCore(wiring.Component):
             m.d.comb += getattr(registers, f"{name}_cycles").value.eq(cycles[name])
         for name in ("latency", "interval"):
             m.d.comb += getattr(registers, name).value.eq(cycles[name])
-

@@ -83,9 +83,7 @@ def to_verilog(component: wiring.Component, name: str) -> Design:
     """
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"a module's name is letters, digits and underscores, not {name!r}")
-    modules, memories = prepare(
-        amaranth_rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
-    )
+    modules, memories = prepare(amaranth_rtlil.convert(component, name=name, ports=_ports(component), emit_src=False))
     with working_folder() as folder:
         (folder / "design.il").write_text(unparse(modules), encoding="ascii")
         run_yosys(YOSYS, folder)

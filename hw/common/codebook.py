@@ -30,9 +30,7 @@ class Codebook(wiring.Component):
 
     def __init__(self, form: WeightForm):
         self.form = form
-        super().__init__(
-            {"layer": In(range(len(form.values))), "number": In(form.bits), "code": Out(CODE)}
-        )
+        super().__init__({"layer": In(range(len(form.values))), "number": In(form.bits), "code": Out(CODE)})
 
     def elaborate(self, platform):
         m = Module()

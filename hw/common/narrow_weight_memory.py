@@ -91,7 +91,9 @@ class NarrowWeightMemory(wiring.Component):
     def bias(self, m: Module):
         """The bias word of the address, as late as the numbers are."""
         m.submodules.biases = words = memory.Memory(
-            shape=CODE.width * self.width, depth=self.biases, init=self.init[: self.biases],
+            shape=CODE.width * self.width,
+            depth=self.biases,
+            init=self.init[: self.biases],
             attrs={"ram_style": "distributed", "init_file": 1} | NO_COLLISIONS,
         )
         write, read = words.write_port(), words.read_port()

@@ -18,9 +18,7 @@ def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool =
     return value
 
 
-def counter(
-    m: Module, limits: int | Sequence[int], step, *, name: str, which=0, restart=0
-) -> tuple[Signal, Signal]:
+def counter(m: Module, limits: int | Sequence[int], step, *, name: str, which=0, restart=0) -> tuple[Signal, Signal]:
     """Counts 0 to limit - 1 and again, by one in each cycle in which ``step`` is high, or back to 0 where ``restart``
     is high too; and whether it is at its last value, which is a register: no comparison follows it.
 

@@ -60,9 +60,7 @@ class WeightMemory(wiring.Component):
     load : replaces words (`WriteSignature`).
     """
 
-    def __init__(
-        self, init: Sequence[int], width: int, banks: Sequence[int] | None = None, bits: int | None = None
-    ):
+    def __init__(self, init: Sequence[int], width: int, banks: Sequence[int] | None = None, bits: int | None = None):
         if not init:
             raise ValueError("a weight memory needs at least one word")
         self.init = list(init)

@@ -55,7 +55,14 @@ class ConvArray(wiring.Component):
     """
 
     def __init__(
-        self, windows: int, outputs: int, rows: int, columns: int, depth: int, bias_words: int, packed: bool = False,
+        self,
+        windows: int,
+        outputs: int,
+        rows: int,
+        columns: int,
+        depth: int,
+        bias_words: int,
+        packed: bool = False,
         shifts: tuple[int, ...] = (),
     ):
         self.windows = windows

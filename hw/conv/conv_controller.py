@@ -43,9 +43,7 @@ class ConvLayer:
     """What the controller has to know of a conv layer: ``outputs`` and ``inputs`` channels, where its biases are; of
     conv2, the ``sweeps`` of each group of output channels, where they are not as many as inputs."""
 
-    def __init__(
-        self, outputs: int, inputs: int, parallel: int, bias_address: int, sweeps: Sequence[int] = ()
-    ):
+    def __init__(self, outputs: int, inputs: int, parallel: int, bias_address: int, sweeps: Sequence[int] = ()):
         self.groups = -(-outputs // parallel)
         self.inputs = inputs
         self.bias_words = -(-outputs // CONV_WORD)

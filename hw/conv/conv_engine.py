@@ -71,7 +71,11 @@ class ConvEngine(wiring.Component):
     """
 
     def __init__(
-        self, shape: LeNetShape, config: Config, words: list[int], bias_addresses: tuple[int, int],
+        self,
+        shape: LeNetShape,
+        config: Config,
+        words: list[int],
+        bias_addresses: tuple[int, int],
         kernel_addresses: tuple[int, int] | None = None,
     ):
         self.shape = shape
@@ -112,26 +116,44 @@ class ConvEngine(wiring.Component):
         lines = LineBuffer(w, (IMAGE, self.shape.pool1_out))
         engines = self.config.engines
         array = ConvArray(
-            w, o, lines.rows, lines.columns, self.shape.conv2_out**2 // w,
-            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD), packed=self.config.packed,
+            w,
+            o,
+            lines.rows,
+            lines.columns,
+            self.shape.conv2_out**2 // w,
+            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD),
+            packed=self.config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
         )
         pooling = Pooling(o, w, (self.shape.conv1_out, self.shape.conv2_out))
         groups = [len(self.config.groups(outputs)) for outputs, _ in self.layers]
         image = ImageBuffer(lines.rows_in, repeats=groups[0])
         features = MapMemory(
-            self.shape.conv1, self.shape.pool1_out, parallel=o, rows_out=lines.rows_in, repeats=groups[1],
+            self.shape.conv1,
+            self.shape.pool1_out,
+            parallel=o,
+            rows_out=lines.rows_in,
+            repeats=groups[1],
             order=[channel for sweeps in engines.sweeps for channel in sweeps],
         )
         weights = self.weight_memory()
         # From the last position: through the array and the pooling unit, a write, and a cycle until it can be read.
         controller = ConvController(
-            self.controller_layers(), weights.depth, weights.latency, drain=array.latency + pooling.latency + 1,
+            self.controller_layers(),
+            weights.depth,
+            weights.latency,
+            drain=array.latency + pooling.latency + 1,
         )
         fetcher = KernelFetcher(self.kernel_plans(), o, weights.depth, weights.latency)
         for name, part in {
-            "image": image, "lines": lines, "array": array, "pooling": pooling, "features": features,
-            "weights": weights, "controller": controller, "fetcher": fetcher,
+            "image": image,
+            "lines": lines,
+            "array": array,
+            "pooling": pooling,
+            "features": features,
+            "weights": weights,
+            "controller": controller,
+            "fetcher": fetcher,
         }.items():
             m.submodules[name] = part
 

@@ -61,9 +61,7 @@ class ImageBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.maps = maps = MapMemory(
-            1, IMAGE, rows_out=self.rows_out, sets=2, repeats=self.repeats
-        )
+        m.submodules.maps = maps = MapMemory(1, IMAGE, rows_out=self.rows_out, sets=2, repeats=self.repeats)
         taken = Signal()
         m.d.comb += [taken.eq(self.i.valid & self.i.ready), maps.start.eq(self.start)]
         wiring.connect(m, maps.o, wiring.flipped(self.o))

@@ -92,9 +92,7 @@ class KernelFetcher(wiring.Component):
         """When to request a set, how many kernels it has, and whether another set of the layer follows."""
         taken, begin = Signal(), Signal()
         _, last_channel = counter(m, [p.inputs for p in self.plans], taken, name="channel", which=self.layer)
-        _, last_group = counter(
-            m, [p.groups for p in self.plans], taken & last_channel, name="group", which=self.layer
-        )
+        _, last_group = counter(m, [p.groups for p in self.plans], taken & last_channel, name="group", which=self.layer)
         more = ~(last_group & last_channel)
         m.d.comb += [taken.eq(self.o.valid & self.o.ready), begin.eq(self.start | (taken & more))]
         # A set is requested in the cycles after `begin`, when the counters already stand at it.

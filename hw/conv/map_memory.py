@@ -47,7 +47,14 @@ class MapMemory(wiring.Component):
     latency = 4  # cycles from ``start`` to the first transfer: address, memory, a register beside it, output register
 
     def __init__(
-        self, channels: int, size: int, *, parallel: int = 1, rows_out: int = 1, sets: int = 1, repeats: int = 1,
+        self,
+        channels: int,
+        size: int,
+        *,
+        parallel: int = 1,
+        rows_out: int = 1,
+        sets: int = 1,
+        repeats: int = 1,
         order: Sequence[int] = (),
     ):
         self.channels = channels

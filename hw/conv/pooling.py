@@ -111,9 +111,7 @@ class Pooling(wiring.Component):
             write.en.eq(valid & ~lower),
         ]
         m.d.comb += [write.data[o].eq(value) for o, (value,) in enumerate(values)]
-        joined = [
-            [self.hold(m, valid & lower, read.data[o], value, f"cell_{o}")] for o, (value,) in enumerate(values)
-        ]
+        joined = [[self.hold(m, valid & lower, read.data[o], value, f"cell_{o}")] for o, (value,) in enumerate(values)]
         return joined, delay(m, valid & lower, 1, name="cell_valid")
 
     def hold(self, m: Module, enable, a, b, name: str) -> Signal:

@@ -10,8 +10,7 @@ __all__ = ["Argmax", "Result"]
 
 
 class Result(data.StructLayout):
-    """What the accelerator says of an image: its logits and the class, the index of the largest (the lowest on a tie).
-    """
+    """An image's result: its logits and its class, the index of the largest logit (the lowest index on a tie)."""
 
     def __init__(self, classes: int):
         super().__init__({"logits": codes(classes), "index": range(classes)})

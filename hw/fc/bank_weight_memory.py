@@ -94,7 +94,9 @@ class BankWeightMemory(wiring.Component):
             words.load.data.eq(self.narrowed()),
         ]
         m.submodules.biases = biases = memory.Memory(
-            shape=CODE.width * self.rows, depth=self.biases, init=self.bias_words(),
+            shape=CODE.width * self.rows,
+            depth=self.biases,
+            init=self.bias_words(),
             attrs={"ram_style": "distributed", "init_file": 1} | NO_COLLISIONS,
         )
         write, read = biases.write_port(), biases.read_port()

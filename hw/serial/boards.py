@@ -54,7 +54,14 @@ BOARDS = {
     board.name: board
     for board in (
         Board(
-            "ulx3s-85f", "lfe5u-85f", "CABGA381", "6", ULX3S_85F_Platform, 25_000_000, ecp5_pll, ecp5_dividers,
+            "ulx3s-85f",
+            "lfe5u-85f",
+            "CABGA381",
+            "6",
+            ULX3S_85F_Platform,
+            25_000_000,
+            ecp5_pll,
+            ecp5_dividers,
             (("esp32", 0, "gpio0"),),  # low, it would have the board's ESP32 take over the part
         ),
         Board("arty-a7-100", "xc7a100t", "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll, xc7_dividers),
@@ -157,5 +164,3 @@ class BoardTop(Elaboratable):
                 m.submodules[f"led_{number}"] = buffer
                 found.append(buffer.o)
         return found
-
-

@@ -172,8 +172,11 @@ class Link(wiring.Component):
                 with m.If(settle == SETTLE):
                     m.d.comb += self.result.ready.eq(1)
                     m.d.sync += [
-                        self.busy.eq(0), self.index.eq(self.result.payload.index), self.cycles.eq(self.latency),
+                        self.busy.eq(0),
+                        self.index.eq(self.result.payload.index),
+                        self.cycles.eq(self.latency),
                         self.logits.eq(self.result.payload.logits.as_value()),
-                        self.done.eq(self.open), self.tell.eq(self.open),
+                        self.done.eq(self.open),
+                        self.tell.eq(self.open),
                     ]
                     m.next = "EMPTY"

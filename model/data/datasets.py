@@ -41,13 +41,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3 or self.images.shape[1:] != (IMAGE, IMAGE):
-            raise ValueError(
-                f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {self.images.dtype} {self.images.shape}"
-            )
+            raise ValueError(f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {self.images.dtype} {self.images.shape}")
         if self.labels.dtype != np.uint8 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"labels must be uint8 ({len(self.images)},), one an image, not {self.labels.dtype} "
-                f"{self.labels.shape}"
+                f"labels must be uint8 ({len(self.images)},), one an image, not {self.labels.dtype} {self.labels.shape}"
             )
         if self.classes > MAX_CLASSES:
             raise ValueError(f"labels must be below {MAX_CLASSES}, but one is {self.classes - 1}")
@@ -106,9 +103,7 @@ def _named(spec: str, name: str, progress: Progress) -> np.ndarray:
             if genuine(spec, name, data):
                 return parse_idx(unpacked(data, str(found)), str(found), _dimensions(name))
             if folder == SHIPPED_DATA:
-                raise UserError(
-                    f"{found} is not the published file (its SHA-256 differs); install fivebyfive again"
-                )
+                raise UserError(f"{found} is not the published file (its SHA-256 differs); install fivebyfive again")
     path = fetch(spec, name, cache_folder(spec), progress)
     return read_idx(path, _dimensions(name))
 

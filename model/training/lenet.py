@@ -78,9 +78,7 @@ class LeNet(torch.nn.Module):
             weight = round_weight(weight)
         return weight, round_weight(bias) if quantized else bias
 
-    def forward(
-        self, x: torch.Tensor, quantized: bool = False
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def forward(self, x: torch.Tensor, quantized: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits (N, classes), and every layer's values before pooling, rounding and ReLU, by name.
 
         ``x`` comes from `pixels_to_values`, (N, 1, 28, 28).
@@ -90,9 +88,7 @@ class LeNet(torch.nn.Module):
             weight, bias = self.effective(name, quantized)
             if name.startswith("conv"):
                 before[name] = self.normed(name, F.conv2d(x, weight, bias))  # (N, O, 24, 24), (N, P, 8, 8)
-                x = F.max_pool2d(
-                    before[name], 2
-                )  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
+                x = F.max_pool2d(before[name], 2)  # (N, O, 12, 12), (N, P, 4, 4); rounding keeps order: it may wait
             else:
                 before[name] = x = self.normed(name, F.linear(x.flatten(1), weight, bias))  # (N, F)
             if quantized:
@@ -125,9 +121,6 @@ def to_checkpoint(net: LeNet) -> Checkpoint:
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:
     """The network whose `to_checkpoint` is ``checkpoint``."""
     net = LeNet(checkpoint.shape)
-    values = {
-        name: torch.from_numpy(codes.astype("float32")) / Q2_6.one
-        for name, codes in checkpoint.arrays.items()
-    }
+    values = {name: torch.from_numpy(codes.astype("float32")) / Q2_6.one for name, codes in checkpoint.arrays.items()}
     net.load_state_dict(values)
     return net

@@ -69,9 +69,7 @@ def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> 
     """
     errors, loss = 0, 0.0
     wraps, peak = dict.fromkeys(net.shape.layers, 0), dict.fromkeys(net.shape.layers, 0)
-    for pixels, labels in zip(
-        images.pixels.split(EXAMINE_BATCH), images.labels.split(EXAMINE_BATCH), strict=True
-    ):
+    for pixels, labels in zip(images.pixels.split(EXAMINE_BATCH), images.labels.split(EXAMINE_BATCH), strict=True):
         logits, before = net(pixels_to_values(pixels), quantized)  # (N, classes)
         errors += int((logits.argmax(1) != labels).sum())
         loss += float(F.cross_entropy(temperature * logits, labels, reduction="sum"))

@@ -70,9 +70,7 @@ class QuantizeConfig:
         if not 0 <= self.epochs <= 10_000:
             raise ValueError(f"epochs must be 0 to 10000, not {self.epochs}")
         if (self.mean is None) != (self.std is None):
-            raise ValueError(
-                "mean and std belong together: give both, or neither to have the usual ones tried"
-            )
+            raise ValueError("mean and std belong together: give both, or neither to have the usual ones tried")
         if self.mean is not None and not isfinite(self.mean):
             raise ValueError(f"mean must be finite, not {self.mean}")
         if self.std is not None and not 0 < self.std < inf:

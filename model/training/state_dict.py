@@ -44,9 +44,7 @@ def read_state(path: Path) -> tuple[LeNetShape, dict[str, "torch.Tensor"]]:
         if name not in shape.arrays:
             raise UserError(f"{path} is not a LeNet: {name} does not belong to one; it needs {NAMES}")
         if not tensor.is_floating_point():
-            raise UserError(
-                f"{path}: {name} is {tensor.dtype}, not a float; quantize starts from a float network"
-            )
+            raise UserError(f"{path}: {name} is {tensor.dtype}, not a float; quantize starts from a float network")
     return shape, {name: _float32(f"{path}: {name}", tensors[name]) for name in shape.arrays}
 
 
@@ -106,9 +104,7 @@ def _read_torch(path: Path, file: BinaryIO) -> object:
             f"{path} is damaged or holds more than tensors (a pickled model?), never loaded; {SAVE_HINT}"
         ) from error
     except Exception as error:  # a damaged file makes torch.load raise almost anything
-        raise UserError(
-            f"{path} is damaged or not a PyTorch file ({type(error).__name__}); {SAVE_HINT}"
-        ) from error
+        raise UserError(f"{path} is damaged or not a PyTorch file ({type(error).__name__}); {SAVE_HINT}") from error
 
 
 def _unpacked_bytes(file: BinaryIO) -> int:
@@ -128,9 +124,7 @@ def _read_safetensors(path: Path, file: BinaryIO) -> object:
         from safetensors import SafetensorError
         from safetensors.torch import load
     except ImportError as error:
-        raise UserError(
-            ".safetensors needs that package; install it: pip install 'fivebyfive[train]'"
-        ) from error
+        raise UserError(".safetensors needs that package; install it: pip install 'fivebyfive[train]'") from error
     try:
         return load(file.read())
     except KeyError as error:

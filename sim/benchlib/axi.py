@@ -67,8 +67,7 @@ class Rules:
         self.moved = dict.fromkeys(CHANNELS, 0)
         self.word = 0  # of the present result
         self.parts = {
-            valid: [getattr(dut, name) for name in payload if hasattr(dut, name)]
-            for valid, payload in CHANNELS.items()
+            valid: [getattr(dut, name) for name in payload if hasattr(dut, name)] for valid, payload in CHANNELS.items()
         }
         cocotb.start_soon(self.watch())
 

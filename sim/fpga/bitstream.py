@@ -76,8 +76,13 @@ def make_bitstream(
 
 
 def place_and_route(
-    nextpnr: Sequence[str], folder: Path, board: Board, clock_hz: int, seeds: Sequence[int],
-    seconds: dict[str, float], progress: Progress,
+    nextpnr: Sequence[str],
+    folder: Path,
+    board: Board,
+    clock_hz: int,
+    seeds: Sequence[int],
+    seconds: dict[str, float],
+    progress: Progress,
 ) -> tuple[int, Routed]:
     """The first of the seeds with which nextpnr meets the clock, and the timing; ``seconds`` gets the time of all.
 

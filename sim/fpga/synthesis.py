@@ -55,8 +55,15 @@ FAMILIES = {
         commands=("synth_xilinx -family xc7 -noiopad -flatten -top {top}",),
         lut={r"LUT[1-6]": 1, r"INV": 1, r"SRL\w+": 1},
         ff=r"FD[RCSP]E(_1)?",
-        lutram={r"RAM32X1D": 2, r"RAM64X1D": 2, r"RAM128X1D": 4, r"RAM32M": 4, r"RAM64M": 4, r"RAM256X1D": 8,
-                r"RAM16X1D": 2},
+        lutram={
+            r"RAM32X1D": 2,
+            r"RAM64X1D": 2,
+            r"RAM128X1D": 4,
+            r"RAM32M": 4,
+            r"RAM64M": 4,
+            r"RAM256X1D": 8,
+            r"RAM16X1D": 2,
+        },
         dsp=r"DSP48E1",
         bram={r"RAMB36E1": 1, r"RAMB18E1": 0.5},
         bram_name="RAMB36E1",
@@ -120,9 +127,17 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
         design.write(place)
         (place / "core.v").write_text(core_verilog(design))
         (place / "harness.v").write_text(harness_verilog(design))
-        around = ["design -stash core", "read_verilog harness.v", *FAMILIES[family].script(HARNESS), f"delete ={CORE}",
-                  f"design -copy-from core {CORE}", f"hierarchy -top {HARNESS}", "flatten -noscopeinfo", "clean",
-                  "write_json netlist.json"]
+        around = [
+            "design -stash core",
+            "read_verilog harness.v",
+            *FAMILIES[family].script(HARNESS),
+            f"delete ={CORE}",
+            f"design -copy-from core {CORE}",
+            f"hierarchy -top {HARNESS}",
+            "flatten -noscopeinfo",
+            "clean",
+            "write_json netlist.json",
+        ]
         cells = run_synthesis(place, f"{design.name}.v core.v", CORE, family, around if netlist else ())
         if netlist:
             netlist.write_bytes((place / "netlist.json").read_bytes())
@@ -153,8 +168,13 @@ def area_of(cells: Counter, family: str, memories: dict[str, float] | None = Non
     """What cells take on a device family."""
     about = FAMILIES[family]
     return Area(
-        family, round(weigh(cells, about.lut)), round(weigh(cells, {about.ff: 1})), round(weigh(cells, about.lutram)),
-        round(weigh(cells, {about.dsp: 1})), weigh(cells, about.bram), dict(sorted(cells.items())),
+        family,
+        round(weigh(cells, about.lut)),
+        round(weigh(cells, {about.ff: 1})),
+        round(weigh(cells, about.lutram)),
+        round(weigh(cells, {about.dsp: 1})),
+        weigh(cells, about.bram),
+        dict(sorted(cells.items())),
         memories or {},
     )
 
@@ -167,6 +187,8 @@ def count_cells(text: str, top: str) -> Counter:
 def weigh(cells: Counter, weights: dict[str, float]) -> float:
     """Sum of the cells whose type matches, each with its weight."""
     return sum(
-        count * weight for kind, count in cells.items() for pattern, weight in weights.items()
+        count * weight
+        for kind, count in cells.items()
+        for pattern, weight in weights.items()
         if re.fullmatch(pattern, kind)
     )

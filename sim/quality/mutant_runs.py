@@ -34,7 +34,10 @@ class Tried:
 
 
 def try_mutants(
-    mutated: Mutated, bench: str, given: dict, numbers: Sequence[int] | None = None,
+    mutated: Mutated,
+    bench: str,
+    given: dict,
+    numbers: Sequence[int] | None = None,
     told: Callable[[Tried], None] = lambda tried: None,
 ) -> list[Tried]:
     """Run a bench on each mutant (or on some, by number), on Verilator; each is ``told`` at once.

@@ -61,7 +61,11 @@ class Build:
 
 
 def build(
-    design: Design, simulator: Simulator | str, *, waves: bool = False, coverage: bool = False,
+    design: Design,
+    simulator: Simulator | str,
+    *,
+    waves: bool = False,
+    coverage: bool = False,
     progress: Progress = silent,
 ) -> Build:
     """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs

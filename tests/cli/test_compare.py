@@ -94,7 +94,7 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
     assert "cycles an image (model)" in Path("c/compare.svg").read_text()
 
 
-NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", "a,b;\"c\"")
+NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", 'a,b;"c"')
 
 
 def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:

@@ -245,16 +245,14 @@ def test_what_the_end_of_a_units_process_means(monkeypatch, program: str, kind: 
 @pytest.mark.parametrize(
     ("program", "kind"),
     [
-        ("print('{\"equal\": false, \"difference\": {}}')", RtlDiffers),
+        ('print(\'{"equal": false, "difference": {}}\')', RtlDiffers),
         ("import sys; sys.exit('error: it hangs')", RtlDiffers),
         ("import os, sys; print('error: x', file=sys.stderr); os._exit(2)", UserError),
         ("import os; os._exit(70)", Defect),
     ],
 )
 def test_what_the_end_of_a_verification_means(program: str, kind: type) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with pytest.raises(kind) as caught:
         result(child)
     assert type(caught.value) is kind

@@ -177,5 +177,3 @@ def parsed(words: list[str]) -> None:
     name, *rest = words
     with suppress(click.exceptions.Exit), main.commands[name].make_context(name, rest):  # as of --help
         pass
-
-

@@ -93,7 +93,12 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
     assert told["multipliers"] == 90
     dense = {"kind": "codes", "values": []}  # random weights
     assert told["config"] == {
-        "windows": 2, "outputs": 1, "fc_rows": 2, "early_fc": True, "overlap": False, "packed": False,
+        "windows": 2,
+        "outputs": 1,
+        "fc_rows": 2,
+        "early_fc": True,
+        "overlap": False,
+        "packed": False,
         "engines": {"conv": dense, "fc": dense, "sweeps": [], "words": []},
     }
     assert told["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
@@ -210,9 +215,7 @@ def test_a_machine_that_hangs_is_a_failure_with_a_log(cli, small: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_leaves_nothing_running(
-    small: Path, tmp_path: Path, number: int, code: int
-) -> None:
+def test_an_interrupted_run_leaves_nothing_running(small: Path, tmp_path: Path, number: int, code: int) -> None:
     folder = tmp_path / "run"
     words = ["simulate", str(small), "--images", "10000", "--folder", str(folder), "--json"]
     command = [sys.executable, "-m", "fivebyfive", *words]

@@ -97,9 +97,10 @@ def test_names_that_are_no_text(cli, small: Path, few_digits: Path) -> None:
         assert f"{shown}.no: No such file" in one_line(cli("evaluate", f"{name}.no", code=2).stderr)
         words = ("compare", path, "--data", few_digits, "--rtl-images", 0, "--no-synthesis", "--out", f"{name}3")
         assert f"engines of {shown}: dense" in cli(*words).stdout
-        assert f"| {shown.replace(chr(92), 2 * chr(92)).replace('[', chr(92) + '[')} |" in Path(
-            f"{name}3/compare.md"
-        ).read_text()
+        assert (
+            f"| {shown.replace(chr(92), 2 * chr(92)).replace('[', chr(92) + '[')} |"
+            in Path(f"{name}3/compare.md").read_text()
+        )
 
 
 def test_a_plan_cannot_hold_such_a_name(refused, small: Path) -> None:

@@ -87,6 +87,7 @@ def npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 # checkpoints
 
+
 def members() -> list[bytes]:
     """Names and .npy files of a checkpoint, for `zipped`."""
     return [part for name, array in NETWORK.arrays.items() for part in (f"{name}.npy".encode(), npy(array))]
@@ -120,6 +121,7 @@ bits = { conv1 = 5, conv2 = 4 }
 
 # float models
 
+
 def torch_file() -> bytes:
     torch = __import__("torch")
     file = io.BytesIO()
@@ -146,6 +148,7 @@ def evil_pickles() -> list[bytes]:
 
 
 # pictures
+
 
 def picture(kind: str, mode: str = "L", size: tuple[int, int] = (40, 30)) -> bytes:
     file = io.BytesIO()
@@ -226,6 +229,7 @@ def frames(data: bytes) -> None:
 
 
 # folders of `generate`
+
 
 def manifest() -> dict:
     return json.loads(json.dumps(MANIFEST))

@@ -50,7 +50,9 @@ def test_manifest(tmp_path, shipped):
     shipped.write(tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert manifest["checkpoint"] == {
-        "name": "lenet.npz", "network": "20-50-500-10", "sha256": load_checkpoint().digest,
+        "name": "lenet.npz",
+        "network": "20-50-500-10",
+        "sha256": load_checkpoint().digest,
     }
     assert manifest["multipliers"] == manifest["dsps"] == {"conv": 25, "fc": 20}
     for name, digest in manifest["files"].items():

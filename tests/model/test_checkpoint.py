@@ -104,9 +104,7 @@ def test_a_zip_without_arrays(path):
     refused(path, "not an .npz of arrays")
 
 
-@pytest.mark.parametrize(
-    "name", ["conv1.weight", "conv1.bias", "conv2.weight", "fc1.bias", "fc1.weight", "fc2.weight"]
-)
+@pytest.mark.parametrize("name", ["conv1.weight", "conv1.bias", "conv2.weight", "fc1.bias", "fc1.weight", "fc2.weight"])
 def test_missing_array(path, arrays, name):
     del arrays[name]
     np.savez(path, **arrays)

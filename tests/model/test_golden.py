@@ -174,9 +174,7 @@ def test_a_bias_alone_reaches_the_logits(small_checkpoint):
 def test_a_batch_is_its_images_one_by_one(small_checkpoint):
     images = random_images(7)
     together = golden.predict(small_checkpoint, images)
-    assert together.tolist() == [
-        golden.predict(small_checkpoint, image[None])[0].tolist() for image in images
-    ]
+    assert together.tolist() == [golden.predict(small_checkpoint, image[None])[0].tolist() for image in images]
     pieces = list(golden.traces(small_checkpoint, images, batch=3))
     assert [len(piece.logits) for piece in pieces] == [3, 3, 1]
     assert np.concatenate([piece.logits for piece in pieces]).tolist() == together.tolist()
@@ -193,9 +191,7 @@ def test_the_lowest_index_wins_a_tie():
 
 def test_the_lowest_pixel_bit_does_not_count(small_checkpoint):
     images = random_images(1) & 254
-    assert np.array_equal(
-        golden.predict(small_checkpoint, images), golden.predict(small_checkpoint, images | 1)
-    )
+    assert np.array_equal(golden.predict(small_checkpoint, images), golden.predict(small_checkpoint, images | 1))
 
 
 @pytest.mark.parametrize("images", [np.zeros((1, 28, 28), np.int8), np.zeros((28, 28), np.uint8)])

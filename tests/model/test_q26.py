@@ -47,9 +47,7 @@ def test_peak_is_at_most_127_exactly_where_nothing_wraps(values):
     assert Q2_6.peak(acc) == max([0, *(max(v // 64, -1 - v // 64) for v in values)])
 
 
-@given(
-    st.lists(st.tuples(st.integers(-128, 127), st.integers(-128, 127)), max_size=50), st.integers(-128, 127)
-)
+@given(st.lists(st.tuples(st.integers(-128, 127), st.integers(-128, 127)), max_size=50), st.integers(-128, 127))
 def test_fourteen_bits_are_as_good_as_infinitely_many(pairs, bias):
     """The modular theorem: reduce modulo 2**14 after every addition and the code stays the same."""
     exact, modular = bias << 6, plain_wrap(bias << 6, 14)

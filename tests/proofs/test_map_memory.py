@@ -108,11 +108,13 @@ class Proof:
         inside = [self.narrow(f, name) for name in ("bank_held", "bank_read")]
         claims = {
             "transfers": f["to_go"] == (mux(busy, left, 0) + o_valid + held + read).fit(18),
-            "in range": (f["out_row"] < self.transfers) & (f["out_channel"] < self.component.channels)
+            "in range": (f["out_row"] < self.transfers)
+            & (f["out_channel"] < self.component.channels)
             & (turn < self.component.repeats),
             "rows in order": (row == places[3][1]) & (channel == places[3][0]),
             "idle": busy | ((row == 0) & (channel == 0) & (turn == 0)),
-            "last ones": (f["last_row"] == (row == self.transfers - 1)) & (f["last_bank"] == (bank == self.banks - 1))
+            "last ones": (f["last_row"] == (row == self.transfers - 1))
+            & (f["last_bank"] == (bank == self.banks - 1))
             & (f["last_channel"] == (channel == self.component.channels - 1))
             & (f["last_turn"] == (turn == self.component.repeats - 1)),
             "bank": bank == members,

@@ -118,7 +118,7 @@ class Proof:
     def by_columns(self, f: Frame) -> dict[str, Bits]:
         half, left = f[f"half_{self.output}_0"], f[f"left_{self.output}"]
         place = f["place"]
-        started = (place == self.cell * 2 + 1)
+        started = place == self.cell * 2 + 1
         return {
             "column": f["column"] == place,
             "done": f["done_1"] == (f["half_valid_1"] & f["odd_column_1"]),

@@ -150,7 +150,7 @@ def test_a_bug_of_the_conv_pe_is_refuted() -> None:
 
 ROW_BUGS = {
     "bias at the wrong place": ("Cat(Const(0, Q2_6.frac_bits), bias), before", "Cat(Const(0, 5), bias), before"),
-    "bias of the word after": ("dot.latency, name=\"flags\"", "dot.latency - 1, name=\"flags\""),
+    "bias of the word after": ('dot.latency, name="flags"', 'dot.latency - 1, name="flags"'),
     "adds without a word": ("with m.If(dot.o.valid):", "with m.If(dot.o.valid | last):"),
     "rounds": ("total[Q2_6.frac_bits :]", "(total + 32)[Q2_6.frac_bits :][:8]"),
     "kept too late": ('early, 2, name="output_written"', 'early, 3, name="output_written"'),

@@ -103,7 +103,7 @@ BUGS = {
     "written everywhere": ("written = load.en & self.within(load.address, start, end)", "written = load.en"),
     "a bank too far": ("self.init[start:end], address, written, near)", "self.init[start:end], address, mine, near)"),
     "one group's address": ("max(self.banks[group : group + GROUP])", "1024"),
-    "a cycle early": ("start, end), 3, name=f\"reads_{number}\"", "start, end), 2, name=f\"reads_{number}\""),
+    "a cycle early": ('start, end), 3, name=f"reads_{number}"', 'start, end), 2, name=f"reads_{number}"'),
 }
 
 

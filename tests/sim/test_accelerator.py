@@ -206,9 +206,18 @@ def upset(bench, shape, kind, config, tests=()):
     design = to_verilog(Accelerator(shape, config, pack(network, config)), "lenet")
     cycles = plan(shape, config)
     bench(
-        design, "accelerator", tests=tests, resets=2 if tests else 6,
-        conv1=shape.conv1, conv2=shape.conv2, fc=shape.fc, seed=SEED, config=asdict(config), kind=kind,
-        image_cycles=max(cycles.limit_conv, cycles.limit_fc) + 400, timeout_s=900,
+        design,
+        "accelerator",
+        tests=tests,
+        resets=2 if tests else 6,
+        conv1=shape.conv1,
+        conv2=shape.conv2,
+        fc=shape.fc,
+        seed=SEED,
+        config=asdict(config),
+        kind=kind,
+        image_cycles=max(cycles.limit_conv, cycles.limit_fc) + 400,
+        timeout_s=900,
     )
 
 

@@ -136,9 +136,7 @@ class Taps:
         ]
 
 
-async def check(
-    dut, setting: Setting, taps: Taps, count: int, pauses: tuple[float, float], rng, arrays
-) -> None:
+async def check(dut, setting: Setting, taps: Taps, count: int, pauses: tuple[float, float], rng, arrays) -> None:
     """Images one behind the other: every layer, the logits, the class."""
     taps.seen.clear()
     images = setting.draw(count, arrays)

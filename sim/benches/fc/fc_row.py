@@ -59,17 +59,13 @@ def word(x, w, bias, first: bool, last: bool, keep: bool = False, output: int = 
 def in_a_row(x, w, biases) -> list[int]:
     """Output after output, all words of each."""
     last = len(x) - 1
-    return [
-        word(x[n], w[o][n], biases[o], n == 0, n == last) for o in range(len(w)) for n in range(len(x))
-    ]
+    return [word(x[n], w[o][n], biases[o], n == 0, n == last) for o in range(len(w)) for n in range(len(x))]
 
 
 def spread(x, w, biases) -> list[int]:
     """Word after word, all outputs of each."""
     last = len(x) - 1
-    return [
-        word(x[n], w[o][n], biases[o], n == 0, n == last, True, o) for n in range(len(x)) for o in range(len(w))
-    ]
+    return [word(x[n], w[o][n], biases[o], n == 0, n == last, True, o) for n in range(len(x)) for o in range(len(w))]
 
 
 async def check(dut, words: list[int], values: tuple, pause: float) -> None:

@@ -45,7 +45,7 @@ def some_bytes() -> bytes:
 
 @cocotb.test()
 async def right_behind_each_other(dut) -> None:
-    """Each is there three cycles after the middle of its stop bit. """
+    """Each is there three cycles after the middle of its stop bit."""
     line = await begin(dut)
     first = cycle()
     await line.send(some_bytes())

@@ -292,9 +292,7 @@ def test_write(design, tmp_path):
 def test_yosys_reads_it_back(design, tmp_path):
     """Memory contents included; the check of the file is not for synthesis."""
     design.write(tmp_path)
-    log = run_yosys(
-        ["read_verilog array.v", "hierarchy -check -top array", "proc", "memory_collect", "dump"], tmp_path
-    )
+    log = run_yosys(["read_verilog array.v", "hierarchy -check -top array", "proc", "memory_collect", "dump"], tmp_path)
     assert "$fopen" not in log
     init = re.search(r"cell \$mem_v2 \\words\n.*?INIT 1024'([01]+)", log, re.S)[1]
     assert [int(init[at : at + 8], 2) for at in range(0, 1024, 8)] == list(range(128, 0, -1))

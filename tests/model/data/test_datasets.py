@@ -79,9 +79,7 @@ def test_files_that_do_not_fit_together(tmp_path, images, labels, words):
 
 
 def test_no_such_set(tmp_path):
-    with pytest.raises(
-        UserError, match=r"no data set called .*emnist: give mnist, fashion-mnist or a folder"
-    ):
+    with pytest.raises(UserError, match=r"no data set called .*emnist: give mnist, fashion-mnist or a folder"):
         load_dataset("emnist")
     with pytest.raises(UserError, match="has no file t10k-images-idx3-ubyte"):
         load_dataset(tmp_path)

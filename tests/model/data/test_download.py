@@ -69,9 +69,7 @@ def mirror(monkeypatch, tmp_path):
 
 def test_a_mirror(mirror, monkeypatch, tmp_path):
     root, address = mirror
-    monkeypatch.setattr(
-        download, "MIRRORS", {"mnist": ("http://127.0.0.1:9/nobody", f"{address}/none", address)}
-    )
+    monkeypatch.setattr(download, "MIRRORS", {"mnist": ("http://127.0.0.1:9/nobody", f"{address}/none", address)})
     (root / f"{IMAGES}.gz").write_bytes(gzip.compress(FILES[IMAGES]))
     seen = []
     path = download.fetch("mnist", IMAGES, tmp_path / "cache", lambda *args: seen.append(args))
@@ -98,9 +96,7 @@ def test_a_mirror_that_lies_is_passed_over(mirror, monkeypatch, tmp_path):
     assert "\n" not in message
     assert not list((tmp_path / "cache").glob("*ubyte*"))
     monkeypatch.setattr(download, "MIRRORS", {"mnist": (f"{address}/bad", f"{address}/good")})
-    assert np.array_equal(
-        read_idx(download.fetch("mnist", IMAGES, tmp_path / "cache", silent), 3), PIXELS[:60]
-    )
+    assert np.array_equal(read_idx(download.fetch("mnist", IMAGES, tmp_path / "cache", silent), 3), PIXELS[:60])
 
 
 def test_a_damaged_cache_is_fetched_again(mirror, monkeypatch, tmp_path):

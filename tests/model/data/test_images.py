@@ -89,9 +89,7 @@ def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path, pixels) -> None:
 
 
 def test_black_and_white(tmp_path: Path, pixels) -> None:
-    np.testing.assert_array_equal(
-        read_one(tmp_path, Image.fromarray(pixels > 127)), np.where(pixels > 127, 255, 0)
-    )
+    np.testing.assert_array_equal(read_one(tmp_path, Image.fromarray(pixels > 127)), np.where(pixels > 127, 255, 0))
 
 
 def test_transparency_is_black(tmp_path: Path, pixels) -> None:

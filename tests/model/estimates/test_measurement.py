@@ -63,9 +63,7 @@ def test_an_estimate_has_all_but_a_frequency() -> None:
 
 
 def test_estimating_needs_no_hardware_and_no_tools() -> None:
-    code = (
-        "import sys, fivebyfive.cli; fivebyfive.cli.main(['measure', '--estimate', '--json'], standalone_mode=False)"
-    )
+    code = "import sys, fivebyfive.cli; fivebyfive.cli.main(['measure', '--estimate', '--json'], standalone_mode=False)"
     check = "import atexit, sys; atexit.register(lambda: print([n for n in ('amaranth', 'cocotb', 'pyosys', "
     check += "'matplotlib', 'distributed') if n in sys.modules], file=sys.stderr)); "
     done = subprocess.run([sys.executable, "-c", check + code], capture_output=True, text=True, check=True)

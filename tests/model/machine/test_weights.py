@@ -70,8 +70,23 @@ def test_groups_of_outputs():
     checkpoint = Checkpoint.random(shape, 2)
     image = pack(checkpoint, config)
     conv2 = next(r for r in memory_map(shape, config) if r.name == "conv2.weight")
-    order = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (3, 0), (2, 1), (3, 1), (2, 2), (3, 2),
-             (4, 0), (4, 1), (4, 2)]
+    order = [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+        (1, 1),
+        (0, 2),
+        (1, 2),
+        (2, 0),
+        (3, 0),
+        (2, 1),
+        (3, 1),
+        (2, 2),
+        (3, 2),
+        (4, 0),
+        (4, 1),
+        (4, 2),
+    ]
     for word, (output, channel) in zip(image.conv[conv2.address :], order, strict=True):
         assert np.array_equal(word, checkpoint.arrays["conv2.weight"][output, channel].ravel())
     assert config.fc1_order(shape)[:6] == [0, 16, 1, 17, 2, 18]

@@ -61,11 +61,7 @@ def test_progress_is_told_in_steps(run):
     _, calls = run
     steps = [call for call in calls if call[1] == 48]
     assert [done for done, _, _ in steps] == list(range(1, 49))  # 320 images: 3 batches an epoch
-    texts = [
-        f"{stage}, epoch {n} of {of}"
-        for stage, of in (("float", 6), ("quantized", 10))
-        for n in range(1, of + 1)
-    ]
+    texts = [f"{stage}, epoch {n} of {of}" for stage, of in (("float", 6), ("quantized", 10)) for n in range(1, of + 1)]
     assert [text for _, _, text in steps][::3] == texts
     assert calls[-1][0] == calls[-1][1]
 

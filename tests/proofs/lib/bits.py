@@ -45,18 +45,41 @@ class Bits:
         a, b, _ = self._with(other)
         return bit(TERMS.mk_term(kind, [a, b]))
 
-    def __add__(self, other): return self._make(Kind.BV_ADD, other, 1)
-    def __sub__(self, other): return self._make(Kind.BV_SUB, other, 1)
-    def __and__(self, other): return self._make(Kind.BV_AND, other)
-    def __or__(self, other): return self._make(Kind.BV_OR, other)
-    def __xor__(self, other): return self._make(Kind.BV_XOR, other)
-    def __invert__(self): return Bits(TERMS.mk_term(Kind.BV_NOT, [self.term]), self.width)
-    def __eq__(self, other): return self._compare(Kind.EQUAL, other)
-    def __ne__(self, other): return ~(self == other)
-    def __lt__(self, other): return self._compare(Kind.BV_ULT, other)
-    def __le__(self, other): return self._compare(Kind.BV_ULE, other)
-    def __gt__(self, other): return self._compare(Kind.BV_UGT, other)
-    def __ge__(self, other): return self._compare(Kind.BV_UGE, other)
+    def __add__(self, other):
+        return self._make(Kind.BV_ADD, other, 1)
+
+    def __sub__(self, other):
+        return self._make(Kind.BV_SUB, other, 1)
+
+    def __and__(self, other):
+        return self._make(Kind.BV_AND, other)
+
+    def __or__(self, other):
+        return self._make(Kind.BV_OR, other)
+
+    def __xor__(self, other):
+        return self._make(Kind.BV_XOR, other)
+
+    def __invert__(self):
+        return Bits(TERMS.mk_term(Kind.BV_NOT, [self.term]), self.width)
+
+    def __eq__(self, other):
+        return self._compare(Kind.EQUAL, other)
+
+    def __ne__(self, other):
+        return ~(self == other)
+
+    def __lt__(self, other):
+        return self._compare(Kind.BV_ULT, other)
+
+    def __le__(self, other):
+        return self._compare(Kind.BV_ULE, other)
+
+    def __gt__(self, other):
+        return self._compare(Kind.BV_UGT, other)
+
+    def __ge__(self, other):
+        return self._compare(Kind.BV_UGE, other)
 
     __radd__, __rand__, __ror__ = __add__, __and__, __or__
     __hash__ = None

@@ -17,7 +17,11 @@ def nothing(frame: Frame) -> dict[str, Bits]:
 
 
 def holds_forever(
-    netlist: Netlist, invariants: Claims, *, assume: Claims = nothing, rigid: Sequence[str] = (),
+    netlist: Netlist,
+    invariants: Claims,
+    *,
+    assume: Claims = nothing,
+    rigid: Sequence[str] = (),
     step: Callable[[Frame, Frame], Mapping[str, Bits]] | None = None,
 ) -> None:
     """The invariants hold in every cycle after a reset, and ``step`` of any two cycles one after the other.

@@ -137,9 +137,13 @@ class Netlist:
             raise LookupError(f"{len(own)} registers are called {name}")
         return own[0]
 
-    def frame(self, label: str, state: Mapping[int | str, Term] | None = None,
-              inputs: Mapping[str, Bits | int] | None = None,
-              multiply: Callable[[Bits, Bits], Bits] | None = None) -> Frame:
+    def frame(
+        self,
+        label: str,
+        state: Mapping[int | str, Term] | None = None,
+        inputs: Mapping[str, Bits | int] | None = None,
+        multiply: Callable[[Bits, Bits], Bits] | None = None,
+    ) -> Frame:
         """A clock cycle. ``state``: of each register and memory, unknown where it is left out. ``inputs`` by name,
         unknown likewise, except for ``rst``, which is low. ``multiply`` may replace the solver's multiplication."""
         return Frame(self, label, dict(state or {}), {"rst": 0} | dict(inputs or {}), multiply)

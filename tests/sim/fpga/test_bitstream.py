@@ -148,5 +148,3 @@ def test_no_ecppack(no_programs, monkeypatch) -> None:
     monkeypatch.setattr(bitstream, "WHEEL", "no_such_module")
     with pytest.raises(UserError, match=r"a bitstream needs ecppack; install it: pip install 'fivebyfive\[fpga\]'"):
         bitstream.find_ecppack()
-
-

@@ -170,9 +170,12 @@ def environment(tmp_path_factory):
 def cluster(environment):
     """A Dask cluster of two processes on this machine."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-    ) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
         client.run(use_fake_tools, str(Path(__file__).with_name("fake_unit.py")))
         client.register_plugin(fake_tools_plugin())
         yield cluster

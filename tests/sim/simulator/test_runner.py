@@ -189,7 +189,9 @@ def kill(number):
 
 
 def test_interrupt_kills_the_whole_group(tmp_path):
-    script = WHEN_IT_RUNS + """
+    script = (
+        WHEN_IT_RUNS
+        + """
 import sys
 from fivebyfive.sim.simulator.process import call
 child = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
@@ -197,6 +199,7 @@ with open("log", "w") as file:
     threading.Thread(target=kill, args=[signal.SIGINT]).start()
     call([sys.executable, "-c", child], ".", dict(os.environ), file, 600)
 """
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=300)
     assert b"KeyboardInterrupt" in done.stderr
     assert gone(int((tmp_path / "log").read_text()))
@@ -204,12 +207,15 @@ with open("log", "w") as file:
 
 def test_a_kill_ends_the_simulator_too(tmp_path):
     """It would write into the files of the next run in the same folder."""
-    script = WHEN_IT_RUNS + """
+    script = (
+        WHEN_IT_RUNS
+        + """
 from fivebyfive.sim.simulator.process import call
 with open("log", "w") as file:
     threading.Thread(target=kill, args=[signal.SIGKILL]).start()
     call(["sh", "-c", "echo $$; exec sleep 600"], ".", dict(os.environ), file, 600)
 """
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL
     assert gone(int((tmp_path / "log").read_text()))
