@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 COMPRESSION = DOCS / "compression.md"
 MEASURING = (DOCS / "measuring.md").read_text()
 VERIFICATION = (DOCS / "verification.md").read_text()
-README = (DOCS.parent / "README.md").read_text()
+README = (DOCS.parent / "README.md").read_text() + (DOCS / "guide.md").read_text()
 NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen"}
 
 

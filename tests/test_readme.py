@@ -1,4 +1,4 @@
-"""README.md is run: its shell blocks, its Python blocks, its Verilog; its links lead somewhere.
+"""README.md and docs/guide.md are run: shell, Python and Verilog blocks; links lead somewhere.
 
 A comment before a block changes how it runs: ``exit codes 0 1`` (0 without it), ``needs torch``, ``make`` (a dry run
 here; `test_fresh_clone.py` runs ``make demo``, and a reader of this runs ``make test``), and ``NAME gets
@@ -20,7 +20,7 @@ import pytest
 from fivebyfive.model.data.idx import idx_bytes
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = "".join((ROOT / page).read_text() for page in ("README.md", "docs/guide.md"))
 BLOCK = re.compile(r"(?:<!-- test: (.*?) -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 GETS = re.compile(r"(\w+) gets ([^;]+)")
 TIMEOUT_S = 600
@@ -202,3 +202,7 @@ def test_checkpoint_tables_are_those_of_the_code() -> None:
     for name, shape in LeNetShape(20, 50, (500, 10)).arrays.items():
         text = str(shape).replace(" ", "")
         assert re.search(rf"\| `{re.escape(name)}` \| {re.escape(text)} \|", README), f"{name} {text}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900

@@ -28,7 +28,7 @@ VIVADO_README = """\
 
 In this folder:  vivado -mode batch -source top.tcl  makes top.bit. Then: fivebyfive classify --port PORT IMAGE...
 
-These files have not been run through Vivado: Yosys reads the Verilog, and pins and clocks are those of
+Vivado was not run on these files: Yosys reads the Verilog, and pins and clocks are those of
 amaranth-boards. Look at top_timing.rpt before you trust the bitstream.
 """
 
