@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.support.files import replacing
 from fivebyfive.verify.provenance import Record, png_text
 
@@ -164,7 +165,7 @@ class Maps(Column):
         self.heading = (name, f"{channels} maps of {width}x{height}, codes 0 to {peak}")
         rows = ceil((channels * ROW / MAPS_WIDTH) ** 0.5)
         self.down = rows + 1 if channels % rows and channels % (rows + 1) == 0 else rows
-        self.across = -(-channels // self.down)
+        self.across = ceil_div(channels, self.down)
         self.pitch = (ROW + 3) // self.down
         self.size = (self.pitch - 3) * SCALE // height / SCALE
         self.width = max(self.across * self.pitch - 3, 210)
@@ -181,14 +182,14 @@ class Values(Column):
     def __init__(self, name: str, peak: int, codes: np.ndarray):
         self.name, self.peak = name, peak
         self.across = ceil((len(codes) * 1.3) ** 0.5)
-        rows = -(-len(codes) // self.across)
+        rows = ceil_div(len(codes), self.across)
         self.size = min(8 * SCALE, ROW * SCALE // rows) / SCALE
         self.heading = (name, f"{len(codes)} codes 0 to {peak}")
         self.width = max(self.across * self.size, 130)
 
     def cell(self, sheet, x, y, digit):
         codes = digit.outputs[self.name]
-        padded = np.zeros(-(-len(codes) // self.across) * self.across, np.int8)
+        padded = np.zeros(ceil_div(len(codes), self.across) * self.across, np.int8)
         padded[: len(codes)] = codes
         sheet.tile(x, y, padded.reshape(-1, self.across), self.peak, self.size)
 

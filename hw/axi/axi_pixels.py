@@ -5,11 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.conv.image_buffer import Pixel
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import PIXELS
 
 __all__ = ["FrameWatch", "PixelUnpacker", "Transfer"]
-
-PIXELS = IMAGE * IMAGE
 
 
 class Transfer(data.StructLayout):

@@ -6,13 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.model.shape import ceil_div
 
 __all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
 
 
 def result_words(classes: int) -> int:
     """Words of 32 bits in a result."""
-    return 1 + -(-classes // 4)
+    return 1 + ceil_div(classes, 4)
 
 
 class Numbered(data.StructLayout):

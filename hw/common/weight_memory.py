@@ -9,6 +9,8 @@ from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.model.shape import ceil_div
+
 from .pipeline import delay
 from .types import CODE, NO_COLLISIONS, codes
 
@@ -19,7 +21,7 @@ GROUP = 5  # banks joined at once; with what comes from the group before, the si
 
 def bank_latency(banks: int) -> int:
     """Cycles from an address to its word in a memory of that many banks."""
-    return 3 if banks == 1 else 5 + -(-banks // GROUP)
+    return 3 if banks == 1 else 5 + ceil_div(banks, GROUP)
 
 
 class WriteSignature(wiring.Signature):

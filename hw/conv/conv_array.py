@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.pipeline import choose, delay
 from fivebyfive.hw.common.types import ACC, CODE, CONV_KERNEL, NATURAL, codes
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import KERNEL
+from fivebyfive.model.shape import KERNEL, ceil_div
 
 from .conv_pe import ConvPE
 from .packed_conv_pe import PackedConvPE
@@ -184,7 +184,7 @@ class ConvArray(wiring.Component):
             m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
         # One of many is chosen in two cycles of its own: three cycles after the group has moved on, the group's first
         # base is wanted.
-        groups = -(-len(kept) // self.outputs)
+        groups = ceil_div(len(kept), self.outputs)
         group = Signal(range(groups))
         leaves = delay(m, position.valid & position.last & position.end, self.pe.base_latency - 2, name="leaves")
         with m.If(self.bias.en):

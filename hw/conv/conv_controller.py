@@ -7,7 +7,7 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
-from fivebyfive.model.shape import CONV_WORD
+from fivebyfive.model.shape import CONV_WORD, ceil_div
 
 from .sweep_list import SweepList
 
@@ -44,9 +44,9 @@ class ConvLayer:
     conv2, the ``sweeps`` of each group of output channels, where they are not as many as inputs."""
 
     def __init__(self, outputs: int, inputs: int, parallel: int, bias_address: int, sweeps: Sequence[int] = ()):
-        self.groups = -(-outputs // parallel)
+        self.groups = ceil_div(outputs, parallel)
         self.inputs = inputs
-        self.bias_words = -(-outputs // CONV_WORD)
+        self.bias_words = ceil_div(outputs, CONV_WORD)
         self.bias_address = bias_address
         self.sweeps = tuple(sweeps)
 

@@ -8,7 +8,7 @@ from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
+from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape, ceil_div
 
 from .conv_array import ConvArray
 from .conv_controller import ConvController, ConvLayer, ConvState, Mode
@@ -83,7 +83,7 @@ class ConvEngine(wiring.Component):
         self.words = words
         self.bias_addresses = bias_addresses
         self.kernel_addresses = kernel_addresses or tuple(
-            address + -(-outputs // CONV_WORD)
+            address + ceil_div(outputs, CONV_WORD)
             for (outputs, _), address in zip(self.layers, bias_addresses, strict=True)
         )
         out = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
@@ -121,7 +121,7 @@ class ConvEngine(wiring.Component):
             lines.rows,
             lines.columns,
             self.shape.conv2_out**2 // w,
-            bias_words=-(-max(self.shape.conv1, self.shape.conv2) // CONV_WORD),
+            bias_words=ceil_div(max(self.shape.conv1, self.shape.conv2), CONV_WORD),
             packed=self.config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
         )

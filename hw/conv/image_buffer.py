@@ -5,13 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE, codes
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import IMAGE, PIXELS
 
 from .map_memory import MapMemory
 
 __all__ = ["ImageBuffer", "Pixel"]
-
-PIXELS = IMAGE * IMAGE
 
 
 class Pixel(data.StructLayout):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter, delay
 from fivebyfive.hw.common.types import CONV_KERNEL, codes
+from fivebyfive.model.shape import ceil_div
 
 __all__ = ["KernelFetcher", "KernelPlan"]
 
@@ -20,7 +21,7 @@ class KernelPlan:
     def __init__(self, address: int, outputs: int, inputs: int, size: int):
         self.address = address
         self.inputs = inputs
-        self.groups = -(-outputs // size)
+        self.groups = ceil_div(outputs, size)
         self.size = min(size, outputs)
         self.rest = outputs - (self.groups - 1) * size
 

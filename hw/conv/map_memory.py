@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
 from fivebyfive.hw.common.types import NO_COLLISIONS, codes
+from fivebyfive.model.shape import ceil_div
 
 from .sweep_list import SweepList
 
@@ -65,7 +66,7 @@ class MapMemory(wiring.Component):
         self.repeats = repeats
         self.order = tuple(order)
         self.banks = min(parallel, channels)
-        self.groups = -(-channels // parallel)
+        self.groups = ceil_div(channels, parallel)
         self.words = self.groups * size // rows_out  # of one set and bank
         super().__init__(
             {

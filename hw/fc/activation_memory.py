@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE, FC_LANES, codes
+from fivebyfive.model.shape import ceil_div
 
 __all__ = ["ActivationMemory"]
 
@@ -42,7 +43,7 @@ class ActivationMemory(wiring.Component):
         self.writers = writers
         self.counts = tuple(counts)
         self.sets = sets
-        self.words = -(-inputs // FC_LANES)
+        self.words = ceil_div(inputs, FC_LANES)
         payload = data.StructLayout({"values": codes(writers), "count": range(writers + 1)})
         super().__init__(
             {

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.model.shape import ceil_div
 
 __all__ = ["Argmax", "Result"]
 
@@ -40,7 +41,7 @@ class Argmax(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        transfers = -(-self.classes // self.rows)
+        transfers = ceil_div(self.classes, self.rows)
         received = Signal(range(transfers + 1))
         looked = Signal(range(self.classes + 1))
         best, candidate = Signal(CODE), Signal(CODE)

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from fivebyfive.hw.common.pipeline import counter, delay
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.model.machine.weights import fc_banks
-from fivebyfive.model.shape import FC_WORD
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 from .argmax import Argmax
 from .bank_activation_memory import BankActivationMemory
@@ -34,7 +34,7 @@ class BankFcEngine(FcEngine):
         rows = self.config.fc_rows
         words = [sum(layer) for layer in self.config.engines.words]
         layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
-        places = -(-max(self.shape.fc_inputs) // FC_WORD)
+        places = ceil_div(max(self.shape.fc_inputs), FC_WORD)
         weights = m.submodules.weights = BankWeightMemory(
             self.words, rows, places, sum(layer.groups for layer in layers), fc_banks(self.shape, self.config)
         )

@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
-from fivebyfive.model.shape import FC_WORD
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 __all__ = ["FcCommand", "FcController", "FcLayer", "FcState"]
 
@@ -33,10 +33,10 @@ class FcLayer:
 
     def __init__(self, outputs: int, inputs: int, rows: int, lanes: int = FC_WORD):
         self.lanes = lanes
-        self.groups = -(-outputs // rows)
+        self.groups = ceil_div(outputs, rows)
         # Of an output: at least as many as it takes cycles to write the outputs of a group.
-        self.words = max(-(-inputs // lanes), -(-rows // FC_WORD))
-        self.bias_words = -(-outputs // (lanes * rows))
+        self.words = max(ceil_div(inputs, lanes), ceil_div(rows, FC_WORD))
+        self.bias_words = ceil_div(outputs, lanes * rows)
         self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
 
 

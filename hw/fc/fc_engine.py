@@ -10,7 +10,7 @@ from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import fc_banks
-from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
@@ -28,7 +28,7 @@ class FcTap(data.StructLayout):
     """
 
     def __init__(self, shape: LeNetShape, config: Config):
-        groups = max(-(-width // config.fc_outputs) for width in shape.fc)
+        groups = max(ceil_div(width, config.fc_outputs) for width in shape.fc)
         super().__init__(
             {
                 "toggle": 1,
@@ -211,7 +211,7 @@ class FcEngine(wiring.Component):
         packed, at_once = self.config.packed, 2 if self.config.packed else 1
         form = self.config.engines.fc
         shifts = form.shifts if form.kind == "signs" else ()
-        for r in range(-(-outputs // at_once)):
+        for r in range(ceil_div(outputs, at_once)):
             m.submodules[f"row_{r}"] = row = PackedFcRow(self.config.fc_lanes, kept) if packed else FcRow(kept, shifts)
             if shifts:
                 m.d.comb += row.layer.eq(layer)

@@ -9,14 +9,13 @@ from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.hw.counters import COUNTER_BITS
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.model.protocol.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import PIXELS
 
 from .deframer import DISTRIBUTED, Header
 from .framer import Answer
 
 __all__ = ["Link"]
 
-PIXELS = IMAGE * IMAGE
 SETTLE = 15  # cycles from a result to its latency on the counters, and some more
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from fivebyfive.model.shape import ceil_div
+
 __all__ = ["border", "box_sum", "enlarged", "pooled", "spread_out"]
 
 
@@ -15,7 +17,7 @@ def border(array: np.ndarray) -> np.ndarray:
 
 def step(shape: tuple[int, ...], cells: int) -> int:
     """Pixels to a cell, for a grid whose longer side has at most that many cells."""
-    return -(-max(shape[:2]) // cells)
+    return ceil_div(max(shape[:2]), cells)
 
 
 def pooled(array: np.ndarray, cells: int, how: Callable) -> np.ndarray:

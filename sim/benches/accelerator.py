@@ -14,7 +14,7 @@ from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack as pack_weights
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import PIXELS, LeNetShape
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
@@ -24,7 +24,6 @@ from . import parameters
 from .network import words_of
 
 IMAGES = 3
-PIXELS = 28 * 28
 COUNTED = 12  # cycles from a result until the counters show it, at most
 
 

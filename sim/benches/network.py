@@ -16,7 +16,7 @@ from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import LeNetShape, ceil_div
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
 from fivebyfive.sim.simulator.speed import Stopwatch
@@ -51,7 +51,7 @@ class Recorder:
         self.fc_layout = FcTap(shape, config)
         self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
         self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
-        self.fc_per_image = sum(-(-width // config.fc_outputs) for width in shape.fc)
+        self.fc_per_image = sum(ceil_div(width, config.fc_outputs) for width in shape.fc)
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
         self.valid: list[int] = []  # first cycle in which each result was valid
 

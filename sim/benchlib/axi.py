@@ -12,6 +12,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from fivebyfive.model.shape import ceil_div
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiProt, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
@@ -45,7 +47,7 @@ def pauses(probability: float, rng: random.Random) -> Iterator[bool]:
 
 def parse_result(data: bytes, classes: int) -> tuple[int, int, list[int]]:
     """Frame number, class and logits of a result's bytes; AssertionError where its unused bytes are not 0."""
-    size = 4 + -(-classes // 4) * 4
+    size = 4 + ceil_div(classes, 4) * 4
     assert len(data) == size, f"a result has {len(data)} bytes, not {size}"
     assert data[1] == 0, "reserved byte"
     assert not any(data[4 + classes :]), "filling"
@@ -118,7 +120,7 @@ class Core:
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, **reset)
         for model in (self.pixels, self.results, self.lite.write_if, self.lite.read_if):
             model.log.setLevel("WARNING")
-        self.rules = Rules(dut, 1 + -(-classes // 4))
+        self.rules = Rules(dut, 1 + ceil_div(classes, 4))
 
     async def cycles(self, count: int) -> None:
         for _ in range(count):

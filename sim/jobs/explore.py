@@ -6,7 +6,7 @@ from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fi
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import MAX_CONV_PES, sized
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import LeNetShape, ceil_div
 from fivebyfive.support.progress import Progress, silent
 
 from .measure import measure_many
@@ -66,7 +66,7 @@ def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
     """The smallest numbers of parallel outputs for each count of groups of each width."""
     found: dict[tuple[int, ...], int] = {}
     for parallel in range(1, limit + 1):
-        found.setdefault(tuple(-(-width // parallel) for width in widths), parallel)
+        found.setdefault(tuple(ceil_div(width, parallel) for width in widths), parallel)
     return list(found.values())
 
 

@@ -7,6 +7,7 @@ others could be the class in place of the one that is reported. As the witness i
 import pytest
 
 from fivebyfive.hw.fc import argmax
+from fivebyfive.model.shape import ceil_div
 
 from .lib.bits import Bits, fresh, mux
 from .lib.induction import holds_forever
@@ -26,7 +27,7 @@ class Proof:
     def __init__(self, classes: int, rows: int, design: Netlist, inside: str = ""):
         self.classes, self.rows = classes, rows
         self.inside = inside
-        self.transfers = -(-self.classes // self.rows)
+        self.transfers = ceil_div(self.classes, self.rows)
         self.witness = fresh("witness", 7)
         self.netlist = design
         self.i, self.o = f"{inside}i", f"{inside}o"

@@ -18,7 +18,7 @@ from fivebyfive.hw.conv import conv_controller
 from fivebyfive.hw.conv.conv_controller import ConvState
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv_cycles, fill
-from fivebyfive.model.shape import CONV_WORD, LeNetShape
+from fivebyfive.model.shape import CONV_WORD, LeNetShape, ceil_div
 
 from .lib.bits import Bits, all_of, choose, const, mux
 from .lib.induction import holds_forever
@@ -80,9 +80,9 @@ class Machine:
         layers = [conv_controller.ConvLayer(o, i, config.outputs, a)
                   for o, i, a in zip(outputs, inputs, biases, strict=True)]  # fmt: skip
         self.controller = module(layers, DEPTH, LATENCY, DRAIN)
-        self.groups = [-(-count // config.outputs) for count in outputs]
+        self.groups = [ceil_div(count, config.outputs) for count in outputs]
         self.inputs = inputs
-        self.turns = [-(-outputs[0] // CONV_WORD), 2 * -(-outputs[1] // (2 * CONV_WORD))]
+        self.turns = [ceil_div(outputs[0], CONV_WORD), 2 * ceil_div(outputs[1], 2 * CONV_WORD)]
         self.positions = tuple(size**2 // config.windows for size in (shape.conv1_out, shape.conv2_out))
         self.sweeps = [self.groups[n] * inputs[n] * self.positions[n] for n in range(2)]
         self.layer_cycles = [self.turns[n] * (LATENCY + 2) + self.sweeps[n] + DRAIN + 1 for n in range(2)]

@@ -16,7 +16,7 @@ from fivebyfive.hw.fc import fc_engine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import bank_sizes, memory_depths
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import LeNetShape, ceil_div
 
 from . import test_argmax
 from .lib.bits import Bits, all_of, choose, const, mux
@@ -37,7 +37,7 @@ class Proof:
         self.argmax = test_argmax.Proof(shape.classes, config.fc_rows, self.netlist, "argmax.")
         self.memory = bank_latency(len(bank_sizes(words)))
         self.drain = self.memory + FcRow.latency - 1
-        self.groups = [-(-width // config.fc_rows) for width in shape.fc]
+        self.groups = [ceil_div(width, config.fc_rows) for width in shape.fc]
         self.words = [config.fc_words(inputs) for inputs in shape.fc_inputs]
         self.code = self.netlist.register("row_0.o__valid", "row_0.dot.o__valid")
 

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from fivebyfive.hw.conv import image_buffer
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import IMAGE, PIXELS
 
 from .lib.bits import Bits, all_of, choose, const, fresh, mux
 from .lib.induction import holds_forever
@@ -19,8 +19,6 @@ from .lib.maps import find_read_data, rows_move_on
 from .lib.netlist import Frame, netlist
 from .lib.seeded import broken
 from .lib.streams import taken
-
-PIXELS = IMAGE * IMAGE
 
 
 class Proof:

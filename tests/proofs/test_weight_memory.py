@@ -13,6 +13,7 @@ import pytest
 from fivebyfive.hw.common import weight_memory
 from fivebyfive.hw.common.weight_memory import GROUP
 from fivebyfive.model.machine.weights import bank_sizes
+from fivebyfive.model.shape import ceil_div
 
 from .lib.bits import Bits, any_of, fresh, mux, prove
 from .lib.netlist import Frame, netlist
@@ -70,7 +71,7 @@ class Proof:
 
     def prove_read_after_write(self) -> None:
         """The cycle of the first read that sees a write, and of the last that does not; in between nothing is known."""
-        latency, groups = self.component.latency, -(-len(self.ends) // GROUP)
+        latency, groups = self.component.latency, ceil_div(len(self.ends), GROUP)
         behind = 2 if len(self.ends) > 1 else 1
         wrote = {"load__en": 1, "load__address": self.address}
         frames = self.run(behind + latency, {0: wrote, behind: {"address": self.address}})

@@ -15,14 +15,13 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import PIXELS, LeNetShape
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.testbench import limited, random_arrays, random_source
 
-PIXELS = 28 * 28
 LONGEST = 7  # pieces of 32 bits that a word of weights has at most
 
 

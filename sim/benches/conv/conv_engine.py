@@ -12,7 +12,7 @@ from fivebyfive.model.golden import forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv2_sweeps
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.shape import IMAGE, LeNetShape, ceil_div
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
@@ -113,7 +113,7 @@ class Watch:
         values = []
         for word in self.out.words:
             count = word >> layout_bits
-            codes = word.to_bytes(-(-len(self.dut.o__payload) // 8), "little")[:count]
+            codes = word.to_bytes(ceil_div(len(self.dut.o__payload), 8), "little")[:count]
             values.append(np.frombuffer(codes, np.int8).tolist())
         return values
 

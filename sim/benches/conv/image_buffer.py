@@ -7,13 +7,11 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.golden import pixels_to_codes
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import IMAGE, PIXELS
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
-
-PIXELS = IMAGE * IMAGE
 
 
 def draw(count: int, arrays: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.common.types import FC_LANES
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
 from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -49,7 +50,7 @@ async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
     """Fill set ``which`` from its first word on, and go back to its first word."""
     dut.w_set.value = which
     await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
-    await cycles(dut, -(-component().writers // FC_LANES))  # a long transfer takes several cycles
+    await cycles(dut, ceil_div(component().writers, FC_LANES))  # a long transfer takes several cycles
     shape = component().i.payload.shape()
     assert int(dut.written.value) == sum(unpack(shape, word)["count"] for word in words) // FC_LANES
     dut.rewind.value = 1
@@ -64,7 +65,7 @@ async def read(dut, which: int, expected: np.ndarray) -> None:
     if "rows" in parameters():
         await read_places(dut, expected)
         return
-    words = -(-len(expected) // FC_LANES)
+    words = ceil_div(len(expected), FC_LANES)
     got = []
     for step in range(words + ActivationMemory.latency):
         drive(dut, "address", min(step, words - 1))
@@ -148,7 +149,7 @@ async def transfers_take_what_they_say(dut) -> None:
     await write(dut, 0, words, 0, rng)
     assert monitor.words == words
     if set(memory.counts) == {memory.writers}:
-        step = -(-memory.writers // FC_LANES)
+        step = ceil_div(memory.writers, FC_LANES)
         assert set(np.diff(monitor.cycles)) <= {step}
     await read(dut, 0, codes)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.model.golden import classify
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import pack_codes, unpack
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
@@ -30,7 +31,7 @@ def draw(arrays: np.random.Generator) -> np.ndarray:
 def transfers(logits: np.ndarray) -> list[int]:
     """Words of ``rows`` logits each; a short last one is filled with the largest code."""
     rows = parameters()["rows"]
-    padded = np.full((len(logits), -(-logits.shape[1] // rows) * rows), 127, np.int8)
+    padded = np.full((len(logits), ceil_div(logits.shape[1], rows) * rows), 127, np.int8)
     padded[:, : logits.shape[1]] = logits
     return [pack_codes(part) for part in padded.reshape(-1, rows)]
 
@@ -55,7 +56,7 @@ async def at_full_speed(dut) -> None:
     i = StreamMonitor(dut, "i").start()
     o = await check(dut, (0, 0), random_source(), random_arrays())
     classes, rows = component().classes, component().rows
-    step = -(-classes // rows)
+    step = ceil_div(classes, rows)
     firsts, lasts = i.cycles[::step], i.cycles[step - 1 :: step]
     for first, last, given in zip(firsts, lasts, o.cycles, strict=True):
         assert given == max(first + classes + 2, last + 3)

@@ -18,7 +18,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import fc_layers
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import FC_WORD, LeNetShape
+from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
@@ -50,7 +50,7 @@ class Setting:
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         layers = list(zip(self.shape.fc, self.shape.fc_inputs, strict=True))
         self.word_cycles = sum(map(sum, fc_layers(self.shape, self.config)))
-        biases = sum(-(-m // (lanes * rows)) for m, _ in layers)  # in cycles of their own only in the dense engine
+        biases = sum(ceil_div(m, lanes * rows) for m, _ in layers)  # in cycles of their own only in the dense engine
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
         if self.config.inputs_outside(self.shape, 0):  # it may wait for each word, and takes a cycle to look
             self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
