@@ -5,10 +5,10 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.conv.conv_controller import ConvState
 from fivebyfive.hw.conv.conv_engine import ConvEngine, ConvTap
-from fivebyfive.hw.conv.image_buffer import Pixel
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap

@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.accelerator import Accelerator
+from fivebyfive.hw.common.pixels import FrameWatch
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import WeightImage
@@ -13,7 +14,7 @@ from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
 from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
 
 from .axi_lite import AxiLite
-from .axi_pixels import FrameWatch, PixelUnpacker
+from .axi_pixels import PixelUnpacker
 from .axi_results import ResultPacker, result_words
 from .register_file import RegisterFile
 from .weight_loader import WeightLoader

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
@@ -12,7 +13,7 @@ from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape, ceil_div
 
 from .conv_array import ConvArray
 from .conv_controller import ConvController, ConvLayer, ConvState, Mode
-from .image_buffer import ImageBuffer, Pixel
+from .image_buffer import ImageBuffer
 from .kernel_fetcher import KernelFetcher, KernelPlan
 from .line_buffer import LineBuffer
 from .map_memory import MapMemory

@@ -4,19 +4,13 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.model.shape import IMAGE, PIXELS
 
 from .map_memory import MapMemory
 
-__all__ = ["ImageBuffer", "Pixel"]
-
-
-class Pixel(data.StructLayout):
-    """A pixel 0..255 and the mark of an image's last one."""
-
-    def __init__(self):
-        super().__init__({"value": 8, "last": 1})
+__all__ = ["ImageBuffer"]
 
 
 class ImageBuffer(wiring.Component):

@@ -4,9 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.axi.axi_pixels import FrameWatch
+from fivebyfive.hw.common.pixels import FrameWatch, Pixel
 from fivebyfive.hw.common.types import CODE, codes
-from fivebyfive.hw.conv.image_buffer import Pixel
 
 __all__ = ["PixelFeeder"]
 
