@@ -22,12 +22,12 @@ demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, 
 
 test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; about twenty minutes on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal \
-	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
-test-all: .venv/test.stamp ## the repetitions, too: other sizes, seeds, simulators; docs/test-all.log; an hour or so
+test-all: .venv/test.stamp ## the repetitions, too, and coverage of the Python code; docs/test-all.log; an hour and a half
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log \
+	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0

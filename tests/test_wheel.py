@@ -61,6 +61,7 @@ def test_every_module_and_data_file_is_inside(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full  # every test run: what is in the wheel, and `make demo` in an environment of its own
 def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     run(tmp_path / "venv/bin/python", *PIP, "install", "--quiet", wheel, cwd=tmp_path)

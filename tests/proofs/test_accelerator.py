@@ -20,8 +20,6 @@ from .lib.netlist import Frame, netlist
 from .lib.seeded import broken
 from .test_conv_controller import SWEEPING
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 LENET = LeNetShape(20, 50, (500, 10))
 SMALL = LeNetShape(6, 16, (40, 10))
 
@@ -30,7 +28,10 @@ def prove_result(accelerator, config: Config) -> None:
     test_argmax.Proof(LENET.classes, config.fc_outputs, netlist(accelerator), "fc.argmax.").prove()
 
 
-@pytest.mark.parametrize("config", [Config(), Config(windows=4, outputs=5, fc_rows=6)], ids=["45", "620"])
+LARGE = Config(windows=4, outputs=5, fc_rows=6)
+
+
+@pytest.mark.parametrize("config", [Config(), pytest.param(LARGE, marks=pytest.mark.full)], ids=["45", "620"])
 def test_the_result_stays_and_is_right(config: Config) -> None:
     prove_result(Accelerator(LENET, config), config)
 
@@ -94,7 +95,7 @@ class Pipeline:
 
 @pytest.mark.parametrize(
     ("shape", "config"),
-    [(LENET, Config()), (LENET, Config(windows=4, outputs=5, fc_rows=6)), (SMALL, Config())],
+    [(LENET, Config()), pytest.param(LENET, LARGE, marks=pytest.mark.full), (SMALL, Config())],
     ids=["45", "620", "small"],
 )
 def test_what_cannot_wait_finds_room(shape: LeNetShape, config: Config) -> None:

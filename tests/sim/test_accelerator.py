@@ -31,9 +31,6 @@ CAFFE = LeNetShape(20, 50, (500, 10))
 PIXELS_IN = LeNetShape(0, 0, (22, 10))
 LENET_300_100 = LeNetShape.parse("784-300-100-10")
 
-# What these reach of our Python, tests of components and commands reach: not traced, elaboration takes half the time.
-pytestmark = pytest.mark.no_cover
-
 FULL = pytest.mark.full  # each property of such a size is that of another one, too
 BOTH = pytest.mark.both
 
@@ -44,10 +41,10 @@ SIZES = [
     (LeNetShape(3, 2, (1,)), Config(1, 4, 2)),
     (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7)),
     (LeNetShape(26, 27, (20,)), Config(1, 13, 2)),
-    (LENET5, Config(4, 5, 6, early_fc=True)),
+    pytest.param(LENET5, Config(4, 5, 6, early_fc=True), marks=FULL),
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
     (LeNetShape(1, 1, (60, 10)), Config(1, 1, 25)),
-    (LENET5, Config(overlap=False)),
+    pytest.param(LENET5, Config(overlap=False), marks=FULL),
     pytest.param(SMALL, Config(1, 2, 1, early_fc=True, overlap=False), marks=BOTH),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
@@ -147,7 +144,14 @@ def test_extremes(simulator, code):
     check(fill(NARROW, code), images, simulator)
 
 
+def on_icarus_in_full(function):
+    """README's commands run the shipped network on Icarus in every test run, every layer compared."""
+    simulators = ["verilator", pytest.param("icarus", marks=FULL)]
+    return pytest.mark.parametrize("simulator", simulators, indirect=True)(function)
+
+
 @pytest.mark.slow
+@on_icarus_in_full
 def test_shipped_network(simulator):
     """Real digits, and the cycles of one PE and 20 lanes: limits 75,520 and 20,250."""
     images = load_dataset("mnist", "test").images[: 3 if simulator == "verilator" else 1]
@@ -166,6 +170,7 @@ def test_whole_range_caffe():
     check(Checkpoint.random(CAFFE, SEED), images, "verilator")
 
 
+@on_icarus_in_full
 def test_lenet_300_100(simulator):
     """The shape of the literature, 20 multipliers; the limit is 13,550."""
     network = Checkpoint.random(LENET_300_100, SEED)
@@ -179,7 +184,7 @@ UPSET = [
     (SMALL, "", Config()),
     (SMALL, "", Config(4, 2, 3)),
     (PIXELS_IN, "", Config(outputs=0)),
-    (LENET5, "kernels+banks+codebook", Config(2, 3, 2)),
+    pytest.param(LENET5, "kernels+banks+codebook", Config(2, 3, 2), marks=FULL),
     (SMALL, "ternary+kernels", Config()),
 ]
 # Where undefined values could come from; cycles and waits are counted on Verilator.

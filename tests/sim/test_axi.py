@@ -17,8 +17,6 @@ from fivebyfive.sim.simulator.lint import lint
 from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.sim.simulator.runner import build, run
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 SEED = 11
 TINY = LeNetShape(1, 1, (10,))
 DEEP = LeNetShape(2, 2, (5, 3))
@@ -62,7 +60,7 @@ def test_8_bits(bench, simulator):
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
 
 
-@pytest.mark.parametrize("kind", ["kernels+banks+codebook", "ternary"])
+@pytest.mark.parametrize("kind", ["kernels+banks+codebook", pytest.param("ternary", marks=pytest.mark.full)])
 def test_engines_of_certain_weights(bench, simulator, kind):
     """Words of other widths, a mark in a register, and weights that fit the engines loaded over AXI."""
     if simulator == "icarus":

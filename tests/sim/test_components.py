@@ -169,7 +169,7 @@ def test_sign_fc_row(bench, kept):
         (3, 5, "kernels", {"windows": 4, "outputs": 2}),
         (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
         full(4, 6, "codebook", {"outputs": 2}),
-        (4, 6, "binary", {}),
+        full(4, 6, "binary", {}),
     ],
 )
 def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, config):
@@ -288,7 +288,7 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
         (4, (43, 22), {"fc_rows": 21, "outputs": 3}),  # more rows than are written in a cycle
         (30, (22, 64), {"fc_rows": 3, "outputs": 25}),
         full(6, (43, 10), {"early_fc": True}),
-        (9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
+        full(9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
         (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
         (3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
         full(6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),

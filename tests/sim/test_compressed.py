@@ -11,8 +11,6 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.simulate import simulate
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 SEED = 5
 FULL = pytest.mark.full  # `test_accelerator.py` has smaller ones of these kinds in every test run
 NETWORKS = [

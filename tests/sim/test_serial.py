@@ -10,8 +10,6 @@ from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 ON_ICARUS = ("images", "resets")  # where undefined values could come from; what a host may say is said on Verilator
 
 

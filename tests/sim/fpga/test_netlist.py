@@ -19,8 +19,6 @@ from fivebyfive.sim.simulate import simulate
 from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 SEED = 5
 SIZES = {"channels": 3, "size": 12}
 

@@ -12,8 +12,6 @@ from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.sim.fpga.synthesis import FAMILIES
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 
 def netlist(design: Design, folder: Path) -> Design:
     """``design`` as cells of the 7 series, with the models of the cells that come with Yosys."""

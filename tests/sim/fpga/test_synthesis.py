@@ -14,8 +14,6 @@ from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.fpga.synthesis import synthesize
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 PRODUCTS = 25 + 20
 
 
@@ -65,11 +63,12 @@ def test_shipped_network():
     ("family", "bram", "most_lutram", "most_lut"),
     [
         pytest.param("ecp5", 32, 4_000, 7_000, marks=pytest.mark.full),  # six LUTs for 16 x 4 bits of RAM
-        ("xc7", 16, 1_500, 3_500),
+        pytest.param("xc7", 16, 1_500, 3_500, marks=pytest.mark.full),
     ],
 )
 def test_network(family, bram, most_lutram, most_lut):
-    """A smaller network for both families; `make verify-netlist` has the shipped one."""
+    """A smaller network for both families. Every test run synthesizes a core for the 7 series (tests/hw/axi) and a
+    board's design for ECP5 (test_bitstream.py); `make verify-netlist` has the shipped network."""
     area = synthesize(generate(Checkpoint.random(LeNetShape(6, 16, (120, 84, 10)), 1)).design, family)
     assert (area.dsp, area.bram) == (PRODUCTS, bram)
     assert area.lutram < most_lutram

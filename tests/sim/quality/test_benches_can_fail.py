@@ -23,8 +23,6 @@ from fivebyfive.sim.quality.small_machines import (
 )
 from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 # The output of each that is broken.
 OUTPUTS = {
     "dot_product": "o__payload", "pooling": "o__payload", "line_buffer": "patch", "weight_memory": "data",

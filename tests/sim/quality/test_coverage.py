@@ -12,8 +12,6 @@ from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.errors import UserError
 from fivebyfive.verify.coverage import log_text, main, never, unexplained
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 VERILOG = """\
 module turner(clk, rst, a, y__payload);
   input clk, rst;

@@ -11,8 +11,6 @@ from fivebyfive.sim.quality.mutants import mutate, mutate_machine
 from fivebyfive.sim.quality.small_machines import argmax, bench_of, dot_product
 from fivebyfive.sim.simulator.process import SimulationFailed
 
-pytestmark = pytest.mark.no_cover  # other tests reach the same Python; see test_accelerator.py
-
 
 def test_a_bench_notices_mutants() -> None:
     told = []
