@@ -24,7 +24,7 @@ from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.files import replacing
 
 from . import machines
-from .images import log_of, tools
+from .log import log_of, tools
 from .machines import verilog_inputs
 from .provenance import checkpoint_input, lines
 

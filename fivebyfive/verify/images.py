@@ -4,7 +4,6 @@
 """
 
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -19,13 +18,13 @@ from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import user_config
-from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
+from .log import about_tools, checkpoint_text, interval_text, log_of
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 
 __all__ = [
@@ -138,34 +137,6 @@ def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
         "seconds": f"{seconds:.0f}",
     }
     return log_of(lines)
-
-
-def checkpoint_text(told: dict) -> str:
-    return f"{told['checkpoint']}, {told['network']}, sha256 {told['sha256']}"
-
-
-def about_tools(told: dict) -> dict[str, str]:
-    """Lines that every log has: what a simulation ran with, and where."""
-    return tools(told["simulator_version"])
-
-
-def tools(simulator: str) -> dict[str, str]:
-    of = versions()
-    return {
-        "simulator": simulator,
-        "fivebyfive": of["fivebyfive"],
-        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
-        "machine": of["machine"],
-    }
-
-
-def interval_text(told: dict) -> str:
-    return "-" if told["interval_cycles"] is None else f"{told['interval_cycles']:,.2f}"
-
-
-def log_of(lines: dict[str, str]) -> str:
-    """Lines of a log, what they tell in a column."""
-    return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
 
 
 if __name__ == "__main__":

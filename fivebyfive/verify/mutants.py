@@ -17,7 +17,7 @@ from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.files import replacing
 
-from .images import log_of
+from .log import log_of
 from .machines import verilog_inputs
 from .provenance import lines
 

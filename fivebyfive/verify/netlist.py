@@ -14,7 +14,8 @@ from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.fpga.synthesis import FAMILIES
 from fivebyfive.support.files import replacing
 
-from .images import about_tools, checkpoint_text, interval_text, log_of, result, simulation
+from .images import result, simulation
+from .log import about_tools, checkpoint_text, interval_text, log_of
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 
 __all__ = ["main", "verify"]

@@ -13,7 +13,8 @@ from fivebyfive.output.terminal import Commands, say
 from fivebyfive.support.files import replacing
 
 from .bench import SIZES
-from .images import about_tools, checkpoint_text, log_of, result, simulation
+from .images import result, simulation
+from .log import about_tools, checkpoint_text, log_of
 from .machines import SIZED, SIZED_EARLY, verilog_inputs
 from .provenance import checkpoint_input, lines
 

@@ -1,0 +1,35 @@
+"""What the logs of the long checks have in common: their form, the checkpoint, versions of the tools."""
+
+import platform
+
+from fivebyfive.model.training.report import versions
+
+__all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "tools"]
+
+
+def checkpoint_text(summary: dict) -> str:
+    return f"{summary['checkpoint']}, {summary['network']}, sha256 {summary['sha256']}"
+
+
+def about_tools(summary: dict) -> dict[str, str]:
+    """Lines that every log has: what a simulation ran with, and where."""
+    return tools(summary["simulator_version"])
+
+
+def tools(simulator: str) -> dict[str, str]:
+    of = versions()
+    return {
+        "simulator": simulator,
+        "fivebyfive": of["fivebyfive"],
+        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
+        "machine": of["machine"],
+    }
+
+
+def interval_text(summary: dict) -> str:
+    return "-" if summary["interval_cycles"] is None else f"{summary['interval_cycles']:,.2f}"
+
+
+def log_of(lines: dict[str, str]) -> str:
+    """Lines of a log, what they tell in a column."""
+    return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
