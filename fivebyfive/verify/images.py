@@ -27,9 +27,7 @@ from fivebyfive.support.temporary import working_folder
 from .log import about_tools, checkpoint_text, interval_text, log_of
 from .provenance import checkpoint_input, lenet_name, lines, verilog_input
 
-__all__ = [
-    "about_tools", "checkpoint_text", "interval_text", "log_of", "main", "result", "simulation", "tools", "verify",
-]  # fmt: skip
+__all__ = ["main", "result", "simulation", "verify"]
 
 LOOK_S = 1.0  # between two looks at how far the simulations are
 
