@@ -4,7 +4,6 @@
 hundred cycles a second of this: there a small network of random weights takes the place of the shipped one.
 """
 
-import platform
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -23,12 +22,12 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.training.report import versions
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.simulator.process import kept_if_failed
 from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.files import replacing
 
+from .log import log_of, tools
 from .provenance import checkpoint_input, lines, verilog_input
 
 __all__ = ["CASES", "Case", "case_checkpoint", "main", "verify"]
@@ -118,15 +117,12 @@ def log_text(
     case: Case, checkpoint: Checkpoint, simulator: str, images: int, simulated_s: float, total_s: float
 ) -> str:
     """A case's lines of the log: what ran, on what, and what came out. No date, no path."""
-    of = versions()
-    lines = {
+    about = {
         "network": f"{checkpoint.shape}, {'shipped' if case.shipped else 'random codes'}, sha256 {checkpoint.digest}",
         "size": f"--conv-pes {case.conv_pes} --fc-rows {case.fc_rows}, {8 * case.pixel_bytes} bits of pixels",
-        "simulator": simulator,
+    }
+    run = {
         "bus models": f"cocotbext-axi {version('cocotbext-axi')}, cocotb {version('cocotb')}",
-        "fivebyfive": of["fivebyfive"],
-        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
-        "machine": of["machine"],
         "images": f"{images}, the first of the MNIST test set",
         "stalls": f"{STALLS:.0%} of the cycles of each of seven channels, seed {SEED}",
         "compared": "logits, class and frame number of each image; counters; the rules of AXI at every edge",
@@ -134,7 +130,7 @@ def log_text(
         "simulated in": f"{simulated_s:.0f} s",
         "seconds": f"{total_s:.0f}, with compilation",
     }
-    return "".join(f"{name + ':':17} {value}\n" for name, value in lines.items())
+    return log_of(about | tools(simulator) | run)
 
 
 if __name__ == "__main__":
