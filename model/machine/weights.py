@@ -43,12 +43,22 @@ WIDE_WORDS = 512  # of 36 bits, likewise: for the few wide words of the bank-bal
 
 @dataclass(frozen=True)
 class Region:
-    """``words`` consecutive words from ``address`` that hold the array ``name``; ``memory`` is "conv" or "fc"."""
+    """``words`` consecutive words from ``address`` that hold the array ``name``: the biases or weights (``kind``) of a
+    layer of ``memory``, "conv" or "fc", whose layers count from 0."""
 
     memory: str
-    name: str
+    layer: int
+    kind: str
     address: int
     words: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.memory}{self.layer + 1}.{self.kind}"
+
+    @property
+    def is_weight(self) -> bool:
+        return self.kind == "weight"
 
     @property
     def end(self) -> int:
@@ -66,30 +76,30 @@ class WeightImage:
 def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
     regions: list[Region] = []
-    for memory in ("conv", "fc"):
-        layers = [layer for layer in shape.layers if layer.startswith(memory)]
-        counts = [count for layer in layers for count in _words(layer, shape, config)]
-        parts = list(zip([f"{layer}.{kind}" for layer in layers for kind in KINDS], counts, strict=True))
+    for memory, layers in (("conv", 2 if shape.has_convolutions else 0), ("fc", len(shape.fc))):
+        words = [_words(memory, layer, shape, config) for layer in range(layers)]
+        parts = [(layer, kind) for layer in range(layers) for kind in KINDS]
         if config.biases_first(memory):
             parts = parts[::2] + parts[1::2]
         address = 0
-        for name, count in parts:
-            regions.append(Region(memory, name, address, count))
+        for layer, kind in parts:
+            count = words[layer][KINDS.index(kind)]
+            regions.append(Region(memory, layer, kind, address, count))
             address += count
     return regions
 
 
-def _words(layer: str, shape: LeNetShape, config: Config) -> tuple[int, int]:
+def _words(memory: str, layer: int, shape: LeNetShape, config: Config) -> tuple[int, int]:
     """Words of biases and of weights of a layer."""
-    outputs, inputs = shape.arrays[f"{layer}.weight"][:2]
+    outputs, inputs = shape.arrays[f"{memory}{layer + 1}.weight"][:2]
     engines = config.engines
-    if layer.startswith("conv"):
-        skipping = layer == "conv2" and engines.sweeps
+    if memory == "conv":
+        skipping = layer == 1 and engines.sweeps
         kernels = sum(map(len, engines.sweeps)) * min(config.outputs, outputs) if skipping else outputs * inputs
         return ceil_div(outputs, CONV_WORD), kernels
     rows, lanes = config.fc_outputs, config.fc_lanes
     if engines.words:
-        return ceil_div(outputs, rows), sum(engines.words[int(layer[2:]) - 1])
+        return ceil_div(outputs, rows), sum(engines.words[layer])
     return ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.fc_words(inputs)
 
 
@@ -123,10 +133,8 @@ def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
     for region in memory_map(checkpoint.shape, config):
         array = checkpoint.arrays[region.name]
         if _is_banked(region, config):
-            layer = int(region.name[2:-7]) - 1
-            words = to_words(
-                array[:, _order(region, checkpoint.shape, config)], config.fc_rows, config.engines.words[layer]
-            )
+            ordered = array[:, _order(region, checkpoint.shape, config)]
+            words = to_words(ordered, config.fc_rows, config.engines.words[region.layer])
         else:
             padded = np.append(array.ravel(), np.int8(0))  # position -1 is padding
             words = padded[_positions(region, checkpoint.shape, config)]
@@ -150,13 +158,11 @@ def numbers(words: np.ndarray, values: tuple[int, ...], name: str) -> np.ndarray
 def _values(region: Region, config: Config) -> tuple[int, ...]:
     """Values of the weights of a region, where it holds their numbers."""
     form = config.engines.conv if region.memory == "conv" else config.engines.fc
-    if region.name.endswith(".bias") or not form.narrow:
-        return ()
-    return form.values[int(region.name.split(".")[0].lstrip("convf")) - 1]
+    return form.values[region.layer] if region.is_weight and form.narrow else ()
 
 
 def _is_banked(region: Region, config: Config) -> bool:
-    return region.memory == "fc" and region.name.endswith(".weight") and bool(config.engines.words)
+    return region.memory == "fc" and region.is_weight and bool(config.engines.words)
 
 
 def _order(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
@@ -187,18 +193,17 @@ def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
 
 def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     """For each byte of a region's words, (words, bytes), its index in the flattened array; -1 for padding."""
-    layer, kind = region.name.split(".")
     dimensions = shape.arrays[region.name]
     width = CONV_WORD if region.memory == "conv" else config.fc_word
-    if kind == "bias" and config.engines.words and region.memory == "fc":
+    if not region.is_weight and config.engines.words and region.memory == "fc":
         positions = np.full((region.words, width), -1)
         positions[:, : config.fc_rows] = _fill(np.arange(dimensions[0]), (region.words, config.fc_rows))
         return positions
-    if kind == "bias":
+    if not region.is_weight:
         return _fill(np.arange(dimensions[0]), (region.words, width))
     if region.memory == "conv":
         kernels = np.arange(np.prod(dimensions)).reshape(*dimensions[:2], KERNEL * KERNEL)
-        if layer == "conv2" and config.engines.sweeps:
+        if region.layer == 1 and config.engines.sweeps:
             return _swept(kernels, shape, config)
         groups = [kernels[group.start : group.stop].swapaxes(0, 1) for group in config.groups(dimensions[0])]
         return np.concatenate([group.reshape(-1, KERNEL * KERNEL) for group in groups])
@@ -208,7 +213,7 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     index = np.full((ceil_div(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
-    inputs_outside = config.inputs_outside(shape, int(layer[2:]) - 1)
+    inputs_outside = config.inputs_outside(shape, region.layer)
     axes = (2, 0, 1, 3) if inputs_outside else (0, 2, 1, 3)
     return grouped.transpose(axes).reshape(region.words, width)
 
