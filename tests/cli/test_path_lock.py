@@ -72,7 +72,7 @@ def test_the_second_command_says_so_and_waits(name: str, small: Path, few_digits
 START = """
 import os, sys
 from pathlib import Path
-from fivebyfive.sim import workers
+from fivebyfive.sim.jobs import workers
 workers.COMMAND = (sys.executable, "-P", os.environ["FAKE_SCRIPT"])
 from fivebyfive.cli import main
 main()

@@ -13,7 +13,7 @@ from fivebyfive.sim.benchlib.payload import pack_codes, unpack
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
-VECTORS = 40
+VECTORS = 120
 
 
 @cache

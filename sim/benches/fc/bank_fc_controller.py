@@ -10,6 +10,9 @@ from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.testbench import cycles, level, random_source, reset, start, until
 
 
+IMAGES = 30
+
+
 @cache
 def component() -> BankFcController:
     return BankFcController(parameters()["words"], parameters()["drain"])
@@ -63,8 +66,9 @@ def check(seen: dict[str, list], late: int = 0) -> None:
 async def image_behind_image(dut) -> None:
     await start(dut)
     rng = random_source()
-    for _ in range(3):
+    for _ in range(IMAGES):
         check(await image(dut, rng))
+        await cycles(dut, rng.randint(0, 63))  # a fault that is there now and then meets each word some time
 
 
 @cocotb.test()

@@ -99,7 +99,9 @@ def test_a_wrong_word_is_noticed(bench):
 @on_verilator
 def test_a_wrong_gate_is_noticed(bench):
     """One bit of a LUT."""
-    broken = flipped(netlist(MapMemory(**SIZES), "map_memory", "ecp5"), ".INIT(16'h", 3)
+    broken = flipped(
+        netlist(MapMemory(**SIZES), "map_memory", "ecp5"), ".INIT(16'h", 0
+    )  # of a LUT whose every input value occurs
     with pytest.raises(SimulationFailed, match="failed with seed"):
         bench(broken, "map_memory", **SIZES)
 

@@ -13,7 +13,7 @@ def use_fake_tools() -> None:
     spec = importlib.util.spec_from_file_location("fake_unit", Path(__file__).with_name("fake_unit.py"))
     fake = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fake)
-    fake.units.synthesis_result, fake.units.routing_result = fake.synthesis, fake.routing
+    fake.measurement_jobs.synthesis_result, fake.measurement_jobs.routing_result = fake.synthesis, fake.routing
 
 
 if __name__ == "__main__":

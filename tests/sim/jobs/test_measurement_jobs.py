@@ -139,7 +139,7 @@ def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path
     """As Ctrl-C in a terminal, or a kill from elsewhere."""
     (fake_tools / "slow").touch()
     code = (
-        "from fivebyfive.sim import workers; from fivebyfive.sim.jobs.measurement_jobs import Synthesis\n"
+        "from fivebyfive.sim.jobs import workers; from fivebyfive.sim.jobs.measurement_jobs import Synthesis\n"
         "from fivebyfive.model.machine.config import Config\n"
         f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_unit.py')))!r}\n"
         "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
@@ -172,7 +172,7 @@ def cluster(environment):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):

@@ -39,7 +39,7 @@ EDITS = {
 DIGESTS = """
 import json, sys
 from pathlib import Path
-from fivebyfive.sim import sources
+from fivebyfive.sim.jobs import sources
 
 kinds, edits = json.loads(sys.argv[1])
 root = Path(sources.find("fivebyfive")).parent

@@ -84,7 +84,7 @@ def cluster(fake_tools: Path, tmp_path: Path, monkeypatch) -> Iterator[Cluster]:
 def test_a_worker_with_other_versions_refuses(cluster: Cluster, package_copy) -> None:
     """By the names of what differs. Its figure would have been believed, and kept for good."""
     root, environment = package_copy
-    module = root / "sim" / "units.py"
+    module = root / "sim" / "jobs" / "measurement_jobs.py"
     module.write_text(module.read_text() + "\n\ndef synthesis_result(unit):\n    return {'lut': 7}\n")
     metadata = root.parent / "pyosys-0.1.dist-info"
     metadata.mkdir()

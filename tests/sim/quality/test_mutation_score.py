@@ -55,7 +55,10 @@ def test_an_interrupted_run_goes_on(monkeypatch) -> None:
 
 def test_a_bench_depends_on_all_that_it_imports() -> None:
     found = sources.dependencies("fivebyfive.sim.benches.fc.argmax")
-    assert {f"fivebyfive.{name}" for name in ("sim.streams", "model.golden", "hw.argmax", "sim.testbench")} <= found
+    assert {
+        f"fivebyfive.{name}"
+        for name in ("sim.benchlib.streams", "model.golden", "hw.fc.argmax", "sim.benchlib.testbench")
+    } <= found
     assert "fivebyfive.hw.serial.uart" not in found
 
 

@@ -268,7 +268,7 @@ def test_what_a_killed_build_left_goes_with_the_next_one(lookup, simulator, tmp_
         shutil.copytree(runtime, cache_folder("simulators") / runtime.name)
     script = """
 import os, signal, sys
-from fivebyfive.sim import builder
+from fivebyfive.sim.simulator import builder
 from fivebyfive.hw.codegen.verilog import Design
 def die(command, folder, environment, *_):
     open(os.path.join(folder, environment["TMPDIR"], "of_the_compiler"), "x")
