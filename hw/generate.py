@@ -71,7 +71,7 @@ def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: st
         "dsps": {"conv": config.conv_dsps, "fc": config.fc_dsps},
         "engines": list(config.engines.names),
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
-        "memory_map": [asdict(region) for region in memory_map(checkpoint.shape, config)],
+        "memory_map": [region.plain for region in memory_map(checkpoint.shape, config)],
     }
 
 

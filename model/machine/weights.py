@@ -57,6 +57,11 @@ class Region:
         return f"{self.memory}{self.layer + 1}.{self.kind}"
 
     @property
+    def plain(self) -> dict[str, str | int]:
+        """As manifests have it."""
+        return {"memory": self.memory, "name": self.name, "address": self.address, "words": self.words}
+
+    @property
     def is_weight(self) -> bool:
         return self.kind == "weight"
 

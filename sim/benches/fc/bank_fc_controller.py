@@ -9,7 +9,6 @@ from fivebyfive.hw.fc.bank_fc_controller import BankFcController
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.testbench import cycles, level, random_source, reset, start, until
 
-
 IMAGES = 30
 
 
