@@ -21,7 +21,7 @@ SEED = 1  # a run without pauses has nothing that is random
 
 @dataclass(frozen=True)
 class Appraisal(Unit):
-    """A checkpoint (`carried`) on a test set, and how few bytes hold it."""
+    """A checkpoint (`transport`) on a test set, and how few bytes hold it."""
 
     RESULT: ClassVar = {"images": int, "errors": int, "wraps": int, "bytes": int, "huffman_bytes": int}
 

@@ -55,7 +55,7 @@ class Training(Unit):
         return json.loads(self.plan)["seed"]
 
     def work(self) -> dict:
-        """network and codes (`carried`), and report."""
+        """network and codes (`transport`), and report."""
         return training_result(self)
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Proving that a mutation cannot be observed.
 
-Yosys makes one circuit of the original and the mutant: both get the same inputs, any that `contracts` allow, and a
+Yosys makes one circuit of the original and the mutant: both get the same inputs, any that `assumptions` allow, and a
 reset in the first cycle; ``differ`` is high where an output differs afterwards that counts then. ABC then proves that
 ``differ`` is never high: signals that are always equal are found by induction, what is left is for property-directed
 reachability.

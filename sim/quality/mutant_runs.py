@@ -1,4 +1,4 @@
-"""What a component's bench says of its mutants: one compiled simulation, forked for each (`forked`)."""
+"""What a component's bench says of its mutants: one compiled simulation, forked for each (`fork_runs`)."""
 
 import json
 import os

@@ -100,7 +100,7 @@ def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callabl
 
 
 def proving(mutated: Mutated) -> list[str]:
-    """All that the outcome of a proof depends on beside the design and the mutation. What `contracts` says of other
+    """All that the outcome of a proof depends on beside the design and the mutation. What `assumptions` says of other
     designs is no part of it."""
     own = sources.digest(equivalence.__name__, without=(assumptions.__name__,))
     return [*method(mutated.original), f"pyosys {installed('pyosys')}", own]
