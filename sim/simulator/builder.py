@@ -202,7 +202,8 @@ def failure(folder: Path, log: Path, what: str) -> UserError | SimulatorFailed:
         return cannot_write(folder.parent, full)
     kept = Path(f"{folder}.failed.log")
     shutil.copyfile(log, kept)
-    return SimulatorFailed("\n".join([what, *(errors_in(log) or last_lines(log))]), kept)
+    said = errors_in(log) or last_lines(log)
+    return SimulatorFailed("\n".join([what, *(f"  {line}" for line in said)]), kept)
 
 
 def drop_damaged(folder: Path, work: Path) -> None:

@@ -36,7 +36,7 @@ def command(line: str, **about) -> Command:
 
 
 COMMANDS = {
-    "train": command("train --data digits --shape 2-3-10 --epochs 1 --out new.npz", input="digits", output="new.npz",
+    "train": command("train --data digits --shape 2-3-10 --epochs 2 --out new.npz", input="digits", output="new.npz",
                      beside=(".json",)),
     "quantize": command("quantize good.pt --data digits --epochs 1 --mean 0 --std 1 --out new.npz", input="good.pt",
                         output="new.npz", beside=(".json",)),
