@@ -30,7 +30,7 @@ def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
     remove_left(folder, prefix)
     while True:
         handle, path = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=folder)
-        if is_locked(handle) and is_still(handle, path):
+        if try_lock(handle) and is_still(handle, path):
             return handle, path
         os.close(handle)
 
@@ -124,12 +124,12 @@ def locked_folder(folder: Path, prefix: str, suffix: str) -> tuple[int, Path]:
         path = tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=folder)
         with suppress(FileNotFoundError):  # somebody took it for a left one before it was locked
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            if is_locked(handle) and is_still(handle, path):
+            if try_lock(handle) and is_still(handle, path):
                 return handle, Path(path)
             os.close(handle)
 
 
-def is_locked(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
     """Lock a new file or folder, False where somebody else was quicker. On a file system that knows no locks it has
     none; nobody can take it for left over there."""
     try:

@@ -18,7 +18,7 @@ __all__ = ["NarrowWeightMemory"]
 
 class NarrowWeightMemory(wiring.Component):
     """As `WeightMemory`, and a cycle slower; the first words are biases, of 8 bits each, those after them numbers of
-    values, of which that many bits are kept as the form has.
+    values, of which as many bits are kept as the form has.
 
     Parameters
     ----------

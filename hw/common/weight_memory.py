@@ -52,7 +52,7 @@ class WeightMemory(wiring.Component):
     ----------
     init : the words, each an integer with code 0 in its lowest bits; their number is the depth.
     width : codes of a word: 25 for conv, 20 R for FC.
-    bits : of a word that is not of 8-bit codes; then ``width`` is undefined.
+    bits : of a word that is not of 8-bit codes; then ``width`` is ignored.
     banks : words of each bank (`fivebyfive.model.machine.weights.bank_sizes`); one bank if None.
 
     Members

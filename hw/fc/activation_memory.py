@@ -23,7 +23,7 @@ class ActivationMemory(wiring.Component):
     inputs : codes of a set.
     writers : most codes in one transfer.
     counts : numbers of codes that transfers have (a multiplexer is built only for lanes that these can reach).
-    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are undefined.
+    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are ignored.
 
     Members
     -------
@@ -121,7 +121,7 @@ class ActivationMemory(wiring.Component):
         straddles = any(start > index and index + FC_LANES - start < len(values) for start in self.starts())
         target = Mux(index < lane, word + 1, word) if straddles else word
         m.d.comb += write.addr.eq(self.place(target, self.w_set))
-        # Where the transfer has to begin for each value to fall on this lane; data is undefined without enable.
+        # Where the transfer has to begin for each value to fall on this lane; data is a don't-care without enable.
         begins = {(index - value) % FC_LANES: value for value in range(len(values))}
         begins = {start: value for start, value in begins.items() if start in self.starts()}
         m.d.comb += write.data.eq(values[next(iter(begins.values()))])

@@ -58,7 +58,7 @@ class FcEngine(wiring.Component):
     i : stream of {values, count}: the next ``count`` activations of an image, in the order of `Config.fc1_order`. None
         is negative.
     commit : all activations of an image have been written (one cycle, with the last transfer or after it).
-    drop : what has been written of an image is undefined, and the next transfer starts it over (one cycle, as
+    drop : what has been written of an image is discarded, and the next transfer begins an image (one cycle, as
         ``commit``); only where the network has no convolutions.
     grant : there is room for another image's activations.
     o : stream of `Result`.

@@ -23,7 +23,7 @@ class PixelFeeder(wiring.Component):
     o : stream of {values: a code, count: 1}, in the cycle of the pixel; always ready.
     grant : the receiver can take a whole image; a pixel is taken only then.
     done, accepted : the last pixel of an image is taken in this cycle, and its code is on ``o``.
-    drop : a frame of the wrong length ends in this cycle; what came of it is undefined. A code may be on ``o``.
+    drop : a frame of the wrong length ends in this cycle; its codes are to be discarded. A code may be on ``o``.
     short, long : a frame with too few, with too many pixels was dropped; stays high until reset.
     """
 

@@ -1,7 +1,7 @@
 """Weight words of the bank-balanced engine: only weights that are not zero, each with its place.
 
 Lane l of a fully-connected layer has the inputs l, l + 20, ... (in the order of `Config.fc1_order`); input l + 20 p is
-at place p of its lane. A group of R outputs has that many words that the fullest lane of each of them fits; in a word
+at place p of its lane. A group of R outputs has as many words as the fullest lane of any of them needs; in a word
 each output has one weight of each lane, or 0. Bytes of a word for R rows: 20 R codes, those of row r at 20 r; 20 R
 places likewise; and 1 in the last word of its group, else 0. Bank-balanced sparsity: Cao et al. 2019, FPGA.
 """

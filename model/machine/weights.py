@@ -82,13 +82,15 @@ def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
     regions: list[Region] = []
     for memory, layers in (("conv", 2 if shape.has_convolutions else 0), ("fc", len(shape.fc))):
-        words = [_words(memory, layer, shape, config) for layer in range(layers)]
-        parts = [(layer, kind) for layer in range(layers) for kind in KINDS]
+        parts = [
+            (layer, kind, count)
+            for layer in range(layers)
+            for kind, count in zip(KINDS, _words(memory, layer, shape, config), strict=True)
+        ]
         if config.biases_first(memory):
             parts = parts[::2] + parts[1::2]
         address = 0
-        for layer, kind in parts:
-            count = words[layer][KINDS.index(kind)]
+        for layer, kind, count in parts:
             regions.append(Region(memory, layer, kind, address, count))
             address += count
     return regions

@@ -32,7 +32,7 @@ class Config(Tuning):
     integers_by_layer: ClassVar[tuple[str, ...]] = ("each",)
 
     keep: ByLayer = option(NONE, "Share of the weights that stay, such as conv2=0.1,fc1=0.02.", 1e-6, 1.0)
-    sensitivity: ByLayer = option(NONE, "Instead: prune below that many deviations of a layer.", 0.0, 100.0)
+    sensitivity: ByLayer = option(NONE, "Instead: prune below this many standard deviations of a layer.", 0.0, 100.0)
     each: ByLayer = option(NONE, "Instead: weights in each of 20 lanes of an output, such as fc1=1.", 1, 205)
     granularity: str = option(
         "fine", "Of keep and sensitivity: what goes together.", choices=("fine", "vector", "kernel", "filter")
@@ -116,7 +116,7 @@ def shares(job: "Job", config: Config, layer: str, mask: "torch.Tensor", value: 
 
 
 def gradually(job: "Job", config: Config, targets: dict[str, tuple[float, float]]) -> Callable[[int], None]:
-    """What cuts a little more every that many steps, and nothing after the ramp."""
+    """What cuts a little more at each of several steps, and nothing after the ramp."""
     steps = config.stage().steps(len(job.learning))
     end = max(1, round(config.ramp * steps))
 

@@ -2,7 +2,7 @@
 
 Groups: ``fine`` single weights; ``vector`` a row of five of a kernel, or the 20 inputs of a weight word of a
 fully-connected layer; ``kernel`` a 5x5 kernel; ``filter`` all weights of an output (Mao et al. 2017,
-arXiv:1705.08922, compare the four); ``bank`` that many in each lane of each output (Cao et al. 2019, Bank-Balanced
+arXiv:1705.08922, compare the four); ``bank`` a fixed number in each lane of each output (Cao et al. 2019, Bank-Balanced
 Sparsity). A group's worth is the mean magnitude of its weights.
 """
 
