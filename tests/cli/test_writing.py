@@ -11,6 +11,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.sidecars import write_sidecar
 
 from .conftest import error_of, python_m, snapshot
@@ -239,12 +241,13 @@ def limit_files(size: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_a_disk_that_fills_while_verilog_is_written() -> None:
-    command = ("generate", "--fc-rows", 10)  # a single bank of FC weights, in a file of 818 kB
+def test_a_disk_that_fills_while_verilog_is_written(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "wide.npz", Checkpoint.random(LeNetShape(0, 0, (300, 10)), 1))
+    command = ("generate", tmp_path / "wide.npz", "--fc-rows", 10)  # a single bank of FC weights: a file of 488 kB
     before = python_m(*command)
     assert before.returncode == 0, before.stderr
     old = snapshot(Path("build"))
-    done = python_m(*command, preexec_fn=limit_files(790_000))
+    done = python_m(*command, preexec_fn=limit_files(460_000))
     assert done.returncode == 2
     assert "File too large; nothing was left behind" in error_of(done)
     assert snapshot(Path("build")) == old

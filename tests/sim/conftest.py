@@ -21,7 +21,8 @@ HERE = Path(__file__).parent
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's first case runs on both simulators, and those marked ``both``; the others on the one that its mark
-    ``on`` names (Verilator without it), and on the other one in `make test-all` only."""
+    ``on`` names (Verilator without it), and on the other one in `make test-all` only. So does the first case where
+    the mark says ``alone``."""
     first: set[tuple] = set()
     chosen = {"icarus": "icarus" if installed("icarus") else "verilator", "verilator": "verilator"}
     for item in items:
@@ -29,8 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if simulator not in SIMULATORS or HERE not in item.path.parents or item.get_closest_marker("both"):
             continue
         case = item.path, item.originalname, simulator
-        if case in first:
-            on = item.get_closest_marker("on")
+        on = item.get_closest_marker("on")
+        if case in first or (on and on.kwargs.get("alone")):
             if simulator != chosen[on.args[0] if on else "verilator"]:
                 item.add_marker(pytest.mark.full)
         first.add(case)

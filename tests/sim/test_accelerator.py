@@ -24,6 +24,7 @@ from fivebyfive.sim.simulator.process import SimulationFailed
 
 SEED = 5
 ICARUS_LIMIT = 700  # multipliers
+TINY = LeNetShape(1, 2, (6, 3))
 SMALL = LeNetShape(3, 4, (30, 10))
 LENET5 = LeNetShape(6, 16, (120, 84, 10))
 NARROW = LeNetShape(5, 14, (80, 10))
@@ -37,6 +38,7 @@ BOTH = pytest.mark.both
 # Shape and size: whole and short last groups, one to four FC layers, one class and sixty-four, more than 25 channels,
 # more outputs than lanes, activations that straddle words.
 SIZES = [
+    pytest.param(SMALL, Config(1, 2, 1, early_fc=True, overlap=False), marks=BOTH),
     (NARROW, Config()),
     (LeNetShape(3, 2, (1,)), Config(1, 4, 2)),
     (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7)),
@@ -45,7 +47,6 @@ SIZES = [
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
     (LeNetShape(1, 1, (60, 10)), Config(1, 1, 25)),
     pytest.param(LENET5, Config(overlap=False), marks=FULL),
-    pytest.param(SMALL, Config(1, 2, 1, early_fc=True, overlap=False), marks=BOTH),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
     # output channels and rows by pairs, one left over
@@ -129,7 +130,12 @@ def test_engines_of_certain_weights(simulator, shape, kind, config):
     check(network, noise(4 if simulator == "verilator" else 1), simulator, config)
 
 
-PAUSED = [(SMALL, Config(4, 2, 3), 0.05), (SMALL, Config(4, 2, 3), 0.6), (PIXELS_IN, Config(outputs=0), 0.3)]
+PAUSED = [
+    (TINY, Config(), 0.3),
+    (SMALL, Config(4, 2, 3), 0.05),
+    (SMALL, Config(4, 2, 3), 0.6),
+    (PIXELS_IN, Config(outputs=0), 0.3),
+]
 
 
 @pytest.mark.parametrize(("shape", "config", "pause"), PAUSED, ids=str)
@@ -181,7 +187,8 @@ def test_lenet_300_100(simulator):
 
 
 UPSET = [
-    (SMALL, "", Config()),
+    (TINY, "", Config()),
+    pytest.param(SMALL, "", Config(), marks=FULL),
     (SMALL, "", Config(4, 2, 3)),
     (PIXELS_IN, "", Config(outputs=0)),
     pytest.param(LENET5, "kernels+banks+codebook", Config(2, 3, 2), marks=FULL),
@@ -194,7 +201,7 @@ UPSETS_ON_ICARUS = ("resets", "frames_of_wrong_length", "other_weights")
 @pytest.mark.parametrize(("shape", "kind", "config"), UPSET, ids=str)
 def test_upsets(bench, simulator, shape, kind, config):
     """Resets, wrong frames, sleeping receivers, other weights."""
-    if simulator == "icarus" and (kind or not shape.has_convolutions or config.fc_rows > 1):
+    if simulator == "icarus" and shape != TINY:
         pytest.skip("Verilator has seen it, and both simulators a smaller machine or the pixel feeder's own bench")
     upset(bench, shape, kind, config, () if simulator == "verilator" else UPSETS_ON_ICARUS)
 

@@ -1,7 +1,8 @@
 """Every component's bench on both simulators: the first case of each test in every test run.
 
-The other cases run on Icarus Verilog, which compiles at once, but for engines and arrays of PEs: there Verilator is
-sooner done. `make test-all` runs all of them on both.
+The other cases run on Icarus Verilog, which compiles at once, but for those of thousands of cycles: there Verilator is
+sooner done. Engines and arrays of PEs are on Icarus in the accelerators of `test_accelerator.py`. `make test-all` runs
+all of them on both.
 """
 
 import random
@@ -48,6 +49,7 @@ from fivebyfive.sim.benchlib.random_networks import random_network
 
 pytestmark = pytest.mark.on("icarus")
 on_verilator = pytest.mark.on("verilator")  # the nearest mark counts
+alone_on_verilator = pytest.mark.on("verilator", alone=True)
 
 
 def full(*values):
@@ -95,7 +97,7 @@ def test_weight_memory(bench, width, banks):
 
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts"),
-    [(800, 1, (1,)), (224, 5, (5,)), (96, 6, (6, 4)), (500, 20, (20,)), (84, 25, (25, 9)), (7, 3, (3, 1))],
+    [(224, 5, (5,)), full(800, 1, (1,)), (96, 6, (6, 4)), (500, 20, (20,)), (84, 25, (25, 9)), (7, 3, (3, 1))],
 )
 def test_activation_memory(bench, inputs, writers, counts):
     memory = ActivationMemory(inputs, writers, counts)
@@ -130,7 +132,8 @@ def test_bank_weight_memory(bench, rows, places, biases, banks):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "writers", "counts", "rows"), [(800, 1, (1,), 1), (96, 6, (6, 4), 2), (17, 3, (3, 2), 3)]
+    ("inputs", "writers", "counts", "rows"),
+    [(96, 6, (6, 4), 2), full(800, 1, (1,), 1), (17, 3, (3, 2), 3), (110, 1, (1,), 1)],
 )
 def test_bank_activation_memory(bench, inputs, writers, counts, rows):
     memory = BankActivationMemory(inputs, writers, counts, rows=rows)
@@ -161,7 +164,7 @@ def test_sign_fc_row(bench, kept):
     bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "kind", "config"),
     [
@@ -183,7 +186,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "kind", "config"),
     [
@@ -206,7 +209,7 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), full(1, 3, 1), full(2, 2, 1), (4, 5, 2)])
 def test_conv_array(bench, windows, outputs, bias_words):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
@@ -214,7 +217,7 @@ def test_conv_array(bench, windows, outputs, bias_words):
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(("windows", "outputs"), [(1, 3), full(2, 1), (4, 2)])
 def test_packed_conv_array(bench, windows, outputs):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
@@ -227,7 +230,7 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
@@ -251,9 +254,9 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
 @pytest.mark.parametrize(
     ("layers", "parallel"),
     [
-        (((20, 1, 0), (50, 20, 21)), 1),  # 1 and 2 bias words, the shipped network
+        (((20, 1, 0), (50, 3, 21)), 1),  # 1 and 2 bias words, as the shipped network has
         (((3, 1, 0), (4, 3, 4)), 1),  # BIAS1 is empty
-        (((30, 1, 0), (80, 6, 32)), 1),  # more bias words than the brief has states
+        (((30, 1, 0), (80, 2, 32)), 1),  # more bias words than the brief has states
         (((6, 1, 0), (16, 6, 7)), 5),
     ],
 )
@@ -276,7 +279,7 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
     bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
 
 
-@on_verilator
+@alone_on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "config"),
     [
@@ -326,6 +329,7 @@ def test_map_memory(bench, sizes):
     bench(MapMemory(**sizes), "map_memory", **sizes)
 
 
+@on_verilator
 @pytest.mark.parametrize(("rows_out", "repeats"), [(1, 1), (1, 3), (2, 2)])
 def test_image_buffer(bench, rows_out, repeats):
     bench(ImageBuffer(rows_out, repeats), "image_buffer", rows_out=rows_out, repeats=repeats)
@@ -368,7 +372,8 @@ def test_packed_fc_row(bench, lanes, kept):
 @pytest.mark.parametrize(
     ("layers", "rows", "early", "first"),
     [
-        (((500, 80), (10, 500)), 1, False, False),
+        (((50, 80), (10, 50)), 1, False, False),
+        full(((500, 80), (10, 500)), 1, False, False),
         (((45, 64), (20, 45), (3, 20)), 2, False, False),
         full(((7, 16),), 1, False, False),
         (((45, 160), (10, 45)), 1, True, False),

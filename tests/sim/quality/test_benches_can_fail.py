@@ -14,11 +14,16 @@ import pytest
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.sim.quality.small_machines import (
     SMALL_MACHINES,
+    accelerator,
     axi_core,
+    bank_fc_engine,
     bank_weight_memory,
     bench_of,
+    conv_engine,
+    fc_engine,
     narrow_weight_memory,
     serial_accelerator,
+    skipping_conv_engine,
     weight_memory,
 )
 from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
@@ -57,6 +62,7 @@ def wrap(design, signal: str, statement: str):
 
 
 BREAKS = ("a bit is wrong", "a cycle late", "reset does nothing")
+LONG = (accelerator, serial_accelerator, conv_engine, skipping_conv_engine, fc_engine, bank_fc_engine)
 MEMORIES = (weight_memory, narrow_weight_memory, bank_weight_memory)
 CASES = [
     pytest.param(make, broken, id=f"{make.__name__}-{broken}")
@@ -77,6 +83,7 @@ def whole(make: Callable) -> tuple[Design, dict]:
 
 @pytest.mark.parametrize(("make", "broken"), CASES)
 def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilator):
+    simulator = "verilator" if make in LONG else icarus_or_verilator
     name = make.__name__
     design, given = whole(make)
     signal = OUTPUTS[name]
@@ -89,7 +96,7 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
         assert "if (rst) begin" in design.verilog
         design = replace(design, verilog=design.verilog.replace("if (rst) begin", "if (1'b0) begin"))
     design.write(tmp_path)
-    built = build(design, icarus_or_verilator)
+    built = build(design, simulator)
     # The whole accelerator takes long to reach its resets.
     tests = ("resets",) if (name, broken) == ("accelerator", "reset does nothing") else ()
     with pytest.raises(SimulationFailed, match="failed with seed"):
