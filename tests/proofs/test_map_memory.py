@@ -146,7 +146,8 @@ class Proof:
 
 
 @pytest.mark.parametrize(
-    ("channels", "parallel", "rows_out", "repeats"), [(20, 1, 1, 50), (20, 5, 2, 10), (6, 4, 2, 3), (20, 25, 1, 2)]
+    ("channels", "parallel", "rows_out", "repeats"),
+    [(20, 1, 1, 50), (20, 5, 2, 10), (6, 4, 2, 3), pytest.param(20, 25, 1, 2, marks=pytest.mark.full)],
 )
 def test_every_row_of_every_map(channels: int, parallel: int, rows_out: int, repeats: int) -> None:
     memory = map_memory.MapMemory(channels, 12, parallel=parallel, rows_out=rows_out, repeats=repeats)

@@ -39,6 +39,7 @@ def test_a_line_that_is_too_fast_or_too_slow(part, divisor):
         part(divisor)
 
 
+@pytest.mark.on("verilator", alone=True)  # its parts are on Icarus, and so is its accelerator
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_serial_accelerator(bench, simulator, whole):
     shape, seed = LeNetShape(2, 2, (10,)), 4
