@@ -7,15 +7,17 @@ BIN := .venv/bin
 FIVEBYFIVE := $(BIN)/python -m fivebyfive
 PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
+# Every warning is an error, and all of them are shown; -n: a reference that leads nowhere is a warning.
+SPHINX := --fresh-env --fail-on-warning --keep-going --nitpicky --quiet --builder html
 # Percent of the Python code's lines and branches that all tests together reach, at least.
 COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers picture figures fit-area bitstream wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers status picture figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, a table and a picture in build/
 	@$(FIVEBYFIVE) demo
@@ -84,12 +86,22 @@ compressed: .venv/test.stamp ## the compressed checkpoints side by side, 200 ima
 registers: .venv/demo.stamp ## docs/registers.md, from the same description as the hardware
 	$(BIN)/python -c 'from fivebyfive.hw.axi.vivado import registers_page; print(registers_page(), end="")' > docs/registers.md
 
+status: .venv/demo.stamp ## docs/status.md: how each component is checked, from sources and logs; seconds
+	$(BIN)/python -m fivebyfive.verify.status --out docs/status.md
+
+diagrams: .venv/demo.stamp ## the block diagrams of docs/ as SVG; seconds
+	$(BIN)/python -m fivebyfive.output.diagrams
+
+docs: .venv/test.stamp ## the pages of docs/ as a site in build/docs, which needs no network; a quarter of a minute
+	$(BIN)/python -m sphinx $(SPHINX) -d build/docs-doctrees docs build/docs
+	@echo "open build/docs/index.html"
+
 picture: demo ## the picture of `make demo` as docs/demo.png
 	cp build/demo.png docs/demo.png
 
 # Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
 FIGURES := picture registers coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
-  mutants fuzz faults
+  mutants fuzz faults status
 
 figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours
 	@set -e; for target in $(FIGURES); do $(MAKE) --no-print-directory $$target; done

@@ -57,6 +57,7 @@ PAGES = (
     Page("docs/mutants.log", "mutants", "an hour", tuple(COMPONENTS)),
     Page("docs/fuzz.log", "fuzz", "10 minutes"),
     Page("docs/faults.log", "faults", "an hour"),
+    Page("docs/status.md", "status", "seconds"),  # the last one: it is made of the logs
 )
 # Not by `make figures`: a training takes most of an hour, and another processor or PyTorch gives another network. The
 # log is that of the checkpoint that ships.
