@@ -1,8 +1,9 @@
-"""README.md and docs/guide.md are run: shell, Python and Verilog blocks; links lead somewhere.
+"""The blocks of README.md and of pages in docs/ are run: shell, Python and Verilog; links lead somewhere.
 
 A comment before a block changes how it runs: ``exit codes 0 1`` (0 without it), ``needs torch``, ``make`` (a dry run
-here; `test_fresh_clone.py` runs ``make demo``, and a reader of this runs ``make test``), and ``NAME gets
-OPTIONS`` for the commands that would take hours otherwise: they get a tiny data set and few epochs, or the models only.
+here; `test_fresh_clone.py` runs ``make demo``, and a reader of this runs ``make test``), ``NAME gets OPTIONS`` for the
+commands that would take hours otherwise (they get a tiny data set and few epochs, or the models only), and ``not run,
+WHY``.
 """
 
 import os
@@ -20,7 +21,12 @@ import pytest
 from fivebyfive.model.data.idx import idx_bytes
 
 ROOT = Path(__file__).parents[1]
-README = "".join((ROOT / page).read_text() for page in ("README.md", "docs/guide.md"))
+# One after the other in one folder, as a reader would.
+PAGES = ("README.md", *(f"docs/{name}.md" for name in (
+    "command-line", "api", "own-network", "compress", "measuring", "boards", "vivado", "debug")))  # fmt: skip
+TEXT = "".join((ROOT / page).read_text() for page in PAGES)
+# Pages with blocks that other tests run, or that are parts of a program.
+ELSEWHERE = {"axi.md", "performance.md", "simulation.md", "tutorial.md"}
 BLOCK = re.compile(r"(?:<!-- test: (.*?) -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 GETS = re.compile(r"(\w+) gets ([^;]+)")
 TIMEOUT_S = 600
@@ -35,7 +41,7 @@ class Block:
     text: str
 
 
-BLOCKS = [Block(note or "", language, text) for note, language, text in BLOCK.findall(README)]
+BLOCKS = [Block(note or "", language, text) for note, language, text in BLOCK.findall(TEXT)]
 
 
 @pytest.fixture
@@ -89,8 +95,14 @@ def without_numbers(text: str) -> str:
 def test_there_is_something_to_run() -> None:
     languages = [block.language for block in BLOCKS]
     assert languages.count("sh") >= 6
-    assert {"python", "verilog", "text", "mermaid"} <= set(languages)
-    assert README.count("<!-- test:") == sum(bool(block.note) for block in BLOCKS)  # each is before a block
+    assert {"python", "verilog", "text"} <= set(languages)
+    assert TEXT.count("<!-- test:") == sum(bool(block.note) for block in BLOCKS)  # each is before a block
+
+
+def test_every_page_with_blocks_is_run() -> None:
+    blocks = re.compile(r"^```(?:sh|python)$", re.M)
+    with_blocks = {path.name for path in (ROOT / "docs").glob("*.md") if blocks.search(path.read_text())}
+    assert with_blocks - {Path(page).name for page in PAGES} <= ELSEWHERE
 
 
 @pytest.mark.slow
@@ -100,6 +112,8 @@ def test_every_block_from_top_to_bottom(folder: Path) -> None:
         pytest.skip("the blocks about training need PyTorch")
     said = ""
     for block in BLOCKS:
+        if block.note.startswith("not run, "):
+            continue
         if block.language == "sh":
             said = check_make(block) if block.note == "make" else run_shell(block, folder)
         elif block.language == "text":
@@ -149,8 +163,17 @@ def test_links_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_make_knows_what_it_lists() -> None:
+    """Every word of the Makefile has a line of help, and a recipe."""
+    text = (ROOT / "Makefile").read_text()
+    words = re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split()
+    helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert sorted(re.findall(r"^  make ([\w-]+) +\S", helped, re.M)) == sorted(words)
+    check_make(Block("make", "sh", "".join(f"make {word}\n" for word in words)))
+
+
 def test_commands_and_options_in_the_table_exist() -> None:
-    rows = re.findall(r"^\| `fivebyfive (\w+) ([^`]*)`", README, re.M)
+    rows = re.findall(r"^\| `fivebyfive (\w+) ([^`]*)`", TEXT, re.M)
     assert {command for command, _ in rows} == {
         "train",
         "quantize",
@@ -177,11 +200,11 @@ def test_figures_are_those_of_what_ships() -> None:
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.evaluate import evaluate
-    from fivebyfive.model.machine.config import Config
     from fivebyfive.model.machine.cycles import plan
+    from fivebyfive.model.machine.sizing import sized
 
-    checkpoint = load_checkpoint()
-    planned, early = (plan(checkpoint.shape, Config(early_fc=early)) for early in (False, True))
+    checkpoint, page = load_checkpoint(), (ROOT / "docs" / "measured.md").read_text()
+    planned, four = (plan(checkpoint.shape, sized(checkpoint.shape, pes)) for pes in (1, 4))
     clocks = (
         planned.conv,
         planned.limit_conv,
@@ -190,18 +213,22 @@ def test_figures_are_those_of_what_ships() -> None:
         planned.latency,
         planned.interval,
     )
-    for cycles in (*clocks, early.latency):
-        assert re.search(rf"(?<!\d){cycles:,}(?!\d)", README), f"{cycles:,}"
+    for cycles in (*clocks, four.interval):
+        assert re.search(rf"(?<!\d){cycles:,}(?!\d)", page), f"{cycles:,}"
     seen = evaluate(checkpoint, load_dataset())
-    assert f"| {seen.errors} and {sum(seen.wraps.values())} |" in README
+    assert f"| {seen.errors} and {sum(seen.wraps.values())} |" in page
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"45 multipliers: {planned.interval:,} cycles an image, " in readme
+    assert f", {seen.errors} errors of 10,000, " in readme
+    assert f"With 100 + 20 multipliers {four.interval:,} cycles an image." in readme
 
 
 def test_checkpoint_tables_are_those_of_the_code() -> None:
     from fivebyfive.model.shape import LeNetShape
 
+    page = (ROOT / "docs" / "checkpoint.md").read_text()
     for name, shape in LeNetShape(20, 50, (500, 10)).arrays.items():
-        text = str(shape).replace(" ", "")
-        assert re.search(rf"\| `{re.escape(name)}` \| {re.escape(text)} \|", README), f"{name} {text}"
+        assert re.search(rf"^\| `{re.escape(name)}`.*\| {re.escape(str(shape))} \|$", page, re.M), f"{name} {shape}"
 
 
 def test_the_readme_is_short() -> None:

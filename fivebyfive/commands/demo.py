@@ -112,5 +112,5 @@ def next_steps(out: Path) -> list[tuple[str, str]]:
         (command("simulate", "--images", 1, "--waves"), "a waveform, and a view of it for GTKWave"),
         (command("evaluate"), "the golden model on all 10,000 test images"),
         (command("quantize", "MODEL.pt", "--out", "F.npz"), "your own float LeNet"),
-        (f"less {quoted(out / VERILOG / 'lenet.v')}", "docs/guide.md says how to take it to Vivado"),
+        (f"less {quoted(out / VERILOG / 'lenet.v')}", "docs/vivado.md says how to take it to Vivado"),
     ]

@@ -101,7 +101,7 @@ def show_generated(checkpoint: Path, folder: Path, paths: list[Path], manifest: 
     out.print(f"\nTop module {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
     of = () if checkpoint == SHIPPED else (checkpoint,)
     out.print(f"Next: {command('simulate', *of, '--verilog', folder)}")
-    out.print("Or add the files to a synthesis project (docs/guide.md).")
+    out.print("Or add the files to a synthesis project (docs/vivado.md).")
 
 
 def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
