@@ -9,7 +9,6 @@ import fivebyfive
 
 project = "fivebyfive"
 author = "the authors of fivebyfive"
-copyright = "MIT licence"
 version = release = fivebyfive.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "docstrings", "commands", "root_pages"]
@@ -31,6 +30,7 @@ autodoc_preserve_defaults = True  # as the source has them: no path of the machi
 html_theme = "furo"
 html_title = f"fivebyfive {release}"
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 html_static_path = []
 html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}

@@ -16,6 +16,8 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import memory_map
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs.fit_area import error_rows
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.verify.bench import SIZES
@@ -164,6 +166,52 @@ def test_cycles_in_the_logs_and_of_the_sizes() -> None:
         text, now = (DOCS / log).read_text(), plan(shape, sized(shape, pes))
         if "an older schedule" not in text:
             assert re.search(rf"interval cycles: +{now.interval:,}\.00\n", text), log
+
+
+def page(name: str) -> str:
+    """A page on one line."""
+    return " ".join((DOCS / f"{name}.md").read_text().split())
+
+
+def test_cycles_in_prose() -> None:
+    """By the cycle model."""
+    shape, dense = load_checkpoint().shape, LeNetShape.parse("784-300-100-10")
+    small, four, packed = (
+        plan(shape, sized(shape, pes, packed=half)) for pes, half in ((1, False), (4, False), (4, True))
+    )
+    assert f"R = 1: {small.limit_conv:,} and {small.limit_fc:,}." in page("cycles")
+    assert f"{plan(dense, sized(dense)).interval:,} cycles an image with 20 multipliers" in page("own-network")
+    assert f"One image of the shipped network takes {small.interval:,} cycles" in page("simulation")
+    for options, pair, half in (("", four, False), (" --packed", packed, True)):
+        dsps = sized(shape, 4, packed=half).dsps
+        assert f"| `--conv-pes 4{options}` | 100 + 20 | {dsps} | {pair.interval:,} |" in page("arithmetic")
+    multiplied = sum(shape.macs.values()) / (small.interval * sized(shape).multipliers)
+    readme = " ".join((DOCS.parent / "README.md").read_text().split())
+    parameters = sum(array.size for array in shipped("lenet").arrays.values())
+    assert f"20-50-500-10 ({parameters:,} parameters)" in readme
+    assert f"{100 * multiplied:.0f} % of all multipliers busy" in readme
+    assert f"{100 * multiplied:.0f} % of all multipliers busy" in page("measured")
+
+
+def test_addresses_in_the_memory_map() -> None:
+    """The example of docs/architecture.md, and its table."""
+    shape, said = load_checkpoint().shape, page("architecture")
+    at = {region.name: region for region in memory_map(shape, sized(shape))}
+    for name in ("conv1.weight", "conv2.weight", "fc1.bias", "fc1.weight"):
+        region = at[name]
+        assert f"`{name}` | {region.address:,} to {region.address + region.words - 1:,}" in said, name
+    first = at["conv2.weight"].address
+    assert f"word {first} + 7 x 20 + 3 = {first + 7 * 20 + 3}, byte 1" in said
+
+
+def test_training_is_that_of_the_card() -> None:
+    said, told = page("training"), card("lenet")
+    for title, part in (("5,000 held out", "held_out"), ("10,000 of the test set", "test")):
+        one = told[part]
+        codes = ", ".join(str(one["peak"][layer]) for layer in ("conv1", "conv2", "fc1", "fc2"))
+        assert f"| {title} | {one['errors']} | {sum(one['wraps'].values())} | {codes} |" in said
+    assert f"with the same {told['test']['errors']} errors: {told['command']}" in said
+    assert f"It took {told['seconds'] / 60:.0f} minutes" in said
 
 
 def test_how_many_methods() -> None:
