@@ -7,26 +7,38 @@
                   +---------------------------------------------------------------+           v
     logits, class <- argmax <- fc_row of dot_product (20 lanes) <- weight_memory    activation_memory
 
-Room `conv` holds the left half, `fc` the right one, `common` what both are made of. `conv_controller` and
-`fc_controller` sequence them; `conv_engine` and `fc_engine` join the parts of each half, `accelerator` the halves;
+Package `conv` holds the left half, `fc` the right one, `common` what both are made of. `conv_controller` and
+`fc_controller` sequence them; `conv_engine` and `fc_engine` connect the parts of each half, `accelerator` the halves;
 `counters` count their cycles. A weight comes from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
 
-Weights that allow it have other parts in their places (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
+Weights that allow it have other parts in their place (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
 that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
 that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
-`packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, makes two products in a DSP block; `pixel_feeder` stands
-for the conv engine where there are no convolutions.
+`packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `pixel_feeder`
+replaces the conv engine where there are no convolutions.
 
-Room `axi`: `axi_core` puts AXI around the accelerator:
+Package `axi`: `axi_core` puts AXI around the accelerator:
 
     s_axis -> axi_pixels -> accelerator -> axi_results -> m_axis
     s_axi <-> axi_lite <-> register_file -> weight_loader -> accelerator
 
-Its registers are those of `fivebyfive.model.protocol.registers`; `vivado` makes a folder of it that Vivado takes.
+Its registers are those of `fivebyfive.model.protocol.registers`; `vivado` makes a folder of it for Vivado.
 
-`generate` turns a checkpoint into Verilog, .mem files and a manifest. Room `codegen`: `verilog` has Amaranth's RTLIL
+`generate` turns a checkpoint into Verilog, .mem files and a manifest. Package `codegen`: `verilog` has Amaranth's RTLIL
 edited by `rtlil` and written by `yosys`; `keywords` are the names that Verilog reserves.
 
-Room `serial`, on a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, joined by
-`serial_accelerator`; `boards` put that on pins, with a clock from `pll`.
+Package `serial`, on a board: `uart` -> `deframer` -> `link` -> `accelerator` -> `link` -> `framer` -> `uart`, connected
+by `serial_accelerator`; `boards` put that on pins, with a clock from `pll`.
+
+Every component's docstring lists its parameters and ports, one line ``name : type, direction`` for each port, and says
+when it is valid. (`tests/hw/test_docstrings.py` compares them with the code.) Conventions:
+
+* One clock, domain ``sync``, and a synchronous reset; outputs without a stated latency change in the same cycle as
+  their cause, or in the next.
+* A direction is that of the component that has the port. A stream's is that of its ``payload`` and ``valid``; ``ready``
+  goes the other way. A transfer is a cycle in which both are asserted. "Always ready" streams have no backpressure:
+  the receiver accepts in every cycle.
+* A code is a signed 8-bit Q2.6 number (`CODE`); several are `codes` in memory order, code 0 in the lowest bits.
+* ``range(n)`` is the shape of numbers 0 to n - 1.
+* An undefined value may differ between simulators and synthesis; nothing may depend on it.
 """

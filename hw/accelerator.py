@@ -24,23 +24,51 @@ __all__ = ["Accelerator", "Load", "Status", "Target"]
 
 
 class Target(enum.Enum, shape=1):
-    """Which weight memory a word is for."""
+    """Weight memory that a word is for."""
 
     CONV = 0
     FC = 1
 
 
 class Load(data.StructLayout):
-    """A word for a weight memory. The low 25 codes of ``data`` go to the conv memory, the low 20 R to the FC memory (of
-    engines that are made for certain weights: what `fivebyfive.model.machine.weights` packs)."""
+    """A word for a weight memory.
+
+    Parameters
+    ----------
+    depth : int
+        Words of the deeper memory.
+    width : int
+        Codes in a word of the wider memory.
+
+    Fields
+    ------
+    target : `Target`
+        The memory.
+    address : range(depth)
+        Address of the word.
+    data : ``width`` codes
+        The word, in the low bits: 25 codes for the conv memory, 20 R for the FC memory; 40 R + 1 for the bank-balanced
+        engine (`fivebyfive.model.machine.weights`).
+    """
 
     def __init__(self, depth: int, width: int):
         super().__init__({"target": Target, "address": range(depth), "data": codes(width)})
 
 
 class Status(data.StructLayout):
-    """``busy``: an image is inside. ``short_frame``, ``long_frame``: a frame with too few, too many pixels was dropped
-    since reset. ``state``: of the conv controller."""
+    """State of the accelerator.
+
+    Fields
+    ------
+    busy : 1 bit
+        An image is inside: its last pixel is accepted, its result not yet transferred.
+    short_frame : 1 bit
+        A frame with too few pixels was dropped since reset.
+    long_frame : 1 bit
+        A frame with too many pixels was dropped since reset.
+    state : `ConvState`
+        State of the conv controller; ``CONV_IDLE`` without convolutions.
+    """
 
     def __init__(self):
         super().__init__({"busy": 1, "short_frame": 1, "long_frame": 1, "state": ConvState})
@@ -49,26 +77,42 @@ class Status(data.StructLayout):
 class Accelerator(wiring.Component):
     """A LeNet with its weights on chip.
 
-    The conv engine works on one image, the FC engine on the one before, and the pixels of the next come in meanwhile.
-    Pixels are taken unless two images wait; a result waits until it is taken, and nothing is lost meanwhile. Without
-    convolutions pixels go straight into the FC engine's activations.
+    The conv engine works on one image and the FC engine on the one before, while the pixels of the next are received.
+    Backpressure on ``o`` stalls the pipeline; nothing is lost. Without convolutions pixels go straight into the
+    activations of the FC engine. Cycles of an image: `fivebyfive.model.machine.cycles`.
 
     Parameters
     ----------
-    shape : widths of the network.
-    config : size of the machine.
-    weights : contents of the weight memories, packed for this shape and size; zeros if None.
+    shape : LeNetShape
+        Widths of the network.
+    config : Config or None
+        Size of the machine; None for the smallest (`sized`).
+    weights : WeightImage or None
+        Contents of the weight memories, packed for this shape and size; zeros if None.
 
-    Members
-    -------
-    i : stream of `Pixel`: 784 an image, row-major, the last one marked.
-    o : stream of `Result`.
-    load : stream of `Load`: replaces weights. Ready while no image is inside. A word for a memory that the network
-        does not have is taken and forgotten.
-    status : `Status`.
-    cycles : `counters.Cycles` of the last image.
-    conv_tap, fc_tap : every layer's outputs as they are written (`ConvTap`, `FcTap`); may be left open. Without
-        convolutions there is no conv_tap.
+    Ports
+    -----
+    i : stream of `Pixel`, in
+        784 pixels per image, row-major; ``last`` on the last. Not ready while two images wait or, without convolutions,
+        while there is no room for an image's activations.
+    o : stream of `Result`, out
+        Logits and class, in the order of the images.
+    load : stream of `Load`, in
+        Replaces a word of weights. Ready while ``status.busy`` is not asserted. A word for a memory that the network
+        does not have is accepted and ignored.
+    status : `Status`, out
+        State of the accelerator.
+    cycles : `counters.Cycles`, out
+        Cycle counts of the last image.
+    conv_tap : `ConvTap`, out
+        Outputs of conv1 and conv2 as they are written; may be left open. Only with convolutions.
+    fc_tap : `FcTap`, out
+        Outputs of the fully-connected layers as they are written; may be left open.
+
+    Raises
+    ------
+    ValueError
+        ``config`` is not for a network of this shape, or ``weights`` have another size.
     """
 
     def __init__(self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None):
@@ -168,8 +212,9 @@ class Accelerator(wiring.Component):
         m.d.comb += self.cycles.eq(counters.cycles)
 
     def front_events(self, m: Module, front: ConvEngine | PixelFeeder) -> dict:
-        """What the counters count in front of the FC engine. Without convolutions no cycle is a conv cycle, and an
-        image's time stamp goes through the counters' stages in as many cycles as there are stages."""
+        """What the counters count before the FC engine. Without convolutions no cycle is a conv cycle, and an image's
+        time stamp passes the counters' stages in one cycle each.
+        """
         if self.shape.has_convolutions:
             names = {"accepted": "accepted", "released": "released", "conv_busy": "busy", "conv_done": "done"}
             return {name: getattr(front, member) for name, member in names.items()}

@@ -1,4 +1,4 @@
-"""The four clocks: how long an image took, counted in hardware."""
+"""Cycle counters: how long an image takes, measured in hardware."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -10,33 +10,61 @@ COUNTER_BITS = 24  # 16.7 million cycles: some hundred images of the smallest ma
 
 
 class Cycles(data.StructLayout):
-    """Cycles of the last image: of the conv engine and the FC engine from first to last busy cycle; from the last
-    pixel accepted to the result valid; from the result before this one to this one."""
+    """Cycle counts of the last image.
+
+    Parameters
+    ----------
+    bits : int
+        Width of each counter.
+
+    Fields
+    ------
+    conv : cycles
+        From the first to the last busy cycle of the conv engine.
+    fc : cycles
+        From the first to the last busy cycle of the FC engine.
+    latency : cycles
+        From the last pixel accepted to the result valid.
+    interval : cycles
+        From the result before this one to this one.
+    """
 
     def __init__(self, bits: int = COUNTER_BITS):
         super().__init__({name: bits for name in ("conv", "fc", "latency", "interval")})
 
 
 class Counters(wiring.Component):
-    """Counts the cycles of each image; an image's time stamp follows it through the buffers.
+    """Counts the cycles of each image; a time stamp follows the image through the buffers.
 
-    ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last result.
-    All count modulo 2**bits. ``interval`` of the first result after reset is undefined, and an engine that was busy
-    for a multiple of 2**bits cycles shows what it had before.
+    All counters are modulo 2**``bits``. ``interval`` of the first result after reset is undefined. After an engine was
+    busy for a multiple of 2**``bits`` cycles, its counter keeps the value of the image before.
 
     Parameters
     ----------
-    bits : of each counter.
+    bits : int, at least 1
+        Width of each counter.
 
-    Members
-    -------
-    accepted : an image's last pixel is taken in this cycle.
-    released : the oldest waiting image leaves the image buffer.
-    conv_busy, conv_done : of the conv engine; done is high in the last busy cycle.
-    inputs_done, fc_busy : of the FC engine; inputs_done when it no longer needs the oldest activations.
-    result : the result is valid.
-    taken : the result is taken in this cycle.
-    cycles : `Cycles`.
+    Ports
+    -----
+    accepted : 1 bit, in
+        Asserted for one cycle when the last pixel of an image is accepted.
+    released : 1 bit, in
+        Asserted for one cycle when the oldest waiting image leaves the image buffer.
+    conv_busy : 1 bit, in
+        The conv engine is busy.
+    conv_done : 1 bit, in
+        Asserted in the last busy cycle of the conv engine.
+    inputs_done : 1 bit, in
+        Asserted for one cycle when the FC engine no longer needs the oldest activations.
+    fc_busy : 1 bit, in
+        The FC engine is busy.
+    result : 1 bit, in
+        A result is valid.
+    taken : 1 bit, in
+        The result is transferred in this cycle.
+    cycles : `Cycles`, out
+        ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last
+        result.
     """
 
     def __init__(self, bits: int = COUNTER_BITS):
@@ -65,7 +93,7 @@ class Counters(wiring.Component):
         return m
 
     def count_busy(self, m: Module, busy, result, name: str):
-        """Length of a busy period; an engine is idle for at least a cycle between two images."""
+        """Length of a busy period; an engine is idle for at least one cycle between two images."""
         count = Signal(self.bits, name=name)
         m.d.sync += count.eq(Mux(busy, count + 1, 0))
         with m.If(~busy & (count != 0)):

@@ -1,4 +1,4 @@
-"""The accelerator with AXI on all sides, its ports named so that Vivado finds the interfaces."""
+"""The accelerator with AXI on all sides; port names are those by which Vivado infers interfaces."""
 
 from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -25,7 +25,7 @@ IN_FLIGHT = 8  # frame numbers kept: more than images fit between the pixels and
 
 
 def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, dict[str, int]]:
-    """Fields of the registers that say what was generated."""
+    """Fields of the registers that identify what was generated."""
     fc = [*shape.fc, 0, 0, 0, 0]
     sizes = ("windows", "outputs", "fc_rows", "early_fc", "overlap", "packed")
     return {
@@ -45,25 +45,97 @@ def check_pixel_bytes(pixel_bytes: int) -> None:
 
 
 class AxiCore(wiring.Component):
-    """An `Accelerator` between AXI4-Streams, its status and its weights behind AXI4-Lite.
+    """An `Accelerator` with AXI4-Stream pixels and results, and AXI4-Lite status, control and weights.
 
-    Pixels of an image end with TLAST. Each image gives a result of `ResultPacker`'s words, TLAST on the last. A frame
-    of another length is dropped and flagged. `fivebyfive.model.protocol.registers` describes the registers, docs/axi.md
-    the whole. Throughput and latency are the accelerator's, with a cycle more for a pixel and 1 + ceil(classes / 4) for
-    a result.
+    Pixels of an image end with TLAST. Each image gives the words of `ResultPacker`, with TLAST on the last. A frame of
+    any length but 784 pixels is dropped and flagged. Registers: `fivebyfive.model.protocol.registers`; the whole:
+    docs/axi.md.
+
+    Latency: that of the accelerator, 1 cycle for a pixel, and 1 + ceil(classes / 4) for a result. Throughput: that of
+    the accelerator.
 
     Parameters
     ----------
-    shape, config, weights : as of `Accelerator`.
-    pixel_bytes : pixels in a transfer, 1 or 4.
+    shape : LeNetShape
+        As of `Accelerator`.
+    config : Config or None
+        As of `Accelerator`.
+    weights : WeightImage or None
+        As of `Accelerator`.
+    pixel_bytes : int, 1 or 4
+        Pixels in a transfer.
 
-    Members
-    -------
-    aclk, aresetn : the clock, and a reset that is active low and synchronous to it.
-    s_axis_* : pixels; tkeep only where a transfer has four.
-    m_axis_* : results, 32 bits; tkeep is always 15.
-    s_axi_* : AXI4-Lite, 32 bits, 12 bits of address.
-    interrupt : high while an enabled event is there.
+    Ports
+    -----
+    aclk : 1 bit, in
+        Clock of all interfaces.
+    aresetn : 1 bit, in
+        Reset, active low, synchronous to ``aclk``.
+    s_axis_tdata : 8 ``pixel_bytes`` bits, in
+        Pixels, the first in the lowest byte.
+    s_axis_tkeep : ``pixel_bytes`` bits, in
+        Bytes that are pixels. Only with more than one byte.
+    s_axis_tlast : 1 bit, in
+        The transfer is the last of its image.
+    s_axis_tvalid : 1 bit, in
+        The transfer is valid.
+    s_axis_tready : 1 bit, out
+        The transfer is accepted. Not asserted in the cycle of a soft reset.
+    m_axis_tdata : 32 bits, out
+        A word of a result (`ResultPacker`).
+    m_axis_tkeep : 4 bits, out
+        Always 15.
+    m_axis_tlast : 1 bit, out
+        The word is the last of its result.
+    m_axis_tvalid : 1 bit, out
+        The word is valid; holds until transferred, also over a soft reset.
+    m_axis_tready : 1 bit, in
+        The word is accepted.
+    s_axi_awaddr : 12 bits, in
+        AXI4-Lite write address, in bytes; the lowest two bits are ignored.
+    s_axi_awprot : 3 bits, in
+        Ignored.
+    s_axi_awvalid : 1 bit, in
+        The write address is valid.
+    s_axi_awready : 1 bit, out
+        The write address is accepted.
+    s_axi_wdata : 32 bits, in
+        Write data.
+    s_axi_wstrb : 4 bits, in
+        Bytes to write.
+    s_axi_wvalid : 1 bit, in
+        The write data is valid.
+    s_axi_wready : 1 bit, out
+        The write data is accepted.
+    s_axi_bresp : 2 bits, out
+        Write response: OKAY, or SLVERR where the access is refused.
+    s_axi_bvalid : 1 bit, out
+        The write response is valid.
+    s_axi_bready : 1 bit, in
+        The write response is accepted.
+    s_axi_araddr : 12 bits, in
+        AXI4-Lite read address, in bytes; the lowest two bits are ignored.
+    s_axi_arprot : 3 bits, in
+        Ignored.
+    s_axi_arvalid : 1 bit, in
+        The read address is valid.
+    s_axi_arready : 1 bit, out
+        The read address is accepted.
+    s_axi_rdata : 32 bits, out
+        Read data; 0 where the access is refused.
+    s_axi_rresp : 2 bits, out
+        Read response: OKAY, or SLVERR where the access is refused.
+    s_axi_rvalid : 1 bit, out
+        Read data and response are valid.
+    s_axi_rready : 1 bit, in
+        Read data and response are accepted.
+    interrupt : 1 bit, out
+        Asserted while an enabled event is pending.
+
+    Raises
+    ------
+    ValueError
+        ``pixel_bytes`` is not 1 or 4, or as of `Accelerator`.
     """
 
     def __init__(
@@ -184,7 +256,7 @@ class AxiCore(wiring.Component):
         ]
 
     def connect_identity(self, m: Module, registers: RegisterFile):
-        """What never changes."""
+        """Registers with constant values."""
         constants = identity(self.shape, self.config, self.pixel_bytes)
         constants |= {f"{name}_words": {"value": depth} for name, depth in self.accelerator.depths.items()}
         for name, fields in constants.items():

@@ -1,4 +1,4 @@
-"""An AXI4-Lite slave in front of registers: one write and one read at a time, each apart from the other."""
+"""AXI4-Lite slave for registers: one write and one read at a time, independent of each other."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,9 +12,28 @@ OKAY, SLVERR = 0, 2
 
 
 class RegisterBus(wiring.Signature):
-    """Accesses to registers, each done in the cycle in which ``write`` or ``read`` is high.
+    """Accesses to registers, seen from the component that makes them. An access is complete in its cycle.
 
-    ``w_error`` and ``r_error`` say in the same cycle that there is no such access; ``r_data`` is 0 then.
+    Ports
+    -----
+    write : 1 bit, out
+        Asserted for one cycle per write.
+    w_address : 10 bits, out
+        Register to write, in words; valid with ``write``.
+    w_data : 32 bits, out
+        Data; valid with ``write``.
+    w_strobes : 4 bits, out
+        Bytes to write; valid with ``write``.
+    w_error : 1 bit, in
+        The write is refused; valid in the cycle of ``write``.
+    read : 1 bit, out
+        Asserted for one cycle per read.
+    r_address : 10 bits, out
+        Register to read, in words; valid with ``read``.
+    r_data : 32 bits, in
+        Data in the cycle of ``read``; 0 where it is refused.
+    r_error : 1 bit, in
+        The read is refused; valid in the cycle of ``read``.
     """
 
     def __init__(self):
@@ -30,15 +49,25 @@ class RegisterBus(wiring.Signature):
 class AxiLite(wiring.Component):
     """AXI4-Lite, 32 bits, to a `RegisterBus`.
 
-    Address and data of a write may come in any order. A write and a read each take three cycles or more; all outputs
-    are registers or inverted registers. An access that is refused is answered SLVERR. The two lowest address bits and
-    protection are not looked at.
+    Address and data of a write may come in any order. A refused access is answered SLVERR. The two lowest address bits
+    are ignored. All outputs are registers or inverted registers.
 
-    Members
-    -------
-    aw, w, b, ar, r : the five channels. ``aw`` and ``ar`` carry the byte address, ``w`` {data, strobes}, ``b`` the
-        response, ``r`` {data, response}.
-    bus : `RegisterBus`.
+    Throughput: a write and a read per three cycles at most.
+
+    Ports
+    -----
+    aw : stream of 12 bits, in
+        Byte address of a write.
+    w : stream of {data, strobes}, in
+        Data of a write and its byte enables.
+    b : stream of 2 bits, out
+        Response to a write.
+    ar : stream of 12 bits, in
+        Byte address of a read.
+    r : stream of {data, response}, out
+        Response to a read.
+    bus : `RegisterBus`, out
+        The accesses.
     """
 
     def __init__(self):
@@ -75,7 +104,7 @@ class AxiLite(wiring.Component):
         return m
 
     def hold(self, m: Module, channel, done, name: str):
-        """What came on a channel, kept until ``done``, and whether it is there."""
+        """A channel's payload, held until ``done``, and whether there is one."""
         there = Signal(name=f"{name}_there")
         kept = Signal(channel.payload.shape(), name=f"{name}_kept")
         m.d.comb += channel.ready.eq(~there)
@@ -86,7 +115,7 @@ class AxiLite(wiring.Component):
         return kept, there
 
     def answer(self, m: Module, channel, done, response):
-        """Offer ``response`` of the cycle in which ``done`` is high until it is taken."""
+        """Offer ``response``, sampled when ``done`` is asserted, until it is transferred."""
         with m.If(done):
             m.d.sync += [channel.valid.eq(1), channel.payload.eq(response)]
         with m.Elif(channel.ready):

@@ -1,4 +1,4 @@
-"""Pixels of an AXI4-Stream, one or four in a transfer, as the accelerator takes them: one a cycle."""
+"""From AXI4-Stream transfers of one or four pixels to the accelerator's stream of one."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -10,23 +10,46 @@ __all__ = ["PixelUnpacker", "Transfer"]
 
 
 class Transfer(data.StructLayout):
-    """``width`` pixels, the first in the lowest bits; ``keep`` has a bit for each of them that is one; ``last`` marks
-    the transfer that ends an image."""
+    """A transfer of an AXI4-Stream.
+
+    Parameters
+    ----------
+    width : int
+        Pixels in a transfer.
+
+    Fields
+    ------
+    data : ``width`` bytes
+        Pixels, the first in the lowest bits.
+    keep : ``width`` bits
+        Bytes that are pixels.
+    last : 1 bit
+        The transfer is the last of its image.
+    """
 
     def __init__(self, width: int):
         super().__init__({"data": data.ArrayLayout(8, width), "keep": width, "last": 1})
 
 
 class PixelUnpacker(wiring.Component):
-    """Transfers of ``width`` pixels in, pixels out: one a cycle, and a cycle for each transfer of none.
+    """Pixels, one per cycle, from transfers of ``width``.
 
-    Bytes that are not kept are left out. The mark goes with the last pixel of its transfer; a marked transfer without
-    a pixel counts as one of a black pixel, so that the frame ends (one pixel too long, if it was whole).
+    Bytes that are not kept are dropped. ``last`` goes with the last pixel of its transfer. A transfer with ``last`` and
+    no pixel becomes one black pixel, so that the frame ends (one pixel too long, if it was complete).
 
-    Members
-    -------
-    i : stream of `Transfer`; a new one is taken while the last pixel of the one before goes out.
-    o : stream of `Pixel`, a cycle later.
+    Latency: 1 cycle. Throughput: a pixel per cycle; a transfer without pixels takes a cycle.
+
+    Parameters
+    ----------
+    width : int, at least 1
+        Pixels in a transfer.
+
+    Ports
+    -----
+    i : stream of `Transfer`, in
+        Ready when no pixel is left, or the last one is transferred in this cycle.
+    o : stream of `Pixel`, out
+        The pixels.
     """
 
     def __init__(self, width: int):

@@ -17,29 +17,38 @@ def result_words(classes: int) -> int:
 
 
 class Numbered(data.StructLayout):
-    """A result and the number of the frame that it is of."""
+    """``result`` and the ``number`` of its frame."""
 
     def __init__(self, classes: int):
         super().__init__({"result": Result(classes), "number": 16})
 
 
 class ResultWord(data.StructLayout):
-    """A word of a result, and the mark of the last one."""
+    """A word ``data`` of a result; ``last`` is set on the last one."""
 
     def __init__(self):
         super().__init__({"data": 32, "last": 1})
 
 
 class ResultPacker(wiring.Component):
-    """Results in, words out: first {class in bits 7..0, zeros, frame number in bits 31..16}, then the logits, four in
-    a word, the first in its lowest byte, the last word filled with zeros.
+    """Words of 32 bits from results.
 
-    The first word is there in the cycle after the result, then one a cycle.
+    The first word has the class in bits 7..0, zeros in bits 15..8 and the frame number in bits 31..16. The others have
+    four logits each, the first in the lowest byte; the last word is filled with zeros.
 
-    Members
-    -------
-    i : stream of `Numbered`; ready when the words of the result before are gone.
-    o : stream of `ResultWord`.
+    Latency: 1 cycle to the first word. Throughput: a word per cycle, and a cycle to accept a result.
+
+    Parameters
+    ----------
+    classes : int, 1 to 256
+        Number of logits.
+
+    Ports
+    -----
+    i : stream of `Numbered`, in
+        A result. Ready when all words of the one before are transferred.
+    o : stream of `ResultWord`, out
+        Its words.
     """
 
     def __init__(self, classes: int):

@@ -1,4 +1,4 @@
-"""The registers of `fivebyfive.model.protocol.registers` as hardware."""
+"""Hardware of the registers of `fivebyfive.model.protocol.registers`."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
@@ -12,12 +12,12 @@ __all__ = ["RegisterFile", "register_layout"]
 
 
 def register_layout(entry: Register) -> data.FlexibleLayout:
-    """A register's fields where they are in its 32 bits."""
+    """The fields of a register at their places in its 32 bits."""
     return data.FlexibleLayout(32, {field.name: data.Field(field.width, field.low) for field in entry.fields})
 
 
 def members(entry: Register) -> dict:
-    """Members of `RegisterFile` for one register."""
+    """Ports of `RegisterFile` for one register."""
     layout = register_layout(entry)
     written = {f"{entry.name}_w": Out(layout), f"{entry.name}_written": Out(1)}
     if entry.access == "ro":
@@ -32,19 +32,29 @@ def members(entry: Register) -> dict:
 
 
 class RegisterFile(wiring.Component):
-    """Registers behind a `RegisterBus`; a read shows the values of its cycle.
+    """Registers behind a `RegisterBus`.
 
-    Bytes without a strobe: a "rw" register keeps them, for others they are 0; a write without any strobe does nothing.
+    A read returns the values of its cycle. Of a write, bytes without a strobe keep their value in a "rw" register and
+    are 0 for others; a write without any strobe does nothing.
 
-    Members
-    -------
-    bus : accesses.
-    bad_address : an access was refused: to no register, or a write to a read-only one (one cycle).
-    Of register NAME, by its access (`fivebyfive.model.protocol.registers`):
-    "ro" : NAME, its value.
-    "rw" : NAME, what was written; beside hardware that holds it, NAME, its value, and NAME_w and NAME_written as below.
-    "w1c" : NAME, and NAME_set, bits to set; a bit set and cleared in one cycle is set.
-    "wo" : NAME_w, what is being written, 0 otherwise, and NAME_written, a write in this cycle.
+    Each register NAME of the map has ports by its access, with its fields as layout. "ro": NAME. "rw": NAME, as an
+    output; where other hardware holds the value, NAME as an input with NAME_w and NAME_written. "w1c": NAME and
+    NAME_set. "wo": NAME_w and NAME_written.
+
+    Ports
+    -----
+    bus : `RegisterBus`, in
+        Accesses.
+    bad_address : 1 bit, out
+        Asserted in the cycle of a refused access: to no register, or a write to a read-only one.
+    NAME : register's fields, in
+        Its value; of a register that the register file holds itself an output.
+    NAME_set : register's fields, in
+        Bits to set; a bit set and cleared in the same cycle is set.
+    NAME_w : register's fields, out
+        Data that is written; valid with ``NAME_written``, else 0.
+    NAME_written : 1 bit, out
+        Asserted in the cycle of a write.
     """
 
     def __init__(self):
@@ -79,13 +89,13 @@ class RegisterFile(wiring.Component):
         return m
 
     def value(self, entry: Register):
-        """What a read of a register gives; bits of no field are 0."""
+        """Data of a read; bits without a field are 0."""
         if entry.access == "wo":
             return 0
         return getattr(self, entry.name).as_value() & sum(field.mask for field in entry.fields)
 
     def write(self, m: Module, entry: Register, written, mask):
-        """What a write does."""
+        """Effect of a write."""
         new = self.bus.w_data & mask
         if entry.access == "wo" or entry.held:
             word, strobe = (getattr(self, f"{entry.name}_{what}") for what in ("w", "written"))

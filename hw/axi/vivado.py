@@ -1,4 +1,4 @@
-"""A folder for Vivado: the AXI core as Verilog, and what Vivado and software need to know of it.
+"""A folder for Vivado: the AXI core as Verilog, and the scripts and headers around it.
 
 The texts are templates in hw/axi/templates, filled from the design's ports and from
 `fivebyfive.model.protocol.registers`. The same checkpoint, size and part give the same bytes.

@@ -1,4 +1,4 @@
-"""Weight words from pieces of 32 bits, with a check-sum over them."""
+"""Weight words from pieces of 32 bits, with a checksum."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -17,26 +17,41 @@ PIECE = 4  # bytes
 
 
 class WeightLoader(wiring.Component):
-    """Takes a word piece by piece, lowest first, and hands it over in the cycle of its last piece; the address goes on.
+    """Collects the pieces of a word, lowest first, and writes the word in the cycle of its last piece; then the address
+    advances.
 
-    While ``busy``, or past the end of the memory, a piece is refused and nothing changes. An address that is written
-    begins a new word.
+    While ``busy`` is asserted, or past the end of the memory, a piece is refused and nothing changes. Writing the
+    address begins a new word.
 
     Parameters
     ----------
-    depths : words of each memory, {"conv": ..., "fc": ...}.
-    widths : bytes of a word of each, likewise.
+    depths : dict of str to int
+        Words of each memory: {"conv": ..., "fc": ...}.
+    widths : dict of str to int, bytes
+        Width of a word of each memory, likewise.
 
-    Members
-    -------
-    address_w, address_written : register load_address as it is being written.
-    data, data_written : a piece.
-    crc_written : begin a new check-sum.
-    busy : weights are in use; steady in the cycle of a piece.
-    o : stream of `Load`; its ready is not looked at and must be high unless ``busy``.
-    address : of the next word, as in load_address.
-    crc : CRC-32 of the pieces taken, two cycles after the last.
-    refused : a piece is refused in this cycle.
+    Ports
+    -----
+    address_w : fields of register load_address, in
+        Address to continue at; valid with ``address_written``.
+    address_written : 1 bit, in
+        Asserted for one cycle to set the address.
+    data : 32 bits, in
+        A piece; valid with ``data_written``.
+    data_written : 1 bit, in
+        Asserted for one cycle per piece.
+    crc_written : 1 bit, in
+        Asserted for one cycle to restart the checksum.
+    busy : 1 bit, in
+        Weights are in use; sampled in the cycle of a piece.
+    o : stream of `Load`, out
+        The word; valid in the cycle of its last piece. Its ready is ignored: it must be asserted unless ``busy`` is.
+    address : fields of register load_address, out
+        Memory and address of the next word.
+    crc : 32 bits, out
+        CRC-32 of the pieces accepted, two cycles after the last.
+    refused : 1 bit, out
+        Asserted in the cycle in which a piece is refused.
     """
 
     def __init__(self, depths: dict[str, int], widths: dict[str, int]):
@@ -90,7 +105,7 @@ class WeightLoader(wiring.Component):
         return m
 
     def check(self, m: Module, taken):
-        """CRC-32 as Amaranth's library has it."""
+        """CRC-32 by Amaranth's library."""
         m.submodules.check_sum = check_sum = CRC32_ISO_HDLC(data_width=32).create()
         m.d.comb += [
             check_sum.start.eq(self.crc_written),

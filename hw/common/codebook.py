@@ -1,4 +1,4 @@
-"""A layer's codebook: from the number of a value to what the engine multiplies with."""
+"""Weight sharing: a lookup table from the index of a value to the value."""
 
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
@@ -12,20 +12,24 @@ __all__ = ["Codebook"]
 
 
 class Codebook(wiring.Component):
-    """The value of a number, in the same cycle. Weight sharing: Han, Mao and Dally 2016 (arXiv:1510.00149).
+    """Look up a layer's value by its index. Weight sharing: Han, Mao and Dally 2016 (arXiv:1510.00149).
 
-    Where weights are signs (`WeightForm`) the values are -1, 0 and 1: the engine knows their size. A number that no
-    value has gives 0.
+    Combinational. Where weights are signs (`WeightForm.kind` is "signs") the values are -1, 0 and 1; the engine applies
+    their magnitude.
 
     Parameters
     ----------
-    form : the values of each layer.
+    form : WeightForm
+        Values of each layer, at least one layer.
 
-    Members
-    -------
-    layer : whose values, number in ``form.values``.
-    number : the value's.
-    code : the value.
+    Ports
+    -----
+    layer : range(layers), in
+        Layer whose values are looked up: index into ``form.values``.
+    number : ``form.bits`` bits, in
+        Index of the value.
+    code : Q2.6 code, out
+        The value, in the same cycle; 0 for an index without a value.
     """
 
     def __init__(self, form: WeightForm):

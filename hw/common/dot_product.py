@@ -1,4 +1,4 @@
-"""The sum of products behind both engines: a row of multipliers and a pipelined adder tree, modulo 2**14."""
+"""Sum of products of both engines: a row of multipliers and a pipelined adder tree, modulo 2**14."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -15,19 +15,28 @@ __all__ = ["DotProduct"]
 class DotProduct(wiring.Component):
     """Sum of ``terms`` products of Q2.6 codes, modulo 2**14.
 
-    Only the low 14 bits of an accumulator reach a code (see `fivebyfive.model.q26`), so products are cut to 14 bits
-    and every adder of the tree has 14. A new sum starts each cycle; `latency` cycles later it comes out: one for the
-    operands (a multiplier takes most of a cycle, and where its operands come from is far), one for the products, one
-    for each level of the tree.
+    Only the low 14 bits of an accumulator reach a code (see `fivebyfive.model.q26`), so each product is cut to 14 bits
+    and every adder of the tree is 14 bits wide.
+
+    Latency: 2 + ceil(log2(terms)) cycles: operand registers, product registers, and one register per level of the tree.
+    (A multiplier takes most of a cycle, and its operands come from far away.) Throughput: a sum per cycle.
 
     Parameters
     ----------
-    terms : products summed, at least 1.
+    terms : int, at least 1
+        Products in a sum.
 
-    Members
-    -------
-    i : stream of {x, w}, ``terms`` codes each; always ready.
-    o : stream of the sum, 14 bits; always ready.
+    Ports
+    -----
+    i : stream of {x, w}, in, always ready
+        Operands: ``terms`` codes each.
+    o : stream of `ACC`, out, always ready
+        The sum; valid `latency` cycles after its operands.
+
+    Raises
+    ------
+    ValueError
+        ``terms`` is less than 1.
     """
 
     def __init__(self, terms: int):
@@ -49,7 +58,7 @@ class DotProduct(wiring.Component):
 
     @staticmethod
     def cycles(terms: int) -> int:
-        """`latency` of a dot product of that many terms."""
+        """`latency` of a dot product with this number of terms."""
         return 2 + (terms - 1).bit_length()
 
     def elaborate(self, platform):

@@ -1,4 +1,4 @@
-"""Weights that have few values: a block RAM of their numbers, a codebook behind it, and the biases beside it."""
+"""Weights with few values: block RAM for their indices, a codebook behind it, and the biases beside it."""
 
 from collections.abc import Sequence
 
@@ -17,23 +17,36 @@ __all__ = ["NarrowWeightMemory"]
 
 
 class NarrowWeightMemory(wiring.Component):
-    """As `WeightMemory`, and a cycle slower; the first words are biases, of 8 bits each, those after them numbers of
-    values, of which as many bits are kept as the form has.
+    """A `WeightMemory` of indices into a codebook, one cycle slower.
+
+    The first ``biases`` words hold biases, 8 bits each. The words behind them hold indices of values, ``form.bits``
+    bits each.
 
     Parameters
     ----------
-    init : the words as they are loaded, a byte for each bias or number (`fivebyfive.model.machine.weights`).
-    width : codes of a word.
-    biases : words of biases, at least 1.
-    form : `WeightForm` of the weights.
-    banks : words of each bank of the memory of numbers; one bank if None. Its words beside the biases are unused.
+    init : sequence of int
+        Words as they are loaded, one byte per bias or index, lowest byte first
+        (`fivebyfive.model.machine.weights.pack`). Their number is the depth.
+    width : int
+        Codes in a word.
+    biases : int, at least 1
+        Words of biases.
+    form : WeightForm
+        Values of the weights; "codebook" or "signs".
+    banks : sequence of int or None
+        Words of each bank of the memory of indices; None for one bank. That memory has an unused word for each word of
+        biases.
 
-    Members
-    -------
-    address : word to read.
-    layer : whose weights they are, number in ``form.values``; steady for `latency` cycles.
-    data : the word, biases or values, `latency` cycles after its address.
-    load : replaces words.
+    Ports
+    -----
+    address : range(depth), in
+        Word to read.
+    layer : range(layers), in
+        Layer of the word that ``data`` shows in the next cycle: index into ``form.values``. Don't-care for biases.
+    data : ``width`` codes, out
+        The word, biases or values, `latency` cycles after ``address``.
+    load : `WriteSignature`, in
+        Replaces a word. The rule on reads near a write is that of `WeightMemory`.
     """
 
     def __init__(
@@ -60,7 +73,7 @@ class NarrowWeightMemory(wiring.Component):
         return self.numbers.latency + 1
 
     def narrow(self, word: int) -> int:
-        """A word of bytes as a word of numbers."""
+        """A word of bytes as a word of indices."""
         bits, result = self.form.bits, 0
         for place in range(self.width):
             result |= (word >> CODE.width * place & (1 << bits) - 1) << bits * place
@@ -89,7 +102,7 @@ class NarrowWeightMemory(wiring.Component):
         return m
 
     def bias(self, m: Module):
-        """The bias word of the address, as late as the numbers are."""
+        """The bias word of the address, delayed as the indices are."""
         m.submodules.biases = words = memory.Memory(
             shape=CODE.width * self.width,
             depth=self.biases,

@@ -28,20 +28,32 @@ PRODUCT = HIGH + 2 * Q2_6.bits + 1  # bits of p
 
 
 class PackedDotProduct(wiring.Component):
-    """Two sums of ``terms`` products of Q2.6 codes, modulo 2**14; the products of a term share an operand.
+    """Two sums of ``terms`` products of Q2.6 codes, modulo 2**14. The two products of a term share an operand.
 
-    New sums start each cycle; `latency` cycles later they come out, as from a `DotProduct`: one for the operands,
-    one for the products, one for each level of the adder trees. DSP blocks make the first level.
+    The first level of both adder trees is in the DSP blocks.
+
+    Latency: max(3, 2 + ceil(log2(terms))) cycles, that of a `DotProduct` with at least two terms. Throughput: two sums
+    per cycle.
 
     Parameters
     ----------
-    terms : products of each sum, at least 1.
-    pair : shape of the operands that are not shared: `CODE`, or `NATURAL` where none is negative; those need no adder.
+    terms : int, at least 1
+        Products in each sum.
+    pair : Shape
+        Shape of the operands that are not shared: `CODE`, or `NATURAL` where none is negative (saves an adder per
+        term).
 
-    Members
-    -------
-    i : stream of {pair: two times ``terms`` operands, shared: ``terms`` codes}; always ready.
-    o : stream of two sums, 14 bits each; always ready.
+    Ports
+    -----
+    i : stream of {pair, shared}, in, always ready
+        ``pair``: two times ``terms`` operands; ``shared``: ``terms`` codes.
+    o : stream of 2 `ACC`, out, always ready
+        Both sums; valid `latency` cycles after their operands.
+
+    Raises
+    ------
+    ValueError
+        ``terms`` is less than 1.
     """
 
     def __init__(self, terms: int, pair: Shape = CODE):
@@ -65,7 +77,7 @@ class PackedDotProduct(wiring.Component):
 
     @staticmethod
     def cycles(terms: int) -> int:
-        """`latency` of a packed dot product of that many terms."""
+        """`latency` of a packed dot product with this number of terms."""
         return max(3, DotProduct.cycles(terms))
 
     def elaborate(self, platform):

@@ -1,4 +1,4 @@
-"""Delays that keep flags beside the data they belong to, counters that know their last value, wide choices."""
+"""Delays that keep flags beside their data, counters with a registered last flag, and wide multiplexers."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,9 @@ __all__ = ["choose", "counter", "delay"]
 
 
 def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool = False) -> Value:
-    """``value`` as it was ``cycles`` clock cycles ago; zero for the first cycles after reset, unless that leaves the
-    registers as they are (``reset_less``)."""
+    """``value`` delayed by ``cycles`` clock cycles. Zero in the first cycles after reset; with ``reset_less`` the
+    registers have no reset, and the value is undefined then.
+    """
     value = Value.cast(value)
     for stage in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=reset_less)
@@ -19,10 +20,11 @@ def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool =
 
 
 def counter(m: Module, limits: int | Sequence[int], step, *, name: str, which=0, restart=0) -> tuple[Signal, Signal]:
-    """Counts 0 to limit - 1 and again, by one in each cycle in which ``step`` is high, or back to 0 where ``restart``
-    is high too; and whether it is at its last value, which is a register: no comparison follows it.
+    """A counter from 0 to limit - 1 that wraps; returns its value, and a register that is 1 at the last value, so that
+    no comparison follows it.
 
-    The limit is number ``which`` of ``limits``; that may change only at 0, and in a cycle without ``step``.
+    ``step`` advances it by one; ``step`` with ``restart`` sets it to 0. The limit is ``limits[which]``; ``which`` may
+    change only while the value is 0, in a cycle without ``step``.
     """
     limits = [limits] if isinstance(limits, int) else list(limits)
     value, last = Signal(range(max(limits)), name=name), Signal(name=f"last_{name}", init=limits[0] == 1)
@@ -38,7 +40,9 @@ def counter(m: Module, limits: int | Sequence[int], step, *, name: str, which=0,
 
 
 def choose(m: Module, value: Value, index: Value, width: int, *, name: str) -> Signal:
-    """``value``'s word number ``index``, of ``width`` bits, two cycles later: one of eight in each of them."""
+    """Word number ``index``, ``width`` bits, of ``value``, two cycles later: a multiplexer of 8 inputs, a register, a
+    multiplexer of the rest, a register.
+    """
     value = Value.cast(value)
     low = min(len(index), 3)
     parts = [value[start : start + (width << low)] for start in range(0, len(value), width << low)]

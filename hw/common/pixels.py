@@ -1,4 +1,4 @@
-"""The pixel stream of the image buffer, the pixel feeder and the AXI core, and what a frame is."""
+"""Pixel stream of the image buffer, the pixel feeder and the AXI core, and the check of a frame's length."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
@@ -10,22 +10,34 @@ __all__ = ["FrameWatch", "Pixel"]
 
 
 class Pixel(data.StructLayout):
-    """A pixel 0..255 and the mark of an image's last one."""
+    """A pixel: ``value`` 0 to 255; ``last`` is set on the last pixel of a frame."""
 
     def __init__(self):
         super().__init__({"value": 8, "last": 1})
 
 
 class FrameWatch(wiring.Component):
-    """Judges each frame as the image buffer does, and numbers all of them.
+    """Checks the length of frames by the rule of the image buffer, and numbers them.
 
-    Members
-    -------
-    taken : a pixel is taken in this cycle.
-    last : it is a frame's last one.
-    accepted, short, long : a frame ends in this cycle and has 784 pixels, fewer, more.
-    over : the frame has had its 784 pixels already.
-    number : of the frame, modulo 2**16; dropped frames count.
+    A frame ends with the pixel that has ``last`` set; it must have 784 pixels. All outputs but ``number`` are
+    combinational functions of the inputs and the pixels counted so far.
+
+    Ports
+    -----
+    taken : 1 bit, in
+        A pixel is transferred in this cycle.
+    last : 1 bit, in
+        The pixel is the last of its frame. Don't-care unless ``taken`` is asserted.
+    accepted : 1 bit, out
+        Asserted in the cycle in which a frame of 784 pixels ends.
+    short : 1 bit, out
+        Asserted in the cycle in which a frame of fewer pixels ends.
+    long : 1 bit, out
+        Asserted in the cycle in which a frame of more pixels ends.
+    over : 1 bit, out
+        Asserted from the cycle after the frame's 784th pixel until the frame ends, unless it ends with that pixel.
+    number : 16 bits, out
+        Number of the current frame, modulo 2**16, from 0; a register. Dropped frames count.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""The sum of products with weights -s, 0 and s: adders, and no multiplier."""
+"""Sum of products with weights -s, 0 and s: adders, no multipliers."""
 
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -12,21 +12,33 @@ __all__ = ["SignDotProduct", "dot_product"]
 
 
 class SignDotProduct(wiring.Component):
-    """As `DotProduct`, for weights that are -1, 0 or 1 times a power of two of the layer, modulo 2**14.
+    """A `DotProduct` for weights that are -1, 0 or 1 times a power of two of their layer, modulo 2**14.
 
-    An operand is added, subtracted or left out; the sum is shifted. After BinaryConnect (Courbariaux 2015,
+    Each operand is added, subtracted or left out; the sum is shifted. After BinaryConnect (Courbariaux 2015,
     arXiv:1511.00363) and ternary weight networks (Li 2016, arXiv:1605.04711).
+
+    Latency and throughput are those of `DotProduct`.
 
     Parameters
     ----------
-    terms : products summed, at least 1.
-    shifts : of each layer, the exponent of its power of two.
+    terms : int, at least 1
+        Products in a sum.
+    shifts : tuple of int, 0 to 7
+        Of each layer, the exponent of its power of two; at least one layer.
 
-    Members
-    -------
-    i : stream of {x, w}, ``terms`` codes each, w -1, 0 or 1; always ready.
-    layer : whose sums come out.
-    o : stream of the sum, 14 bits; always ready.
+    Ports
+    -----
+    i : stream of {x, w}, in, always ready
+        Operands: ``terms`` codes each; every w is -1, 0 or 1.
+    layer : range(layers), in
+        Layer of the sum on ``o`` in the same cycle: index into ``shifts``.
+    o : stream of `ACC`, out, always ready
+        The sum; valid `latency` cycles after its operands.
+
+    Raises
+    ------
+    ValueError
+        ``terms`` is less than 1.
     """
 
     def __init__(self, terms: int, shifts: tuple[int, ...]):
@@ -45,7 +57,7 @@ class SignDotProduct(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from operands to their sum: as many as with multipliers."""
+        """Cycles from operands to their sum, as with multipliers."""
         return DotProduct.cycles(self.terms)
 
     def elaborate(self, platform):
@@ -68,7 +80,9 @@ class SignDotProduct(wiring.Component):
 
 
 def dot_product(m: Module, unit: wiring.Component, terms: int) -> DotProduct | SignDotProduct:
-    """The dot product that a unit with ``shifts`` and ``layer``, or without, is built around."""
+    """The dot product inside a component with ``shifts``: a `SignDotProduct` on its ``layer``, or a `DotProduct` if
+    none.
+    """
     if not unit.shifts:
         return DotProduct(terms)
     dot = SignDotProduct(terms, unit.shifts)

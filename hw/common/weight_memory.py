@@ -20,13 +20,31 @@ GROUP = 5  # banks joined at once; with what comes from the group before, the si
 
 
 def bank_latency(banks: int) -> int:
-    """Cycles from an address to its word in a memory of that many banks."""
+    """Cycles from an address to its word in a memory of this number of banks."""
     return 3 if banks == 1 else 5 + ceil_div(banks, GROUP)
 
 
 class WriteSignature(wiring.Signature):
-    """A write of one word of ``width`` codes to one of ``depth`` addresses, in each cycle in which ``en`` is high; or
-    of a word of ``bits`` where it has no codes."""
+    """Write port of a weight memory, seen from the component that writes.
+
+    Parameters
+    ----------
+    depth : int
+        Words of the memory.
+    width : int
+        Codes in a word.
+    bits : int or None
+        Bits in a word that is not made of codes; ``width`` is ignored then.
+
+    Ports
+    -----
+    en : 1 bit, out
+        Write ``data`` at ``address`` in this cycle.
+    address : range(depth), out
+        Word to write; valid with ``en``.
+    data : ``width`` codes or ``bits`` bits, out
+        The word; valid with ``en``.
+    """
 
     def __init__(self, depth: int, width: int, bits: int | None = None):
         self.depth = depth
@@ -37,29 +55,43 @@ class WriteSignature(wiring.Signature):
 
 
 class WeightMemory(wiring.Component):
-    """Words of ``width`` codes in block RAM.
+    """Words of ``width`` codes in block RAM, with a read port and a write port.
 
-    The word at ``address`` is on ``data`` `latency` cycles later. A memory of one bank takes three cycles: a
-    register in front of the block RAM, the RAM's own, and one behind it. More banks are spread over the whole
-    chip, and nothing may cross that in a cycle. They stand in groups of five. The address goes through a register in
-    front of each group; behind each bank are three registers, of which the last stays zero unless the word is the
-    bank's own; and what the groups have is joined by ORs, a register behind each group: cheaper than a multiplexer, and
-    no logic is behind a block RAM.
-    A write goes through a register too, or two where there are banks: an address that is read in the cycle after its
-    write, or in as many cycles before that as there are groups and one more, gives an undefined word.
+    A memory of one bank has three registers in its read path: one before the block RAM, the block RAM's own, and one
+    behind it. More banks spread over the whole chip, which no signal may cross in one cycle. They form groups of five:
+    the address passes a register before each group; behind each bank are three registers, of which the last stays zero
+    unless the word is in this bank; the words are joined by ORs with a register behind each group. That is cheaper than
+    a multiplexer, and no logic follows a block RAM.
+
+    Latency: 3 cycles with one bank, 5 + ceil(banks / 5) with more. Throughput: a read and a write per cycle.
+
+    A write passes one register, or two with more banks. A read of the same address is undefined from g cycles before to
+    one cycle after the write, where g is the number of groups (1 for one bank).
 
     Parameters
     ----------
-    init : the words, each an integer with code 0 in its lowest bits; their number is the depth.
-    width : codes of a word: 25 for conv, 20 R for FC.
-    bits : of a word that is not of 8-bit codes; then ``width`` is ignored.
-    banks : words of each bank (`fivebyfive.model.machine.weights.bank_sizes`); one bank if None.
+    init : sequence of int
+        Initial words, code 0 in the lowest bits; at least one. Their number is the depth.
+    width : int
+        Codes in a word: 25 for conv, 20 R for FC.
+    banks : sequence of int or None
+        Words of each bank (`fivebyfive.model.machine.weights.bank_sizes`); None for one bank.
+    bits : int or None
+        Bits in a word that is not made of codes; ``width`` is ignored then.
 
-    Members
-    -------
-    address : word to read.
-    data : the word, `latency` cycles later.
-    load : replaces words (`WriteSignature`).
+    Ports
+    -----
+    address : range(depth), in
+        Word to read.
+    data : ``width`` codes or ``bits`` bits, out
+        The word; valid `latency` cycles after ``address``.
+    load : `WriteSignature`, in
+        Replaces a word.
+
+    Raises
+    ------
+    ValueError
+        ``init`` is empty, or ``banks`` do not add up to the depth.
     """
 
     def __init__(self, init: Sequence[int], width: int, banks: Sequence[int] | None = None, bits: int | None = None):
@@ -114,25 +146,27 @@ class WeightMemory(wiring.Component):
         return m
 
     def gate(self, m: Module, word, mine, number: int) -> Signal:
-        """A bank's word, three cycles later; zero where it is another bank's turn."""
+        """A bank's word three cycles later; zero unless the word read is in this bank (``mine``)."""
         own = Signal.like(word, name=f"own_{number}", reset_less=True)
         m.d.sync += own.eq(Mux(mine, delay(m, word, 2, name=f"word_{number}", reset_less=True), 0))
         return own
 
     def hold(self, m: Module, name: str, **write) -> data.View:
-        """What there is of a write, a cycle later: it comes from far, or goes to many block RAMs."""
+        """The given fields of a write, one cycle later: they come from far away, or go to many block RAMs."""
         layout = data.StructLayout({field: Value.cast(value).shape() for field, value in write.items()})
         held = Signal(layout, name=name, reset_less=True)
         m.d.sync += [held[field].eq(value) for field, value in write.items()]
         return held
 
     def within(self, address, start: int, end: int):
-        """Whether an address is one of a bank's: only the bits that all banks begin with zeros below are looked at."""
+        """Whether an address is in a bank. Compares only the bits above those that are zero in every bank's first
+        address.
+        """
         bits = min((first & -first).bit_length() - 1 for first in accumulate(self.banks[:-1]))
         return address[bits:].matches(*range(start >> bits, -(-end >> bits)))
 
     def add_bank(self, m: Module, name: str, init: list[int], address, written, load):
-        """One memory; returns its read data, a cycle after ``address``, of which it takes the low bits."""
+        """One memory; returns its read data, one cycle after ``address``, of which it decodes the low bits."""
         bits = (len(init) - 1).bit_length()
         m.submodules[name] = words = memory.Memory(
             shape=self.bits,

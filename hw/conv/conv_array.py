@@ -1,4 +1,4 @@
-"""The W x O array of conv PEs with its biases and partial sums."""
+"""W x O array of conv PEs with its biases and partial sums."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -16,10 +16,18 @@ __all__ = ["ConvArray", "Sweep"]
 
 
 class Sweep(data.StructLayout):
-    """Where a sweep stands at a position.
+    """Flags of a position in the sweep of a kernel set over a map.
 
-    ``load``: the first position; the kernels are taken over with it. ``end``: the last position.
-    ``first``, ``last``: the map is the first, the last input channel of its output channels.
+    Fields
+    ------
+    load : 1 bit
+        The first position of the sweep; ``kernels`` are latched with it.
+    end : 1 bit
+        The last position of the sweep.
+    first : 1 bit
+        The map is the first input channel of its output channels: sums start from the biases.
+    last : 1 bit
+        The map is the last input channel of its output channels: codes come out.
     """
 
     def __init__(self):
@@ -27,31 +35,51 @@ class Sweep(data.StructLayout):
 
 
 class ConvArray(wiring.Component):
-    """W windows of a pool cell by O output channels, W x O PEs; a position a cycle, weight stationary.
+    """W windows of a pool cell by O output channels: W x O PEs, weight stationary.
 
-    The first position of a sweep brings the kernels, which stay. The first input channel starts from the biases, the
-    following ones from the partial sums; after the last one the codes come out, `latency` cycles after their position.
-    A position may come in any cycle; nothing here ever waits.
+    The first position of a sweep latches the kernels, which stay for the whole sweep. The first input channel starts
+    from the biases, the others from the partial sums of the channel before; with the last one the codes come out.
+
+    Latency: `latency` cycles from a position of the last input channel to its codes. Throughput: a position per cycle,
+    with any number of cycles between positions; there is no backpressure.
 
     Parameters
     ----------
-    windows, outputs : W and O.
-    rows, columns : size of the patch under the windows (see `LineBuffer`).
-    depth : positions of a sweep of the layers that have more than one input channel.
-    bias_words : words of 25 biases that the array keeps.
-    shifts : of each layer, where weights are signs (`ConvPE`); else none.
-    packed : PEs compute by pairs, as `PackedConvPE`: two windows share a kernel or, where W is 1, two kernels a window.
-        The codes of a patch must not be negative.
+    windows : int, 1, 2 or 4
+        Windows computed at once, W.
+    outputs : int, at least 1
+        Output channels computed at once, O.
+    rows : int
+        Rows of the patch under the windows (`LineBuffer.rows`).
+    columns : int
+        Columns of the patch (`LineBuffer.columns`).
+    depth : int
+        Positions in a sweep of the layers with more than one input channel.
+    bias_words : int, at least 1
+        Words of 25 biases that the array holds.
+    packed : bool
+        Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. Codes of
+        a patch must not be negative.
+    shifts : tuple of int, 0 to 7
+        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`); else
+        empty. Not with ``packed``.
 
-    Members
-    -------
-    i : stream of `Sweep`; always ready.
-    patch : the codes under the windows, in the cycle after their position.
-    kernels : O kernels of 25 codes; taken with ``load``.
-    bias : write of a bias word {en, index, data}; only while no position is in flight. The first O biases are those of
-        the next group of output channels, and so on; each ``end`` of a ``last`` sweep goes on to the next O of them.
-    o : stream of O x W codes; always ready.
-    layer : whose codes come out; only with ``shifts``.
+    Ports
+    -----
+    i : stream of `Sweep`, in, always ready
+        A position.
+    patch : ``rows`` x ``columns`` codes, in
+        Codes under the windows; valid in the cycle after their position.
+    kernels : O kernels of 25 codes, in
+        Latched in a cycle in which ``i`` is valid with ``load``.
+    bias : write port {en, index, data}, in
+        Writes 25 biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is in flight.
+        Biases are in the order of output channels: the first group of O uses the first O of them; each position with
+        ``end`` and ``last`` moves on to the next O. A write goes back to the first group.
+    o : stream of O x W codes, out, always ready
+        Codes before ReLU; valid `latency` cycles after a position with ``last``.
+    layer : range(layers), in
+        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
     """
 
     def __init__(
@@ -107,7 +135,7 @@ class ConvArray(wiring.Component):
         return m
 
     def add_pes(self, m: Module, position, bases: list) -> list:
-        """A PE for each window and output channel; their partial sums."""
+        """One PE per window and output channel; returns the partial sums."""
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
@@ -125,7 +153,7 @@ class ConvArray(wiring.Component):
         return totals
 
     def add_packed(self, m: Module, position, bases: list) -> list:
-        """A PE for each pair of windows of an output channel, or of output channels of the window; as `add_pes`."""
+        """One PE per two windows of an output channel, or per two output channels of the window; as `add_pes`."""
         totals = []
         places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
         for number, first in enumerate(range(0, len(places), 2)):
@@ -157,7 +185,7 @@ class ConvArray(wiring.Component):
         return position
 
     def window(self, w: int, shape: Shape = CODE) -> Cat:
-        """The 5x5 window number ``w`` of the patch: left to right, then top to bottom; codes as wide as ``shape``."""
+        """The 5x5 window number ``w`` of the patch, row-major; codes as wide as ``shape``."""
         across = self.columns - KERNEL + 1
         top, left = divmod(w, across)
         return Cat(self.patch[top + r][left + c][: shape.width] for r in range(KERNEL) for c in range(KERNEL))

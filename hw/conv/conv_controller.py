@@ -1,4 +1,4 @@
-"""The CONV1/CONV2 controller: the brief's states, one kernel after the other without a gap."""
+"""Controller of conv1 and conv2: one kernel sweep after the other without a gap."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ __all__ = ["ConvController", "ConvState", "Mode"]
 
 
 class Mode(enum.Enum, shape=1):
-    """What the controller is asked to do."""
+    """Command to the controller."""
 
     IDLE = 0
     CONV1 = 1
@@ -40,8 +40,22 @@ class ConvState(enum.Enum, shape=4):
 
 
 class ConvLayer:
-    """What the controller has to know of a conv layer: ``outputs`` and ``inputs`` channels, where its biases are; of
-    conv2, the ``sweeps`` of each group of output channels, where they are not as many as inputs."""
+    """A conv layer as the controller sees it.
+
+    Parameters
+    ----------
+    outputs : int, at least 1
+        Output channels.
+    inputs : int, at least 1
+        Input channels.
+    parallel : int, at least 1
+        Output channels computed at once, O.
+    bias_address : int
+        Address of its first bias word in the weight memory.
+    sweeps : sequence of int
+        Of conv2, the sweeps of each group of output channels where zeros are skipped; else empty: one per input
+        channel.
+    """
 
     def __init__(self, outputs: int, inputs: int, parallel: int, bias_address: int, sweeps: Sequence[int] = ()):
         self.groups = ceil_div(outputs, parallel)
@@ -52,37 +66,64 @@ class ConvLayer:
 
 
 class ConvController(wiring.Component):
-    """Walks through both conv layers of an image.
+    """Sequences both conv layers of an image.
 
-    ``CONV_IDLE`` is left only when ``mode`` is CONV1. ``PREPARING...`` states wait for a bias word to come out of the
-    weight memory, ``LOAD_..._BIAS`` states hand it to the array; they repeat while there are more (conv2 takes two a
-    turn, the second is empty where there is none). ``LOAD_CONVx_WEIGHT`` is the first position of a kernel's sweep, in
-    which the array takes the kernel over; ``LOAD_CONVx_WRITE_DATA`` is the rest of it. ``CONV1_FINISH`` and
-    ``CONV_FINISH`` wait until the last code has been written.
+    ``CONV_IDLE`` is left when ``mode`` is CONV1. ``PREPARING...`` states wait for a bias word from the weight memory;
+    ``LOAD_..._BIAS`` states write it to the array. They repeat for every bias word; conv2 loads them in pairs, and the
+    second of the last pair may be missing. ``LOAD_CONVx_WEIGHT`` is the first position of a sweep, in which the array
+    latches its kernels; ``LOAD_CONVx_WRITE_DATA`` covers the rest of the sweep. ``CONV1_FINISH`` and ``CONV_FINISH``
+    wait until the last code is written.
 
-    A kernel of n positions takes n cycles while ``kernel_valid`` and ``position_valid`` hold.
+    Throughput: a sweep of n positions takes n cycles while ``kernel_valid`` and ``position_valid`` stay asserted.
 
     Parameters
     ----------
-    layers : the two `ConvLayer`.
-    depth : words of the weight memory.
-    memory_latency : cycles from its address to its data.
-    drain : cycles from the last position of a layer to its last code being readable.
+    layers : list of two `ConvLayer`
+        conv1 and conv2.
+    depth : int
+        Words of the weight memory.
+    memory_latency : int, cycles
+        From the weight memory's address to its data.
+    drain : int, cycles
+        From the last position of a layer until its last code can be read.
 
-    Members
-    -------
-    mode : `Mode`.
-    state : `ConvState`, for everyone to see.
-    layer : 0 in conv1, 1 in conv2.
-    start : a layer begins: stream its maps and kernels (one cycle).
-    bias_address, bias_index : word of the weight memory, and its place in the array's biases.
-    bias_request : the weight memory's address is ``bias_address``.
-    bias_en : the word of ``bias_index`` is on the weight memory's data (one cycle).
-    kernel_valid, position_valid : the next kernels, the next position are there.
-    position_last : it is the last one of its sweep.
-    go : a position enters the array. load, first, last: its flags (see `conv_array.Sweep`).
-    conv1_done : the image is no longer needed (one cycle).
-    done : the image's last code has been written (one cycle).
+    Ports
+    -----
+    mode : `Mode`, in
+        Sampled in ``CONV_IDLE``; CONV1 starts an image.
+    state : `ConvState`, out
+        Current state.
+    layer : 1 bit, out
+        0 in conv1 (and when idle), 1 in conv2.
+    start : 1 bit, out
+        Asserted for one cycle when a layer begins: its maps and kernels are to be streamed.
+    bias_address : range(depth), out
+        Word of the weight memory; valid with ``bias_request``.
+    bias_index : range(bias words), out
+        Place of that word in the array's biases.
+    bias_request : 1 bit, out
+        Asserted while the weight memory must read ``bias_address``.
+    bias_en : 1 bit, out
+        Asserted for one cycle when the weight memory's data is bias word ``bias_index``.
+    kernel_valid : 1 bit, in
+        The kernels of the next sweep are available.
+    position_valid : 1 bit, in
+        A position is available.
+    position_last : 1 bit, in
+        The position is the last of its sweep; valid with ``position_valid``.
+    go : 1 bit, out
+        Asserted in the cycle in which a position enters the array; combinational from ``kernel_valid`` and
+        ``position_valid``.
+    load : 1 bit, out
+        The next position is the first of its sweep (`conv_array.Sweep.load`).
+    first : 1 bit, out
+        The sweep is of the first input channel; valid with ``go``.
+    last : 1 bit, out
+        The sweep is of the last input channel; valid with ``go``.
+    conv1_done : 1 bit, out
+        Asserted for one cycle when conv1 no longer needs the image.
+    done : 1 bit, out
+        Asserted for one cycle when the image's last code is written.
     """
 
     def __init__(self, layers: list[ConvLayer], depth: int, memory_latency: int, drain: int):
@@ -148,7 +189,7 @@ class ConvController(wiring.Component):
         return m
 
     def count(self, m: Module):
-        """Input channels of a group of output channels, and groups."""
+        """Count the input channels of a group of output channels, and the groups; drives ``first`` and ``last``."""
         inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
         _, last_channel = counter(m, inputs, self.swept, name="channel", which=self.layer)
         if self.layers[1].sweeps:
@@ -160,14 +201,14 @@ class ConvController(wiring.Component):
             m.d.sync += first.eq(last_channel)
 
     def listed(self, m: Module):
-        """Whether a sweep is its group's last one, where groups of conv2 have different numbers of them."""
+        """Whether a sweep is the last of its group, where the groups of conv2 differ in the number of sweeps."""
         lasts = [int(n == sweeps - 1) for sweeps in self.layers[1].sweeps for n in range(sweeps)]
         m.submodules.lasts = lasts = SweepList(lasts, 1)
         m.d.comb += lasts.step.eq(self.swept & self.layer)
         return ~self.layer | lasts.entry  # conv1 has a single input channel
 
     def enter(self, m: Module, state: ConvState):
-        """Go to a state, and keep beside it what the positions wait for."""
+        """Go to a state; sets the registers that decode it."""
         weight = state in (ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV2_WEIGHT)
         write_data = state in (ConvState.LOAD_CONV1_WRITE_DATA, ConvState.LOAD_CONV2_WRITE_DATA)
         m.d.sync += [self.state.eq(state), self.load.eq(weight), self.sweeps.eq(write_data)]
@@ -183,7 +224,7 @@ class ConvController(wiring.Component):
         ]
 
     def bias_states(self, m: Module, layer: int, preparing: ConvState, load: ConvState):
-        """Wait for a bias word, hand it over, and go on to the next word or the first kernel."""
+        """Wait for a bias word, write it to the array, and go on to the next word or to the first kernel."""
         again = {
             ConvState.LOAD_CONV1_BIAS: ConvState.PREPARING,
             ConvState.LOAD_CONV2_BIAS0: ConvState.PREPARING_CONV2_BIAS1,

@@ -23,10 +23,20 @@ __all__ = ["ConvEngine", "ConvTap"]
 
 
 class ConvTap(data.StructLayout):
-    """Every pooled code as it is written: ``layer`` 0 or 1, ``values`` of the group's output channels at ``cell``.
+    """Every group of pooled codes as it is written, for observation.
 
-    ``group`` counts groups of output channels, ``cell`` the map's pooled positions in row-major order. ``toggle``
-    changes with each of them.
+    Fields
+    ------
+    toggle : 1 bit
+        Changes with each write.
+    layer : 1 bit
+        0 for conv1, 1 for conv2.
+    group : range(groups)
+        Group of output channels.
+    cell : range(cells)
+        Position in the pooled map, row-major.
+    values : O codes
+        Codes of the group's output channels; undefined beyond the last channel.
     """
 
     def __init__(self, shape: LeNetShape, config: Config):
@@ -43,32 +53,55 @@ class ConvTap(data.StructLayout):
 
 
 class ConvEngine(wiring.Component):
-    """conv1 and conv2, each with max pooling and ReLU, at one kernel after the other.
+    """conv1 and conv2 of an image, each with max pooling and ReLU.
 
-    ``fivebyfive.model`` says what it computes. An image takes (576 ceil(C1/O) + 64 C1 ceil(C2/O)) / W cycles and a few
-    more for the start of each layer; the next image's pixels come in meanwhile. With `Config.engines` kernels of zeros
-    take no cycle, and weights may be stored as numbers of values, or need no multiplier.
+    ``fivebyfive.model.golden`` defines the result. An image takes (576 ceil(C1/O) + 64 C1 ceil(C2/O)) / W cycles and a
+    few more at the start of each layer (`fivebyfive.model.machine.cycles`); the pixels of the next image are received
+    meanwhile. With `Config.engines`, kernels of zeros take no cycle, and weights may be stored as indices of values or
+    need no multiplier.
 
     Parameters
     ----------
-    shape : widths of the network.
-    config : W and O.
-    words : contents of the conv weight memory (`fivebyfive.model.machine.weights`).
-    bias_addresses, kernel_addresses : where the biases and the kernels of conv1 and conv2 are in it; if None, kernels
-        follow their layer's biases.
+    shape : LeNetShape
+        Widths of the network, which has convolutions.
+    config : Config
+        Size of the machine; W and O are used here.
+    words : list of int
+        Contents of the conv weight memory (`fivebyfive.model.machine.weights`), code 0 in the lowest bits.
+    bias_addresses : tuple of two int
+        Addresses of the biases of conv1 and conv2.
+    kernel_addresses : tuple of two int or None
+        Addresses of the kernels of conv1 and conv2; None where they follow the biases of their layer.
 
-    Members
-    -------
-    i : stream of `Pixel`, 784 an image.
-    o : stream of {values: O codes, count}: pooled conv2 codes of a group's channels at one cell; always ready. Codes
-        beyond ``count`` are undefined.
-    grant : the receiver can take a whole image's codes; looked at before an image is begun.
-    done : the image's last code has come out (one cycle).
-    load : replaces weight words; only while not ``busy`` and no image is ``available``.
-    available, accepted, released, short, long : of the `ImageBuffer`.
-    busy : an image is being computed.
-    state : of the controller.
-    tap : `ConvTap`.
+    Ports
+    -----
+    i : stream of `Pixel`, in
+        784 pixels per image, row-major.
+    o : stream of {values, count}, out, always ready
+        Pooled codes of conv2: those of one group of output channels at one cell. The first ``count`` of the O
+        ``values`` are valid, the others undefined.
+    grant : 1 bit, in
+        The receiver has room for all codes of an image. Sampled while the engine is idle; no image starts without it.
+    done : 1 bit, out
+        Asserted for one cycle, after the image's last code.
+    load : `WriteSignature`, in
+        Replaces a word of weights; only while neither ``busy`` nor ``available`` is asserted.
+    available : 1 bit, out
+        An image is complete in the image buffer (`ImageBuffer`).
+    accepted : 1 bit, out
+        Asserted in the cycle in which the last pixel of an image is transferred.
+    released : 1 bit, out
+        Asserted for one cycle when conv1 no longer needs its image.
+    short : 1 bit, out
+        Asserted from the first frame with too few pixels until reset.
+    long : 1 bit, out
+        Asserted from the first frame with too many pixels until reset.
+    busy : 1 bit, out
+        Asserted while an image is computed.
+    state : `ConvState`, out
+        State of the controller.
+    tap : `ConvTap`, out
+        Results of both layers, one cycle after they leave the pooling unit.
     """
 
     def __init__(
@@ -165,7 +198,7 @@ class ConvEngine(wiring.Component):
         return m
 
     def kernel_plans(self) -> list[KernelPlan]:
-        """Where the kernels of each layer are. Where sweeps are skipped every set of kernels is whole."""
+        """Where the kernels of each layer are. Where sweeps are skipped, every set of kernels has full size."""
         plans = [
             KernelPlan(address, outputs, inputs, self.config.outputs)
             for (outputs, inputs), address in zip(self.layers, self.kernel_addresses, strict=True)
@@ -176,7 +209,7 @@ class ConvEngine(wiring.Component):
         return plans
 
     def controller_layers(self) -> list[ConvLayer]:
-        """What the controller knows of conv1 and conv2."""
+        """conv1 and conv2 as the controller sees them."""
         sweeps = (), tuple(map(len, self.config.engines.sweeps))
         return [
             ConvLayer(*layer, self.config.outputs, address, swept)
@@ -184,7 +217,7 @@ class ConvEngine(wiring.Component):
         ]
 
     def weight_memory(self) -> WeightMemory | NarrowWeightMemory:
-        """The memory for weights as they are stored."""
+        """The memory that fits how weights are stored."""
         form = self.config.engines.conv
         if not form.narrow:
             return WeightMemory(self.words, CONV_WORD)

@@ -1,4 +1,4 @@
-"""The 5x5 conv PE: 25 multipliers, an adder tree, and the sum added to what earlier channels left."""
+"""5x5 conv PE: 25 multipliers, an adder tree, and the addition of the base."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,22 +12,26 @@ __all__ = ["ConvPE"]
 
 
 class ConvPE(wiring.Component):
-    """One partial sum of a 5x5 convolution a cycle, modulo 2**14.
+    """Partial sum of a 5x5 convolution: ``o = base + sum of window x kernel``, modulo 2**14.
 
-    ``o = base + sum of window x kernel``, `latency` cycles after window and kernel. ``base`` (the bias, or the partial
-    sum of the channels before) is wanted `base_latency` cycles after them.
+    Latency: `latency` cycles from the operands, `base_latency` fewer from ``base``. Throughput: a sum per cycle.
 
     Parameters
     ----------
-    shifts : where weights are -1, 0 or 1 times a power of two, its exponent in each layer (`SignDotProduct`): the PE
-        has no multipliers then. Else none.
+    shifts : tuple of int, 0 to 7
+        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`): the PE has
+        no multipliers then. Else empty.
 
-    Members
-    -------
-    i : stream of {x: window, w: kernel}, 25 codes each, row-major; always ready.
-    base : 14 bits.
-    o : stream of partial sums, 14 bits; always ready.
-    layer : whose sums come out; only with ``shifts``.
+    Ports
+    -----
+    i : stream of {x, w}, in, always ready
+        ``x``: window; ``w``: kernel; 25 codes each, row-major.
+    base : `ACC`, in
+        Bias or partial sum of the channels before; sampled `base_latency` cycles after the operands.
+    o : stream of `ACC`, out, always ready
+        Partial sum; valid `latency` cycles after the operands.
+    layer : range(layers), in
+        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
     """
 
     base_latency = DotProduct.cycles(CONV_KERNEL)

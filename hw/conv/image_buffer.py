@@ -1,4 +1,4 @@
-"""Takes pixels in, checks the frame, and keeps two images: one is read while the next one arrives."""
+"""Receives pixels, checks the frame, and buffers two images: one is read while the next one arrives."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -14,25 +14,41 @@ __all__ = ["ImageBuffer"]
 
 
 class ImageBuffer(wiring.Component):
-    """Two images of 28 x 28 pixels; pixels become codes 0..127 on the way in.
+    """Two images of 28 x 28 pixels. A pixel 0 to 255 becomes a code 0 to 127.
 
-    An image that ends early, or does not end with its 784th pixel, is dropped and flagged; the pixels after its last
-    mark begin the next image.
+    A frame whose last mark is not on its 784th pixel is dropped and flagged; the pixel after the mark begins the next
+    frame.
+
+    Throughput: a pixel per cycle in, a transfer of rows per cycle out.
 
     Parameters
     ----------
-    rows_out : rows in a transfer, 1 or 2.
-    repeats : how often an image is streamed out.
+    rows_out : int, 1 or 2
+        Rows in a transfer.
+    repeats : int, at least 1
+        Number of times an image is streamed out.
 
-    Members
-    -------
-    i : stream of `Pixel`. Not ready while both images are in use.
-    available : an image is there, from the cycle after its last pixel.
-    start : stream the image's rows ``repeats`` times; only while ``available``.
-    release : the image is no longer needed; only while ``available``, and after its rows have been taken.
-    o : stream of rows of codes.
-    accepted : an image's last pixel is taken in this cycle.
-    short, long : a frame with too few, with too many pixels was dropped; stays high until reset.
+    Ports
+    -----
+    i : stream of `Pixel`, in
+        784 pixels per image, row-major. Not ready while both images are in use.
+    available : 1 bit, out
+        An image is complete: asserted from the cycle after its last pixel until it is released, and on if the other one
+        is complete then.
+    start : 1 bit, in
+        Asserted for one cycle to stream the image's rows ``repeats`` times; only while ``available`` is asserted and no
+        rows are being streamed.
+    release : 1 bit, in
+        Asserted for one cycle when the image is no longer needed; only while ``available`` is asserted, after its last
+        rows are transferred.
+    o : stream of ``rows_out`` x 28 codes, out
+        Rows of the image from top to bottom.
+    accepted : 1 bit, out
+        Asserted in the cycle in which the last pixel of a frame of 784 is transferred.
+    short : 1 bit, out
+        Asserted from the first frame with too few pixels until reset.
+    long : 1 bit, out
+        Asserted from the first frame with too many pixels until reset.
     """
 
     def __init__(self, rows_out: int = 1, repeats: int = 1):
@@ -62,8 +78,9 @@ class ImageBuffer(wiring.Component):
         return m
 
     def share(self, m: Module, maps: MapMemory):
-        """Which image is written and which is read. That there is room for one and that one is there are registers:
-        much waits for them."""
+        """Which image is written and which is read. Room for an image and a complete image are registers: much depends
+        on them.
+        """
         w_set, r_set, blocked = Signal(), Signal(), Signal()
         m.d.comb += [self.i.ready.eq(~blocked), maps.r_set.eq(r_set)]
         m.d.sync += maps.w_set.eq(w_set)  # pixels are written a cycle after they are taken
@@ -77,7 +94,7 @@ class ImageBuffer(wiring.Component):
             m.d.sync += [self.available.eq(blocked), blocked.eq(0)]
 
     def check_frame(self, m: Module, maps: MapMemory, taken: Signal):
-        """Write the frame's pixels; count them, and drop a frame whose last mark is not on the 784th."""
+        """Write the frame's pixels; count them, and drop a frame whose last mark is not on the 784th pixel."""
         count = Signal(range(PIXELS))
         at_last = Signal()  # the next pixel is the 784th
         overrun = Signal()  # the frame has had its 784 pixels without a last mark

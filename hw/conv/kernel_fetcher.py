@@ -1,4 +1,4 @@
-"""Fetches the kernels of the next sweep while the present one computes."""
+"""Fetches the kernels of the next sweep while the current one computes."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,10 +12,21 @@ __all__ = ["KernelFetcher", "KernelPlan"]
 
 
 class KernelPlan:
-    """The kernels of one conv layer as they lie in the weight memory from ``address`` on.
+    """Where the kernels of a conv layer are in the weight memory.
 
-    ``groups`` of output channels; for each of them ``inputs`` sets of kernels, of ``size`` kernels each, ``rest`` in
+    Each of ``groups`` groups of output channels has ``inputs`` sets of kernels, of ``size`` kernels each, ``rest`` in
     the last group.
+
+    Parameters
+    ----------
+    address : int
+        Address of the first kernel.
+    outputs : int, at least 1
+        Output channels.
+    inputs : int, at least 1
+        Sets of kernels of a group.
+    size : int, at least 1
+        Kernels in a full set.
     """
 
     def __init__(self, address: int, outputs: int, inputs: int, size: int):
@@ -27,23 +38,36 @@ class KernelPlan:
 
 
 class KernelFetcher(wiring.Component):
-    """A stream of sets of ``outputs`` kernels, in the order in which they lie in the weight memory.
+    """Streams sets of ``outputs`` kernels, in the order in which they are in the weight memory.
 
-    After ``start`` all sets of the layer come, one word a cycle; the next set is fetched as soon as one is taken.
+    After ``start`` all sets of the layer are fetched, one word per cycle; the fetch of the next set begins when a set
+    is transferred.
+
+    Latency: `latency` cycles from ``start``, or from a transfer, to the next set; fewer where a set is not full.
 
     Parameters
     ----------
-    plans : `KernelPlan` of each layer that ``layer`` chooses from.
-    outputs : kernels in a set, O. In a short last group the kernels beyond the group are undefined.
-    depth : words of the weight memory.
-    memory_latency : cycles from its address to its data.
+    plans : list of `KernelPlan`
+        One for each layer.
+    outputs : int, at least 1
+        Kernels in a set, O.
+    depth : int
+        Words of the weight memory.
+    memory_latency : int, cycles
+        From the weight memory's address to its data.
 
-    Members
-    -------
-    layer : index into ``plans``; steady from ``start`` until all sets are taken.
-    start : begin with the layer's first set.
-    address, data : read port of the weight memory; ``data`` holds still while the address does.
-    o : stream of ``outputs`` kernels.
+    Ports
+    -----
+    layer : range(layers), in
+        Index into ``plans``; must not change from ``start`` until all sets are transferred.
+    start : 1 bit, in
+        Asserted for one cycle to begin with the layer's first set.
+    address : range(depth), out
+        Word of the weight memory to read; held after the last word of a set.
+    data : 25 codes, in
+        The word, ``memory_latency`` cycles after its address; must not change while the address does not.
+    o : stream of ``outputs`` kernels, out
+        A set. In a short last group the kernels beyond the group are undefined.
     """
 
     def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int):
@@ -63,7 +87,7 @@ class KernelFetcher(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from ``start``, or from a set taken, to the next whole set."""
+        """Cycles from ``start``, or from a transfer, to the next full set."""
         return self.outputs + self.memory_latency + 1
 
     def elaborate(self, platform):
@@ -90,7 +114,7 @@ class KernelFetcher(wiring.Component):
         return m
 
     def count_sets(self, m: Module) -> tuple:
-        """When to request a set, how many kernels it has, and whether another set of the layer follows."""
+        """When to request a set, its number of kernels, and whether another set of the layer follows."""
         taken, begin = Signal(), Signal()
         _, last_channel = counter(m, [p.inputs for p in self.plans], taken, name="channel", which=self.layer)
         _, last_group = counter(m, [p.groups for p in self.plans], taken & last_channel, name="group", which=self.layer)
@@ -101,7 +125,7 @@ class KernelFetcher(wiring.Component):
         return begin, Mux(last_group, rest, full), more
 
     def point(self, m: Module, requesting: Signal, done):
-        """Address of the next word; it stays at the last one of a set until the next set is requested."""
+        """Address of the next word; held at the last word of a set until the next set is requested."""
         first = Array(p.address for p in self.plans)[self.layer]
         pointer = Signal(range(self.depth))
         held = Signal(range(self.depth))
@@ -112,7 +136,7 @@ class KernelFetcher(wiring.Component):
         m.d.comb += self.address.eq(Mux(requesting, pointer, held))
 
     def capture(self, m: Module, arrived, place):
-        """Keep each word that another one of its set will follow; the last one stays on the memory's output."""
+        """Register each word but the last of a set, which stays on the memory's output."""
         for output in range(self.outputs - 1):
             word = Signal(codes(CONV_KERNEL), name=f"kernel_{output}", reset_less=True)
             with m.If(arrived & (place == output)):

@@ -1,4 +1,4 @@
-"""The line buffer: rows of a feature map in, 5x5 windows out, one position a cycle with nothing in between."""
+"""Line buffer: rows of a feature map in, 5x5 windows out, a position per cycle without gaps."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -11,30 +11,44 @@ __all__ = ["LineBuffer"]
 
 
 class LineBuffer(wiring.Component):
-    """Windows of successive square maps, in row-major order, from their rows.
+    """Windows of successive square maps, row-major, from their rows.
 
-    Two sets of rows: the windows slide over ``lines``, a shift register for each row, while ``stage`` takes the rows of
-    the next output row. Within a map that is one row (two for W > 1); at the start of a map it is all of them, which
-    still fits into the time the last output row takes, so that a reader that delivers a transfer a cycle never makes
-    the windows wait.
+    There are two sets of rows: the windows slide over ``lines``, a shift register per row, while ``stage`` receives the
+    rows of the next output row. Within a map that is one new row (two for W > 1). At the start of a map all rows are
+    new; they still arrive within the time of the last output row, so a source with a transfer per cycle never stalls
+    the windows.
 
-    With W = 1 a position is one 5x5 window. With W = 2 it is the 6x5 patch of two windows, one above the other, and
-    output rows advance by two. With W = 4 it is the 6x6 patch of a pool cell; columns advance by two as well, and two
-    rows come in each transfer.
+    With W = 1 a position is a 5x5 window. With W = 2 it is the 6x5 patch of two windows, one above the other, and
+    output rows advance by two. With W = 4 it is the 6x6 patch of a pool cell; columns advance by two as well, and a
+    transfer has two rows.
+
+    Latency: 2 cycles from the transfer that completes an output row to its first position, when idle. Throughput: a
+    position per cycle.
 
     Parameters
     ----------
-    windows : windows of a pool cell computed at once, W: 1, 2 or 4.
-    sizes : rows (= columns) of the maps that ``size`` chooses from; even numbers, at least 6.
+    windows : int, 1, 2 or 4
+        Windows of a pool cell computed at once, W.
+    sizes : tuple of int, even, at least 6
+        Rows (= columns) of the maps that ``size`` selects.
 
-    Members
-    -------
-    size : index into ``sizes``; may change only while no map is in flight.
-    i : stream of `rows_in` rows of ``max(sizes)`` codes; a map's rows from top to bottom, map after map. A narrower map
-        fills the low columns.
-    o : stream of positions; the payload is whether this is the map's last one.
-    patch : `rows` x `columns` codes of the position that was taken in the cycle before: whether the windows move on is
-        known a cycle before they do, as that reaches every bit of every line.
+    Ports
+    -----
+    size : range(sizes), in
+        Index into ``sizes``; may change only while no map is in flight.
+    i : stream of `rows_in` rows of ``max(sizes)`` codes, in
+        Rows of a map from top to bottom, map after map. A narrower map is in the low columns; the others are
+        don't-care.
+    o : stream of {last}, out
+        A position; ``last`` is set on the last position of a map.
+    patch : `rows` x `columns` codes, out
+        Codes of a position; valid in the cycle after its transfer. (Whether the windows move is decided a cycle ahead:
+        it reaches every bit of every line.)
+
+    Raises
+    ------
+    ValueError
+        ``windows`` is not 1, 2 or 4, or a size is odd or less than 6.
     """
 
     latency = 2  # cycles from the transfer that completes an output row's rows to its first position, when idle
@@ -71,7 +85,7 @@ class LineBuffer(wiring.Component):
         return m
 
     def fill_stage(self, m: Module, stage: list, move: Signal) -> Signal:
-        """Take rows until the stage holds an output row's; returns whether that is the map's last output row."""
+        """Receive rows until the stage holds an output row's; returns whether that is the map's last output row."""
         whole, step = self.rows // self.rows_in, self.row_step // self.rows_in  # transfers
         missing = Signal(range(whole + 1), init=whole)
         wanted = Signal(init=1)  # some are missing
@@ -92,7 +106,7 @@ class LineBuffer(wiring.Component):
         return last_row_staged
 
     def slide(self, m: Module, stage: list, lines: list, move: Signal, last_row_staged: Signal):
-        """Shift the lines past the window; at an output row's end take the stage, if it is full."""
+        """Shift the lines past the window; at the end of an output row load the stage, if it is full."""
         last = Array((size - KERNEL + 1) // self.column_step - 1 for size in self.sizes)[self.size]
         column, row_end, last_row = Signal(range(self.width)), Signal(), Signal()
         taken, shifts, moves = Signal(), Signal(), Signal()

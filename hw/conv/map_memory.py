@@ -1,4 +1,4 @@
-"""Feature maps, a row a word: written code by code, read row by row as often as the next layer needs them."""
+"""Feature maps, one row per word: written code by code, read row by row, as often as the next layer needs them."""
 
 from collections.abc import Sequence
 
@@ -20,29 +20,48 @@ FEW_WORDS = 64  # more of them are better off in block RAM
 class MapMemory(wiring.Component):
     """``channels`` square maps of ``size`` rows.
 
-    Codes come in the order in which the array finishes them: ``parallel`` channels at once, in row-major order, group
-    after group. Each of those channels has a bank of its own, so a write is never delayed. After ``start`` all maps
-    are streamed out row by row, channel after channel, ``repeats`` times, a transfer a cycle. No set is written
-    while it is read.
+    Codes are written in the order in which the array finishes them: ``parallel`` channels at once, row-major, group
+    after group. Each of these channels has its own bank, so a write never waits. After ``start`` all maps are streamed
+    row by row, channel after channel, ``repeats`` times.
+
+    Latency: `latency` cycles from ``start`` to the first transfer. Throughput: a write and a transfer per cycle. A set
+    must not be written while it is read.
 
     Parameters
     ----------
-    channels : number of maps.
-    size : rows and columns of a map; even.
-    parallel : channels that are written at once.
-    rows_out : rows of a map in one transfer: 1, or 2 (kept in separate memories, so that both come at once).
-    sets : 1, or 2: one set of maps is written while the other is read.
-    repeats : how often ``start`` streams all maps.
-    order : instead, the channels whose maps ``start`` streams, one after the other; each as often as wanted.
+    channels : int, at least 1
+        Number of maps.
+    size : int, even
+        Rows and columns of a map.
+    parallel : int, at least 1
+        Channels written at once.
+    rows_out : int, 1 or 2
+        Rows of a map in a transfer; two are in separate memories, so that both are read at once.
+    sets : int, 1 or 2
+        With 2, one set of maps is written while the other is read.
+    repeats : int, at least 1
+        Number of times that ``start`` streams all maps.
+    order : sequence of int
+        If not empty: the channels whose maps ``start`` streams, one after the other; ``repeats`` is ignored.
 
-    Members
-    -------
-    i : stream of ``parallel`` codes; always ready. Codes of channels beyond the last are ignored.
-    rewind : the next code is again the first of its set.
-    w_set, r_set : set to write and to read.
-    start : begin to stream; only while not ``busy``.
-    busy : rows are still to come.
-    o : stream of ``rows_out`` rows of ``size`` codes.
+    Ports
+    -----
+    i : stream of ``parallel`` codes, in, always ready
+        The next code of each channel of a group. Codes of channels beyond the last are ignored.
+    rewind : 1 bit, in
+        Asserted for one cycle to write the next code at the start of its set; a code in the same cycle is written
+        before that.
+    w_set : 1 bit, in
+        Set to write. Ignored with one set.
+    r_set : 1 bit, in
+        Set to read. Ignored with one set.
+    start : 1 bit, in
+        Asserted for one cycle to stream the maps; only while ``busy`` is not asserted.
+    busy : 1 bit, out
+        Asserted from the cycle after ``start`` until the last row is requested from the memories; up to three transfers
+        may follow.
+    o : stream of ``rows_out`` rows of ``size`` codes, out
+        Rows of a map from top to bottom.
     """
 
     latency = 4  # cycles from ``start`` to the first transfer: address, memory, a register beside it, output register
@@ -88,7 +107,7 @@ class MapMemory(wiring.Component):
         return m
 
     def add_memory(self, m: Module, bank: int, half: int) -> tuple:
-        """Write and read port of the rows of one bank (every second row where there are two halves)."""
+        """Write and read port of the rows of a bank (every second row where there are two halves)."""
         depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
         few = {"ram_style": "distributed"} if depth <= FEW_WORDS else {}
         rows = memory.Memory(shape=codes(self.size), depth=depth, init=[], attrs=NO_COLLISIONS | few)
@@ -115,7 +134,7 @@ class MapMemory(wiring.Component):
                 m.d.comb += [port.data[c].eq(self.i.payload[bank]) for c in range(self.size)]
 
     def read(self, m: Module, banks: list):
-        """Addresses in order; each stage of the pipeline moves on when the one after it can."""
+        """Address the rows in order; each stage of the pipeline advances when the one after it can."""
         read, held, advance = Signal(), Signal(), Signal()  # a word is on the read ports, in the registers behind them
         bank, address = self.count(m, self.busy & advance)
         move = ~self.o.valid | self.o.ready
@@ -138,7 +157,7 @@ class MapMemory(wiring.Component):
                 m.d.sync += self.o.payload[half].as_value().eq(rows[bank_held])
 
     def count(self, m: Module, step) -> tuple[Signal, Signal]:
-        """Bank and address of the next word; ends ``busy`` after the last."""
+        """Bank and address of the next word; deasserts ``busy`` after the last."""
         rows = self.size // self.rows_out
         base, address = Signal(range(self.words)), Signal(range(self.words))
         row, last_row = counter(m, rows, step, name="row")
@@ -158,7 +177,7 @@ class MapMemory(wiring.Component):
         return bank, address
 
     def follow(self, m: Module, map_end, rows: int, base: Signal) -> Signal:
-        """The bank of the present map of ``order``, whose first row is at ``base``."""
+        """The bank of the current map of ``order``, whose first row is at ``base``."""
         bank = Signal(range(self.banks))
         entries = [channel // self.parallel * rows << len(bank) | channel % self.parallel for channel in self.order]
         m.submodules.order = order = SweepList(entries, len(bank) + len(base))

@@ -1,4 +1,4 @@
-"""Two conv PEs for the multipliers of one: windows that share a kernel, or kernels that share a window."""
+"""Two conv PEs with the multipliers of one: windows that share a kernel, or kernels that share a window."""
 
 from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import data, stream, wiring
@@ -11,20 +11,25 @@ __all__ = ["PackedConvPE"]
 
 
 class PackedConvPE(wiring.Component):
-    """Two partial sums of 5x5 convolutions a cycle, modulo 2**14, from 25 multipliers.
+    """Two partial sums of 5x5 convolutions from 25 multipliers, modulo 2**14.
 
-    ``o[n] = base[n] + sum of pair[n] x shared``, `latency` cycles after the operands; ``base`` is wanted
-    `base_latency` cycles after them.
+    ``o[n] = base[n] + sum of pair[n] x shared``.
+
+    Latency: `latency` cycles from the operands, `base_latency` fewer from ``base``. Throughput: two sums per cycle.
 
     Parameters
     ----------
-    pair : shape of what is not shared: `NATURAL` for windows, whose codes are never negative, `CODE` for kernels.
+    pair : Shape
+        Shape of what is not shared: `NATURAL` for windows, whose codes are never negative, or `CODE` for kernels.
 
-    Members
-    -------
-    i : stream of {pair: two windows or kernels, shared: the kernel or window}, 25 codes each; always ready.
-    base : two times 14 bits.
-    o : stream of two partial sums, 14 bits each; always ready.
+    Ports
+    -----
+    i : stream of {pair, shared}, in, always ready
+        ``pair``: two windows or two kernels; ``shared``: the kernel or window; 25 codes each, row-major.
+    base : 2 `ACC`, in
+        Biases or partial sums of the channels before; sampled `base_latency` cycles after the operands.
+    o : stream of 2 `ACC`, out, always ready
+        Partial sums; valid `latency` cycles after the operands.
     """
 
     base_latency = PackedDotProduct.cycles(CONV_KERNEL)

@@ -1,4 +1,4 @@
-"""2x2 max pooling and ReLU on codes, beside every PE."""
+"""2x2 max pooling and ReLU on the codes of all output channels."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -11,24 +11,37 @@ __all__ = ["Pooling"]
 
 
 class Pooling(wiring.Component):
-    """Largest code of each 2x2 cell, and zero where that is negative, for ``outputs`` channels side by side.
+    """Maximum of each 2x2 cell, or zero where that is negative, for ``outputs`` channels.
 
-    Codes come in the order in which the array computes them. W = 1: a map's rows one after the other; the larger of
-    each upper pair waits in a row memory. W = 2: the upper and the lower code of a column at once. W = 4: a whole cell
-    at once (upper left, upper right, lower left, lower right). A cell comes out two cycles after its last code went in:
-    there is one comparison in a cycle.
+    Codes come in the order in which the array computes them. W = 1: the rows of a map one after the other; the maximum
+    of each upper pair waits in a row memory. W = 2: the upper and the lower code of a column at once. W = 4: a whole
+    cell at once (upper left, upper right, lower left, lower right).
+
+    Latency: 2 cycles from the last code of a cell to its result, with one comparison per cycle. Throughput: a transfer
+    per cycle in.
 
     Parameters
     ----------
-    outputs : channels side by side, O.
-    windows : codes of a cell that come at once, W: 1, 2 or 4.
-    sizes : rows (= columns) of the maps before pooling that ``size`` chooses from; even numbers.
+    outputs : int, at least 1
+        Channels, O.
+    windows : int, 1, 2 or 4
+        Codes of a cell that come at once, W.
+    sizes : tuple of int, even
+        Rows (= columns) of the maps before pooling that ``size`` selects.
 
-    Members
-    -------
-    size : index into ``sizes``; may change between maps only.
-    i : stream of O x W codes (channel-major); always ready.
-    o : stream of O codes, 0 to 127; always ready.
+    Ports
+    -----
+    size : range(sizes), in
+        Index into ``sizes``; may change only between maps.
+    i : stream of O x W codes, in, always ready
+        Codes of a map, channel-major.
+    o : stream of O codes, out, always ready
+        Results, 0 to 127, row-major.
+
+    Raises
+    ------
+    ValueError
+        ``windows`` is not 1, 2 or 4, or a size is odd.
     """
 
     latency = 2
@@ -68,7 +81,7 @@ class Pooling(wiring.Component):
         return m
 
     def count(self, m: Module) -> tuple[Signal, Signal]:
-        """Column of the code that comes next, and whether its row is the lower one of a cell (for W < 4)."""
+        """Column of the next code, and whether its row is the lower one of a cell (for W < 4)."""
         last_column = Array(size - 1 for size in self.sizes)[self.size]
         column, odd_row = Signal(range(max(self.sizes))), Signal()
         with m.If(self.i.valid & (self.windows < 4)):
@@ -78,7 +91,7 @@ class Pooling(wiring.Component):
         return column, odd_row
 
     def join_pairs(self, m: Module, values: list, valid, name: str) -> tuple[list, Signal]:
-        """Codes that came at once, joined two by two, a cycle later."""
+        """Codes of one transfer joined two by two, one cycle later."""
         joined = [
             [self.hold(m, valid, *pair[n : n + 2], f"{name}_{o}_{n // 2}") for n in range(0, len(pair), 2)]
             for o, pair in enumerate(values)
@@ -86,7 +99,7 @@ class Pooling(wiring.Component):
         return joined, delay(m, valid, 1, name=f"{name}_valid")
 
     def join_columns(self, m: Module, values: list, valid, odd) -> tuple[list, Signal]:
-        """Each column's code joined with that of the column before it, a cycle after the second."""
+        """Each column's code joined with that of the column before it, one cycle after the second."""
         joined = []
         for o, (value,) in enumerate(values):
             left = Signal(CODE, name=f"left_{o}", reset_less=True)
@@ -96,7 +109,7 @@ class Pooling(wiring.Component):
         return joined, delay(m, valid & odd, 1, name="pair_valid")
 
     def join_rows(self, m: Module, values: list, valid, address, odd) -> tuple[list, Signal]:
-        """Each lower pair joined with the one above it, which the row memory has kept; a cycle later.
+        """Each lower pair joined with the one above it, which the row memory holds; one cycle later.
 
         ``address`` and ``odd`` (the row is the lower one) are those of the cycle before ``values``.
         """
@@ -115,7 +128,7 @@ class Pooling(wiring.Component):
         return joined, delay(m, valid & lower, 1, name="cell_valid")
 
     def hold(self, m: Module, enable, a, b, name: str) -> Signal:
-        """A register that takes the larger of two codes, or zero where both are negative."""
+        """A register that loads the larger of two codes, or zero where both are negative."""
         result, larger = Signal(CODE, name=name, reset_less=True), Signal(CODE, name=f"larger_{name}")
         m.d.comb += larger.eq(Mux(a > b, a, b))
         with m.If(enable):

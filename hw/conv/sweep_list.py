@@ -1,4 +1,4 @@
-"""A list of constants that is gone through again and again: which sweeps there are, where zeros are skipped."""
+"""A cyclic list of constants: the sweeps, where zeros are skipped."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,29 @@ __all__ = ["SweepList"]
 
 
 class SweepList(wiring.Component):
-    """The present entry of a list, from a small read-only memory; no cycle is lost between two entries.
+    """The current entry of a list in a small read-only memory. The next entry follows without a lost cycle.
 
     Parameters
     ----------
-    entries : the list, at least one entry, each of ``width`` bits.
+    entries : sequence of int
+        The list, at least one entry.
+    width : int, bits
+        Width of an entry.
 
-    Members
-    -------
-    step : the next entry is there in the next cycle; the first one follows the last. Not in the cycle after reset.
-    entry : the present one.
-    at_end : it is the last one.
+    Ports
+    -----
+    step : 1 bit, in
+        Asserted for one cycle to advance: ``entry`` shows the next entry from the next cycle on; the first follows the
+        last. Not in the first cycle after reset.
+    entry : ``width`` bits, out
+        Current entry; valid from the second cycle after reset.
+    at_end : 1 bit, out
+        The current entry is the last; valid as ``entry`` is.
+
+    Raises
+    ------
+    ValueError
+        ``entries`` is empty.
     """
 
     def __init__(self, entries: Sequence[int], width: int):

@@ -1,4 +1,4 @@
-"""Activations, 20 a word, written as they are finished and read a word at a time."""
+"""Activations, 20 per word, written as they are computed and read one word at a time."""
 
 from math import gcd
 
@@ -13,27 +13,42 @@ __all__ = ["ActivationMemory"]
 
 
 class ActivationMemory(wiring.Component):
-    """One or two sets of up to ``inputs`` codes; each of the 20 lanes of a word is a memory with its own write address.
+    """One or two sets of up to ``inputs`` codes. Each of the 20 lanes of a word is a memory with its own write address.
 
-    Codes are written one behind the other, up to 20 in one cycle, across the end of a word where need be; more than 20
-    take ``ceil(writers / 20)`` cycles.
+    Codes are written densely, up to 20 per cycle, across the end of a word where necessary. A transfer of more than 20
+    takes ceil(count / 20) cycles.
+
+    Latency: 1 cycle from ``address`` to ``data``. A code can be read in the cycle after its write.
 
     Parameters
     ----------
-    inputs : codes of a set.
-    writers : most codes in one transfer.
-    counts : numbers of codes that transfers have (a multiplexer is built only for lanes that these can reach).
-    sets : 2: one set is written while the other is read; or 1, and ``w_set`` and ``r_set`` are ignored.
+    inputs : int, at least 1
+        Codes in a set.
+    writers : int, at least 1
+        Most codes in a transfer.
+    counts : tuple of int
+        Numbers of codes that transfers have. (Only the lanes that these reach get a multiplexer.)
+    sets : int, 1 or 2
+        With 2, one set is written while the other is read.
 
-    Members
-    -------
-    i : stream of {values, count}: the first ``count`` of ``writers`` codes are written.
-    rewind : the next transfer begins a set at its first word. With more than 20 writers not in the cycle of a
-        transfer; else that transfer is written before it.
-    w_set, r_set : set to write and to read.
-    written : words of the set being written that are complete, and may be read from the same cycle on.
-    address : word to read.
-    data : its 20 codes, `latency` cycles later. Codes beyond the set's inputs are undefined.
+    Ports
+    -----
+    i : stream of {values, count}, in
+        The first ``count`` of the ``writers`` ``values`` are written. Always ready with up to 20 writers; else not
+        ready while the rest of a transfer is written.
+    rewind : 1 bit, in
+        Asserted for one cycle to write the next transfer at the first word of a set. A transfer in the same cycle is
+        written before that; with more than 20 writers there must be none.
+    w_set : 1 bit, in
+        Set to write. Ignored with one set.
+    r_set : 1 bit, in
+        Set to read. Ignored with one set.
+    written : range(words + 1), out
+        Complete words of the set that is written; their address may be presented in the same cycle.
+    address : range(words), in
+        Word to read.
+    data : 20 codes, out
+        The word; valid `latency` cycles after ``address``. Codes beyond ``inputs`` are undefined.
     """
 
     latency = 1
@@ -78,7 +93,7 @@ class ActivationMemory(wiring.Component):
         return m
 
     def take(self, m: Module) -> tuple:
-        """At most 20 codes a cycle: what a transfer has more follows in the next cycles."""
+        """At most 20 codes per cycle: the rest of a transfer follows in the next cycles."""
         if self.writers <= FC_LANES:
             m.d.comb += self.i.ready.eq(1)
             return list(self.i.payload.values), self.i.payload.count, self.i.valid
@@ -101,7 +116,7 @@ class ActivationMemory(wiring.Component):
         return list(range(0, FC_LANES, step))
 
     def place(self, word, which_set):
-        """Address of a word in one of the sets, which take turns, so that no words are left between them."""
+        """Address of a word in one of the sets, which are interleaved: no words are unused between them."""
         word = word[: (self.words - 1).bit_length()]
         return word if self.sets == 1 else Cat(which_set, word)
 
@@ -111,7 +126,7 @@ class ActivationMemory(wiring.Component):
         m.d.comb += [read.addr.eq(self.place(self.address, self.r_set)), self.data[index].eq(read.data)]
 
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
-        """The memory of one lane: it takes the value that falls on it, in this word or the next."""
+        """The memory of one lane: writes the value that falls on it, in this word or the next."""
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
             shape=CODE, depth=self.sets * self.words, init=[], attrs={"ram_style": "distributed"}
         )

@@ -11,27 +11,40 @@ __all__ = ["Argmax", "Result"]
 
 
 class Result(data.StructLayout):
-    """An image's result: its logits and its class, the index of the largest logit (the lowest index on a tie)."""
+    """Result of an image.
+
+    Fields
+    ------
+    logits : codes
+        One per class.
+    index : range(classes)
+        The class: index of the largest logit, the lowest on a tie.
+    """
 
     def __init__(self, classes: int):
         super().__init__({"logits": codes(classes), "index": range(classes)})
 
 
 class Argmax(wiring.Component):
-    """Logits in, ``rows`` at a time and in order; all of them and the class out.
+    """All logits and the class, from ``rows`` logits at a time, in order.
 
-    One logit is looked at in each cycle and compared in the next, so the class is there three cycles after the last
-    logit, or ``classes + 2`` cycles after the first if they come faster than that.
+    One logit is selected per cycle and compared in the next.
+
+    Latency: 3 cycles from the last logit to the result, or ``classes`` + 2 from the first logit where that is later.
 
     Parameters
     ----------
-    classes : number of logits.
-    rows : logits in one transfer; the last transfer may have fewer.
+    classes : int, at least 1
+        Number of logits.
+    rows : int, at least 1
+        Logits in a transfer; the last transfer may have fewer.
 
-    Members
-    -------
-    i : stream of ``rows`` codes. Not ready from the last logit until the result has been taken.
-    o : stream of `Result`.
+    Ports
+    -----
+    i : stream of ``rows`` codes, in
+        Logits in order. Not ready from the last logit until the result is transferred.
+    o : stream of `Result`, out
+        The result.
     """
 
     def __init__(self, classes: int, rows: int):

@@ -1,4 +1,4 @@
-"""Activations that are read lane by lane, each at a place of its own."""
+"""Activations that are read lane by lane, each lane at its own address."""
 
 from amaranth.hdl import Module
 from amaranth.lib import data, memory
@@ -12,12 +12,39 @@ __all__ = ["BankActivationMemory"]
 
 
 class BankActivationMemory(ActivationMemory):
-    """As `ActivationMemory`, but each lane is a bank that is read at a place of its own, for each of ``rows`` outputs.
+    """An `ActivationMemory` with a read port per lane and row: each lane is a bank.
 
-    Members
-    -------
-    address : for each row and lane, the place to read.
-    data : its codes, `latency` cycles later.
+    Latency: 1 cycle from ``address`` to ``data``.
+
+    Parameters
+    ----------
+    inputs : int, at least 1
+        As of `ActivationMemory`.
+    writers : int, at least 1
+        As of `ActivationMemory`.
+    counts : tuple of int
+        As of `ActivationMemory`.
+    sets : int, 1 or 2
+        As of `ActivationMemory`.
+    rows : int, at least 1
+        Outputs computed at once, R.
+
+    Ports
+    -----
+    i : stream of {values, count}, in
+        As of `ActivationMemory`.
+    rewind : 1 bit, in
+        As of `ActivationMemory`.
+    w_set : 1 bit, in
+        As of `ActivationMemory`.
+    r_set : 1 bit, in
+        As of `ActivationMemory`.
+    written : range(words + 1), out
+        As of `ActivationMemory`.
+    address : 20 R times range(words), in
+        For each row and lane (lane l of row r is number 20 r + l), the word to read.
+    data : 20 R codes, out
+        The lane's code of that word; valid `latency` cycles after ``address``.
     """
 
     def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2, rows: int = 1):

@@ -1,4 +1,4 @@
-"""Walks through the words of the bank-balanced engine."""
+"""Sequences the words of the bank-balanced engine."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -12,24 +12,36 @@ __all__ = ["BankFcController"]
 
 
 class BankFcController(wiring.Component):
-    """An address a cycle, layer after layer; which output a word is for, the words say themselves.
+    """One address per cycle, layer after layer. The words themselves mark the end of an output.
 
-    It waits as `FcController` does: between layers until the last output has been written, and in front of the last
-    layer until there is ``room`` for its logits.
+    It waits as `FcController` does: between layers until the last output is written, and before the last layer until
+    ``room`` is asserted.
 
     Parameters
     ----------
-    words : of each layer, in the order in which they lie in the weight memory.
-    drain : cycles from the one after a layer's last word to the one in which its last output comes out.
+    words : list of int
+        Words of each layer, in the order of the weight memory.
+    drain : int, cycles
+        From the cycle after a layer's last word to the cycle of its last output.
 
-    Members
-    -------
-    available : the activations of an image are there.
-    room : the logits of an image can be taken.
-    address : word of the weight memory. valid : it is wanted.
-    layer : present layer; changes only when nothing of it is in flight.
-    inputs_done : fc1 no longer needs its inputs. layer_done : all outputs of the layer are written (one cycle each).
-    busy : an image is being computed.
+    Ports
+    -----
+    available : 1 bit, in
+        The activations of an image are complete. Sampled while idle.
+    room : 1 bit, in
+        The logits of an image can be accepted. Sampled before the last layer.
+    address : range(words), out
+        Word of the weight memory; valid with ``valid``.
+    valid : 1 bit, out
+        The word at ``address`` is to be read.
+    layer : range(layers), out
+        Current layer; changes only when nothing of it is in flight.
+    inputs_done : 1 bit, out
+        Asserted for one cycle when fc1 no longer needs its inputs.
+    layer_done : 1 bit, out
+        Asserted for one cycle when all outputs of the layer are written.
+    busy : 1 bit, out
+        Asserted while an image is computed.
     """
 
     early = False  # as `FcController` has it

@@ -1,4 +1,4 @@
-"""The fully-connected engine that stores and multiplies only what is not zero: bank-balanced sparsity."""
+"""The fully-connected engine that stores and multiplies only nonzero weights: bank-balanced sparsity."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -20,13 +20,41 @@ __all__ = ["BankFcEngine"]
 
 
 class BankFcEngine(FcEngine):
-    """As `FcEngine`: R outputs at once, 20 products of each in a cycle, one from each lane of activations.
+    """An `FcEngine` for sparse weights: R outputs at once, 20 products of each per cycle, one from each lane.
 
-    A word has for each lane a weight and the place of its activation (`BankWord`). An image takes a cycle for each
-    word, as many as `Config.engines` has, and some more for each layer; no lane ever waits for another. Cao et al.
-    2019, Efficient and effective sparse LSTM on FPGA with bank-balanced sparsity (FPGA).
+    A word has for each lane a weight and the place of its activation (`BankWord`). An image takes a cycle per word, as
+    many as `Config.engines` has, and a few more per layer; no lane waits for another. Cao et al. 2019, Efficient and
+    effective sparse LSTM on FPGA with bank-balanced sparsity (FPGA).
 
-    Parameters, members : as of `FcEngine`. ``words`` are those of `fivebyfive.model.machine.banks`, behind the biases.
+    Parameters
+    ----------
+    shape : LeNetShape
+        As of `FcEngine`.
+    config : Config
+        As of `FcEngine`; with `Engines.words`.
+    words : list of int
+        Contents of the weight memory (`fivebyfive.model.machine.banks`): biases first.
+
+    Ports
+    -----
+    i : stream of {values, count}, in
+        As of `FcEngine`.
+    commit : 1 bit, in
+        As of `FcEngine`.
+    drop : 1 bit, in
+        As of `FcEngine`. Only without convolutions.
+    grant : 1 bit, out
+        As of `FcEngine`.
+    o : stream of `Result`, out
+        As of `FcEngine`.
+    load : `WriteSignature`, in
+        As of `FcEngine`.
+    inputs_done : 1 bit, out
+        As of `FcEngine`.
+    busy : 1 bit, out
+        As of `FcEngine`.
+    tap : `FcTap`, out
+        As of `FcEngine`.
     """
 
     def elaborate(self, platform):

@@ -13,8 +13,24 @@ __all__ = ["BankWeightMemory", "BankWord"]
 
 
 class BankWord(data.StructLayout):
-    """A weight of each lane for each of ``rows`` outputs: ``w``, its code; ``place`` of its activation among the
-    ``places`` of its lane. ``last``: it is the last word of these outputs."""
+    """Weights of ``rows`` outputs, one per lane, each with the place of its activation.
+
+    Parameters
+    ----------
+    rows : int
+        Outputs, R.
+    places : int
+        Activations in a lane.
+
+    Fields
+    ------
+    w : 20 R codes
+        Weights; those of output r begin at 20 r.
+    place : 20 R times range(places)
+        Place of each weight's activation in its lane, likewise.
+    last : 1 bit
+        The word is the last of these outputs.
+    """
 
     def __init__(self, rows: int, places: int):
         place = range(places)
@@ -28,24 +44,38 @@ class BankWord(data.StructLayout):
 
 
 class BankWeightMemory(wiring.Component):
-    """Words of weights, one after the other, and the biases of a group of outputs; each is read on its own.
+    """Words of weights in block RAM, and words of biases, each with its own read port.
 
-    Words are loaded as bytes (`fivebyfive.model.machine.banks`); what is beyond a place's bits is forgotten.
+    Words are loaded as bytes (`fivebyfive.model.machine.banks`); the bits of a byte that a place does not need are
+    ignored.
+
+    Latency: `latency` cycles for weights (that of `WeightMemory`), 1 cycle for biases.
 
     Parameters
     ----------
-    init : words as they are loaded: first ``biases`` words of biases, then those of weights, at least one of both.
-    rows : outputs at once, R.
-    places : activations of a lane.
-    biases : words of biases.
-    banks : words of each bank of the weights' memory; one bank if None.
+    init : sequence of int
+        Words as they are loaded: ``biases`` words of biases, then at least one word of weights.
+    rows : int, at least 1
+        Outputs computed at once, R.
+    places : int, at least 1
+        Activations in a lane.
+    biases : int, at least 1
+        Words of biases.
+    banks : sequence of int or None
+        Words of each bank of the memory of weights; None for one bank.
 
-    Members
-    -------
-    address : word of weights to read, 0 the first after the biases.
-    data : `BankWord`, `latency` cycles later.
-    bias_address : word of biases. bias : its R codes, a cycle later.
-    load : replaces words, biases first.
+    Ports
+    -----
+    address : range(words of weights), in
+        Word of weights to read; 0 is the first after the biases.
+    data : `BankWord`, out
+        The word; valid `latency` cycles after ``address``.
+    bias_address : range(biases), in
+        Word of biases to read.
+    bias : R codes, out
+        The word; valid 1 cycle after ``bias_address``.
+    load : `WriteSignature`, in
+        Replaces a word; addresses count the biases first. The rule on reads near a write is that of `WeightMemory`.
     """
 
     def __init__(self, init: Sequence[int], rows: int, places: int, biases: int, banks: Sequence[int] | None = None):
@@ -113,7 +143,7 @@ class BankWeightMemory(wiring.Component):
         return [word & (1 << CODE.width * self.rows) - 1 for word in self.init[: self.biases]]
 
     def narrowed(self):
-        """The word that is loaded as it is stored."""
+        """The word on ``load`` as it is stored."""
         lanes, width = FC_LANES * self.rows, self.place_bits
         loaded = list(self.load.data)
         places = [code[:width] for code in loaded[lanes : 2 * lanes]]

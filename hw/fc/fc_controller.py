@@ -1,4 +1,4 @@
-"""Walks through the words of the fully-connected layers."""
+"""Sequences the words of the fully-connected layers."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
@@ -21,15 +21,47 @@ class FcState(enum.Enum, shape=3):
 
 
 class FcCommand(data.StructLayout):
-    """What to do with the word that is read: it holds biases, or weights (``valid``), which may be an output's
-    ``first`` or ``last``. ``keep``: the outputs' words do not follow each other; it is for those of group ``group``."""
+    """What the word at the controller's address is for.
+
+    Parameters
+    ----------
+    groups : int
+        Most groups of outputs of a layer.
+
+    Fields
+    ------
+    bias : 1 bit
+        The word holds biases.
+    valid : 1 bit
+        The word holds weights.
+    first : 1 bit
+        The word is the first of its outputs; valid with ``valid``.
+    last : 1 bit
+        The word is the last of its outputs; valid with ``valid``.
+    keep : 1 bit
+        The words of an output do not follow each other: its partial sum is kept as that of ``group``.
+    group : range(groups)
+        Group of outputs; valid with ``valid``.
+    """
 
     def __init__(self, groups: int):
         super().__init__({"bias": 1, "valid": 1, "first": 1, "last": 1, "keep": 1, "group": range(groups)})
 
 
 class FcLayer:
-    """Words of one fully-connected layer with ``rows`` outputs at once, ``lanes`` inputs of each in a word."""
+    """A fully-connected layer as the controller sees it.
+
+    Parameters
+    ----------
+    outputs : int, at least 1
+        Outputs of the layer.
+    inputs : int, at least 1
+        Inputs of the layer.
+    rows : int, at least 1
+        Outputs computed at once.
+    lanes : int, 20 or 10
+        Inputs of each output in a word.
+    """
 
     def __init__(self, outputs: int, inputs: int, rows: int, lanes: int = FC_WORD):
         self.lanes = lanes
@@ -41,29 +73,47 @@ class FcLayer:
 
 
 class FcController(wiring.Component):
-    """Addresses and commands, a word a cycle: of every 20 (``lanes``) groups of outputs the biases, then the weights.
+    """Addresses and commands, a word per cycle: for every ``lanes`` groups of outputs a word of biases, then their
+    weights.
 
-    Between layers it waits until the last output has been written, and in front of the last layer until there is
-    ``room`` for its logits. With ``early`` fc1's words of inputs are the outer loop: for each of them, as soon as it is
-    ``available``, the weights of all outputs. It takes one cycle more for each of them.
+    Between layers it waits until the last output is written, and before the last layer until ``room`` is asserted. With
+    ``early`` the words of inputs are fc1's outer loop: for each of them, as soon as it is ``available``, the weights of
+    all outputs follow. This takes one cycle more per word of inputs.
 
     Parameters
     ----------
-    layers : `FcLayer` of each layer, in the order in which they lie in the weight memory; all of the same ``lanes``.
-    depth : words of the weight memory.
-    biases_first : in the memory the biases of all layers come before all weights.
-    early : fc1 has its words of inputs outside; it then has at least two groups of outputs.
-    drain : cycles from the one after a layer's last word to the one in which its last output comes out.
+    layers : list of `FcLayer`
+        Layers in the order of the weight memory, all with the same ``lanes``.
+    depth : int
+        Words of the weight memory.
+    drain : int, cycles
+        From the cycle after a layer's last word to the cycle of its last output.
+    early : bool
+        fc1 has its words of inputs in the outer loop; it then has at least two groups of outputs.
+    biases_first : bool
+        In the memory the biases of all layers precede all weights.
 
-    Members
-    -------
-    available : the activations of an image are there; with ``early``, those of ``word``.
-    room : the logits of an image can be taken.
-    address : word of the weight memory. command : what it holds.
-    word : the activations that belong to it.
-    layer : present layer; changes only when nothing of it is in flight.
-    inputs_done : fc1 no longer needs its inputs. layer_done : all outputs of the layer are written (one cycle each).
-    busy : an image is being computed.
+    Ports
+    -----
+    available : 1 bit, in
+        The activations of an image are complete; with ``early``, those of ``word``. Sampled while idle and, with
+        ``early``, before each word of fc1's inputs.
+    room : 1 bit, in
+        The logits of an image can be accepted. Sampled before the last layer.
+    address : range(depth), out
+        Word of the weight memory; valid with ``command.bias`` or ``command.valid``.
+    command : `FcCommand`, out
+        What that word holds.
+    word : range(words), out
+        Word of activations that belongs to it; valid with ``command.valid``.
+    layer : range(layers), out
+        Current layer; changes only when nothing of it is in flight.
+    inputs_done : 1 bit, out
+        Asserted for one cycle when fc1 no longer needs its inputs.
+    layer_done : 1 bit, out
+        Asserted for one cycle when all outputs of the layer are written.
+    busy : 1 bit, out
+        Asserted while an image is computed.
     """
 
     def __init__(self, layers: list[FcLayer], depth: int, drain: int, early: bool = False, biases_first: bool = False):
@@ -117,7 +167,7 @@ class FcController(wiring.Component):
         return m
 
     def count(self, m: Module, state: Signal):
-        """Words of inputs of a group of outputs, and groups; with words outside, groups of a word of inputs."""
+        """Count words of inputs of a group of outputs, and groups; with words outside, groups of a word of inputs."""
         outside = (self.layer == 0) & self.early
         next_word, next_group, first = Signal(), Signal(), Signal(init=1)
         word, last_word = counter(m, [x.words for x in self.layers], next_word, name="word", which=self.layer)
@@ -136,7 +186,7 @@ class FcController(wiring.Component):
             m.d.sync += first.eq(last_word)
 
     def issue(self, m: Module, state: Signal, timer: Signal):
-        """One bias or weight word; then what comes next."""
+        """Issue one word of biases or weights; select what follows."""
         lanes = self.layers[0].lanes
         block = Signal(range(lanes))  # groups that the present bias word has served
         first_word, last_word, last_group = self.command.first, self.command.last, self.last_group
@@ -160,8 +210,9 @@ class FcController(wiring.Component):
                 m.d.sync += [block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
 
     def point(self, m: Module, state: Signal):
-        """Biases and weights are read in order; a layer's weights follow its biases, the next layer's biases them; or
-        all weights all biases."""
+        """Biases and weights are read in order. In the memory the biases of each layer precede its weights; with
+        ``biases_first`` all biases precede all weights.
+        """
         bias_words = [layer.bias_words for layer in self.layers]
         begin = sum(bias_words) if self.biases_first else bias_words[0]
         bias, weight = Signal(range(self.depth)), Signal(range(self.depth + 1), init=begin)

@@ -1,4 +1,4 @@
-"""The fully-connected engine: 20 lanes, one output after the other, layer after layer."""
+"""Fully-connected engine: 20 lanes, one group of outputs after the other, layer after layer."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -22,9 +22,18 @@ __all__ = ["FcEngine", "FcTap"]
 
 
 class FcTap(data.StructLayout):
-    """Every group of outputs (those computed at once) as it is written: ``layer`` 0 for fc1, ``group``, the ``values``.
+    """Every group of outputs (those computed at once) as it is written, for observation.
 
-    ``toggle`` changes with each of them.
+    Fields
+    ------
+    toggle : 1 bit
+        Changes with each write.
+    layer : range(layers)
+        0 for fc1.
+    group : range(groups)
+        Group of outputs.
+    values : codes
+        Outputs of the group; undefined beyond the last output.
     """
 
     def __init__(self, shape: LeNetShape, config: Config):
@@ -40,32 +49,45 @@ class FcTap(data.StructLayout):
 
 
 class FcEngine(wiring.Component):
-    """All fully-connected layers of an image, R outputs at once, 20 products of each in a cycle.
+    """All fully-connected layers of an image: R outputs at once, 20 products of each per cycle.
 
-    ``fivebyfive.model`` says what it computes. An image takes the sum of ceil(outputs / R) ceil(inputs / 20) over its
-    layers, a cycle for each bias word, and a few more between layers. The next image's activations come in meanwhile.
-    With ``early_fc`` fc1 begins while an image's activations still come in. With ``packed`` rows compute by pairs, and
-    where they are split (`Config.fc_outputs`) 2 R outputs at once, 10 products of each in a cycle.
+    ``fivebyfive.model.golden`` defines the result. An image takes ceil(outputs / R) ceil(inputs / 20) cycles per layer,
+    one per word of biases, and a few between layers (`fivebyfive.model.machine.cycles`); the activations of the next
+    image are received meanwhile. With ``early_fc`` fc1 begins while an image's activations are received. With
+    ``packed`` rows compute in pairs; where they are split (`Config.fc_outputs`), 2 R outputs at once, 10 products of
+    each per cycle.
 
     Parameters
     ----------
-    shape : widths of the network.
-    config : W, O and R.
-    words : contents of the FC weight memory (`fivebyfive.model.machine.weights`).
+    shape : LeNetShape
+        Widths of the network.
+    config : Config
+        Size of the machine; O (the activations per transfer) and R are used here.
+    words : list of int
+        Contents of the FC weight memory (`fivebyfive.model.machine.weights`), code 0 in the lowest bits.
 
-    Members
-    -------
-    i : stream of {values, count}: the next ``count`` activations of an image, in the order of `Config.fc1_order`. None
-        is negative.
-    commit : all activations of an image have been written (one cycle, with the last transfer or after it).
-    drop : what has been written of an image is discarded, and the next transfer begins an image (one cycle, as
-        ``commit``); only where the network has no convolutions.
-    grant : there is room for another image's activations.
-    o : stream of `Result`.
-    load : replaces weight words; only while not ``busy``.
-    inputs_done : the oldest image's activations are no longer needed (one cycle).
-    busy : an image is being computed. Its result may still be waiting when this falls.
-    tap : `FcTap`.
+    Ports
+    -----
+    i : stream of {values, count}, in
+        The next ``count`` activations of an image, in the order of `Config.fc1_order`; none is negative. An image
+        begins only while ``grant`` is asserted.
+    commit : 1 bit, in
+        Asserted for one cycle when all activations of an image are written: with the last transfer or after it.
+    drop : 1 bit, in
+        Asserted for one cycle to discard the activations written so far; the next transfer begins an image. Only
+        without convolutions.
+    grant : 1 bit, out
+        There is room for all activations of another image.
+    o : stream of `Result`, out
+        Logits and class.
+    load : `WriteSignature`, in
+        Replaces a word of weights; only while ``busy`` is not asserted.
+    inputs_done : 1 bit, out
+        Asserted for one cycle when the activations of the oldest image are no longer needed.
+    busy : 1 bit, out
+        Asserted while an image is computed. Its result may still be pending on ``o`` when it is deasserted.
+    tap : `FcTap`, out
+        Outputs of all layers, one cycle after they leave the rows.
     """
 
     def __init__(self, shape: LeNetShape, config: Config, words: list[int]):
@@ -124,7 +146,7 @@ class FcEngine(wiring.Component):
         return m
 
     def weight_memory(self, layers: list[FcLayer]) -> WeightMemory | NarrowWeightMemory:
-        """The memory for weights as they are stored."""
+        """The memory that fits how weights are stored."""
         width, banks, form = FC_WORD * self.config.fc_rows, fc_banks(self.shape, self.config), self.config.engines.fc
         if not form.narrow:
             return WeightMemory(self.words, width, banks)
@@ -171,7 +193,7 @@ class FcEngine(wiring.Component):
         return hidden
 
     def read_activations(self, m: Module, inputs, hidden, controller: FcController, latency: int):
-        """Activations of the word whose weights come out of the weight memory in the same cycle."""
+        """Activations of the word whose weights leave the weight memory in the same cycle."""
         word = Signal(codes(self.config.fc_lanes), reset_less=True)
         address, part = self.split(delay(m, controller.word, latency - 1 - inputs.latency, name="word_address"))
         if part is not None:
@@ -186,7 +208,7 @@ class FcEngine(wiring.Component):
         return word
 
     def split(self, word) -> tuple:
-        """Which word of 20 activations, and which half of it (None: all of it), a word of weights is for."""
+        """Which word of 20 activations, and which half of it (None: all of it), belongs to a word of weights."""
         return (word, None) if self.config.fc_lanes == FC_WORD else (word[1:], word[0])
 
     def part(self, memory: ActivationMemory, part):

@@ -1,4 +1,4 @@
-"""One row of the fully-connected engine: 20 multipliers, an adder tree and an accumulator."""
+"""Row of the fully-connected engine: 20 multipliers, an adder tree and an accumulator."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -14,11 +14,35 @@ __all__ = ["FcRow", "RowWord", "keep_sums"]
 
 
 class RowWord(data.StructLayout):
-    """A word of a row and where it stands among those of its output.
+    """A word of a row's operands.
 
-    ``x``, ``w``, ``bias``: shapes of activations, weights and biases. ``kept``: outputs whose partial sums can be kept.
-    ``first``, ``last``: the word is its output's first, its last one. ``keep``: the sum is kept as that of ``output``;
-    both have no bits where none can be.
+    Parameters
+    ----------
+    x : ShapeLike
+        Shape of the activations.
+    w : ShapeLike
+        Shape of the weights.
+    bias : ShapeLike
+        Shape of the bias or biases.
+    kept : int
+        Outputs whose partial sums can be kept.
+
+    Fields
+    ------
+    x : as the parameter
+        Activations.
+    w : as the parameter
+        Weights.
+    bias : as the parameter
+        Bias; valid with ``first``.
+    first : 1 bit
+        The word is the first of its output.
+    last : 1 bit
+        The word is the last of its output.
+    keep : 1 bit
+        The partial sum is kept as that of ``output``. No bits where ``kept`` is 0.
+    output : range(kept)
+        Output; valid with ``keep``. No bits where ``kept`` is 0.
     """
 
     def __init__(self, x: ShapeLike, w: ShapeLike, bias: ShapeLike, kept: int):
@@ -31,23 +55,29 @@ class RowWord(data.StructLayout):
 
 
 class FcRow(wiring.Component):
-    """One output of a fully-connected layer from its words of 20 activations and weights, one a cycle.
+    """One output of a fully-connected layer from its words of 20 activations and weights.
 
-    The word marked ``first`` brings the bias; `latency` cycles after the one marked ``last`` the output's code comes.
-    The sum is kept modulo 2**14: in a register while an output's words follow each other, or, where ``keep`` is set, in
-    a memory of partial sums, by ``output``. The words of a kept output must be at least three cycles apart.
+    The sum is kept modulo 2**14: in a register while the words of an output follow each other or, with ``keep``, in a
+    memory of partial sums, by ``output``. The words of a kept output must be at least three cycles apart.
+
+    Latency: `latency` cycles from an output's last word to its code. Throughput: a word per cycle.
 
     Parameters
     ----------
-    kept : outputs whose partial sums can be kept; 0 leaves the memory out.
-    shifts : where weights are -1, 0 or 1 times a power of two, its exponent in each layer (`SignDotProduct`): the row
-        has no multipliers then. Else none.
+    kept : int, at least 0
+        Outputs whose partial sums can be kept; 0 omits the memory.
+    shifts : tuple of int, 0 to 7
+        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`): the row
+        has no multipliers then. Else empty.
 
-    Members
-    -------
-    i : stream of `RowWord`, 20 activations and weights and a bias each; always ready.
-    o : stream of codes, before ReLU; always ready.
-    layer : whose sums come out; only with ``shifts``.
+    Ports
+    -----
+    i : stream of `RowWord`, in, always ready
+        20 activations, 20 weights and a bias.
+    o : stream of Q2.6 code, out, always ready
+        The output before ReLU; valid `latency` cycles after the word with ``last``.
+    layer : range(layers), in
+        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
     """
 
     latency = DotProduct.cycles(FC_LANES) + 1
@@ -85,7 +115,9 @@ class FcRow(wiring.Component):
 
 
 def keep_sums(m: Module, row: wiring.Component, total: Signal, dot: wiring.Component):
-    """The sum so far: the kept one of the row's output, or the one in the register ``total``."""
+    """The sum so far: the kept one of the row's output, or that in the register ``total``. Adds the memory of partial
+    sums.
+    """
     m.submodules.sums = sums = memory.Memory(
         shape=total.shape(), depth=row.kept, init=[], attrs={"ram_style": "distributed"}
     )

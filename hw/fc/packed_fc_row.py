@@ -1,4 +1,4 @@
-"""Two rows of the fully-connected engine for the multipliers of one: two outputs share each activation."""
+"""Two rows of the fully-connected engine with the multipliers of one: two outputs share each activation."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -15,19 +15,23 @@ __all__ = ["PackedFcRow"]
 
 
 class PackedFcRow(wiring.Component):
-    """Two outputs of a fully-connected layer from their words of activations and weights, one word of both a cycle.
+    """Two outputs of a fully-connected layer from their words of ``lanes`` activations and weights: two `FcRow` in one.
 
-    Two `FcRow` in one, with ``lanes`` activations in a word.
+    Latency: `latency` cycles from the last word of the outputs to their codes. Throughput: a word per cycle.
 
     Parameters
     ----------
-    lanes : activations of a word, multipliers of the row.
-    kept : pairs of outputs whose partial sums can be kept; 0 leaves the memory out.
+    lanes : int, at least 1
+        Activations in a word; multipliers of the row.
+    kept : int, at least 0
+        Pairs of outputs whose partial sums can be kept; 0 omits the memory.
 
-    Members
-    -------
-    i : stream of `RowWord`: ``lanes`` activations, two times as many weights, two biases; always ready.
-    o : stream of two codes, before ReLU; always ready.
+    Ports
+    -----
+    i : stream of `RowWord`, in, always ready
+        ``lanes`` activations, two times ``lanes`` weights and two biases.
+    o : stream of 2 codes, out, always ready
+        The outputs before ReLU; valid `latency` cycles after the word with ``last``.
     """
 
     def __init__(self, lanes: int, kept: int = 0):
@@ -48,7 +52,7 @@ class PackedFcRow(wiring.Component):
 
     @staticmethod
     def cycles(lanes: int) -> int:
-        """`latency` of a row of that many lanes."""
+        """`latency` of a row with this number of lanes."""
         return PackedDotProduct.cycles(lanes) + 1
 
     def elaborate(self, platform):

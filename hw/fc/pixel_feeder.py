@@ -11,20 +11,33 @@ __all__ = ["PixelFeeder"]
 
 
 class PixelFeeder(wiring.Component):
-    """Stands where the conv engine stands in other networks: each pixel becomes a code 0..127 and goes on at once.
+    """Takes the place of the conv engine in networks without convolutions: a pixel 0 to 255 becomes a code 0 to 127.
 
-    An image takes 784 cycles, and the next may follow without a gap. There is no buffer: the receiver's set of
-    activations is filled while pixels come. An image that ends early, or does not end with its 784th pixel, is dropped
-    and flagged: the receiver forgets what came of it, and the pixels after its last mark begin the next image.
+    There is no buffer: pixels fill the receiver's set of activations. A frame whose last mark is not on its 784th pixel
+    is dropped and flagged: the receiver discards its codes, and the pixel after the mark begins the next frame.
 
-    Members
-    -------
-    i : stream of `Pixel`, 784 an image.
-    o : stream of {values: a code, count: 1}, in the cycle of the pixel; always ready.
-    grant : the receiver can take a whole image; a pixel is taken only then.
-    done, accepted : the last pixel of an image is taken in this cycle, and its code is on ``o``.
-    drop : a frame of the wrong length ends in this cycle; its codes are to be discarded. A code may be on ``o``.
-    short, long : a frame with too few, with too many pixels was dropped; stays high until reset.
+    Latency: none; a pixel's code is on ``o`` in the same cycle. Throughput: a pixel per cycle, also between images.
+
+    Ports
+    -----
+    i : stream of `Pixel`, in
+        784 pixels per image, row-major. Ready while ``grant`` is asserted.
+    o : stream of {values, count}, out, always ready
+        ``values``: one code; ``count`` is 1. Valid in the cycle of the pixel's transfer; not for pixels beyond the
+        784th.
+    grant : 1 bit, in
+        The receiver has room for an image.
+    done : 1 bit, out
+        Asserted in the cycle in which the last pixel of an image is transferred; its code is on ``o``.
+    accepted : 1 bit, out
+        The same signal as ``done``.
+    drop : 1 bit, out
+        Asserted in the cycle in which a frame of the wrong length ends; its codes must be discarded. A code may be on
+        ``o``.
+    short : 1 bit, out
+        Asserted from the cycle after the first frame with too few pixels until reset.
+    long : 1 bit, out
+        Asserted from the cycle after the first frame with too many pixels until reset.
     """
 
     def __init__(self):

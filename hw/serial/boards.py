@@ -1,4 +1,4 @@
-"""Boards that hold a `SerialAccelerator`: pins and clocks come from amaranth-boards, and here is what lies between."""
+"""Boards that hold a `SerialAccelerator`: pins and clocks are those of amaranth-boards; the glue between is here."""
 
 import contextlib
 from collections.abc import Callable
@@ -26,9 +26,29 @@ MOST_LEDS = 8
 
 @dataclass(frozen=True)
 class Board:
-    """``part``: its name in `fivebyfive.model.estimates.parts`; ``grade``: speed grade of the one on the board.
-    ``package``: as nextpnr calls it. ``platform``: pins and clocks. ``oscillator_hz``: of the board. ``high``: pins
-    that must be high: resource, number, part of it."""
+    """A board.
+
+    Attributes
+    ----------
+    name : str
+        Name on the command line.
+    part : str
+        The part, by its name in `fivebyfive.model.estimates.parts`.
+    package : str
+        Its package, by nextpnr's name.
+    grade : str
+        Speed grade of the part on the board.
+    platform : type
+        Platform of amaranth-boards: pins and clocks.
+    oscillator_hz : int
+        Frequency of the board's oscillator.
+    pll : callable
+        Adds the PLL (`ecp5_pll`, `xc7_pll`).
+    dividers : callable
+        Dividers of the PLL; raises ValueError where there are none.
+    high : tuple of (resource, number, pin)
+        Pins that must be driven high.
+    """
 
     name: str
     part: str
@@ -41,8 +61,9 @@ class Board:
     high: tuple[tuple[str, int, str], ...] = ()
 
     def divisor(self, clock_hz: int) -> int:
-        """Clock cycles a bit of the serial line. Raises ValueError where the clock cannot be made, or the line would be
-        more than 1 % off its speed."""
+        """Clock cycles per bit of the serial line. Raises ValueError where the clock cannot be made, or the bit rate
+        would be off by more than 1 %.
+        """
         self.dividers(self.oscillator_hz, clock_hz)
         divisor = check_divisor(round(clock_hz / BAUD))
         if abs(clock_hz / divisor / BAUD - 1) > 0.01:
@@ -70,7 +91,7 @@ BOARDS = {
 
 
 def find_board(name: str) -> Board:
-    """The board of that name. Raises UserError with the names there are."""
+    """The board of this name. Raises UserError, with the names of all boards, where there is none."""
     try:
         return BOARDS[name.strip().lower()]
     except KeyError:
@@ -106,10 +127,19 @@ class _RtlilTop:
 
 
 class BoardTop(Elaboratable):
-    """The design on a board: its clock from the PLL, in reset until that is locked, serial line, LEDs.
+    """The design on a board: its clock from the PLL, in reset until that is locked; serial line; LEDs.
 
-    LEDs, from the first: the class in binary (four on a board of four LEDs; six on others), then on a board of eight
-    whether there is a result, and whether an image is in the machine.
+    LEDs, from the first: the class in binary (four bits on a board with four LEDs, else six); on a board with eight
+    LEDs then ``done`` and ``busy`` of the `SerialAccelerator`.
+
+    Parameters
+    ----------
+    board : Board
+        The board.
+    design : Design
+        Verilog of the `SerialAccelerator`.
+    clock_hz : int
+        Clock frequency of the design.
     """
 
     def __init__(self, board: Board, design: Design, clock_hz: int):
@@ -138,7 +168,7 @@ class BoardTop(Elaboratable):
         return m
 
     def clocks(self, m: Module, platform) -> None:
-        """The domain sync."""
+        """The domain ``sync`` and its reset."""
         m.domains.sync = ClockDomain()
         m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
         locked = self.board.pll(m, oscillator.i, self.board.oscillator_hz, ClockSignal(), self.clock_hz)

@@ -1,4 +1,4 @@
-"""Finds frames in the bytes of a line (`fivebyfive.model.protocol.link`), and keeps the one whose CRC is right."""
+"""Finds the frames in the bytes of a line (`fivebyfive.model.protocol.link`) and checks their CRC."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import crc, data, wiring
@@ -15,23 +15,45 @@ CRC32 = crc.catalog.CRC32_ISO_HDLC  # zlib's and Ethernet's
 
 
 class Header(data.StructLayout):
-    """Behind FLAG: bytes of the payload, `link.Kind`, number of the request."""
+    """Header of a frame, the four bytes behind FLAG.
+
+    Fields
+    ------
+    length : 8 bits
+        Bytes of the payload.
+    kind : 8 bits
+        `fivebyfive.model.protocol.link.Kind`.
+    sequence : 16 bits
+        Number of the request.
+    """
 
     def __init__(self):
         super().__init__({"length": 8, "kind": 8, "sequence": 16})
 
 
 class Deframer(wiring.Component):
-    """A frame is given in the cycle after its last byte, if its CRC is right; any other one is counted and forgotten.
+    """Offers each frame with a right CRC; drops any other, and frames that are longer than a board takes.
 
-    What is given stays until the fifth byte of the next frame has come: with UART bits of 4 cycles, 160 cycles.
+    Latency: 1 cycle from the last byte of the CRC to ``valid``. There is no backpressure: ``header`` holds until the
+    first byte behind the next FLAG arrives, at least two bytes later (80 cycles at 4 cycles per bit); byte n of the
+    payload until byte n of the next payload arrives.
 
-    Members
-    -------
-    i, i_valid : a byte of the line.
-    header : of the frame; ``valid`` is high for the one cycle from which it may be used.
-    address, payload : byte ``address`` of the payload, in the same cycle.
-    bad : high for a cycle where a frame was cut off, was too long or had another CRC.
+    Ports
+    -----
+    i : 8 bits, in
+        A byte of the line; valid with ``i_valid``.
+    i_valid : 1 bit, in
+        Asserted for one cycle per byte.
+    header : `Header`, out
+        Header of the frame; valid from ``valid`` on.
+    valid : 1 bit, out
+        Asserted for one cycle when a frame with a right CRC is complete.
+    bad : 1 bit, out
+        Asserted for one cycle when a frame has a wrong CRC, or is cut off by a FLAG. Not for a frame that is too long.
+    address : range(longest payload), in
+        Byte of the payload to read.
+    payload : 8 bits, out
+        That byte, in the same cycle; valid from ``valid`` on.
     """
 
     def __init__(self):
@@ -78,7 +100,7 @@ class Deframer(wiring.Component):
         return m
 
     def keep(self, m: Module, write, address, byte):
-        """The payload, and what follows it, in distributed RAM."""
+        """The payload and the CRC behind it in distributed RAM."""
         m.submodules.memory = memory = Memory(shape=8, depth=64, init=[], attrs=DISTRIBUTED)
         w, r = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [w.en.eq(write), w.addr.eq(address), w.data.eq(byte), r.addr.eq(self.address)]

@@ -1,4 +1,4 @@
-"""Sends an answer over the line, as a frame of `fivebyfive.model.protocol.link`."""
+"""Sends answers over the line as frames of `fivebyfive.model.protocol.link`."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,24 +12,42 @@ __all__ = ["Answer", "Framer"]
 
 
 class Answer(data.StructLayout):
-    """A frame to send; ``header.length`` bytes of the payload, the lowest first."""
+    """A frame to send.
+
+    Parameters
+    ----------
+    most : int
+        Bytes of the longest payload.
+
+    Fields
+    ------
+    header : `Header`
+        Its header; ``length`` is at most ``most``.
+    payload : 8 ``most`` bits
+        The first ``header.length`` bytes are sent, lowest first.
+    """
 
     def __init__(self, most: int):
         super().__init__({"header": Header(), "payload": 8 * most})
 
 
 class Framer(wiring.Component):
-    """One answer after the other, FLAG, escapes and CRC added. The first byte is offered in the cycle after the answer
-    was taken.
+    """Bytes of frames: adds FLAG, escapes and CRC.
+
+    Latency: the first byte is offered in the cycle after the transfer of the answer. Throughput: a byte per cycle, but
+    for one cycle before the CRC.
 
     Parameters
     ----------
-    most : bytes of the longest payload.
+    most : int, at least 1
+        Bytes of the longest payload.
 
-    Members
-    -------
-    i : stream of `Answer`; ready again when the last byte of the one before has been taken.
-    o : stream of bytes for the line.
+    Ports
+    -----
+    i : stream of `Answer`, in
+        A frame to send. Ready while no frame is being sent.
+    o : stream of 8 bits, out
+        Bytes for the line.
     """
 
     def __init__(self, most: int):

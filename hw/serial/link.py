@@ -1,4 +1,4 @@
-"""What a board does with frames (`fivebyfive.model.protocol.link`): collects an image, has it classified, answers."""
+"""A board's side of the protocol (`fivebyfive.model.protocol.link`): collects an image, classifies it, answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -20,24 +20,42 @@ SETTLE = 15  # cycles from a result to its latency on the counters, and some mor
 
 
 class Link(wiring.Component):
-    """Between `Deframer` and `Framer` on one side and an `Accelerator` on the other.
+    """Connects a `Deframer` and a `Framer` to an `Accelerator`.
 
-    A frame is dealt with in at most 60 cycles. An answer is left out while the one before is still being sent: the host
-    asks again. Pixels that come while an image is in the accelerator are ignored: the host sends them again.
+    A frame is handled within 60 cycles. An answer is lost while the one before is still being sent: the host asks
+    again. Pixels received while an image is in the accelerator are ignored: the host sends them again.
 
     Parameters
     ----------
-    classes : number of logits.
-    digest : SHA-256 of the network's arrays, hexadecimal; its beginning is in INFO.
+    classes : int, at least 1
+        Number of logits.
+    digest : str
+        SHA-256 of the network's arrays, hexadecimal; INFO carries its first bytes.
 
-    Members
-    -------
-    header, valid, address, payload : as of `Deframer`.
-    answer : stream of `Answer`; valid for one cycle, whether it is taken or not.
-    pixels : stream of `Pixel` to the accelerator.
-    result : stream of `Result` from it.
-    latency : cycles from the last pixel to the result, from its counters.
-    busy : an image is in the accelerator. done : its result is known. index : the class of the last one.
+    Ports
+    -----
+    header : `Header`, in
+        As of `Deframer`; must hold for 60 cycles from ``valid`` on.
+    valid : 1 bit, in
+        Asserted for one cycle when a frame is complete.
+    address : range(longest payload), out
+        Byte of the payload to read.
+    payload : 8 bits, in
+        That byte, in the same cycle.
+    answer : stream of `Answer`, out
+        An answer. Unlike other streams it is valid for one cycle only, transferred or not.
+    pixels : stream of `Pixel`, out
+        The image, once all of its chunks are received; at most a pixel every two cycles.
+    result : stream of `Result`, in
+        Its result; ready when ``latency`` has settled.
+    latency : 24 bits, in
+        Cycles from the last pixel to the result, from the accelerator's counters.
+    busy : 1 bit, out
+        Asserted while an image is in the accelerator.
+    done : 1 bit, out
+        The result of the current image is known.
+    index : range(classes), out
+        Class of the last image classified.
     """
 
     def __init__(self, classes: int, digest: str):
@@ -98,14 +116,14 @@ class Link(wiring.Component):
         return m
 
     def good(self):
-        """The payload's length is the first chunk's number and whole chunks, and none is beyond the last."""
+        """Whether the payload's length is that of a chunk number and whole chunks, and no chunk is beyond the last."""
         return Cat(
             (self.header.length == 1 + count * CHUNK) & (self.payload <= CHUNKS - count)
             for count in range(1, MOST_CHUNKS + 1)
         ).any()
 
     def copy(self, m: Module, port):
-        """A pixel a cycle from the frame to the image; a chunk has come with its last one."""
+        """Copy the frame's pixels to the image, one per cycle; a chunk is received with its last pixel."""
         chunk, inside, place = self.chunk, self.inside, self.place
         m.d.comb += [self.address.eq(self.read), port.addr.eq(place), port.data.eq(self.payload), port.en.eq(1)]
         m.d.sync += [self.read.eq(self.read + 1), place.eq(place + 1), inside.eq(inside + 1)]
@@ -124,7 +142,7 @@ class Link(wiring.Component):
         ]  # fmt: skip
 
     def reply(self, m: Module, ours):
-        """The answer to ASK: for an image that is not the present one, nothing has come."""
+        """Answer ASK. Of an image that is not the current one, no chunk is received."""
         question = self.payload[:4]
         page = question[: (PAGES - 1).bit_length()]
         with m.If(ours & self.done):
@@ -142,7 +160,9 @@ class Link(wiring.Component):
         return Cat(self.index, Const(0, 8 - len(self.index)), self.cycles, self.logits)
 
     def classify(self, m: Module, port):
-        """When all chunks are there: the pixels into the accelerator, one in two cycles; then wait for its result."""
+        """When all chunks are received: send the pixels to the accelerator, one every two cycles; then wait for its
+        result.
+        """
         pixel = Signal(range(PIXELS))
         settle = Signal(range(SETTLE + 1))
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""A clock of another frequency than the board's oscillator, from the part's phase-locked loop."""
+"""A clock of another frequency than the board's oscillator, from the part's phase-locked loop (PLL)."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,9 @@ MHZ = 1_000_000
 
 @dataclass(frozen=True)
 class Dividers:
-    """Of a loop: its oscillator runs at input / ``reference`` * ``feedback`` (times ``output`` where the feedback is
-    taken behind the output's divider); the output is that / ``output``."""
+    """Dividers of a PLL. Its oscillator runs at input / ``reference`` * ``feedback`` (times ``output`` where the
+    feedback is behind the output's divider); the output is the oscillator / ``output``.
+    """
 
     reference: int
     feedback: int
@@ -46,7 +47,7 @@ def cannot(input_hz: int, output_hz: int) -> str:
 
 
 def ecp5_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz: int) -> Signal:
-    """Add an EHXPLLL that makes ``output`` from ``clock``; the signal that it is locked."""
+    """Add an EHXPLLL that makes ``output`` from ``clock``; returns the signal that is asserted while it is locked."""
     divide = ecp5_dividers(input_hz, output_hz)
     locked = Signal()
     m.submodules.pll = Instance(
@@ -65,7 +66,9 @@ def ecp5_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz:
 
 
 def xc7_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz: int) -> Signal:
-    """Add a PLLE2_BASE and a clock buffer that make ``output`` from ``clock``; the signal that it is locked."""
+    """Add a PLLE2_BASE and a clock buffer that make ``output`` from ``clock``; returns the signal that is asserted
+    while it is locked.
+    """
     divide = xc7_dividers(input_hz, output_hz)
     locked, feedback, raw = Signal(), Signal(), Signal()
     m.submodules.pll = Instance(

@@ -1,4 +1,4 @@
-"""An accelerator behind a serial line: what a board holds, whatever board it is."""
+"""An accelerator behind a serial line: the design that every board holds."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -19,19 +19,34 @@ __all__ = ["SerialAccelerator"]
 
 
 class SerialAccelerator(wiring.Component):
-    """Images come over ``rx`` and classes go over ``tx``, in the language of `fivebyfive.model.protocol.link`.
+    """Receives images on ``rx`` and sends classes on ``tx``, by the protocol of `fivebyfive.model.protocol.link`.
 
     Parameters
     ----------
-    checkpoint : the network, whose weights are the contents of its memories.
-    config : size of the machine.
-    divisor : clock cycles a bit of the line, 4 to 65,536.
+    checkpoint : Checkpoint
+        The network; its weights are the initial contents of the memories.
+    config : Config or None
+        Size of the machine; None for the smallest (`sized`).
+    divisor : int, 4 to 65,536
+        Clock cycles per bit of the line.
 
-    Members
-    -------
-    rx, tx : the line.
-    index : the class of the last image.
-    done : it is that of the present image. busy : an image is in the accelerator.
+    Ports
+    -----
+    rx : 1 bit, in
+        The line from the host; asynchronous, high when idle.
+    tx : 1 bit, out
+        The line to the host; high when idle.
+    index : range(classes), out
+        Class of the last image classified.
+    done : 1 bit, out
+        The result of the current image is known.
+    busy : 1 bit, out
+        Asserted while an image is in the accelerator.
+
+    Raises
+    ------
+    ValueError
+        ``divisor`` is out of range.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: Config | None = None, divisor: int = 50):

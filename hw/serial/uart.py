@@ -1,6 +1,6 @@
-"""Bytes on a serial line: a start bit, eight data bits (the lowest first), a stop bit; the line is high at rest.
+"""Bytes on a serial line: a start bit, eight data bits, lowest first, and a stop bit; the line is high when idle.
 
-The divisor is clock cycles a bit: fixed, so that a receiver is a counter and a shift register.
+The divisor, clock cycles per bit, is fixed: a receiver is a counter and a shift register.
 """
 
 from amaranth.hdl import Cat, Module, Signal
@@ -15,27 +15,37 @@ BITS = 10  # of a byte on the line: start, data, stop
 
 
 def check_divisor(divisor: int) -> int:
-    """Raise ValueError where a line cannot be so fast or so slow."""
+    """``divisor``, if a line can have it; else raises ValueError."""
     if not FASTEST_DIVISOR <= divisor <= SLOWEST_DIVISOR:
         raise ValueError(f"a bit must take {FASTEST_DIVISOR} to {SLOWEST_DIVISOR} clock cycles, not {divisor}")
     return divisor
 
 
 class UartReceiver(wiring.Component):
-    """Bytes from a line. Each bit is looked at in its middle; a byte without a stop bit is dropped, and the next one
-    is looked for when the line has been high again.
+    """Bytes from a line. Each bit is sampled in its middle. A byte without a stop bit is dropped; the next start bit
+    counts once the line has been high.
 
-    A byte is there 3 cycles after the middle of its stop bit (two registers take the line into our clock). The sender's
-    bits may be 4 % shorter or longer than ours.
+    Latency: 3 cycles from the middle of the stop bit to ``o_valid``, two of them for synchronization. The sender's bits
+    may be up to 4 % shorter or longer.
 
     Parameters
     ----------
-    divisor : clock cycles a bit, 4 to 65,536.
+    divisor : int, 4 to 65,536
+        Clock cycles per bit.
 
-    Members
-    -------
-    rx : the line.
-    o : a byte; ``o_valid`` is high for one cycle, nobody can stop it.
+    Ports
+    -----
+    rx : 1 bit, in
+        The line; asynchronous.
+    o : 8 bits, out
+        The byte; valid with ``o_valid``.
+    o_valid : 1 bit, out
+        Asserted for one cycle per byte; there is no backpressure.
+
+    Raises
+    ------
+    ValueError
+        ``divisor`` is out of range.
     """
 
     def __init__(self, divisor: int):
@@ -72,16 +82,27 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Bytes onto a line, ``10 * divisor`` cycles each, one right behind the other if they come so fast.
+    """Bytes onto a line.
+
+    Throughput: a byte per 10 ``divisor`` cycles, without gaps. Latency: the start bit begins in the cycle after the
+    transfer.
 
     Parameters
     ----------
-    divisor : clock cycles a bit, 4 to 65,536.
+    divisor : int, 4 to 65,536
+        Clock cycles per bit.
 
-    Members
-    -------
-    i : stream of bytes.
-    tx : the line; a register, so it has no glitches.
+    Ports
+    -----
+    i : stream of 8 bits, in
+        Bytes to send.
+    tx : 1 bit, out
+        The line; a register, free of glitches.
+
+    Raises
+    ------
+    ValueError
+        ``divisor`` is out of range.
     """
 
     def __init__(self, divisor: int):
