@@ -82,20 +82,20 @@ class PackedDotProduct(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self.held = Signal.like(self.i.payload, name="held", reset_less=True)
-        m.d.sync += self.held.eq(self.i.payload)
-        sums = [self.first_level(m, first) for first in range(0, self.terms, 2)]
+        held = Signal.like(self.i.payload, name="held", reset_less=True)
+        m.d.sync += held.eq(self.i.payload)
+        sums = [self.first_level(m, held, first) for first in range(0, self.terms, 2)]
         for n in range(2):
             m.d.comb += self.o.payload[n].eq(DotProduct.tree(m, [both[n] for both in sums], f"sum_{n}"))
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid"))
         return m
 
-    def first_level(self, m: Module, term: int) -> tuple:
+    def first_level(self, m: Module, held: data.View, term: int) -> tuple:
         """Low and high sum of a term's products and, if there is one, the next term's, two cycles later."""
-        product = self.register(m, f"product_{term}", self.product(term))
+        product = self.register(m, f"product_{term}", self.product(held, term))
         others = Const(1 << HIGH - 1, HIGH)
         if term + 1 < self.terms:
-            other = self.register(m, f"product_{term + 1}", self.product(term + 1) + others)
+            other = self.register(m, f"product_{term + 1}", self.product(held, term + 1) + others)
             others = Cat(other[: Q2_6.acc_bits], Const(0b10, HIGH - Q2_6.acc_bits), other[HIGH:][: Q2_6.acc_bits])
         both = self.register(m, f"both_{term}", product + others)
         return both[: Q2_6.acc_bits], both[HIGH:][: Q2_6.acc_bits]
@@ -107,8 +107,8 @@ class PackedDotProduct(wiring.Component):
         m.d.sync += result.eq(value)
         return result
 
-    def product(self, term: int):
+    def product(self, held: data.View, term: int):
         """(high * 2**16 + low) * shared; side by side where neither is negative."""
-        low, high = (operands[term] for operands in self.held.pair)
+        low, high = (operands[term] for operands in held.pair)
         factor = (high << HIGH) + low if self.pair.signed else Cat(low, Const(0, HIGH - self.pair.width), high)
-        return factor * self.held.shared[term]
+        return factor * held.shared[term]

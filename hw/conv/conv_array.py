@@ -123,18 +123,19 @@ class ConvArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        position = self.capture(m)
+        position, stationary = self.capture(m)
         flags = Cat(position.first, position.last, position.valid)
         first, last, valid = delay(m, flags, self.pe.base_latency, name="flags")
-        sums = self.read_sums(m, position)
+        write, read = self.add_sums(m)
+        sums = self.read_sums(m, position, write, read)
         biases = self.keep_biases(m, position)
         bases = [[Mux(first, biases[o], sums[o][w]) for w in range(self.windows)] for o in range(self.outputs)]
-        totals = (self.add_packed if self.packed else self.add_pes)(m, position, bases)
+        totals = (self.add_packed if self.packed else self.add_pes)(m, position, stationary, bases)
         done = delay(m, Cat(valid & last, valid & ~last), 1, name="done")
-        m.d.comb += [self.o.valid.eq(done[0]), self.write.en.eq(done[1]), self.write.data.eq(Cat(*totals))]
+        m.d.comb += [self.o.valid.eq(done[0]), write.en.eq(done[1]), write.data.eq(Cat(*totals))]
         return m
 
-    def add_pes(self, m: Module, position, bases: list) -> list:
+    def add_pes(self, m: Module, position: data.View, stationary: data.View, bases: list) -> list:
         """One PE per window and output channel; returns the partial sums."""
         totals = []
         for o in range(self.outputs):
@@ -145,14 +146,14 @@ class ConvArray(wiring.Component):
                 m.d.comb += [
                     pe.i.valid.eq(position.valid),
                     pe.i.payload.x.eq(self.window(w)),
-                    pe.i.payload.w.eq(self.stationary[o]),
+                    pe.i.payload.w.eq(stationary[o]),
                     pe.base.eq(bases[o][w]),
                     self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
                 ]
                 totals.append(pe.o.payload)
         return totals
 
-    def add_packed(self, m: Module, position, bases: list) -> list:
+    def add_packed(self, m: Module, position: data.View, stationary: data.View, bases: list) -> list:
         """One PE per two windows of an output channel, or per two output channels of the window; as `add_pes`."""
         totals = []
         places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
@@ -162,10 +163,10 @@ class ConvArray(wiring.Component):
             o, w = pair[0]
             m.d.comb += [
                 pe.i.valid.eq(position.valid),
-                pe.i.payload.shared.eq(self.stationary[o] if self.windows > 1 else self.window(w)),
+                pe.i.payload.shared.eq(stationary[o] if self.windows > 1 else self.window(w)),
             ]
             for n, (o, w) in enumerate(pair):
-                operand = self.window(w, NATURAL) if self.windows > 1 else self.stationary[o]
+                operand = self.window(w, NATURAL) if self.windows > 1 else stationary[o]
                 m.d.comb += [
                     pe.i.payload.pair[n].eq(operand),
                     pe.base[n].eq(bases[o][w]),
@@ -174,15 +175,15 @@ class ConvArray(wiring.Component):
                 totals.append(pe.o.payload[n])
         return totals
 
-    def capture(self, m: Module):
-        """The position a cycle later, when its patch is there, and the kernels that stay for its sweep."""
+    def capture(self, m: Module) -> tuple[data.View, data.View]:
+        """The position one cycle later, when its patch is valid, and the kernels of its sweep."""
         position = Signal(data.StructLayout({"end": 1, "first": 1, "last": 1, "valid": 1}))
-        self.stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
+        stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
         m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("end", "first", "last")]
         m.d.sync += position.valid.eq(self.i.valid)
         with m.If(self.i.valid & self.i.payload.load):
-            m.d.sync += self.stationary.eq(self.kernels)
-        return position
+            m.d.sync += stationary.eq(self.kernels)
+        return position, stationary
 
     def window(self, w: int, shape: Shape = CODE) -> Cat:
         """The 5x5 window number ``w`` of the patch, row-major; codes as wide as ``shape``."""
@@ -190,22 +191,26 @@ class ConvArray(wiring.Component):
         top, left = divmod(w, across)
         return Cat(self.patch[top + r][left + c][: shape.width] for r in range(KERNEL) for c in range(KERNEL))
 
-    def read_sums(self, m: Module, position):
-        """Partial sums of the position, at the time when the PEs want their base; sets up `self.write`."""
+    def add_sums(self, m: Module) -> tuple:
+        """Write and read port of the memory of partial sums."""
         layout = data.ArrayLayout(data.ArrayLayout(ACC, self.windows), self.outputs)
         m.submodules.sums = sums = memory.Memory(
             shape=layout, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
         )
-        self.write, read = sums.write_port(), sums.read_port()
+        return sums.write_port(), sums.read_port()
+
+    def read_sums(self, m: Module, position: data.View, write, read) -> data.View:
+        """Partial sums of the position, in the cycle in which the PEs sample their base. Sets the address at which the
+        new ones are written."""
         address = Signal(range(self.depth))
         with m.If(position.valid):
             m.d.sync += address.eq(Mux(position.end, 0, address + 1))
         early = delay(m, address, self.pe.base_latency - 1, name="address")
-        m.d.comb += [read.addr.eq(early), self.write.addr.eq(delay(m, early, 2, name="write_address"))]
+        m.d.comb += [read.addr.eq(early), write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data
 
-    def keep_biases(self, m: Module, position) -> list:
-        """Biases of the present group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
+    def keep_biases(self, m: Module, position: data.View) -> list:
+        """Biases of the current group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
         kept = Signal(codes(CONV_KERNEL * self.bias_words), name="biases", reset_less=True)
         word = CODE.width * CONV_KERNEL
         with m.If(self.bias.en):

@@ -65,6 +65,28 @@ class ConvLayer:
         self.sweeps = tuple(sweeps)
 
 
+class InternalSignals:
+    """What the controller's steps share.
+
+    Attributes
+    ----------
+    timer : counts down to 0
+        Cycles left to wait.
+    sweeps : 1 bit
+        The state is LOAD_..._WRITE_DATA; a register, as ``load`` is: the whole engine waits for it.
+    swept : 1 bit
+        The last position of a sweep enters the array.
+    last_group : 1 bit
+        The group of output channels is the layer's last.
+    """
+
+    def __init__(self, longest_wait: int):
+        self.timer = Signal(range(longest_wait + 1))
+        self.sweeps = Signal()
+        self.swept = Signal()
+        self.last_group = Signal()
+
+
 class ConvController(wiring.Component):
     """Sequences both conv layers of an image.
 
@@ -157,73 +179,70 @@ class ConvController(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self.timer = Signal(range(max(self.drain, self.memory_latency) + 1))
-        self.swept = Signal()  # the last position of a sweep enters the array
-        self.last_group = Signal()
-        self.sweeps = Signal()  # the state is LOAD_..._WRITE_DATA; a register, like `load`: all the engine waits for it
+        inner = InternalSignals(max(self.drain, self.memory_latency))
         m.d.comb += [
-            self.go.eq(self.position_valid & (self.sweeps | (self.load & self.kernel_valid))),
-            self.swept.eq(self.sweeps & self.go & self.position_last),
+            self.go.eq(self.position_valid & (inner.sweeps | (self.load & self.kernel_valid))),
+            inner.swept.eq(inner.sweeps & self.go & self.position_last),
         ]
-        self.count(m)
-        with m.If(self.timer != 0):
-            m.d.sync += self.timer.eq(self.timer - 1)
+        self.count(m, inner)
+        with m.If(inner.timer != 0):
+            m.d.sync += inner.timer.eq(inner.timer - 1)
         with m.Switch(self.state):
             with m.Case(ConvState.CONV_IDLE):
                 with m.If(self.mode == Mode.CONV1):
-                    self.prepare_biases(m, 0, ConvState.PREPARING)
-            self.bias_states(m, 0, ConvState.PREPARING, ConvState.LOAD_CONV1_BIAS)
-            self.sweep_states(m, 0, ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV1_WRITE_DATA)
+                    self.prepare_biases(m, inner, 0, ConvState.PREPARING)
+            self.bias_states(m, inner, 0, ConvState.PREPARING, ConvState.LOAD_CONV1_BIAS)
+            self.sweep_states(m, inner, 0, ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV1_WRITE_DATA)
             with m.Case(ConvState.CONV1_FINISH):
-                with m.If(self.timer == 0):
+                with m.If(inner.timer == 0):
                     m.d.comb += self.conv1_done.eq(1)
-                    self.prepare_biases(m, 1, ConvState.PREPARING_CONV2_BIAS0)
-            self.bias_states(m, 1, ConvState.PREPARING_CONV2_BIAS0, ConvState.LOAD_CONV2_BIAS0)
-            self.bias_states(m, 1, ConvState.PREPARING_CONV2_BIAS1, ConvState.LOAD_CONV2_BIAS1)
-            self.sweep_states(m, 1, ConvState.LOAD_CONV2_WEIGHT, ConvState.LOAD_CONV2_WRITE_DATA)
+                    self.prepare_biases(m, inner, 1, ConvState.PREPARING_CONV2_BIAS0)
+            self.bias_states(m, inner, 1, ConvState.PREPARING_CONV2_BIAS0, ConvState.LOAD_CONV2_BIAS0)
+            self.bias_states(m, inner, 1, ConvState.PREPARING_CONV2_BIAS1, ConvState.LOAD_CONV2_BIAS1)
+            self.sweep_states(m, inner, 1, ConvState.LOAD_CONV2_WEIGHT, ConvState.LOAD_CONV2_WRITE_DATA)
             with m.Case(ConvState.CONV_FINISH):
-                with m.If(self.timer == 0):
+                with m.If(inner.timer == 0):
                     m.d.comb += self.done.eq(1)
-                    self.enter(m, ConvState.CONV_IDLE)
+                    self.enter(m, inner, ConvState.CONV_IDLE)
                     m.d.sync += self.layer.eq(0)
         return m
 
-    def count(self, m: Module):
-        """Count the input channels of a group of output channels, and the groups; drives ``first`` and ``last``."""
+    def count(self, m: Module, inner: InternalSignals):
+        """Count the input channels of a group of output channels, and the groups."""
         inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
-        _, last_channel = counter(m, inputs, self.swept, name="channel", which=self.layer)
+        _, last_channel = counter(m, inputs, inner.swept, name="channel", which=self.layer)
         if self.layers[1].sweeps:
-            last_channel = self.listed(m)
-        first, group_end = Signal(init=1), self.swept & last_channel
+            last_channel = self.listed(m, inner.swept)
+        first, group_end = Signal(init=1), inner.swept & last_channel
         _, last_group = counter(m, groups, group_end, name="group", which=self.layer)
-        m.d.comb += [self.first.eq(first), self.last.eq(last_channel), self.last_group.eq(last_group)]
-        with m.If(self.swept):
+        m.d.comb += [self.first.eq(first), self.last.eq(last_channel), inner.last_group.eq(last_group)]
+        with m.If(inner.swept):
             m.d.sync += first.eq(last_channel)
 
-    def listed(self, m: Module):
+    def listed(self, m: Module, swept: Signal):
         """Whether a sweep is the last of its group, where the groups of conv2 differ in the number of sweeps."""
         lasts = [int(n == sweeps - 1) for sweeps in self.layers[1].sweeps for n in range(sweeps)]
         m.submodules.lasts = lasts = SweepList(lasts, 1)
-        m.d.comb += lasts.step.eq(self.swept & self.layer)
+        m.d.comb += lasts.step.eq(swept & self.layer)
         return ~self.layer | lasts.entry  # conv1 has a single input channel
 
-    def enter(self, m: Module, state: ConvState):
+    def enter(self, m: Module, inner: InternalSignals, state: ConvState):
         """Go to a state; sets the registers that decode it."""
         weight = state in (ConvState.LOAD_CONV1_WEIGHT, ConvState.LOAD_CONV2_WEIGHT)
         write_data = state in (ConvState.LOAD_CONV1_WRITE_DATA, ConvState.LOAD_CONV2_WRITE_DATA)
-        m.d.sync += [self.state.eq(state), self.load.eq(weight), self.sweeps.eq(write_data)]
+        m.d.sync += [self.state.eq(state), self.load.eq(weight), inner.sweeps.eq(write_data)]
 
-    def prepare_biases(self, m: Module, layer: int, state: ConvState):
+    def prepare_biases(self, m: Module, inner: InternalSignals, layer: int, state: ConvState):
         """Go to the first bias word of a layer."""
-        self.enter(m, state)
+        self.enter(m, inner, state)
         m.d.sync += [
             self.layer.eq(layer),
             self.bias_index.eq(0),
             self.bias_address.eq(self.layers[layer].bias_address),
-            self.timer.eq(self.memory_latency),
+            inner.timer.eq(self.memory_latency),
         ]
 
-    def bias_states(self, m: Module, layer: int, preparing: ConvState, load: ConvState):
+    def bias_states(self, m: Module, inner: InternalSignals, layer: int, preparing: ConvState, load: ConvState):
         """Wait for a bias word, write it to the array, and go on to the next word or to the first kernel."""
         again = {
             ConvState.LOAD_CONV1_BIAS: ConvState.PREPARING,
@@ -232,30 +251,30 @@ class ConvController(wiring.Component):
         }[load]
         with m.Case(preparing):
             m.d.comb += self.bias_request.eq(1)
-            with m.If(self.timer == 0):
-                self.enter(m, load)
+            with m.If(inner.timer == 0):
+                self.enter(m, inner, load)
         with m.Case(load):
             m.d.comb += [self.bias_request.eq(1), self.bias_en.eq(self.bias_index < self.layers[layer].bias_words)]
-            self.enter(m, again)
+            self.enter(m, inner, again)
             m.d.sync += [
                 self.bias_index.eq(self.bias_index + 1),
                 self.bias_address.eq(self.bias_address + 1),
-                self.timer.eq(self.memory_latency),
+                inner.timer.eq(self.memory_latency),
             ]
             # Two words a turn: conv2's kernels follow BIAS1 only.
             if load != ConvState.LOAD_CONV2_BIAS0:
                 with m.If(self.bias_index == self.bias_turns[layer] - 1):
                     m.d.comb += self.start.eq(1)
-                    self.enter(m, ConvState.LOAD_CONV2_WEIGHT if layer else ConvState.LOAD_CONV1_WEIGHT)
+                    self.enter(m, inner, ConvState.LOAD_CONV2_WEIGHT if layer else ConvState.LOAD_CONV1_WEIGHT)
 
-    def sweep_states(self, m: Module, layer: int, weight: ConvState, write_data: ConvState):
+    def sweep_states(self, m: Module, inner: InternalSignals, layer: int, weight: ConvState, write_data: ConvState):
         """Send every position of every kernel into the array."""
         with m.Case(weight):
             with m.If(self.go):
-                self.enter(m, write_data)
+                self.enter(m, inner, write_data)
         with m.Case(write_data):
-            with m.If(self.swept):
-                self.enter(m, weight)
-                with m.If(self.last & self.last_group):
-                    self.enter(m, ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH)
-                    m.d.sync += self.timer.eq(self.drain)
+            with m.If(inner.swept):
+                self.enter(m, inner, weight)
+                with m.If(self.last & inner.last_group):
+                    self.enter(m, inner, ConvState.CONV_FINISH if layer else ConvState.CONV1_FINISH)
+                    m.d.sync += inner.timer.eq(self.drain)

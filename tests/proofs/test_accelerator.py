@@ -103,7 +103,7 @@ def test_what_cannot_wait_finds_room(shape: LeNetShape, config: Config) -> None:
 
 
 ROOM_BUGS = {
-    "drains too briefly": ("m.d.sync += self.timer.eq(self.drain)", "m.d.sync += self.timer.eq(self.drain - 1)",
+    "drains too briefly": ("m.d.sync += inner.timer.eq(self.drain)", "m.d.sync += inner.timer.eq(self.drain - 1)",
                            "conv_controller"),
     "begins without room": ("Mux(image.available & self.grant,", "Mux(image.available,", "conv_engine"),
     "gives room too early": ("self.grant.eq(~full.bit_select(w_set, 1) &", "self.grant.eq(~full.all() &", "fc_engine"),

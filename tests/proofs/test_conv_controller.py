@@ -192,11 +192,11 @@ def test_every_image_ends(shape: LeNetShape, config: Config) -> None:
 
 
 BUGS = {
-    "done too early": ("m.d.sync += self.timer.eq(self.drain)", "m.d.sync += self.timer.eq(0)"),
-    "timer stops": ("with m.If(self.timer != 0):", "with m.If(self.timer > 1):"),
-    "a sweep too early": ("with m.If(self.last & self.last_group):", "with m.If(self.last):"),
+    "done too early": ("m.d.sync += inner.timer.eq(self.drain)", "m.d.sync += inner.timer.eq(0)"),
+    "timer stops": ("with m.If(inner.timer != 0):", "with m.If(inner.timer > 1):"),
+    "a sweep too early": ("with m.If(self.last & inner.last_group):", "with m.If(self.last):"),
     "a kernel too few": ("m.d.sync += first.eq(last_channel)", "m.d.sync += first.eq(0)"),
-    "waits for ever": ("with m.If(self.go):", "with m.If(self.go & ~self.last_group):"),
+    "waits for ever": ("with m.If(self.go):", "with m.If(self.go & ~inner.last_group):"),
     "an arrow that is not there": ("ConvState.LOAD_CONV1_BIAS: ConvState.PREPARING,",
                                    "ConvState.LOAD_CONV1_BIAS: ConvState.CONV_IDLE,"),
 }  # fmt: skip

@@ -218,7 +218,7 @@ BUGS = {
     "15 bits apart": ("factor = (high << HIGH) + low", "factor = (high << HIGH - 1) + low"),
     "signs lost": ("(high << HIGH) + low if", "Cat(low, Const(0, 8), high).as_signed() if"),
     "sums of one bit less": ("other[HIGH:][: Q2_6.acc_bits])", "other[HIGH:][: Q2_6.acc_bits - 1])"),
-    "wrong partner": ("self.product(term + 1) + others", "self.product(term) + others"),
+    "wrong partner": ("self.product(held, term + 1) + others", "self.product(held, term) + others"),
     "high from a bit too low": ("both[HIGH:][: Q2_6.acc_bits]", "both[HIGH - 1:][: Q2_6.acc_bits]"),
 }
 
