@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
 
-from .fc_controller import FcState
+from .fc_controller import FcState, drain_case, idle_case
 
 __all__ = ["BankFcController"]
 
@@ -72,21 +72,12 @@ class BankFcController(wiring.Component):
         with m.If(self.valid):
             m.d.sync += self.address.eq(Mux(last_word & last_layer, 0, self.address + 1))
         with m.Switch(state):
-            with m.Case(FcState.FC_IDLE):
-                with m.If(self.available):
-                    m.d.sync += state.eq(FcState.FC_PREPARING)
+            idle_case(m, self, state)
             with m.Case(FcState.FC_PREPARING):
                 with m.If(self.room | ~last_layer):
                     m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
             with m.Case(FcState.LOAD_FC_WEIGHT):
                 with m.If(last_word):
                     m.d.sync += [timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
-            with m.Case(FcState.FC_DRAIN):
-                m.d.sync += timer.eq(timer - 1)
-                with m.If(timer == 0):
-                    m.d.comb += [self.layer_done.eq(1), self.inputs_done.eq(self.layer == 0)]
-                    m.d.sync += [
-                        state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
-                        self.layer.eq(Mux(last_layer, 0, self.layer + 1)),
-                    ]
+            drain_case(m, self, state, timer, last_layer)
         return m

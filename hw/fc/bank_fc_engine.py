@@ -1,14 +1,12 @@
 """The fully-connected engine that stores and multiplies only nonzero weights: bank-balanced sparsity."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 
 from fivebyfive.hw.common.pipeline import counter, delay
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
-from .argmax import Argmax
 from .bank_activation_memory import BankActivationMemory
 from .bank_fc_controller import BankFcController
 from .bank_weight_memory import BankWeightMemory
@@ -57,41 +55,30 @@ class BankFcEngine(FcEngine):
         As of `FcEngine`.
     """
 
-    def elaborate(self, platform):
-        m = Module()
-        rows = self.config.fc_rows
-        words = [sum(layer) for layer in self.config.engines.words]
-        layers = [FcLayer(*sizes, rows) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
+    def weight_memory(self, layers: list[FcLayer]) -> BankWeightMemory:
         places = ceil_div(max(self.shape.fc_inputs), FC_WORD)
-        weights = m.submodules.weights = BankWeightMemory(
-            self.words, rows, places, sum(layer.groups for layer in layers), fc_banks(self.shape, self.config)
-        )
-        inputs = m.submodules.inputs = self.activations(
-            self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
-        )
-        reading = inputs.latency + 1  # activations go through a register
-        drain = weights.latency + reading + FcRow.latency - 1
-        controller = m.submodules.controller = BankFcController(words, drain)
-        argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
-        wiring.connect(m, wiring.flipped(self.i), inputs.i)
-        wiring.connect(m, wiring.flipped(self.load), weights.load)
-        wiring.connect(m, argmax.o, wiring.flipped(self.o))
-        self.share_inputs(m, inputs, controller)
-        hidden = self.add_hidden(m, controller)
-        m.d.comb += [
-            weights.address.eq(controller.address),
-            controller.room.eq(argmax.i.ready),
-            self.busy.eq(controller.busy),
-        ]
-        valid = delay(m, controller.valid, weights.latency, name="valid")
-        first = self.follow_outputs(m, weights, valid, sum(layer.groups for layer in layers))
-        activations = self.look_up(m, inputs, hidden, weights, controller)
-        self.deliver(m, self.add_sparse_rows(m, weights, activations, valid, first, reading), layers, controller,
-                     hidden, argmax)  # fmt: skip
-        return m
+        biases = sum(layer.groups for layer in layers)
+        return BankWeightMemory(self.words, self.config.fc_rows, places, biases, fc_banks(self.shape, self.config))
 
     def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> BankActivationMemory:
         return BankActivationMemory(inputs, writers, counts, sets, self.config.fc_rows)
+
+    def add_controller(self, m: Module, layers: list[FcLayer], weights: BankWeightMemory, inputs) -> BankFcController:
+        words = [sum(layer) for layer in self.config.engines.words]
+        drain = weights.latency + self.reading(inputs) + FcRow.latency - 1
+        controller = m.submodules.controller = BankFcController(words, drain)
+        return controller
+
+    @staticmethod
+    def reading(inputs: BankActivationMemory) -> int:
+        """Cycles from a word of weights to its activations, which pass a register."""
+        return inputs.latency + 1
+
+    def compute(self, m: Module, layers: list[FcLayer], weights, inputs, hidden, controller) -> list:
+        valid = delay(m, controller.valid, weights.latency, name="valid")
+        first = self.follow_outputs(m, weights, valid, sum(layer.groups for layer in layers))
+        activations = self.look_up(m, inputs, hidden, weights, controller)
+        return self.add_sparse_rows(m, weights, activations, valid, first, self.reading(inputs))
 
     def follow_outputs(self, m: Module, weights: BankWeightMemory, valid, groups: int) -> Signal:
         """Whether a word is its outputs' first one; their biases are looked up with it."""

@@ -1,13 +1,13 @@
 """Sequences the words of the fully-connected layers."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
-__all__ = ["FcCommand", "FcController", "FcLayer", "FcState"]
+__all__ = ["FcCommand", "FcController", "FcLayer", "FcState", "drain_case", "idle_case"]
 
 
 class FcState(enum.Enum, shape=3):
@@ -70,6 +70,26 @@ class FcLayer:
         self.words = max(ceil_div(inputs, lanes), ceil_div(rows, FC_WORD))
         self.bias_words = ceil_div(outputs, lanes * rows)
         self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
+
+
+def idle_case(m: Module, controller: wiring.Component, state: Signal):
+    """The case ``FC_IDLE`` of a controller: wait for the activations of an image."""
+    with m.Case(FcState.FC_IDLE):
+        with m.If(controller.available):
+            m.d.sync += state.eq(FcState.FC_PREPARING)
+
+
+def drain_case(m: Module, controller: wiring.Component, state: Signal, timer: Signal, last_layer: Value):
+    """The case ``FC_DRAIN`` of a controller: wait until the layer's last output is written, then go to the next layer
+    or, after the last one, to ``FC_IDLE``."""
+    with m.Case(FcState.FC_DRAIN):
+        m.d.sync += timer.eq(timer - 1)
+        with m.If(timer == 0):
+            m.d.comb += [controller.layer_done.eq(1), controller.inputs_done.eq(controller.layer == 0)]
+            m.d.sync += [
+                state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
+                controller.layer.eq(Mux(last_layer, 0, controller.layer + 1)),
+            ]
 
 
 class FcController(wiring.Component):
@@ -140,44 +160,35 @@ class FcController(wiring.Component):
         m = Module()
         state = Signal(FcState)
         timer = Signal(range(self.drain + 1))
-        self.last_group = Signal()
+        last_group = Signal()
         last_layer = self.layer == len(self.layers) - 1
         m.d.comb += self.busy.eq(state != FcState.FC_IDLE)
         with m.Switch(state):
-            with m.Case(FcState.FC_IDLE):
-                with m.If(self.available):
-                    m.d.sync += state.eq(FcState.FC_PREPARING)
+            idle_case(m, self, state)
             with m.Case(FcState.FC_PREPARING):
                 first = self.command.first
                 waiting = (self.layer == 0) & ~self.available & self.early
                 with m.If((self.room | ~last_layer | ~first) & ~waiting):
                     m.d.sync += state.eq(Mux(first, FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT))
             with m.Case(FcState.LOAD_FC_BIAS, FcState.LOAD_FC_WEIGHT):
-                self.issue(m, state, timer)
-            with m.Case(FcState.FC_DRAIN):
-                m.d.sync += timer.eq(timer - 1)
-                with m.If(timer == 0):
-                    m.d.comb += [self.layer_done.eq(1), self.inputs_done.eq(self.layer == 0)]
-                    m.d.sync += [
-                        state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
-                        self.layer.eq(Mux(last_layer, 0, self.layer + 1)),
-                    ]
+                self.issue(m, state, timer, last_group)
+            drain_case(m, self, state, timer, last_layer)
         self.point(m, state)
-        self.count(m, state)
+        self.count(m, state, last_group)
         return m
 
-    def count(self, m: Module, state: Signal):
+    def count(self, m: Module, state: Signal, last_group: Signal):
         """Count words of inputs of a group of outputs, and groups; with words outside, groups of a word of inputs."""
         outside = (self.layer == 0) & self.early
         next_word, next_group, first = Signal(), Signal(), Signal(init=1)
         word, last_word = counter(m, [x.words for x in self.layers], next_word, name="word", which=self.layer)
-        group, last_group = counter(m, [x.groups for x in self.layers], next_group, name="group", which=self.layer)
+        group, group_end = counter(m, [x.groups for x in self.layers], next_group, name="group", which=self.layer)
         weights = state == FcState.LOAD_FC_WEIGHT
         m.d.comb += [
-            next_word.eq(weights & (~outside | last_group)),
+            next_word.eq(weights & (~outside | group_end)),
             next_group.eq(weights & (outside | last_word)),
             self.word.eq(word),
-            self.last_group.eq(last_group),
+            last_group.eq(group_end),
             self.command.first.eq(first),
             self.command.last.eq(last_word),
             self.command.group.eq(group),
@@ -185,11 +196,11 @@ class FcController(wiring.Component):
         with m.If(next_word):
             m.d.sync += first.eq(last_word)
 
-    def issue(self, m: Module, state: Signal, timer: Signal):
+    def issue(self, m: Module, state: Signal, timer: Signal, last_group: Signal):
         """Issue one word of biases or weights; select what follows."""
         lanes = self.layers[0].lanes
         block = Signal(range(lanes))  # groups that the present bias word has served
-        first_word, last_word, last_group = self.command.first, self.command.last, self.last_group
+        first_word, last_word = self.command.first, self.command.last
         outside = (self.layer == 0) & self.early
         m.d.comb += [
             self.command.bias.eq(state == FcState.LOAD_FC_BIAS),

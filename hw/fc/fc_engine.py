@@ -119,31 +119,24 @@ class FcEngine(wiring.Component):
         inputs = m.submodules.inputs = self.activations(
             self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
         )
-        # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
-        row_latency = PackedFcRow.cycles(lanes) if self.config.packed else FcRow.latency
-        drain = weights.latency + row_latency - 1 + (rows - 1) // FC_WORD
-        early = self.config.inputs_outside(self.shape, 0)
-        narrow = self.config.engines.fc.narrow
-        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early, biases_first=narrow)
-        if narrow:
-            m.d.comb += weights.layer.eq(controller.layer)
+        controller = self.add_controller(m, layers, weights, inputs)
         argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
         wiring.connect(m, wiring.flipped(self.i), inputs.i)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         wiring.connect(m, argmax.o, wiring.flipped(self.o))
         self.share_inputs(m, inputs, controller)
         hidden = self.add_hidden(m, controller)
-        command = Signal.like(controller.command)
         m.d.comb += [
             weights.address.eq(controller.address),
-            command.eq(delay(m, controller.command, weights.latency, name="command")),
             controller.room.eq(argmax.i.ready),
             self.busy.eq(controller.busy),
         ]
-        activations = self.read_activations(m, inputs, hidden, controller, weights.latency)
-        results = self.add_rows(m, weights, activations, command, layers[0].groups if early else 0, controller.layer)
+        results = self.compute(m, layers, weights, inputs, hidden, controller)
         self.deliver(m, results, layers, controller, hidden, argmax)
         return m
+
+    # What an engine for other words of weights has in its own way (`BankFcEngine`): a memory for them, activations, a
+    # controller, and how outputs are computed.
 
     def weight_memory(self, layers: list[FcLayer]) -> WeightMemory | NarrowWeightMemory:
         """The memory that fits how weights are stored."""
@@ -153,7 +146,29 @@ class FcEngine(wiring.Component):
         return NarrowWeightMemory(self.words, width, sum(layer.bias_words for layer in layers), form, banks)
 
     def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> ActivationMemory:
+        """A memory of activations."""
         return ActivationMemory(inputs, writers, counts, sets)
+
+    def add_controller(self, m: Module, layers: list[FcLayer], weights, inputs: ActivationMemory) -> FcController:
+        """The controller, which waits between layers until the last output has left this pipeline."""
+        # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
+        row_latency = PackedFcRow.cycles(self.config.fc_lanes) if self.config.packed else FcRow.latency
+        drain = weights.latency + row_latency - 1 + (self.config.fc_outputs - 1) // FC_WORD
+        early = self.config.inputs_outside(self.shape, 0)
+        narrow = self.config.engines.fc.narrow
+        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early, biases_first=narrow)
+        if narrow:
+            m.d.comb += weights.layer.eq(controller.layer)
+        return controller
+
+    def compute(self, m: Module, layers: list[FcLayer], weights, inputs, hidden, controller) -> list:
+        """Rows and their operands; returns the rows' streams."""
+        command = Signal.like(controller.command)
+        m.d.comb += command.eq(delay(m, controller.command, weights.latency, name="command"))
+        activations = self.read_activations(m, inputs, hidden, controller, weights.latency)
+        return self.add_rows(
+            m, weights, activations, command, layers[0].groups if controller.early else 0, controller.layer
+        )
 
     def share_inputs(self, m: Module, inputs: ActivationMemory, controller: FcController):
         """With overlap two sets of activations: conv2 fills one while fc1 reads the other."""
