@@ -152,8 +152,10 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self.shape.has_convolutions:
-            places = (tuple(self.map[f"conv{n}.{kind}"].address for n in (1, 2)) for kind in ("bias", "weight"))
-            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], *places)
+            biases, kernels = (
+                tuple(self.map[f"conv{n}.{kind}"].address for n in (1, 2)) for kind in ("bias", "weight")
+            )
+            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases, kernels)
         else:
             front = m.submodules.pixels = PixelFeeder()
         engine = BankFcEngine if self.config.engines.words else FcEngine

@@ -163,7 +163,7 @@ class WeightMemory(wiring.Component):
         address.
         """
         bits = min((first & -first).bit_length() - 1 for first in accumulate(self.banks[:-1]))
-        return address[bits:].matches(*range(start >> bits, -(-end >> bits)))
+        return address[bits:].matches(*range(start >> bits, ceil_div(end, 1 << bits)))
 
     def add_bank(self, m: Module, name: str, init: list[int], address, written, load):
         """One memory; returns its read data, one cycle after ``address``, of which it decodes the low bits."""

@@ -1,5 +1,7 @@
 """Both conv layers of an image: pixels in, pooled codes of conv2 out."""
 
+from dataclasses import dataclass, fields
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -50,6 +52,20 @@ class ConvTap(data.StructLayout):
                 "values": codes(config.outputs),
             }
         )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of a `ConvEngine`, by the names of its submodules."""
+
+    image: ImageBuffer
+    lines: LineBuffer
+    array: ConvArray
+    pooling: Pooling
+    features: MapMemory
+    weights: WeightMemory | NarrowWeightMemory
+    controller: ConvController
+    fetcher: KernelFetcher
 
 
 class ConvEngine(wiring.Component):
@@ -146,56 +162,54 @@ class ConvEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        w, o = self.config.windows, self.config.outputs
-        lines = LineBuffer(w, (IMAGE, self.shape.pool1_out))
-        engines = self.config.engines
+        parts = self.parts()
+        for field in fields(parts):
+            m.submodules[field.name] = getattr(parts, field.name)
+        self.connect_image(m, parts)
+        self.connect_weights(m, parts)
+        self.connect_positions(m, parts)
+        self.connect_results(m, parts)
+        return m
+
+    def parts(self) -> Parts:
+        """The components of the engine."""
+        shape, config, engines = self.shape, self.config, self.config.engines
+        lines = LineBuffer(config.windows, (IMAGE, shape.pool1_out))
         array = ConvArray(
-            w,
-            o,
+            config.windows,
+            config.outputs,
             lines.rows,
             lines.columns,
-            self.shape.conv2_out**2 // w,
-            bias_words=ceil_div(max(self.shape.conv1, self.shape.conv2), CONV_WORD),
-            packed=self.config.packed,
+            depth=shape.conv2_out**2 // config.windows,
+            bias_words=ceil_div(max(shape.conv1, shape.conv2), CONV_WORD),
+            packed=config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
         )
-        pooling = Pooling(o, w, (self.shape.conv1_out, self.shape.conv2_out))
-        groups = [len(self.config.groups(outputs)) for outputs, _ in self.layers]
-        image = ImageBuffer(lines.rows_in, repeats=groups[0])
-        features = MapMemory(
-            self.shape.conv1,
-            self.shape.pool1_out,
-            parallel=o,
-            rows_out=lines.rows_in,
-            repeats=groups[1],
-            order=[channel for sweeps in engines.sweeps for channel in sweeps],
-        )
+        pooling = Pooling(config.outputs, config.windows, (shape.conv1_out, shape.conv2_out))
         weights = self.weight_memory()
-        # From the last position: through the array and the pooling unit, a write, and a cycle until it can be read.
-        controller = ConvController(
-            self.controller_layers(),
-            weights.depth,
-            weights.latency,
-            drain=array.latency + pooling.latency + 1,
+        return Parts(
+            image=ImageBuffer(lines.rows_in, repeats=len(config.groups(shape.conv1))),
+            lines=lines,
+            array=array,
+            pooling=pooling,
+            features=MapMemory(
+                shape.conv1,
+                shape.pool1_out,
+                parallel=config.outputs,
+                rows_out=lines.rows_in,
+                repeats=len(config.groups(shape.conv2)),
+                order=[channel for sweeps in engines.sweeps for channel in sweeps],
+            ),
+            weights=weights,
+            controller=ConvController(
+                self.controller_layers(),
+                weights.depth,
+                weights.latency,
+                # From the last position: the array, the pooling unit, a write, and a cycle until it can be read.
+                drain=array.latency + pooling.latency + 1,
+            ),
+            fetcher=KernelFetcher(self.kernel_plans(), config.outputs, weights.depth, weights.latency),
         )
-        fetcher = KernelFetcher(self.kernel_plans(), o, weights.depth, weights.latency)
-        for name, part in {
-            "image": image,
-            "lines": lines,
-            "array": array,
-            "pooling": pooling,
-            "features": features,
-            "weights": weights,
-            "controller": controller,
-            "fetcher": fetcher,
-        }.items():
-            m.submodules[name] = part
-
-        self.connect_image(m, image, controller)
-        self.connect_weights(m, weights, controller, fetcher, array)
-        self.connect_positions(m, image, features, lines, controller, fetcher, array)
-        self.connect_results(m, array, pooling, features, controller)
-        return m
 
     def kernel_plans(self) -> list[KernelPlan]:
         """Where the kernels of each layer are. Where sweeps are skipped, every set of kernels has full size."""
@@ -212,8 +226,8 @@ class ConvEngine(wiring.Component):
         """conv1 and conv2 as the controller sees them."""
         sweeps = (), tuple(map(len, self.config.engines.sweeps))
         return [
-            ConvLayer(*layer, self.config.outputs, address, swept)
-            for layer, address, swept in zip(self.layers, self.bias_addresses, sweeps, strict=True)
+            ConvLayer(outputs, inputs, self.config.outputs, address, swept)
+            for (outputs, inputs), address, swept in zip(self.layers, self.bias_addresses, sweeps, strict=True)
         ]
 
     def weight_memory(self) -> WeightMemory | NarrowWeightMemory:
@@ -223,7 +237,9 @@ class ConvEngine(wiring.Component):
             return WeightMemory(self.words, CONV_WORD)
         return NarrowWeightMemory(self.words, CONV_WORD, self.kernel_addresses[0], form)
 
-    def connect_image(self, m, image, controller):
+    def connect_image(self, m: Module, parts: Parts):
+        """Pixels into the image buffer; an image that is complete to the controller."""
+        image, controller = parts.image, parts.controller
         wiring.connect(m, wiring.flipped(self.i), image.i)
         m.d.comb += [
             controller.mode.eq(Mux(image.available & self.grant, Mode.CONV1, Mode.IDLE)),
@@ -238,7 +254,9 @@ class ConvEngine(wiring.Component):
             self.busy.eq(controller.state != ConvState.CONV_IDLE),
         ]
 
-    def connect_weights(self, m, weights, controller, fetcher, array):
+    def connect_weights(self, m: Module, parts: Parts):
+        """Words from the memory to the array: kernels through the fetcher, biases past it."""
+        weights, controller, fetcher, array = parts.weights, parts.controller, parts.fetcher, parts.array
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         if self.config.engines.conv.narrow:
             m.d.comb += weights.layer.eq(controller.layer)
@@ -257,8 +275,10 @@ class ConvEngine(wiring.Component):
             array.bias.data.eq(weights.data),
         ]
 
-    def connect_positions(self, m, image, features, lines, controller, fetcher, array):
+    def connect_positions(self, m: Module, parts: Parts):
         """Rows of the image or of the features into the line buffer, its positions into the array."""
+        image, features, lines = parts.image, parts.features, parts.lines
+        controller, array = parts.controller, parts.array
         m.d.comb += [
             features.start.eq(controller.start & (controller.layer == 1)),
             lines.size.eq(controller.layer),
@@ -283,8 +303,9 @@ class ConvEngine(wiring.Component):
             position.last.eq(controller.last),
         ]
 
-    def connect_results(self, m, array, pooling, features, controller):
+    def connect_results(self, m: Module, parts: Parts):
         """Codes through the pooling unit into the feature memory or out, and past the tap."""
+        array, pooling, features, controller = parts.array, parts.pooling, parts.features, parts.controller
         layer = controller.layer
         m.d.comb += [
             pooling.size.eq(layer),

@@ -75,17 +75,26 @@ BOARDS = {
     board.name: board
     for board in (
         Board(
-            "ulx3s-85f",
-            "lfe5u-85f",
-            "CABGA381",
-            "6",
-            ULX3S_85F_Platform,
-            25_000_000,
-            ecp5_pll,
-            ecp5_dividers,
-            (("esp32", 0, "gpio0"),),  # low, it would have the board's ESP32 take over the part
+            name="ulx3s-85f",
+            part="lfe5u-85f",
+            package="CABGA381",
+            grade="6",
+            platform=ULX3S_85F_Platform,
+            oscillator_hz=25_000_000,
+            pll=ecp5_pll,
+            dividers=ecp5_dividers,
+            high=(("esp32", 0, "gpio0"),),  # low, it would have the board's ESP32 take over the part
         ),
-        Board("arty-a7-100", "xc7a100t", "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll, xc7_dividers),
+        Board(
+            name="arty-a7-100",
+            part="xc7a100t",
+            package="csg324",
+            grade="1L",
+            platform=ArtyA7_100Platform,
+            oscillator_hz=100_000_000,
+            pll=xc7_pll,
+            dividers=xc7_dividers,
+        ),
     )
 }
 

@@ -19,6 +19,64 @@ __all__ = ["Link"]
 SETTLE = 15  # cycles from a result to its latency on the counters, and some more
 
 
+class ReceivedImage:
+    """The image that is received.
+
+    Attributes
+    ----------
+    sequence : 16 bits
+        Its number.
+    open : 1 bit
+        There is such an image.
+    came : bit per chunk
+        Chunks received.
+    """
+
+    def __init__(self):
+        self.sequence = Signal(16)
+        self.open = Signal()
+        self.came = Signal(CHUNKS)
+
+
+class LastResult:
+    """Result of the image that was classified last.
+
+    Attributes
+    ----------
+    tell : 1 bit
+        The result has not been sent yet.
+    logits : 8 bits per class
+        Its logits.
+    cycles : 24 bits
+        Its latency.
+    """
+
+    def __init__(self, classes: int):
+        self.tell = Signal()
+        self.logits = Signal(8 * classes)
+        self.cycles = Signal(COUNTER_BITS)
+
+
+class Cursor:
+    """Where the pixels of a frame are copied.
+
+    Attributes
+    ----------
+    read : range(payload)
+        Byte of the payload to read.
+    chunk : range(chunks)
+        Chunk that is written.
+    inside : range(7)
+        Pixel in the chunk.
+    place : range(784)
+        Pixel in the image.
+    """
+
+    def __init__(self):
+        self.read = Signal(range(LARGEST + 1))
+        self.chunk, self.inside, self.place = Signal(range(CHUNKS + 1)), Signal(range(CHUNK)), Signal(range(PIXELS + 1))
+
+
 class Link(wiring.Component):
     """Connects a `Deframer` and a `Framer` to an `Accelerator`.
 
@@ -76,43 +134,37 @@ class Link(wiring.Component):
         m = Module()
         memory = Memory(shape=8, depth=PIXELS, init=[], attrs=DISTRIBUTED)
         m.submodules.image = memory
-        self.sequence = Signal(16)  # of the image whose chunks came last
-        self.open = Signal()  # there is such an image
-        self.came = Signal(CHUNKS)
-        self.tell = Signal()  # a result has not been sent of itself
-        self.logits = Signal(8 * self.classes)
-        self.cycles = Signal(COUNTER_BITS)
-        self.chunk, self.inside, self.place = Signal(range(CHUNKS + 1)), Signal(range(CHUNK)), Signal(range(PIXELS + 1))
-        self.read = Signal(range(LARGEST + 1))  # next byte of the payload
+        received, last, cursor = ReceivedImage(), LastResult(self.classes), Cursor()
         fits = Signal()
         m.d.sync += fits.eq(self.good())
-        ours = self.open & (self.header.sequence == self.sequence)
-        self.classify(m, memory.read_port())
+        current = received.open & (self.header.sequence == received.sequence)
+        self.classify(m, memory.read_port(), received, last)
         with m.FSM():
             with m.State("REST"):
                 with m.If(self.valid & (self.header.kind == Kind.HELLO)):
-                    m.d.sync += [self.open.eq(0), self.done.eq(0), self.tell.eq(0)]
+                    m.d.sync += [received.open.eq(0), self.done.eq(0), last.tell.eq(0)]
                     self.send(m, Kind.INFO, Const(int.from_bytes(self.info.pack(), "little"), 8 * (2 + DIGEST)))
                 with m.Elif(self.valid & (self.header.kind == Kind.ASK)):
-                    self.reply(m, ours)
+                    self.reply(m, current, received, last)
                 with m.Elif(self.valid & (self.header.kind == Kind.PIXELS) & ~self.busy):
                     m.next = "CHECK"
-                with m.Elif(self.tell):
-                    self.send(m, Kind.RESULT, self.result_bytes(), self.sequence)
+                with m.Elif(last.tell):
+                    self.send(m, Kind.RESULT, self.result_bytes(last), received.sequence)
                     with m.If(self.answer.ready):
-                        m.d.sync += self.tell.eq(0)
+                        m.d.sync += last.tell.eq(0)
             with m.State("CHECK"):
                 m.next = "REST"
                 with m.If(fits):
-                    with m.If(~ours):
-                        m.d.sync += [self.came.eq(0), self.done.eq(0), self.tell.eq(0)]
+                    with m.If(~current):
+                        m.d.sync += [received.came.eq(0), self.done.eq(0), last.tell.eq(0)]
                     m.d.sync += [
-                        self.open.eq(1), self.sequence.eq(self.header.sequence), self.read.eq(1), self.inside.eq(0),
-                        self.chunk.eq(self.payload), self.place.eq((self.payload << 3) - self.payload),  # by CHUNK
+                        received.open.eq(1), received.sequence.eq(self.header.sequence),
+                        cursor.read.eq(1), cursor.inside.eq(0), cursor.chunk.eq(self.payload),
+                        cursor.place.eq((self.payload << 3) - self.payload),  # times CHUNK
                     ]  # fmt: skip
                     m.next = "COPY"
             with m.State("COPY"):
-                self.copy(m, memory.write_port())
+                self.copy(m, memory.write_port(), received, cursor)
         return m
 
     def good(self):
@@ -122,14 +174,14 @@ class Link(wiring.Component):
             for count in range(1, MOST_CHUNKS + 1)
         ).any()
 
-    def copy(self, m: Module, port):
+    def copy(self, m: Module, port, received: ReceivedImage, cursor: Cursor):
         """Copy the frame's pixels to the image, one per cycle; a chunk is received with its last pixel."""
-        chunk, inside, place = self.chunk, self.inside, self.place
-        m.d.comb += [self.address.eq(self.read), port.addr.eq(place), port.data.eq(self.payload), port.en.eq(1)]
-        m.d.sync += [self.read.eq(self.read + 1), place.eq(place + 1), inside.eq(inside + 1)]
+        read, chunk, inside, place = cursor.read, cursor.chunk, cursor.inside, cursor.place
+        m.d.comb += [self.address.eq(read), port.addr.eq(place), port.data.eq(self.payload), port.en.eq(1)]
+        m.d.sync += [read.eq(read + 1), place.eq(place + 1), inside.eq(inside + 1)]
         with m.If(inside == CHUNK - 1):
-            m.d.sync += [self.came.bit_select(chunk, 1).eq(1), chunk.eq(chunk + 1), inside.eq(0)]
-        with m.If(self.read == self.header.length - 1):
+            m.d.sync += [received.came.bit_select(chunk, 1).eq(1), chunk.eq(chunk + 1), inside.eq(0)]
+        with m.If(read == self.header.length - 1):
             m.next = "REST"
 
     def send(self, m: Module, kind: Kind, payload, sequence=None):
@@ -141,25 +193,25 @@ class Link(wiring.Component):
             self.answer.payload.payload.eq(payload),
         ]  # fmt: skip
 
-    def reply(self, m: Module, ours):
+    def reply(self, m: Module, current, received: ReceivedImage, last: LastResult):
         """Answer ASK. Of an image that is not the current one, no chunk is received."""
         question = self.payload[:4]
         page = question[: (PAGES - 1).bit_length()]
-        with m.If(ours & self.done):
-            self.send(m, Kind.RESULT, self.result_bytes())
+        with m.If(current & self.done):
+            self.send(m, Kind.RESULT, self.result_bytes(last))
             with m.If(self.answer.ready):
-                m.d.sync += self.tell.eq(0)
-        with m.Elif(ours & self.busy):
+                m.d.sync += last.tell.eq(0)
+        with m.Elif(current & self.busy):
             self.send(m, Kind.BUSY, Const(0, 0))
         with m.Else():
-            came = Mux(ours, self.came.word_select(page, PAGE), 0)
+            came = Mux(current, received.came.word_select(page, PAGE), 0)
             self.send(m, Kind.MISSING, Cat(came, question))
 
-    def result_bytes(self):
-        """As `link.Result`: class, latency, logits."""
-        return Cat(self.index, Const(0, 8 - len(self.index)), self.cycles, self.logits)
+    def result_bytes(self, last: LastResult):
+        """Payload of RESULT: class, latency, logits."""
+        return Cat(self.index, Const(0, 8 - len(self.index)), last.cycles, last.logits)
 
-    def classify(self, m: Module, port):
+    def classify(self, m: Module, port, received: ReceivedImage, last: LastResult):
         """When all chunks are received: send the pixels to the accelerator, one every two cycles; then wait for its
         result.
         """
@@ -172,7 +224,7 @@ class Link(wiring.Component):
         with m.FSM():
             with m.State("EMPTY"):
                 m.d.sync += [pixel.eq(0), settle.eq(0)]
-                with m.If(self.open & self.came.all() & ~self.done):
+                with m.If(received.open & received.came.all() & ~self.done):
                     m.d.sync += self.busy.eq(1)
                     m.next = "READ"
             with m.State("READ"):
@@ -193,9 +245,9 @@ class Link(wiring.Component):
                     m.d.sync += [
                         self.busy.eq(0),
                         self.index.eq(self.result.payload.index),
-                        self.cycles.eq(self.latency),
-                        self.logits.eq(self.result.payload.logits.as_value()),
-                        self.done.eq(self.open),
-                        self.tell.eq(self.open),
+                        last.cycles.eq(self.latency),
+                        last.logits.eq(self.result.payload.logits.as_value()),
+                        self.done.eq(received.open),
+                        last.tell.eq(received.open),
                     ]
                     m.next = "EMPTY"
