@@ -58,7 +58,7 @@ class PixelUnpacker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        keep, last = Signal(self.width), Signal()  # pixels that are still to go out, and the mark behind them
+        keep, last = Signal(self.width), Signal()  # pixels not transferred yet; the mark of the last
         pixels = Signal(data.ArrayLayout(8, self.width))
         rest = Signal(self.width)
         m.d.comb += [

@@ -29,7 +29,7 @@ __all__ = ["PART", "TOP", "Package", "check_part", "package", "registers_page"]
 
 TOP = "lenet_axi"
 PART = "xc7z020clg400-1"
-PERIOD_NS = 10.0  # of aclk, in all that is generated; what a part reaches is for its timing report to say
+PERIOD_NS = 10.0  # of aclk, in all generated files; the timing report says what a part reaches
 VLNV = {"vendor": "fivebyfive", "library": "user", "name": TOP, "version": "1.0"}
 VIEWS = {
     "xilinx_anylanguagesynthesis": ":vivado.xilinx.com:synthesis",

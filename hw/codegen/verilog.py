@@ -54,8 +54,8 @@ class Design:
 
 
 class Emitter(amaranth_rtlil.ModuleEmitter):
-    """Amaranth's own but for what memories hold: it makes an object of each bit, which is three quarters of the time
-    that a network of half a million weights takes. The text is the same."""
+    """Amaranth's emitter with a faster `emit_memory`: Amaranth makes an object of each bit of a memory's contents,
+    which is most of the time for half a million weights. The text is the same."""
 
     def emit_memory(self, cell_idx, cell) -> None:
         mask, memory = (1 << cell.width) - 1, self.memories[cell_idx]
@@ -134,7 +134,7 @@ def _declaration(memory: Memory) -> re.Pattern[str]:
 def _initialize(text: str, memory: Memory) -> str:
     """``text`` with the initial contents of a memory after its declaration."""
     declaration = _declaration(memory).search(text)
-    if declaration is None:  # without its contents the design would be wrong in silence
+    if declaration is None:  # without its contents the design would be silently wrong
         raise YosysError(f"Yosys left memory {memory.name} out of module {memory.module}, or renamed it")
     end = declaration.end()
     return text[:end] + (_from_file(memory) if memory.file else _zeros(memory)) + text[end:]

@@ -30,14 +30,14 @@ def run_yosys(commands: Sequence[str], folder: Path, timeout_s: float = 3600) ->
     File names in the commands are relative to ``folder``, so that no absolute path reaches what Yosys writes.
     Raises YosysError where a pass fails or ``timeout_s`` seconds pass.
     """
-    # -P: this file's folder must not become an import path, its modules have everyday names.
+    # -P: keep this file's folder out of the import path: its modules have common names.
     command = [sys.executable, "-P", str(Path(__file__).resolve()), *package_folder()]
     try:
         done = subprocess.run(
             bound_to_parent(command),
             input="\n".join(commands),
             cwd=folder,
-            # What a killed Yosys leaves goes with the folder; ABC's scripts have the path in them.
+            # Files of a killed Yosys are deleted with the folder; ABC's scripts contain the path.
             env=os.environ | {"TMPDIR": str(safe_path(folder))},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

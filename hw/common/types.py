@@ -14,8 +14,8 @@ ACC = unsigned(Q2_6.acc_bits)  # an accumulator modulo 2**14: the bits that can 
 CONV_KERNEL = CONV_WORD  # codes of a conv word; byte 0 in the lowest bits
 FC_LANES = FC_WORD  # codes of an FC or activation word
 
-# Attribute of a memory in which no word is read in the cycle of its write, or what is read then is not used: Yosys
-# otherwise compares addresses and keeps old words beside every block RAM that cannot do so itself.
+# Attribute of a memory in which no word is read in the cycle of its write, or the word read then is not used. Without
+# it Yosys adds an address comparator and a register to every block RAM that has no such mode.
 NO_COLLISIONS = {"no_rw_check": 1}
 
 

@@ -158,7 +158,7 @@ class ConvArray(wiring.Component):
         totals = []
         places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
         for number, first in enumerate(range(0, len(places), 2)):
-            pair = places[first : first + 2]  # an output channel may be left over: the rest of its PE is unused
+            pair = places[first : first + 2]  # the last PE may have a single output channel
             m.submodules[f"pe_{number}"] = pe = PackedConvPE(CODE if self.windows == 1 else NATURAL)
             o, w = pair[0]
             m.d.comb += [
@@ -215,8 +215,7 @@ class ConvArray(wiring.Component):
         word = CODE.width * CONV_KERNEL
         with m.If(self.bias.en):
             m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
-        # One of many is chosen in two cycles of its own: three cycles after the group has moved on, the group's first
-        # base is wanted.
+        # The multiplexer takes two cycles: the first base of a group is sampled three cycles after ``group`` changes.
         groups = ceil_div(len(kept), self.outputs)
         group = Signal(range(groups))
         leaves = delay(m, position.valid & position.last & position.end, self.pe.base_latency - 2, name="leaves")

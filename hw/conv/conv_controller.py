@@ -153,7 +153,7 @@ class ConvController(wiring.Component):
         self.depth = depth
         self.memory_latency = memory_latency
         self.drain = drain
-        # conv2 loads biases by pairs of words
+        # conv2 loads words of biases in pairs
         self.bias_turns = [layers[0].bias_words, layers[1].bias_words + layers[1].bias_words % 2]
         super().__init__(
             {
@@ -261,7 +261,7 @@ class ConvController(wiring.Component):
                 self.bias_address.eq(self.bias_address + 1),
                 inner.timer.eq(self.memory_latency),
             ]
-            # Two words a turn: conv2's kernels follow BIAS1 only.
+            # Two words per turn: conv2's kernels follow BIAS1 only.
             if load != ConvState.LOAD_CONV2_BIAS0:
                 with m.If(self.bias_index == self.bias_turns[layer] - 1):
                     m.d.comb += self.start.eq(1)

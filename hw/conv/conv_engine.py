@@ -282,7 +282,7 @@ class ConvEngine(wiring.Component):
         m.d.comb += [
             features.start.eq(controller.start & (controller.layer == 1)),
             lines.size.eq(controller.layer),
-            # Each streams in its own layer only, and just the rows that the layer takes.
+            # Each streams only in its own layer, and only the rows that the layer needs.
             lines.i.valid.eq(image.o.valid | features.o.valid),
             image.o.ready.eq(lines.i.ready),
             features.o.ready.eq(lines.i.ready),

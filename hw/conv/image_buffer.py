@@ -83,7 +83,7 @@ class ImageBuffer(wiring.Component):
         """
         w_set, r_set, blocked = Signal(), Signal(), Signal()
         m.d.comb += [self.i.ready.eq(~blocked), maps.r_set.eq(r_set)]
-        m.d.sync += maps.w_set.eq(w_set)  # pixels are written a cycle after they are taken
+        m.d.sync += maps.w_set.eq(w_set)  # pixels are written one cycle after their transfer
         with m.If(self.accepted):
             m.d.sync += w_set.eq(~w_set)
         with m.If(self.release):

@@ -102,7 +102,7 @@ class KernelFetcher(wiring.Component):
         with m.Elif(requesting):
             m.d.sync += [index.eq(index + 1), requesting.eq(~last)]
         self.point(m, requesting, last & ~more)
-        # What was requested `memory_latency` cycles ago is on `data` now.
+        # ``data`` is the word requested ``memory_latency`` cycles ago.
         arrived = delay(m, requesting, self.memory_latency, name="arrived")
         place = delay(m, index, self.memory_latency, name="place")
         complete = delay(m, requesting & last, self.memory_latency, name="complete")
@@ -120,7 +120,7 @@ class KernelFetcher(wiring.Component):
         _, last_group = counter(m, [p.groups for p in self.plans], taken & last_channel, name="group", which=self.layer)
         more = ~(last_group & last_channel)
         m.d.comb += [taken.eq(self.o.valid & self.o.ready), begin.eq(self.start | (taken & more))]
-        # A set is requested in the cycles after `begin`, when the counters already stand at it.
+        # A set is requested in the cycles after ``begin``, when the counters have its values.
         full, rest = (Array(getattr(p, name) for p in self.plans)[self.layer] for name in ("size", "rest"))
         return begin, Mux(last_group, rest, full), more
 

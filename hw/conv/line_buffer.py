@@ -51,7 +51,7 @@ class LineBuffer(wiring.Component):
         ``windows`` is not 1, 2 or 4, or a size is odd or less than 6.
     """
 
-    latency = 2  # cycles from the transfer that completes an output row's rows to its first position, when idle
+    latency = 2  # cycles from the transfer that completes an output row to its first position, when idle
 
     def __init__(self, windows: int, sizes: tuple[int, ...]):
         if windows not in (1, 2, 4):
@@ -127,6 +127,6 @@ class LineBuffer(wiring.Component):
         for line, row in zip(lines, stage, strict=True):
             with m.If(moves):
                 m.d.sync += line.eq(row)
-            with m.Elif(shifts):  # what comes in behind a row never gets under a window: whatever costs nothing
+            with m.Elif(shifts):  # what follows a row never reaches a window: a don't-care
                 m.d.sync += line.eq(Cat(*list(line)[self.column_step :], *list(row)[-self.column_step :]))
         m.d.comb += [self.patch[r][c].eq(lines[r][c]) for r in range(self.rows) for c in range(self.columns)]

@@ -44,7 +44,7 @@ class SweepList(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # The mark of the end is kept in the word, so that no comparison follows the memory.
+        # The last entry is marked in the word, so that no comparison follows the memory.
         words = [entry << 1 | (n == len(self.entries) - 1) for n, entry in enumerate(self.entries)]
         m.submodules.words = rom = memory.Memory(shape=self.width + 1, depth=len(words), init=words)
         read = rom.read_port()

@@ -44,7 +44,7 @@ class BankFcController(wiring.Component):
         Asserted while an image is computed.
     """
 
-    early = False  # as `FcController` has it
+    early = False  # as in `FcController`
 
     def __init__(self, words: list[int], drain: int):
         self.words = list(words)

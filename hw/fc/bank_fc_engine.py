@@ -98,7 +98,7 @@ class BankFcEngine(FcEngine):
                 m.d.comb += memory.address[lane].eq(place)
         if hidden is None:
             m.d.sync += word.eq(inputs.data.as_value())
-        else:  # the layer changes only when all words of the one before have come out
+        else:  # the layer changes only when no word of the one before is in flight
             m.d.sync += word.eq(Mux(controller.layer == 0, inputs.data.as_value(), hidden.data.as_value()))
         return word
 

@@ -66,7 +66,7 @@ class FcLayer:
     def __init__(self, outputs: int, inputs: int, rows: int, lanes: int = FC_WORD):
         self.lanes = lanes
         self.groups = ceil_div(outputs, rows)
-        # Of an output: at least as many as it takes cycles to write the outputs of a group.
+        # Of an output: at least as many as the cycles that writing a group of outputs takes.
         self.words = max(ceil_div(inputs, lanes), ceil_div(rows, FC_WORD))
         self.bias_words = ceil_div(outputs, lanes * rows)
         self.rest = outputs - (self.groups - 1) * rows  # outputs of the last group
@@ -199,7 +199,7 @@ class FcController(wiring.Component):
     def issue(self, m: Module, state: Signal, timer: Signal, last_group: Signal):
         """Issue one word of biases or weights; select what follows."""
         lanes = self.layers[0].lanes
-        block = Signal(range(lanes))  # groups that the present bias word has served
+        block = Signal(range(lanes))  # groups served by the current word of biases
         first_word, last_word = self.command.first, self.command.last
         outside = (self.layer == 0) & self.early
         m.d.comb += [
@@ -210,7 +210,7 @@ class FcController(wiring.Component):
         with m.If(state == FcState.LOAD_FC_BIAS):
             m.d.sync += state.eq(FcState.LOAD_FC_WEIGHT)
         with m.Else():
-            # The next group needs a bias word after every 20th (``lanes``) one; with words outside, only at the first.
+            # A new word of biases after every ``lanes`` groups; with words outside, only with the first word.
             with m.If((outside & first_word) | (~outside & last_word)):
                 m.d.sync += block.eq(block + 1)
                 with m.If(block == lanes - 1):

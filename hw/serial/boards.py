@@ -20,7 +20,7 @@ from .uart import check_divisor
 __all__ = ["BAUD", "BOARDS", "TOP", "Board", "board_files", "find_board"]
 
 TOP = "top"
-BAUD = 1_000_000  # of the serial line: USB bridges of both boards make it exactly
+BAUD = 1_000_000  # of the serial line: a rate that the USB bridges of both boards have exactly
 MOST_LEDS = 8
 
 
@@ -83,7 +83,7 @@ BOARDS = {
             oscillator_hz=25_000_000,
             pll=ecp5_pll,
             dividers=ecp5_dividers,
-            high=(("esp32", 0, "gpio0"),),  # low, it would have the board's ESP32 take over the part
+            high=(("esp32", 0, "gpio0"),),  # low, it lets the board's ESP32 take over the FPGA
         ),
         Board(
             name="arty-a7-100",

@@ -68,7 +68,7 @@ class Deframer(wiring.Component):
         m = Module()
         m.submodules.crc = check = CRC32(data_width=8).create()
         inside, escaped, ended = Signal(), Signal(), Signal()
-        count = Signal(range(HEADER + LARGEST + CRC + 1))  # bytes of this frame that have come
+        count = Signal(range(HEADER + LARGEST + CRC + 1))  # bytes of this frame received
         last = Signal(range(HEADER + LARGEST + CRC + 1))
         byte = Signal(8)
         take = Signal()

@@ -57,9 +57,9 @@ class Framer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32(data_width=8).create()
-        rest = Signal(8 * (HEADER + self.most))  # of header and payload, the next byte lowest
+        rest = Signal(8 * (HEADER + self.most))  # of header and payload, next byte lowest
         left = Signal(range(HEADER + self.most + 1))
-        escaped = Signal()  # the byte's ESCAPE has gone
+        escaped = Signal()  # the byte's ESCAPE is sent
         byte, special, sent = Signal(8), Signal(), Signal()
         check = Signal(8 * CRC)
         in_check = Signal(range(CRC))

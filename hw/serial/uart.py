@@ -112,8 +112,8 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         wait = Signal(range(self.divisor))
-        left = Signal(range(BITS + 1))  # bits that have not ended
-        word = Signal(BITS - 1, init=-1)  # what follows the bit that is on the line
+        left = Signal(range(BITS + 1))  # bits left, the current one included
+        word = Signal(BITS - 1, init=-1)  # bits after the current one
         over = Signal()
         m.d.comb += [over.eq((left == 0) | ((left == 1) & (wait == 0))), self.i.ready.eq(over)]
         with m.If(over & self.i.valid):
