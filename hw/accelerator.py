@@ -122,7 +122,7 @@ class Accelerator(wiring.Component):
         self.map = {region.name: region for region in memory_map(shape, self.config)}
         self.depths = memory_depths(shape, self.config)
         self.words = self.contents(weights)
-        width = max(CONV_WORD, self.config.fc_word)
+        width = max(CONV_WORD, self.config.fc_word_bytes)
         conv = {"conv_tap": Out(ConvTap(shape, self.config))} if shape.has_convolutions else {}
         super().__init__(
             {
@@ -140,7 +140,7 @@ class Accelerator(wiring.Component):
         """Words of both memories as integers. Raises ValueError where they do not fit the shape and size."""
         if weights is None:
             return {memory: [0] * depth for memory, depth in self.depths.items()}
-        widths = {"conv": CONV_WORD, "fc": self.config.fc_word}
+        widths = {"conv": CONV_WORD, "fc": self.config.fc_word_bytes}
         words = {}
         for memory, image in (("conv", weights.conv), ("fc", weights.fc)):
             expected = (self.depths[memory], widths[memory])
@@ -163,7 +163,7 @@ class Accelerator(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), front.i)
         wiring.connect(m, fc.o, wiring.flipped(self.o))
         m.d.comb += [
-            fc.i.valid.eq(front.o.valid),  # never held up: `grant` promised room for all of the image
+            fc.i.valid.eq(front.o.valid),  # never stalled: `grant` guaranteed room for the whole image
             fc.i.payload.eq(front.o.payload),
             fc.commit.eq(front.done),
             front.grant.eq(fc.grant),
@@ -179,7 +179,7 @@ class Accelerator(wiring.Component):
         return m
 
     def connect_status(self, m: Module, front: ConvEngine | PixelFeeder):
-        inside = Signal(range(8))  # images whose last pixel has come and whose result has not been taken
+        inside = Signal(range(8))  # images accepted whose result is not transferred yet
         taken = self.o.valid & self.o.ready
         m.d.sync += inside.eq(inside + front.accepted - taken)
         m.d.comb += [
@@ -208,7 +208,7 @@ class Accelerator(wiring.Component):
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,
         }
-        # All of them a cycle late: what is counted is the same, and nothing the engines do waits for a counter.
+        # All of them one cycle late: the counts are the same, and no path of the engines ends in a counter.
         for name, event in events.items():
             m.d.comb += getattr(counters, name).eq(delay(m, event, 1, name=f"counted_{name}"))
         m.d.comb += self.cycles.eq(counters.cycles)

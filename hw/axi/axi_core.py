@@ -21,7 +21,7 @@ from .weight_loader import WeightLoader
 
 __all__ = ["AxiCore", "check_pixel_bytes", "identity"]
 
-IN_FLIGHT = 8  # frame numbers kept: more than images fit between the pixels and the result
+IN_FLIGHT = 8  # depth of the queue of frame numbers: more than the images between pixels and result
 
 
 def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, dict[str, int]]:
@@ -169,7 +169,7 @@ class AxiCore(wiring.Component):
         m = Module()
         soft = Signal()  # the cycle of a soft reset
         m.domains.sync = outside = ClockDomain("sync")
-        m.domains.core = core = ClockDomain("core")  # what a soft reset resets too; the same clock
+        m.domains.core = core = ClockDomain("core")  # also reset by a soft reset; the same clock
         for domain in (outside, core):
             m.d.comb += domain.clk.eq(self.aclk)
         m.d.comb += [outside.rst.eq(~self.aresetn), core.rst.eq(~self.aresetn | soft)]
@@ -180,7 +180,7 @@ class AxiCore(wiring.Component):
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.shape.classes)
         m.submodules.registers = registers = RegisterFile()
-        loads = WeightLoader(self.accelerator.depths, {"conv": CONV_WORD, "fc": self.config.fc_word})
+        loads = WeightLoader(self.accelerator.depths, {"conv": CONV_WORD, "fc": self.config.fc_word_bytes})
         m.submodules.loader = loads
         self.connect_lite(m, registers)
         self.connect_pixels(m, unpacker, frames, numbers, soft)

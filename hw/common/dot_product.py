@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.model.machine.latency import dot_product_latency
 from fivebyfive.model.q26 import Q2_6
 
 from .pipeline import delay
@@ -59,7 +60,7 @@ class DotProduct(wiring.Component):
     @staticmethod
     def cycles(terms: int) -> int:
         """`latency` of a dot product with this number of terms."""
-        return 2 + (terms - 1).bit_length()
+        return dot_product_latency(terms)
 
     def elaborate(self, platform):
         m = Module()
@@ -67,7 +68,7 @@ class DotProduct(wiring.Component):
         m.d.sync += held.eq(self.i.payload)
         level = []
         for term in range(self.terms):
-            # The product register has all 16 bits, as a DSP block's has; the cut to 14 is the tree's.
+            # All 16 bits are registered, as in a DSP block; the tree uses the low 14.
             product = Signal(2 * Q2_6.bits, name=f"product_{term}", reset_less=True)
             m.d.sync += product.eq(held.x[term] * held.w[term])
             level.append(product[: Q2_6.acc_bits])

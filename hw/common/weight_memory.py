@@ -9,19 +9,13 @@ from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.model.machine.latency import BANK_GROUP, bank_latency
 from fivebyfive.model.shape import ceil_div
 
 from .pipeline import delay
 from .types import CODE, NO_COLLISIONS, codes
 
-__all__ = ["GROUP", "WeightMemory", "WriteSignature", "bank_latency"]
-
-GROUP = 5  # banks joined at once; with what comes from the group before, the six inputs of a LUT of the 7 series
-
-
-def bank_latency(banks: int) -> int:
-    """Cycles from an address to its word in a memory of this number of banks."""
-    return 3 if banks == 1 else 5 + ceil_div(banks, GROUP)
+__all__ = ["WeightMemory", "WriteSignature"]
 
 
 class WriteSignature(wiring.Signature):
@@ -129,19 +123,19 @@ class WeightMemory(wiring.Component):
         load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
         ends = list(accumulate(self.banks))
         joined = None
-        for group in range(0, len(self.banks), GROUP):
+        for group in range(0, len(self.banks), BANK_GROUP):
             words = []
-            address = delay(m, address, 1, name=f"address_{group // GROUP}")
-            bits = (max(self.banks[group : group + GROUP]) - 1).bit_length()
-            near = self.hold(m, f"load_{group // GROUP}", address=load.address[:bits], data=load.data)
-            for number in range(group, min(group + GROUP, len(self.banks))):
+            address = delay(m, address, 1, name=f"address_{group // BANK_GROUP}")
+            bits = (max(self.banks[group : group + BANK_GROUP]) - 1).bit_length()
+            near = self.hold(m, f"load_{group // BANK_GROUP}", address=load.address[:bits], data=load.data)
+            for number in range(group, min(group + BANK_GROUP, len(self.banks))):
                 start, end = ends[number] - self.banks[number], ends[number]
                 mine = delay(m, self.within(address, start, end), 3, name=f"reads_{number}")
                 written = load.en & self.within(load.address, start, end)
                 written = delay(m, written, 1, name=f"writes_{number}", reset_less=True)
                 word = self.add_bank(m, f"bank_{number}", self.init[start:end], address, written, near)
                 words.append(self.gate(m, word, mine, number))
-            joined = self.join(m, words if joined is None else [joined, *words], group // GROUP)
+            joined = self.join(m, words if joined is None else [joined, *words], group // BANK_GROUP)
         m.d.comb += self.data.eq(joined)
         return m
 
@@ -172,7 +166,7 @@ class WeightMemory(wiring.Component):
             shape=self.bits,
             depth=len(init),
             init=init,
-            # A file however few they are: other weights never change the Verilog.
+            # Always a file, however few words there are: weights never change the Verilog.
             attrs={"ram_style": "block", "init_file": 1} | NO_COLLISIONS,
         )
         write, read = words.write_port(), words.read_port()

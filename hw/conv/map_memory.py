@@ -8,13 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
 from fivebyfive.hw.common.types import NO_COLLISIONS, codes
+from fivebyfive.model.machine.latency import MAP_MEMORY
 from fivebyfive.model.shape import ceil_div
 
 from .sweep_list import SweepList
 
 __all__ = ["MapMemory"]
 
-FEW_WORDS = 64  # more of them are better off in block RAM
+FEW_WORDS = 64  # deeper memories are block RAM
 
 
 class MapMemory(wiring.Component):
@@ -64,7 +65,7 @@ class MapMemory(wiring.Component):
         Rows of a map from top to bottom.
     """
 
-    latency = 4  # cycles from ``start`` to the first transfer: address, memory, a register beside it, output register
+    latency = MAP_MEMORY
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class MapMemory(wiring.Component):
         return address if self.sets == 1 else Cat(address, which_set)
 
     def write(self, m: Module, banks: list):
-        column = Signal(self.size, init=1)  # one bit for each: no decoder is in front of the memories
+        column = Signal(self.size, init=1)  # one-hot: no decoder in front of the memories
         row_end = (self.i.valid & column[-1]) | self.rewind
         half, lower = counter(m, self.rows_out, row_end, name="half", restart=self.rewind)
         address, _ = counter(m, self.words, (row_end & lower) | self.rewind, name="w_address", restart=self.rewind)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.model.machine.latency import POOLING
 
 __all__ = ["Pooling"]
 
@@ -44,7 +45,7 @@ class Pooling(wiring.Component):
         ``windows`` is not 1, 2 or 4, or a size is odd.
     """
 
-    latency = 2
+    latency = POOLING
 
     def __init__(self, outputs: int, windows: int, sizes: tuple[int, ...]):
         if windows not in (1, 2, 4):

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE, FC_LANES, codes
+from fivebyfive.model.machine.latency import ACTIVATION_MEMORY
 from fivebyfive.model.shape import ceil_div
 
 __all__ = ["ActivationMemory"]
@@ -51,7 +52,7 @@ class ActivationMemory(wiring.Component):
         The word; valid `latency` cycles after ``address``. Codes beyond ``inputs`` are undefined.
     """
 
-    latency = 1
+    latency = ACTIVATION_MEMORY
 
     def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2):
         self.inputs = inputs
@@ -77,7 +78,7 @@ class ActivationMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         values, count, valid = self.take(m)
-        # Where the next code goes.
+        # Place of the next code.
         word, lane = Signal(range(self.words + 1)), Signal(range(FC_LANES))
         end = Signal(range(2 * FC_LANES))
         m.d.comb += [end.eq(lane + count), self.written.eq(word)]
@@ -136,7 +137,8 @@ class ActivationMemory(wiring.Component):
         straddles = any(start > index and index + FC_LANES - start < len(values) for start in self.starts())
         target = Mux(index < lane, word + 1, word) if straddles else word
         m.d.comb += write.addr.eq(self.place(target, self.w_set))
-        # Where the transfer has to begin for each value to fall on this lane; data is a don't-care without enable.
+        # For each value, the lane at which a transfer begins when that value falls on this lane. Data is a don't-care
+        # without enable.
         begins = {(index - value) % FC_LANES: value for value in range(len(values))}
         begins = {start: value for start, value in begins.items() if start in self.starts()}
         m.d.comb += write.data.eq(values[next(iter(begins.values()))])

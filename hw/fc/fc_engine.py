@@ -104,7 +104,7 @@ class FcEngine(wiring.Component):
                 **pixels,
                 "grant": Out(1),
                 "o": Out(stream.Signature(Result(shape.classes))),
-                "load": In(WriteSignature(len(words), config.fc_word)),
+                "load": In(WriteSignature(len(words), config.fc_word_bytes)),
                 "inputs_done": Out(1),
                 "busy": Out(1),
                 "tap": Out(FcTap(shape, config)),
@@ -135,8 +135,7 @@ class FcEngine(wiring.Component):
         self.deliver(m, results, layers, controller, hidden, argmax)
         return m
 
-    # What an engine for other words of weights has in its own way (`BankFcEngine`): a memory for them, activations, a
-    # controller, and how outputs are computed.
+    # An engine for other words of weights (`BankFcEngine`) overrides the next four methods.
 
     def weight_memory(self, layers: list[FcLayer]) -> WeightMemory | NarrowWeightMemory:
         """The memory that fits how weights are stored."""
@@ -151,7 +150,7 @@ class FcEngine(wiring.Component):
 
     def add_controller(self, m: Module, layers: list[FcLayer], weights, inputs: ActivationMemory) -> FcController:
         """The controller, which waits between layers until the last output has left this pipeline."""
-        # The layer may change in the cycle after its last output has come out; over 20 rows are written in two.
+        # The layer may change in the cycle after its last output leaves the rows; more than 20 rows take two cycles.
         row_latency = PackedFcRow.cycles(self.config.fc_lanes) if self.config.packed else FcRow.latency
         drain = weights.latency + row_latency - 1 + (self.config.fc_outputs - 1) // FC_WORD
         early = self.config.inputs_outside(self.shape, 0)
@@ -175,7 +174,7 @@ class FcEngine(wiring.Component):
         full = Signal(inputs.sets)
         w_set, r_set = (Signal(), Signal()) if inputs.sets == 2 else (Const(0, 1), Const(0, 1))
         available = full.bit_select(r_set, 1)
-        if controller.early:  # a word is enough, of the set that is being written too
+        if controller.early:  # a complete word is enough, also of the set that is being written
             available |= (w_set == r_set) & (inputs.written > self.split(controller.word)[0])
         m.d.comb += [
             self.grant.eq(~full.bit_select(w_set, 1) & (self.config.overlap | ~controller.busy)),
@@ -218,7 +217,7 @@ class FcEngine(wiring.Component):
             m.d.sync += word.eq(self.part(inputs, part))
         else:
             m.d.comb += hidden.address.eq(address)
-            # The layer changes only when all words of the one before have come out.
+            # The layer changes only when no word of the one before is in flight.
             m.d.sync += word.eq(Mux(controller.layer == 0, self.part(inputs, part), self.part(hidden, part)))
         return word
 
@@ -232,11 +231,11 @@ class FcEngine(wiring.Component):
         return word if part is None else word.word_select(part, CODE.width * self.config.fc_lanes)
 
     def add_rows(self, m: Module, weights: WeightMemory, activations, command, kept: int, layer) -> list:
-        """Rows; each takes its part of the weight word and its bias, a packed one two outputs' parts, and a packed one
-        whose second output is missing zeros. Their streams."""
+        """Rows, each with its part of the weight word and its bias; a packed row has those of two outputs, zeros for a
+        missing one. Returns their streams."""
         outputs = self.config.fc_outputs
         bits = CODE.width * self.config.fc_lanes
-        # A word of biases stays for 20 (or 10) groups of outputs.
+        # A word of biases serves 20 (or 10) groups of outputs.
         biases = Signal(codes(self.config.fc_lanes * outputs), reset_less=True)
         group = Signal(range(self.config.fc_lanes))
         with m.If(command.bias):
@@ -272,7 +271,7 @@ class FcEngine(wiring.Component):
         outputs = [code for row in rows for code in (row.payload if self.config.packed else [row.payload])]
         group = Signal(range(max(layer.groups for layer in layers)))
         values = Signal(codes(self.config.fc_outputs))
-        for value, code in zip(values, outputs, strict=False):  # a packed row may have one too many
+        for value, code in zip(values, outputs, strict=False):  # the last packed row may have an unused output
             m.d.comb += value.eq(Mux(last_layer | ~code[-1], code, 0))
         m.d.comb += [argmax.i.valid.eq(valid & last_layer), argmax.i.payload.eq(values)]
         last_group = Array(layer.groups - 1 for layer in layers)[controller.layer]

@@ -7,11 +7,12 @@ from typing import Any
 
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
 
+from .latency import bank_latency
 from .weight_form import DENSE, Engines
 
 __all__ = ["Config"]
 
-FETCH_MARGIN = 5  # cycles a sweep must outlast the fetch of the next kernels: memory latency, capture, hand-over
+FETCH_MARGIN = bank_latency(1) + 2  # cycles from the last address of a kernel set to its sweep: data, capture, transfer
 CONV2_WINDOWS = 64  # windows of the smallest sweep: an 8 x 8 output map
 POOL2_CELLS = 16  # values of a conv2 channel after pooling
 
@@ -92,7 +93,7 @@ class Config:
 
     @staticmethod
     def most_outputs(windows: int) -> int:
-        """The largest O with that many windows."""
+        """The largest O with this W."""
         return CONV2_WINDOWS // windows - FETCH_MARGIN
 
     @property
@@ -142,7 +143,7 @@ class Config:
         return FC_WORD // 2 if self._split else FC_WORD
 
     @property
-    def fc_word(self) -> int:
+    def fc_word_bytes(self) -> int:
         """Bytes of a word of the FC weight memory as it is loaded: 20 R codes; for the bank-balanced engine also the
         place of each in its lane, and a byte that marks an output's last word."""
         codes = FC_WORD * self.fc_rows
@@ -153,7 +154,7 @@ class Config:
         form = self.engines.conv if memory == "conv" else self.engines.fc
         return form.narrow or (memory == "fc" and bool(self.engines.words))
 
-    def fc_words(self, inputs: int) -> int:
+    def input_words(self, inputs: int) -> int:
         """Words of inputs of an output: at least as many as the cycles it takes to write what is computed at once, 20
         a cycle; a word too many is zeros."""
         return max(ceil_div(inputs, self.fc_lanes), ceil_div(self.fc_outputs, FC_WORD))

@@ -1,7 +1,7 @@
 """The cycle model: how long the hardware takes, from the shape of the network and the size of the machine alone.
 
 Equal to the hardware's counters, cycle by cycle (`tests/sim/test_cycles.py`); planning uses it instead of simulation.
-The constants are the schedule's fixed waits; each names where it comes from.
+The constants are the fixed waits of the schedule, in cycles; those of single components are in `latency`.
 """
 
 from dataclasses import dataclass
@@ -10,21 +10,26 @@ from itertools import accumulate
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
 
 from .config import Config
+from .latency import ACTIVATION_MEMORY, MAP_MEMORY, POOLING, bank_latency, dot_product_latency
 from .weights import fc_banks
 
 __all__ = ["CyclePlan", "plan"]
 
-MEMORY = 3  # latency of a weight memory of one bank: block RAM and a register on both sides
-TREE = {25: 7, 20: 7, 10: 6}  # operands, products and adder tree of that many terms
-LOAD_BIAS = 2  # beside the memory's latency, which PREPARING counts down; LOAD_..._BIAS takes the word
-READING = 4  # from the start of a map memory to its first rows
-POOLING = 2
-CONV_DRAIN = 1 + TREE[CONV_WORD] + 1 + POOLING + 2  # input register, partial sum; the write and a cycle to read it
-CELL = 1 + TREE[CONV_WORD] + 1 + POOLING + 1  # from a cell's last position to its activations being readable
-FED = 1  # from an image's last pixel to its activations being there, where pixels are the activations
-FC_DRAIN = 1  # accumulator; behind the memory and the tree
-PLACES = 2  # from a word with places to its activations: their memories, and a register
-STEADY = 12  # images after which the distance between results no longer changes
+AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
+LEAVE_IDLE = 1  # a controller sees an image in its idle state; the next cycle is its first busy one
+LOAD_BIAS = 2  # of a word of conv biases beside the memory's latency: entering PREPARING, and LOAD_..._BIAS
+INPUT_REGISTER = 1  # a position waits for its patch
+ADD_BASE = 1  # the sum of products is added to a bias or partial sum, in both engines
+WRITE = 1  # of a code into a memory
+READABLE = 1  # the controller's step from the write to the state that follows it
+CONV_PIPELINE = INPUT_REGISTER + dot_product_latency(CONV_WORD) + ADD_BASE + POOLING  # position to pooled code
+CONV_DRAIN = CONV_PIPELINE + WRITE + READABLE  # from a layer's last position to the state after it
+CELL = CONV_PIPELINE + WRITE  # from a cell's last position to its activations being readable
+FED = 1  # from an image's last pixel to its activations being complete, where pixels are the activations
+PREPARE = 1  # FC_PREPARING, before the words of a layer or, early, of a word of inputs
+PLACES = ACTIVATION_MEMORY + 1  # from a word with places to its activations, which pass a register
+COMPARE = 1  # a logit is compared in the cycle after it was selected
+STEADY = 12  # images after which the interval between results is constant
 
 
 @dataclass(frozen=True)
@@ -49,35 +54,39 @@ class CyclePlan:
 def plan(shape: LeNetShape, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
     if not shape.has_convolutions:
-        alone = fc_cycles(shape, config, 0, [], FED)
-        return CyclePlan(0, alone.cycles, alone.result, fed_interval(shape, config), *limits(shape, config))
-    conv, finished = conv_cycles(shape, config)
-    # One image that has the machine to itself, counted from its last pixel's cycle.
-    alone = fc_cycles(shape, config, 0, [2 + cycle for cycle in finished], 2 + conv)
-    latency = alone.result
+        conv, alone, between = 0, fc_cycles(shape, config, 0, [], FED), fed_interval(shape, config)
+    else:
+        conv, finished = conv_cycles(shape, config)
+        # One image that has the machine to itself, counted from its last pixel's cycle.
+        begin = AVAILABLE + LEAVE_IDLE
+        alone = fc_cycles(shape, config, 0, [begin + cycle for cycle in finished], begin + conv)
+        between = interval(shape, config, conv, finished)
     return CyclePlan(
-        conv,
-        alone.cycles,
-        latency,
-        interval(shape, config, conv, finished),
-        *limits(shape, config),
+        conv=conv,
+        fc=alone.cycles,
+        latency=alone.result,
+        interval=between,
+        limit_conv=sum(layer.positions for layer in conv_layers(shape, config)),
+        limit_fc=sum(map(sum, fc_layers(shape, config))),
     )
 
 
-def limits(shape: LeNetShape, config: Config) -> tuple[int, int]:
-    """Cycles of conv and FC with every multiplier busy in every one."""
-    conv = sum(positions for _, _, positions, _ in conv_layers(shape, config))
-    return conv, sum(map(sum, fc_layers(shape, config)))
+@dataclass(frozen=True)
+class _Conv:
+    """A conv layer: its ``outputs``; the ``positions`` of a ``sweep``, and of all its sweeps."""
+
+    outputs: int
+    sweep: int
+    positions: int
 
 
-def conv_layers(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
-    """Outputs, inputs, positions of all sweeps, positions of one sweep, of conv1 and conv2; nothing without them."""
+def conv_layers(shape: LeNetShape, config: Config) -> list[_Conv]:
+    """conv1 and conv2; nothing without convolutions."""
     if not shape.has_convolutions:
         return []
-    layers = [(shape.conv1, 1, shape.conv1_out), (shape.conv2, shape.conv1, shape.conv2_out)]
-    sweeps = [(outputs, inputs, size**2 // config.windows) for outputs, inputs, size in layers]
+    sizes = [(shape.conv1, shape.conv1_out**2 // config.windows), (shape.conv2, shape.conv2_out**2 // config.windows)]
     counts = [len(config.groups(shape.conv1)), sum(conv2_sweeps(shape, config))]
-    return [(o, i, count * sweep, sweep) for (o, i, sweep), count in zip(sweeps, counts, strict=True)]
+    return [_Conv(outputs, sweep, sweep * count) for (outputs, sweep), count in zip(sizes, counts, strict=True)]
 
 
 def conv2_sweeps(shape: LeNetShape, config: Config) -> list[int]:
@@ -88,23 +97,23 @@ def conv2_sweeps(shape: LeNetShape, config: Config) -> list[int]:
 
 def conv_memory(config: Config) -> int:
     """Latency of the conv weight memory: a cycle more where values are looked up."""
-    return MEMORY + config.engines.conv.narrow
+    return bank_latency(1) + config.engines.conv.narrow
 
 
 def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read."""
     cycle = 0
-    for layer, (outputs, _, positions, _) in enumerate(conv_layers(shape, config)):
-        words = ceil_div(outputs, CONV_WORD)
-        words += words % 2 if layer else 0  # conv2 takes its bias words in pairs
-        begin = cycle + words * (conv_memory(config) + LOAD_BIAS) + fill(config, outputs)
-        cycle = begin + positions + CONV_DRAIN
+    for number, layer in enumerate(conv_layers(shape, config)):
+        words = ceil_div(layer.outputs, CONV_WORD)
+        words += words % 2 if number else 0  # conv2 loads its bias words in pairs
+        begin = cycle + words * (conv_memory(config) + LOAD_BIAS) + fill(config, layer.outputs)
+        cycle = begin + layer.positions + CONV_DRAIN
     return cycle, activation_words(shape, config, begin)
 
 
 def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]:
     """When each word of 20 activations can be read, where conv2's first position is in cycle ``begin``."""
-    *_, sweep = conv_layers(shape, config)[1]
+    sweep = conv_layers(shape, config)[1].sweep
     finished: list[int] = []
     count = 0
     swept = 0
@@ -135,21 +144,20 @@ def fill(config: Config, outputs: int) -> int:
     kernels = min(config.outputs, outputs) + conv_memory(config)
     rows = KERNEL + (0 if config.windows == 1 else 1)
     transfers = rows // (2 if config.windows == 4 else 1)
-    return max(kernels, transfers + READING)
+    return max(kernels, transfers + MAP_MEMORY)
 
 
 def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, ...]]:
     """Of each fully-connected layer the words of inputs of each group of outputs."""
     sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    dense = [(config.fc_words(inputs),) * ceil_div(outputs, config.fc_outputs) for outputs, inputs in sizes]
+    dense = [(config.input_words(inputs),) * ceil_div(outputs, config.fc_outputs) for outputs, inputs in sizes]
     return list(config.engines.words) or dense
 
 
 def fc_memory(shape: LeNetShape, config: Config) -> int:
-    """Cycles from the address of weights to a row: the latency of their memory, with several banks three registers
-    more, and one for each five of them; then values are looked up, or activations by their places."""
-    banks = len(fc_banks(shape, config))
-    memory = MEMORY if banks == 1 else MEMORY + 2 + ceil_div(banks, 5)
+    """Cycles from the address of weights to a row: the latency of their memory; then values are looked up, or
+    activations by their places."""
+    memory = bank_latency(len(fc_banks(shape, config)))
     return memory + (PLACES if config.engines.words else config.engines.fc.narrow)
 
 
@@ -169,8 +177,8 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
     idle from cycle ``idle`` on."""
     outside = config.inputs_outside(shape, 0)
     late = (config.fc_outputs - 1) // FC_WORD
-    drain = fc_memory(shape, config) + TREE[config.fc_lanes] + FC_DRAIN + late
-    start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + 1
+    drain = fc_memory(shape, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + late
+    start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + LEAVE_IDLE
     done = 0
     for layer, words_of in enumerate(fc_layers(shape, config)):
         groups, inputs = len(words_of), words_of[0]
@@ -179,9 +187,9 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
             ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
             ready += [commit] * (inputs - len(ready))
             for word in range(inputs):
-                cycle = max(cycle, ready[word]) + 1 + groups + (0 if word else biases)
+                cycle = max(cycle, ready[word]) + PREPARE + groups + (0 if word else biases)
         else:
-            cycle += 1 + biases + sum(words_of)
+            cycle += PREPARE + biases + sum(words_of)
         cycle += drain
         done = done or cycle
     return _Fc(cycle - start, done, cycle, cycle + argmax(shape, config) - late)
@@ -194,7 +202,8 @@ def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> 
     results: list[int] = []
     for image in range(STEADY):
         room = sets[image % 2] if config.overlap else fc_idle
-        begin = max(conv_idle, room, (image + 1) * PIXELS) + 1
+        image_end = (image + 1) * PIXELS - 1  # cycle of its last pixel
+        begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         conv_idle = begin + conv
         done = fc_cycles(shape, config, fc_idle, [begin + word for word in words], conv_idle)
         sets[image % 2], fc_idle = done.done, done.idle
@@ -224,4 +233,4 @@ def argmax(shape: LeNetShape, config: Config) -> int:
     looked = 0  # when the latest logit was looked at
     for logit in range(shape.classes):
         looked = max(looked, arrived[logit // config.fc_outputs]) + 1
-    return looked + 1 - arrived[-1]
+    return looked + COMPARE - arrived[-1]

@@ -40,7 +40,7 @@ def choose(checkpoint: Checkpoint, config: Config) -> Engines:
     conv = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("conv")]
     fc = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("fc")]
     # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
-    padded = [config.fc_words(inputs) * config.fc_lanes > inputs for inputs in shape.fc_inputs]
+    padded = [config.input_words(inputs) * config.fc_lanes > inputs for inputs in shape.fc_inputs]
     form = form_of(fc, config, padded)
     words = () if form.kind == "signs" else bank_words(checkpoint, config)
     quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
@@ -86,6 +86,6 @@ def bank_words(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...],
     for layer in range(len(shape.fc)):
         weights = checkpoint.arrays[f"fc{layer + 1}.weight"]
         words.append(fullest_lanes(weights[:, config.fc1_order(shape)] if layer == 0 else weights, config.fc_rows))
-    dense = sum(len(one) * config.fc_words(inputs) for one, inputs in zip(words, shape.fc_inputs, strict=True))
+    dense = sum(len(one) * config.input_words(inputs) for one, inputs in zip(words, shape.fc_inputs, strict=True))
     sparse = sum(map(sum, words))
     return tuple(words) if sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS else ()

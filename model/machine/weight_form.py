@@ -86,11 +86,11 @@ class Engines:
     @property
     def names(self) -> tuple[str, ...]:
         """What they are called in manifests and reports; empty for the dense engines."""
-        told = [f"conv {self.conv.kind}, {self.conv.bits} bits"] if self.conv != CODES else []
-        told += [f"fc {self.fc.kind}, {self.fc.bits} bits"] if self.fc != CODES else []
-        told += [f"zero-skipping conv2, {sum(map(len, self.sweeps)):,} sweeps"] if self.sweeps else []
-        told += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
-        return tuple(told)
+        found = [f"conv {self.conv.kind}, {self.conv.bits} bits"] if self.conv != CODES else []
+        found += [f"fc {self.fc.kind}, {self.fc.bits} bits"] if self.fc != CODES else []
+        found += [f"zero-skipping conv2, {sum(map(len, self.sweeps)):,} sweeps"] if self.sweeps else []
+        found += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
+        return tuple(found)
 
     @property
     def skip(self) -> bool:

@@ -72,7 +72,7 @@ class Region:
 
 @dataclass(frozen=True)
 class WeightImage:
-    """Contents of the two weight memories: int8 (words, 25) and int8 (words, `Config.fc_word`)."""
+    """Contents of the two weight memories: int8 (words, 25) and int8 (words, `Config.fc_word_bytes`)."""
 
     conv: np.ndarray
     fc: np.ndarray
@@ -107,7 +107,7 @@ def _words(memory: str, layer: int, shape: LeNetShape, config: Config) -> tuple[
     rows, lanes = config.fc_outputs, config.fc_lanes
     if engines.words:
         return ceil_div(outputs, rows), sum(engines.words[layer])
-    return ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.fc_words(inputs)
+    return ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.input_words(inputs)
 
 
 def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
@@ -116,7 +116,7 @@ def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
 
 
 def bank_sizes(words: int, bank: int = BANK_WORDS) -> list[int]:
-    """Words of each bank of a memory of that many; each begins at a multiple of its size's next power of two."""
+    """Words of each bank of a memory of ``words``; each begins at a multiple of its size's next power of two."""
     whole, rest = divmod(words, bank)
     if whole and bank // 2 < rest <= bank * 3 // 4:  # two blocks of fewer words waste fewer of them
         parts = [bank // 2, rest - bank // 2]
@@ -201,7 +201,7 @@ def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
 def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     """For each byte of a region's words, (words, bytes), its index in the flattened array; -1 for padding."""
     dimensions = shape.arrays[region.name]
-    width = CONV_WORD if region.memory == "conv" else config.fc_word
+    width = CONV_WORD if region.memory == "conv" else config.fc_word_bytes
     if not region.is_weight and config.engines.words and region.memory == "fc":
         positions = np.full((region.words, width), -1)
         positions[:, : config.fc_rows] = _fill(np.arange(dimensions[0]), (region.words, config.fc_rows))
@@ -217,7 +217,7 @@ def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
     outputs, inputs = dimensions
     order = _order(region, shape, config)
     rows, lanes = config.fc_outputs, config.fc_lanes
-    index = np.full((ceil_div(outputs, rows) * rows, config.fc_words(inputs) * lanes), -1)
+    index = np.full((ceil_div(outputs, rows) * rows, config.input_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
     inputs_outside = config.inputs_outside(shape, region.layer)

@@ -11,10 +11,10 @@ engine neither rests nor waits for room; so an image that was begun ends when it
 
 import pytest
 
-from fivebyfive.hw.common.weight_memory import bank_latency
 from fivebyfive.hw.fc import fc_engine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.latency import bank_latency
 from fivebyfive.model.machine.weights import bank_sizes, memory_depths
 from fivebyfive.model.shape import LeNetShape, ceil_div
 
@@ -38,7 +38,7 @@ class Proof:
         self.memory = bank_latency(len(bank_sizes(words)))
         self.drain = self.memory + FcRow.latency - 1
         self.groups = [ceil_div(width, config.fc_rows) for width in shape.fc]
-        self.words = [config.fc_words(inputs) for inputs in shape.fc_inputs]
+        self.words = [config.input_words(inputs) for inputs in shape.fc_inputs]
         self.code = self.netlist.register("row_0.o__valid", "row_0.dot.o__valid")
 
     def stages(self, f: Frame) -> list[Bits]:

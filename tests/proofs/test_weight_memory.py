@@ -11,7 +11,7 @@ from itertools import accumulate
 import pytest
 
 from fivebyfive.hw.common import weight_memory
-from fivebyfive.hw.common.weight_memory import GROUP
+from fivebyfive.model.machine.latency import BANK_GROUP
 from fivebyfive.model.machine.weights import bank_sizes
 from fivebyfive.model.shape import ceil_div
 
@@ -71,7 +71,7 @@ class Proof:
 
     def prove_read_after_write(self) -> None:
         """The cycle of the first read that sees a write, and of the last that does not; in between nothing is known."""
-        latency, groups = self.component.latency, ceil_div(len(self.ends), GROUP)
+        latency, groups = self.component.latency, ceil_div(len(self.ends), BANK_GROUP)
         behind = 2 if len(self.ends) > 1 else 1
         wrote = {"load__en": 1, "load__address": self.address}
         frames = self.run(behind + latency, {0: wrote, behind: {"address": self.address}})
@@ -103,7 +103,7 @@ BUGS = {
     "another bank's word too": ("Mux(mine, delay(", "Mux(1, delay("),
     "written everywhere": ("written = load.en & self.within(load.address, start, end)", "written = load.en"),
     "a bank too far": ("self.init[start:end], address, written, near)", "self.init[start:end], address, mine, near)"),
-    "one group's address": ("max(self.banks[group : group + GROUP])", "1024"),
+    "one group's address": ("max(self.banks[group : group + BANK_GROUP])", "1024"),
     "a cycle early": ('start, end), 3, name=f"reads_{number}"', 'start, end), 2, name=f"reads_{number}"'),
 }
 

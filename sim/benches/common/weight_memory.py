@@ -5,7 +5,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.common.weight_memory import GROUP, bank_latency
+from fivebyfive.model.machine.latency import BANK_GROUP, bank_latency
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.testbench import cycles, drive, random_source, reset, start
@@ -26,7 +26,7 @@ async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
     write is undefined."""
     rng = random_source()
     latency = bank_latency(len(parameters()["banks"]))
-    about = 1 + ceil_div(len(parameters()["banks"]), GROUP)
+    about = 1 + ceil_div(len(parameters()["banks"]), BANK_GROUP)
     asked: list[int] = []
     expected: list[int | None] = []
     written = None

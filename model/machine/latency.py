@@ -1,0 +1,23 @@
+"""Latencies of the pipeline, in cycles: the hardware is built with them, the cycle model counts with them."""
+
+from fivebyfive.model.shape import ceil_div
+
+__all__ = [
+    "ACTIVATION_MEMORY", "BANK_GROUP", "MAP_MEMORY", "POOLING", "bank_latency", "dot_product_latency",
+]  # fmt: skip
+
+ACTIVATION_MEMORY = 1  # from the address of activations to their codes
+MAP_MEMORY = 4  # from start to the first rows: address, memory, a register beside it, output register
+POOLING = 2  # from the last code of a cell to its maximum: a register per comparison
+BANK_GROUP = 5  # banks joined at once; with the word of the group before, the six inputs of a LUT of the 7 series
+
+
+def bank_latency(banks: int) -> int:
+    """From an address to its word in a weight memory of this number of banks."""
+    return 3 if banks == 1 else 5 + ceil_div(banks, BANK_GROUP)
+
+
+def dot_product_latency(terms: int) -> int:
+    """From the operands of a dot product to their sum: operand and product registers, and one per level of the adder
+    tree."""
+    return 2 + (terms - 1).bit_length()
