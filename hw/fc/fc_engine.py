@@ -114,7 +114,8 @@ class FcEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
-        layers = [FcLayer(*sizes, rows, lanes) for sizes in zip(self.shape.fc, self.shape.fc_inputs, strict=True)]
+        sizes = zip(self.shape.fc, self.shape.fc_inputs, strict=True)
+        layers = [FcLayer(outputs, inputs, rows, lanes) for outputs, inputs in sizes]
         weights = m.submodules.weights = self.weight_memory(layers)
         inputs = m.submodules.inputs = self.activations(
             self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
