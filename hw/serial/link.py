@@ -101,7 +101,8 @@ class Link(wiring.Component):
     payload : 8 bits, in
         That byte, in the same cycle.
     answer : stream of `Answer`, out
-        An answer. Unlike other streams it is valid for one cycle only, transferred or not.
+        Unlike other streams, an answer to a request is valid for one cycle only, transferred or not. A RESULT that is
+        sent on completion stays valid until it is transferred, but for cycles in which a frame is handled.
     pixels : stream of `Pixel`, out
         The image, once all of its chunks are received; at most a pixel every two cycles.
     result : stream of `Result`, in
