@@ -588,6 +588,54 @@ def unpack(packed, out, as_json) -> None:
     run_unpack(packed, out, as_json)
 
 
+@main.group(cls=Suggesting)
+def draw() -> None:
+    """Draw a picture, SVG or PNG: the block diagram of an accelerator, or a piece of a waveform.
+
+    Needs pip install 'fivebyfive[plot]'.
+    """
+
+
+@draw.command("diagram")
+@checkpoint_argument
+@click.option(
+    "--out", type=OUT_FILE, default=BUILD / "diagram.svg", show_default=True, help="The picture, .svg or .png."
+)
+@size_options
+@json_option
+def draw_diagram(checkpoint, out, as_json, **size) -> None:
+    """Draw what the accelerator for a network is made of, with words, bytes, multipliers and cycles."""
+    from fivebyfive.commands.draw import run_diagram
+
+    run_diagram(checkpoint, out, size, as_json)
+
+
+@draw.command("waves")
+@click.argument("waves", metavar="[WAVES]", type=FILE, default=BUILD / "waves")
+@click.option("--out", type=OUT_FILE, default=BUILD / "waves.svg", show_default=True, help="The picture, .svg or .png.")
+@click.option(
+    "--signal", "signals", multiple=True, metavar="NAME",
+    help="Again for several: conv.controller.state, i__payload[7:0], fc.controller.address:dec (or :hex, :signed, "
+    ":bin). Those that waves.gtkw opens by default.",
+)  # fmt: skip
+@click.option("--from", "first", type=click.IntRange(0), metavar="CYCLE", help="The first cycle to draw.")
+@click.option(
+    "--when", metavar="NAME", help="Begin shortly before this signal is not 0 (after --from); i__valid by default."
+)
+@click.option("--cycles", type=click.IntRange(1, 200), default=24, show_default=True, help="How many to draw.")
+@click.option("--clock", default="clk", show_default=True, metavar="NAME", help="Whose rising edges are counted.")
+@json_option
+def draw_waves(waves, out, signals, first, when, cycles, clock, as_json) -> None:
+    """Draw what signals do in some clock cycles of a waveform.
+
+    WAVES is a VCD or FST file, or the folder in which simulate --waves left one; build/waves by default. Cycles have
+    the numbers that simulate reports. What is drawn in a cycle is what flip-flops take at its end.
+    """
+    from fivebyfive.commands.draw import WavesRequest, run_waves
+
+    run_waves(WavesRequest(waves, out, signals, clock, first, when, cycles), as_json)
+
+
 @main.command()
 @click.option(
     "--out", type=OUT_FOLDER, default=BUILD, show_default=True, help="Folder for the Verilog and the picture."

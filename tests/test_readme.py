@@ -188,10 +188,13 @@ def test_commands_and_options_in_the_table_exist() -> None:
         "explore",
         "build",
         "classify",
+        "draw",
         "demo",
     }
     for command, words in rows:
         helped = run_line(f"fivebyfive {command} --help", ROOT).stdout
+        if command == "draw":  # its options are its commands'
+            helped += run_line("fivebyfive draw diagram --help; fivebyfive draw waves --help", ROOT).stdout
         for option in re.findall(r"--\w+", words):
             assert option in helped, f"{command} {option}"
 

@@ -57,6 +57,8 @@ COMMANDS = {
                         input="good.npz", output="new.npz", beside=(".toml",)),
     "pack": command("pack good.npz --out new.bin", input="good.npz", output="new.bin"),
     "unpack": command("unpack good.bin --out new.npz", input="good.bin", output="new.npz"),
+    "diagram": command("draw diagram good.npz --out new.svg", input="good.npz", output="new.svg"),
+    "waves": command("draw waves good.vcd --out new.svg", input="good.vcd", output="new.svg"),
     "demo": command("demo --images 1 --out new", output="new", folder=True, whole=False),
 }  # fmt: skip
 # What demo writes first, the Verilog, stays, whole, where it cannot be simulated afterwards.

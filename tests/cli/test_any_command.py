@@ -42,6 +42,10 @@ SLOW = (
 )  # fmt: skip
 
 
+WAVES = (
+    "$timescale 1ns $end\n$scope module lenet $end\n$var wire 1 ! clk $end\n$var wire 9 @ i__payload [8:0] $end\n"
+    "$upscope $end\n$enddefinitions $end\n#0\n1!\nb0 @\n#5\n0!\nb101 @\n#10\n1!\n#15\n0!\n#20\n1!\n"
+)
 MADE: dict[tuple, object] = {}  # what was generated
 
 
@@ -70,6 +74,7 @@ def inputs(small: Path, few_digits: Path, tmp_path_factory) -> Path:
     one.paste(0, (13, 8, 17, 32))
     one.save(folder / "pictures" / "good.png")
     generate(network).write(folder / "verilog")
+    (folder / "good.vcd").write_text(WAVES)
     for path in [*folder.glob("good.*"), folder / "pictures" / "good.png"]:
         path.with_name(f"cut{path.suffix}").write_bytes(path.read_bytes()[:-20])
     (folder / "text").write_text("hello\n")
@@ -101,10 +106,13 @@ def generated(checkpoint, config, source):
 
 
 def commands() -> dict[tuple[str, ...], click.Command]:
-    """Every command by its words, methods of compress included."""
+    """Every command by its words, methods of compress and pictures of draw included."""
     found = {(name,): command for name, command in main.commands.items()}
-    group = main.commands["compress"]
-    found |= {("compress", name): group.get_command(None, name) for name in group.list_commands(None)}
+    for outer in ("compress", "draw"):
+        group = main.commands[outer]
+        if not group.invoke_without_command:
+            del found[(outer,)]
+        found |= {(outer, name): group.get_command(None, name) for name in group.list_commands(None)}
     return found
 
 
@@ -113,6 +121,7 @@ def commands() -> dict[tuple[str, ...], click.Command]:
 WORDS = (
     "good.npz", "good.bin", "good.pt", "good.toml", "good.npy", "pictures", "pictures/good.png", "verilog", "digits",
     "cut.npz", "cut.bin", "cut.pt", "cut.toml", "cut.npy", "pictures/cut.png", "text", "none", "nowhere", "new/place",
+    "good.vcd", "cut.vcd", "new.svg", "new.png", "clk", "i__payload", "i__payload[3:1]:signed", "i__payload[9]",
     "text/below", "mnist", "fashion-mnist", "lfe5u-85f", "xc7z020", "xc7z020clg400-1", "ulx3s-85f", "arty-a7-100",
     "ecp5", "xc7", "verilator", "icarus", "sim", "2-3-10", "2-3-7-10", "0.5", "fc1=0.2,conv2=0.5", "fc1", "8", "",
     ".", "-", "--", "-1", "--5", "a b", "a\nb", "\x1b[31m", "\udcff", "\ud800", "ü", "²", "٣", "1e3", "0x10", "1_0",

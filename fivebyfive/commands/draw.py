@@ -1,0 +1,98 @@
+"""The pictures of draw: the block diagram of an accelerator, and a timing diagram of a waveform."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from fivebyfive.hw.conv.conv_controller import ConvState
+from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.machine.sizing import user_config
+from fivebyfive.output.block_diagram import blocks, draw_diagram
+from fivebyfive.output.drawing import check_picture
+from fivebyfive.output.paths import check_file
+from fivebyfive.output.report import console
+from fivebyfive.output.terminal import Stage
+from fivebyfive.output.timing_diagram import draw_timing
+from fivebyfive.output.wave_file import Wanted, read_waves
+from fivebyfive.support.errors import UserError, shown
+
+from .viewer import GROUPS
+
+__all__ = ["WavesRequest", "run_diagram", "run_waves"]
+
+CLOCK = "clk"
+FIRST_TRANSFER = "i__valid"
+LEFT_OUT = (CLOCK, "cycles")  # of what the viewer shows first
+STATES = {"conv.controller.state": {state.value: state.name for state in ConvState}}
+
+
+@dataclass(frozen=True)
+class WavesRequest:
+    """What `fivebyfive draw waves` was asked for, as it was written."""
+
+    waves: Path
+    out: Path
+    signals: tuple[str, ...]
+    clock: str
+    first: int | None
+    when: str | None
+    cycles: int
+
+
+def run_diagram(path: Path, out: Path, size: dict, as_json: bool) -> None:
+    """Draw the block diagram of the accelerator for a checkpoint."""
+    checkpoint = load_checkpoint(path)
+    config = user_config(checkpoint, size)
+    check_picture(out)
+    check_file(out, [path])
+    draw_diagram(out, path.name, checkpoint.shape, config)
+    if as_json:
+        found = blocks(checkpoint.shape, config).values()
+        told = {"checkpoint": path.name, "network": str(checkpoint.shape), "out": str(out)}
+        click.echo(json.dumps(told | {"blocks": {one.title: list(one.lines) for one in found}}))
+    else:
+        about = f"{checkpoint.shape} of {shown(path.name)}, {config.multipliers:,} products a cycle"
+        console().print(f"block diagram of {about}: {shown(out)}")
+
+
+def run_waves(request: WavesRequest, as_json: bool) -> None:
+    """Draw what signals do in some cycles of a waveform."""
+    path, out = wave_file(request.waves), request.out
+    wanted = [Wanted.parse(text) for text in request.signals] or first_signals()
+    check_picture(out)
+    check_file(out, [path])
+    asked = request.first is not None or request.when is not None
+    with Stage("reading the waveform"):
+        signals, samples = read_waves(
+            path, wanted, request.clock, first=request.first, when=request.when if asked else FIRST_TRANSFER,
+            count=request.cycles, signals_optional=not request.signals, when_optional=not asked,
+        )  # fmt: skip
+    last = samples.first + len(samples.values[0]) - 1
+    title = f"{path.name}, cycles {samples.first:,} to {last:,}"
+    names = {number: STATES[one.name] for number, one in enumerate(signals) if one.name in STATES}
+    draw_timing(out, title, signals, samples, names)
+    if as_json:
+        found = {one.label or one.name: bits for one, bits in zip(signals, samples.values, strict=True)}
+        told = {"waves": str(path), "out": str(out), "first": samples.first, "last": last}
+        click.echo(json.dumps(told | {"signals": found}))
+    else:
+        console().print(f"{len(signals)} signals of {shown(title)}: {shown(out)}")
+
+
+def wave_file(given: Path) -> Path:
+    """The waveform itself, or the newer one in a folder that `simulate --waves` filled."""
+    if not os.path.isdir(given):
+        return given
+    found = [path for path in (given / "waves.vcd", given / "waves.fst") if path.is_file()]
+    if not found:
+        raise UserError(f"there is no waves.vcd or waves.fst in {given}; fivebyfive simulate --waves makes one")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def first_signals() -> list[Wanted]:
+    """Those that GTKWave's save file opens, but for the clock, which is always drawn."""
+    traces = [trace for group in GROUPS.values() for trace in group if trace.signal not in LEFT_OUT]
+    return [Wanted(trace.signal, None, trace.format, trace.signal) for trace in traces]
