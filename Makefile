@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers status picture figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers status picture pictures figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -98,6 +98,9 @@ docs: .venv/test.stamp ## the pages of docs/ as a site in build/docs, which need
 
 picture: demo ## the picture of `make demo` as docs/demo.png
 	cp build/demo.png docs/demo.png
+
+pictures: .venv/test.stamp ## the pictures of docs/tutorial.md, and the page as a notebook; two minutes
+	$(BIN)/python tools/tutorial.py
 
 # Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
 FIGURES := picture registers coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \

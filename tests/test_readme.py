@@ -23,10 +23,10 @@ from fivebyfive.model.data.idx import idx_bytes
 ROOT = Path(__file__).parents[1]
 # One after the other in one folder, as a reader would.
 PAGES = ("README.md", *(f"docs/{name}.md" for name in (
-    "command-line", "api", "own-network", "compress", "measuring", "boards", "vivado", "debug")))  # fmt: skip
+    "tutorial", "command-line", "api", "own-network", "compress", "measuring", "boards", "vivado", "debug")))  # fmt: skip
 TEXT = "".join((ROOT / page).read_text() for page in PAGES)
 # Pages with blocks that other tests run, or that are parts of a program.
-ELSEWHERE = {"axi.md", "performance.md", "simulation.md", "tutorial.md"}
+ELSEWHERE = {"axi.md", "performance.md", "simulation.md"}
 BLOCK = re.compile(r"(?:<!-- test: (.*?) -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 GETS = re.compile(r"(\w+) gets ([^;]+)")
 TIMEOUT_S = 600
@@ -120,16 +120,24 @@ def test_every_block_from_top_to_bottom(folder: Path) -> None:
             for line in block.text.splitlines():
                 assert without_numbers(line) in without_numbers(said), f"{line}\nis not in\n{said}"
         elif block.language == "python":
-            run_python(block, folder)
+            said = run_python(block, folder)
+    for picture in (ROOT / "docs/pictures").glob("tutorial-*.svg"):
+        assert drawn_text(folder / "build" / picture.name) == drawn_text(picture), f"{picture}: make pictures"
 
 
-def run_python(block: Block, folder: Path) -> None:
+def drawn_text(path: Path) -> list[str]:
+    """The text of a picture, which matplotlib repeats in comments."""
+    return re.findall(r"<!-- (.*?) -->", path.read_text())
+
+
+def run_python(block: Block, folder: Path) -> str:
     command = [sys.executable, "-W", "error", "-c", block.text]
     environment = untraced()
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def check_make(block: Block) -> str:
