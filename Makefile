@@ -34,9 +34,10 @@ test-all: .venv/test.stamp ## the repetitions, too, and coverage of the Python c
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0
 
-lint: .venv/test.stamp ## style, format and plain mistakes
+lint: .venv/test.stamp ## style, format, types and plain mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/typecheck
 
 verify: .venv/test.stamp ## 1,000 test images on Verilator and 20 on Icarus, every layer compared; about ten minutes
 	@tools/apt-install iverilog iverilog "20 images run on Icarus Verilog too"

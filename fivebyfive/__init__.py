@@ -13,7 +13,7 @@ arithmetic), `fivebyfive.hw` (Amaranth), `fivebyfive.sim` (cocotb). In this pack
 line; `support` for errors, files and progress. Imports go one way: support, model, hw, sim, and this package.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fivebyfive.model.machine.config import Config
@@ -33,7 +33,7 @@ HOMES = {
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 

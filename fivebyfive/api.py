@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from types import NoneType, UnionType
+from typing import Any, get_args
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Accelerator:
         """
         return self.generated.write(as_path(folder, "folder"), force)
 
-    def simulate(self, images: np.ndarray, **options) -> Simulation:
+    def simulate(self, images: np.ndarray, **options: Any) -> Simulation:
         """Run images through the RTL and compare every layer; options as `fivebyfive.sim.simulate`."""
         with user_values():
             check_run(images, **options)
@@ -131,5 +132,6 @@ def checked(images: np.ndarray) -> np.ndarray:
 def require(value: object, kind: type | UnionType, what: str, hint: str) -> None:
     """Raise UserError unless ``value`` is of a kind."""
     if not isinstance(value, kind):
-        name = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,)) if one is not NoneType)
+        kinds = get_args(kind) or (kind,)
+        name = " or ".join(one.__name__ for one in kinds if one is not NoneType)
         raise UserError(f"{what} a {name}, not {type(value).__name__}; {hint}")

@@ -5,10 +5,13 @@ Each command reads what it is given, calls the function of the same name in a lo
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from fivebyfive.commands.size import Size, size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.training.quantize import QuantizeConfig
 from fivebyfive.model.training.train import TrainConfig
@@ -24,6 +27,12 @@ from fivebyfive.output.paths import (
 from fivebyfive.output.terminal import Commands, Stage, Suggesting, say
 from fivebyfive.support.errors import UserError, user_values
 from fivebyfive.support.log import log_to_file
+
+if TYPE_CHECKING:
+    from fivebyfive.api import Accelerator
+    from fivebyfive.model.data.datasets import Dataset
+    from fivebyfive.model.training.resume import States
+    from fivebyfive.model.training.train import Result
 
 __all__ = ["main"]
 
@@ -55,42 +64,12 @@ def main() -> None:
     log_to_file()
 
 
-def size_options(command):
-    """Options that say how large the machine is, and in which order it works: the arguments of `sizing.sized`."""
-    for option in (
-        click.option(
-            "--dense-engines", is_flag=True,
-            help="Engines that take any weights, instead of those that skip zeros or store few values in few bits.",
-        ),
-        click.option(
-            "--packed", is_flag=True,
-            help="Two products in each DSP block of a 7-series part: half as many blocks.",
-        ),
-        click.option(
-            "--overlap/--no-overlap", default=True, show_default=True,
-            help="The convolutions of an image run beside the fully-connected layers of the one before.",
-        ),
-        click.option(
-            "--early-fc", is_flag=True,
-            help="fc1 takes activations as conv2 makes them: a single image is done sooner.",
-        ),
-        click.option(
-            "--fc-rows", type=int, default=1, show_default=True, metavar="N",
-            help="Rows of 20 multipliers for the fully-connected layers, 1 to 25.",
-        ),
-        click.option(
-            "--conv-pes", type=int, default=1, show_default=True, metavar="N",
-            help="PEs of 25 multipliers for the convolutions, if any, 1 to 50; how they share the work is worked out.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def training_options(defaults: type):
+def training_options(
+    defaults: type[TrainConfig | QuantizeConfig],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that train and quantize have in common; their defaults are those of the configuration."""
 
-    def add(command):
+    def add(command: Callable[..., None]) -> Callable[..., None]:
         for option in (
             json_option,
             click.option(
@@ -122,7 +101,9 @@ def training_options(defaults: type):
     "--shape", default="20-50-500-10", show_default=True,
     help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
 )  # fmt: skip
-def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
+def train(
+    shape: str, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, as_json: bool
+) -> None:
     """Train a LeNet and write it as an integer checkpoint.
 
     Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
@@ -137,7 +118,8 @@ def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
         config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
     states = trained_into(out, force, [data])
     with Stage("reading the data") as stage:
-        result = run(config, *training_sets(data, stage), stage, states)
+        training, test = training_sets(data, stage)
+        result = run(config, training, test, stage, states)
     deliver(result, data, out, force, as_json, states)
 
 
@@ -147,7 +129,10 @@ def train(shape, out, force, epochs, seed, data, threads, as_json) -> None:
 @click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
 @click.option("--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none.")
-def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as_json) -> None:
+def quantize(
+    model: Path, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, mean: float | None,
+    std: float | None, warp: float, as_json: bool,
+) -> None:  # fmt: skip
     """Make an integer checkpoint of your own float LeNet, a state_dict.
 
     Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
@@ -161,11 +146,12 @@ def quantize(model, out, force, epochs, seed, data, threads, mean, std, warp, as
         config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
     states = trained_into(out, force, [model, data])
     with Stage("reading the data") as stage:
-        result = run(model, config, *training_sets(data, stage), stage, states)
+        training, test = training_sets(data, stage)
+        result = run(model, config, training, test, stage, states)
     deliver(result, data, out, force, as_json, states)
 
 
-def trained_into(out: Path, force: bool, inputs: list):
+def trained_into(out: Path, force: bool, inputs: list[Path | str]) -> "States":
     """Where a training keeps how far it is. Raises UserError where its results could not be written."""
     from fivebyfive.model.training.resume import States, state_folder
 
@@ -176,14 +162,14 @@ def trained_into(out: Path, force: bool, inputs: list):
     return States(state_folder(out), say)
 
 
-def training_sets(data: str, stage: Stage):
+def training_sets(data: str, stage: Stage) -> "tuple[Dataset, Dataset]":
     """The training and the test set of that name."""
     from fivebyfive.model.data.datasets import load_dataset
 
     return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
 
 
-def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) -> None:
+def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, states: "States") -> None:
     """Write what train or quantize made, and tell of it; there is nothing to go on from any more."""
     from fivebyfive.model.checkpoint import save_checkpoint
     from fivebyfive.output.report import show_training
@@ -203,7 +189,7 @@ def deliver(result, data: str, out: Path, force: bool, as_json: bool, states) ->
 @checkpoint_argument
 @data_option
 @json_option
-def evaluate(checkpoint, data, as_json) -> None:
+def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
     """Count errors and wraps of the golden model on all test images."""
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.data.datasets import load_dataset
@@ -237,7 +223,10 @@ def evaluate(checkpoint, data, as_json) -> None:
 @click.option("--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default.")
 @size_options
 @json_option
-def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size) -> None:
+def generate(
+    checkpoint: Path, out: Path | None, force: bool, target: str, part: str | None, stream_bits: str | None, size: Size,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from fivebyfive.output.report import show_generated
 
@@ -257,7 +246,9 @@ def generate(checkpoint, out, force, target, part, stream_bits, as_json, **size)
         show_generated(checkpoint, out, paths, manifest)
 
 
-def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_json: bool, size: dict) -> None:
+def generate_vivado(
+    checkpoint: Path, out: Path, force: bool, part: str | None, stream_bits: str | None, as_json: bool, size: Size
+) -> None:
     """The folder for Vivado."""
     from fivebyfive.hw.axi.vivado import PART, check_part, package
     from fivebyfive.output.report import show_package
@@ -277,12 +268,11 @@ def generate_vivado(checkpoint, out: Path, force: bool, part, stream_bits, as_js
         show_package(out, paths, made.manifest)
 
 
-def make_accelerator(checkpoint: Path, size: dict):
+def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
     from fivebyfive.api import load
-    from fivebyfive.model.machine.sizing import user_config
 
     network = load(checkpoint)
-    return network.accelerator(user_config(network.checkpoint, size))
+    return network.accelerator(size.config(network.checkpoint))
 
 
 @main.command()
@@ -308,30 +298,20 @@ def make_accelerator(checkpoint: Path, size: dict):
 @size_options
 @json_option
 def simulate(
-    checkpoint,
-    images,
-    simulator,
-    verilog,
-    out,
-    waves,
-    folder,
-    force,
-    pause,
-    seed,
-    logits_only,
-    netlist,
-    coverage,
-    as_json,
-    **size,
-) -> None:
+    checkpoint: Path, images: str | None, simulator: str, verilog: Path | None, out: Path | None, waves: bool,
+    folder: Path | None, force: bool, pause: float, seed: int | None, logits_only: bool, netlist: str | None,
+    coverage: bool, size: Size, as_json: bool,
+) -> None:  # fmt: skip
     """Run images through the RTL and compare every value of every layer with the golden model.
 
     Ends at the first difference, with exit code 1, and says where it is.
     """
     from fivebyfive.commands.simulate import Request, simulate_request
 
-    about = checkpoint, images, simulator, verilog, out, waves, folder, pause, seed, logits_only
-    request = Request(*about, size, netlist, coverage, force)
+    request = Request(
+        checkpoint=checkpoint, images=images, simulator=simulator, verilog=verilog, out=out, waves=waves, folder=folder,
+        pause=pause, seed=seed, logits_only=logits_only, size=size, netlist=netlist, coverage=coverage, force=force,
+    )  # fmt: skip
     click.get_current_context().exit(simulate_request(request, as_json))
 
 
@@ -356,7 +336,10 @@ scheduler_option = click.option(
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "measure", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
-def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **size) -> None:
+def measure(
+    checkpoint: Path, parts: tuple[str, ...], size: Size, seeds: int, estimate: bool, workers: int | None, out: Path,
+    force: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Synthesize, place and route: area, frequency and images a second on a part.
 
     Yosys for every part; nextpnr for ECP5 parts (pip install 'fivebyfive[fpga]'). Results are kept: a second call
@@ -364,13 +347,12 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **
     """
     from fivebyfive.model.checkpoint import load_checkpoint
     from fivebyfive.model.estimates.parts import find_part
-    from fivebyfive.model.machine.sizing import user_config
 
     from .commands import measure
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     network = load_checkpoint(checkpoint)
-    shape, config = network.shape, user_config(network, size)
+    shape, config = network.shape, size.config(network)
     if estimate:
         measure.run_estimate(shape, config, chosen, as_json)
     else:
@@ -390,7 +372,10 @@ def measure(checkpoint, parts, seeds, estimate, workers, out, force, as_json, **
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "explore", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
-def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, force, as_json) -> None:
+def explore(
+    checkpoint: Path, part: str, top: int, seeds: int, estimate: bool, scheduler: str | None, workers: int | None,
+    out: Path, force: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Find the machines worth building on a part: the front of throughput against area.
 
     The models look at all sizes, the tools at the most promising. What was finished is kept when it is
@@ -401,9 +386,11 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
 
     from .commands import measure
 
-    about = find_part(part), top, seeds, scheduler, workers, out, force, estimate
-    shape = load_checkpoint(checkpoint).shape
-    measure.run_explore(measure.ExploreRequest(shape, *about), as_json)
+    request = measure.ExploreRequest(
+        part=find_part(part), shape=load_checkpoint(checkpoint).shape, top=top, seeds=seeds, scheduler=scheduler,
+        workers=workers, out=out, force=force, estimated=estimate,
+    )  # fmt: skip
+    measure.run_explore(request, as_json)
 
 
 @main.command()
@@ -421,7 +408,10 @@ def explore(checkpoint, part, top, seeds, estimate, scheduler, workers, out, for
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "compare", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
-def compare(checkpoints, data, rtl_images, synthesis, clock, scheduler, workers, out, force, as_json, **size) -> None:
+def compare(
+    checkpoints: tuple[Path, ...], data: str, size: Size, rtl_images: int, synthesis: bool, clock: float,
+    scheduler: str | None, workers: int | None, out: Path, force: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Set checkpoints side by side: errors, bytes, and what the machines made for them cost.
 
     A table and a picture with the front of errors against bytes and against cycles. What was finished is kept when it
@@ -429,8 +419,11 @@ def compare(checkpoints, data, rtl_images, synthesis, clock, scheduler, workers,
     """
     from fivebyfive.commands.compare import CompareRequest, run_compare
 
-    about = checkpoints, size, data, rtl_images, synthesis, clock, scheduler, workers, out, force
-    run_compare(CompareRequest(*about), as_json)
+    request = CompareRequest(
+        checkpoints=checkpoints, size=size, data=data, rtl_images=rtl_images, synthesis=synthesis, clock_mhz=clock,
+        scheduler=scheduler, workers=workers, out=out, force=force,
+    )  # fmt: skip
+    run_compare(request, as_json)
 
 
 @main.command()
@@ -444,7 +437,16 @@ def compare(checkpoints, data, rtl_images, synthesis, clock, scheduler, workers,
 @force_option
 @size_options
 @json_option
-def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
+def build(
+    checkpoint: Path,
+    board: str,
+    clock: float,
+    seed: int | None,
+    out: Path | None,
+    force: bool,
+    size: Size,
+    as_json: bool,
+) -> None:
     """Put a network on a board: a bitstream with a serial line, for ECP5 boards.
 
     Needs pip install 'fivebyfive[fpga]' and nothing else. Refuses where the clock is not met. For boards of other
@@ -453,12 +455,13 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
     from fivebyfive.commands.build import BuildRequest, run_build
     from fivebyfive.hw.serial.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.machine.sizing import user_config
 
-    out = out or BUILD / find_board(board).name
     network = load_checkpoint(checkpoint)
-    config = user_config(network, size)
-    run_build(BuildRequest(network, checkpoint.name, board, config, clock, seed, out, force), as_json)
+    request = BuildRequest(
+        checkpoint=network, source=checkpoint.name, board=board, config=size.config(network), clock_mhz=clock,
+        seed=seed, out=out or BUILD / find_board(board).name, force=force,
+    )  # fmt: skip
+    run_build(request, as_json)
 
 
 @main.command()
@@ -477,7 +480,9 @@ def build(checkpoint, board, clock, seed, out, force, as_json, **size) -> None:
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --corrupt.")
 @json_option
-def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
+def classify(
+    images: tuple[str, ...], port: str, checkpoint: Path, compare: bool, corrupt: float, seed: int, as_json: bool
+) -> None:
     """Ask a board what digits are in pictures.
 
     IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28), or a
@@ -486,7 +491,7 @@ def classify(images, port, checkpoint, compare, corrupt, seed, as_json) -> None:
     """
     from fivebyfive.commands.classify import ClassifyRequest, run_classify
 
-    request = ClassifyRequest(images, port, checkpoint, compare, corrupt, seed)
+    request = ClassifyRequest(images, port, checkpoint, compare=compare, corrupt=corrupt, seed=seed)
     click.get_current_context().exit(run_classify(request, as_json))
 
 
@@ -499,12 +504,12 @@ seeds_option = click.option(
 class Methods(Suggesting):
     """The methods of compress, made when they are asked for: each is a command with options of its own."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         from fivebyfive.model.compress.methods import METHODS
 
         return list(METHODS)
 
-    def get_command(self, ctx, name):
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         from fivebyfive.commands.compress import method_command
         from fivebyfive.model.compress.methods import METHODS
 
@@ -541,7 +546,10 @@ def compress_options() -> list[click.Parameter]:
 @workers_option
 @json_option
 @click.pass_context
-def compress(ctx, plan, out, force, seeds, scheduler, workers, as_json) -> None:
+def compress(
+    ctx: click.Context, plan: Path | None, out: Path, force: bool, seeds: int | None, scheduler: str | None,
+    workers: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
@@ -566,7 +574,7 @@ def compress(ctx, plan, out, force, seeds, scheduler, workers, as_json) -> None:
 @checkpoint_argument
 @click.option("--out", type=OUT_FILE, default=BUILD / "lenet.bin", show_default=True, help="The packed file.")
 @json_option
-def pack(checkpoint, out, as_json) -> None:
+def pack(checkpoint: Path, out: Path, as_json: bool) -> None:
     """Store a checkpoint in as few bytes as it needs; unpack gives exactly the same arrays.
 
     The fewer weights are not zero, and the fewer values they have, the smaller: see compress. Needs pip install
@@ -581,7 +589,7 @@ def pack(checkpoint, out, as_json) -> None:
 @click.argument("packed", metavar="G.bin", type=FILE)
 @click.option("--out", type=OUT_FILE, default=BUILD / "lenet.npz", show_default=True, help="The integer checkpoint.")
 @json_option
-def unpack(packed, out, as_json) -> None:
+def unpack(packed: Path, out: Path, as_json: bool) -> None:
     """Make a checkpoint again of what pack wrote."""
     from fivebyfive.commands.pack import run_unpack
 
@@ -643,7 +651,7 @@ def draw_waves(waves, out, signals, first, when, cycles, clock, as_json) -> None
 @force_option
 @click.option("--images", type=click.IntRange(1, 200), default=10, show_default=True, help="Digits to simulate.")
 @json_option
-def demo(out, force, images, as_json) -> None:
+def demo(out: Path, force: bool, images: int, as_json: bool) -> None:
     """Generate the shipped LeNet, simulate real digits on it, and draw what it computed."""
     from fivebyfive.commands.demo import run_demo
 

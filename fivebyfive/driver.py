@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -118,9 +119,15 @@ class Driver:
     """
 
     def __init__(
-        self, core, dma, *, allocate: Callable = np.zeros, timeout_s: float = 5.0, expect: LeNetShape | None = None,
+        self,
+        core: Any,
+        dma: Any,
+        *,
+        allocate: Callable[..., Any] = np.zeros,
+        timeout_s: float = 5.0,
+        expect: LeNetShape | None = None,
         config: Config | None = None,
-    ):  # fmt: skip
+    ):
         if not isinstance(timeout_s, int | float) or not 0 < timeout_s < threading.TIMEOUT_MAX:
             raise UserError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
         self.core = core
@@ -139,7 +146,7 @@ class Driver:
             raise
 
     @classmethod
-    def of_overlay(cls, overlay, core: str = "lenet", dma: str = "dma", **options) -> "Driver":
+    def of_overlay(cls, overlay: Any, core: str = "lenet", dma: str = "dma", **options: Any) -> "Driver":
         """The driver of a PYNQ overlay, of the cells of these names; those of scripts/block_design.tcl by default.
 
         Raises UserError where there is no PYNQ, WrongCoreError where the overlay has no such cells.
@@ -155,7 +162,7 @@ class Driver:
 
     @classmethod
     def simulated(
-        cls, checkpoint: Checkpoint, config: Config | None = None, *, simulator: str = "verilator", **options
+        cls, checkpoint: Checkpoint, config: Config | None = None, *, simulator: str = "verilator", **options: Any
     ) -> "Driver":
         """The driver of a core that is generated and simulated here. Raises UserError where there is no simulator."""
         from fivebyfive.sim.devices.axi_device import AxiDevice
@@ -173,7 +180,7 @@ class Driver:
     def __enter__(self) -> "Driver":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -205,7 +212,7 @@ class Driver:
         self._number = 0
         self._ready = True
 
-    def _start(self, channel) -> None:
+    def _start(self, channel: Any) -> None:
         """Start a channel of the DMA. PYNQ waits for it without a limit, so it is done by a thread."""
         failures: list[Exception] = []
 
@@ -388,7 +395,7 @@ def require_checkpoint(value: object) -> None:
         raise WrongShapeError(f"weights are a Checkpoint, such as fivebyfive.load(path).checkpoint, not {kind}")
 
 
-def read_register(core, name: str) -> int:
+def read_register(core: Any, name: str) -> int:
     """What a register says. Raises DriverError where it cannot be read."""
     with reported("the core does not answer"):
         return int(core.read(register(name).offset))
@@ -407,7 +414,7 @@ def reported(what: str) -> Iterator[None]:
         raise DriverError(f"{what}: {reason}") from error
 
 
-def identify(core, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
+def identify(core: Any, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
     """What the core is. Raises WrongCoreError where it is no core of ours, has another network than ``expect`` or is
     another machine than ``config``; DriverError where it does not answer."""
 

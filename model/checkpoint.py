@@ -167,6 +167,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
     """One array. Its declared size is known to be sane, and zipfile unpacks no more than that."""
     name = array_name(info)
     with archive.open(info) as file:
+        assert isinstance(file, zipfile.ZipExtFile)
         if file.peek(len(MAGIC))[: len(MAGIC)] != MAGIC:
             raise UserError(f"{path} is a zip archive but not an .npz of arrays (a PyTorch file?); {QUANTIZE_HINT}")
         try:

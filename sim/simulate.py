@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -234,7 +235,7 @@ def simulate(
 
 
 def check_run(
-    pixels: object, pause: object = 0.0, seed: object = None, simulator: object = "verilator", **others: object
+    pixels: Any, pause: object = 0.0, seed: object = None, simulator: object = "verilator", **others: object
 ) -> None:
     """Raise ValueError where what `simulate` is given cannot be simulated; it looks at no ``others``."""
     check_pixels(pixels)
@@ -262,6 +263,7 @@ def run_folder(folder: Path | None, names: Collection[str] = (), force: bool = F
 def arrays_of(checkpoint: Checkpoint, count: int, waves: bool) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and type of each array of a run: one a layer, classes, cycles, images done; with ``waves`` also the cycle
     in which each value of a layer was seen."""
+    shapes: dict[str, tuple[tuple[int, ...], type]]
     shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
     shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
     shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}

@@ -1,4 +1,4 @@
-"""`make lint`, as a test: style and format of all Python here."""
+"""`make lint`, as tests: style, format and types of all Python here."""
 
 import subprocess
 import sys
@@ -9,10 +9,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def passes(*command: str) -> None:
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("words", [("check",), ("format", "--check")], ids=" ".join)
 def test_nothing_to_complain_about(words: tuple[str, ...]) -> None:
     pytest.importorskip("ruff")
-    done = subprocess.run(
-        [sys.executable, "-m", "ruff", *words, "--no-cache", "."], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    passes("-m", "ruff", *words, "--no-cache", ".")
+
+
+def test_types_agree() -> None:
+    pytest.importorskip("mypy")
+    passes("tools/typecheck")

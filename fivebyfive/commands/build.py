@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.parts import PARTS
@@ -15,6 +16,10 @@ from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import GENERATOR, manifest_text
 from fivebyfive.support.temporary import working_folder
+
+if TYPE_CHECKING:
+    from fivebyfive.hw.codegen.verilog import Design
+    from fivebyfive.hw.serial.boards import Board
 
 __all__ = ["BuildRequest", "run_build"]
 
@@ -86,7 +91,9 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         show(told)
 
 
-def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> tuple[dict[str, bytes], dict]:
+def open_flow(
+    design: "Design", board: "Board", clock_hz: int, seed: int | None, stage: Stage
+) -> tuple[dict[str, bytes], dict]:
     """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
     from fivebyfive.sim.fpga.bitstream import SEEDS, make_bitstream
 
@@ -102,7 +109,7 @@ def open_flow(design, board, clock_hz: int, seed: int | None, stage: Stage) -> t
     return {f"{board.name}.bit": made.data, "nextpnr.log": made.log.encode()}, found
 
 
-def vivado_flow(design, board, clock_hz: int, told: dict) -> tuple[dict[str, bytes], dict]:
+def vivado_flow(design: "Design", board: "Board", clock_hz: int, told: dict) -> tuple[dict[str, bytes], dict]:
     """What Vivado needs."""
     from fivebyfive.hw.codegen.yosys import run_yosys
     from fivebyfive.hw.serial.boards import board_files

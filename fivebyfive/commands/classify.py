@@ -11,7 +11,7 @@ import numpy as np
 
 from fivebyfive.host.board import Board, Classified, Limits, LinkFailed, Port
 from fivebyfive.host.serial_port import SerialPort
-from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.protocol.link import DIGEST
@@ -69,7 +69,7 @@ class Outcome:
         return bool(np.array_equal(self.answer.logits, self.golden))
 
     def as_dict(self) -> dict:
-        told = {"name": self.name, "label": self.label, "failure": self.failure}
+        told: dict[str, object] = {"name": self.name, "label": self.label, "failure": self.failure}
         if self.answer:
             told |= {
                 "class": self.answer.index, "logits": self.answer.logits.tolist(), "cycles": self.answer.latency,
@@ -126,7 +126,7 @@ def joined(parts: Sequence[Images]) -> Images:
 
 
 @contextmanager
-def open_port(request: ClassifyRequest, network, stage: Stage) -> Iterator[tuple[Port, Limits]]:
+def open_port(request: ClassifyRequest, network: Checkpoint, stage: Stage) -> Iterator[tuple[Port, Limits]]:
     """The serial port, with how long to wait for what is behind it."""
     if request.port != SIMULATED:
         with SerialPort(request.port) as port:
@@ -158,7 +158,8 @@ def ask_for_all(board: Board, images: Images, golden: np.ndarray | None, stage: 
     in_a_row = 0
     for number, (name, pixels) in enumerate(zip(images.names, images.pixels, strict=True)):
         stage(number, len(images), "classifying")
-        answer, failure = None, "not tried: the board has gone silent"
+        answer: Classified | None = None
+        failure: str | None = "not tried: the board has gone silent"
         if in_a_row < GIVE_UP:
             try:
                 answer, failure = board.classify(pixels), None

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.estimates.comparison import Compared, front
-from fivebyfive.model.machine.sizing import user_config
+from fivebyfive.model.machine.config import Config
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
 from fivebyfive.output.terminal import Stage
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import same_file
+
+from .size import Size
 
 __all__ = ["COLUMNS", "CompareRequest", "run_compare"]
 
@@ -29,11 +31,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What compare is asked; ``size``: options of `sizing.user_config`; ``scheduler``: address of a Dask cluster, None
+    """What compare is asked; ``scheduler``: address of a Dask cluster, None
     for ``workers`` processes here."""
 
     checkpoints: Sequence[Path]
-    size: dict
+    size: Size
     data: str
     rtl_images: int
     synthesis: bool
@@ -69,8 +71,10 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         raise UserError(f"{request.data} has {len(test)} test images, fewer than --rtl-images {request.rtl_images}")
     pool = ClusterPool(request.scheduler) if request.scheduler else LocalPool(request.workers)
     with going_on(), Stage("comparing") as stage:
-        options = {"rtl_images": request.rtl_images, "synthesis": request.synthesis, "clock_mhz": request.clock_mhz}
-        found = compare(chosen, test, request.data, **options, pool=pool, progress=stage)
+        found = compare(
+            chosen, test, request.data, rtl_images=request.rtl_images, synthesis=request.synthesis,
+            clock_mhz=request.clock_mhz, pool=pool, progress=stage,
+        )  # fmt: skip
     fronts = {name: [one.name for one in front(found.rows, figure)] for name, figure in FRONTS.items()}
     told = {
         "data": request.data, "clock_mhz": request.clock_mhz, "rtl_images": request.rtl_images, "tools": found.tools,
@@ -99,11 +103,11 @@ def by_name(paths: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def machine(path: Path, size: dict):
+def machine(path: Path, size: Size) -> tuple[Checkpoint, Config]:
     """A checkpoint and the machine that serves it best, of the size that is asked for."""
     checkpoint = load_checkpoint(path)
     try:
-        return checkpoint, user_config(checkpoint, size)
+        return checkpoint, size.config(checkpoint)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

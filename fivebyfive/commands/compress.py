@@ -5,6 +5,7 @@ import os
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +19,12 @@ from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown, user_values
 from fivebyfive.support.sidecars import replacing_sidecars
 
+if TYPE_CHECKING:
+    from fivebyfive.model.data.datasets import Dataset
+
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
-TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING, ByLayer: click.STRING}
+TYPES: dict[object, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING, ByLayer: click.STRING}
 SIZES = ("contents", "bytes", "huffman_bytes")
 RESULT_KEYS = ("start", "digest", "shape", *SIZES, "held_out", "test", "seconds", "versions")
 
@@ -30,7 +34,7 @@ def method_command(name: str, module: ModuleType, common: list) -> click.Command
 
     def call(
         checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
-        scheduler: str | None, workers: int | None, force: bool, **values,
+        scheduler: str | None, workers: int | None, force: bool, **values: Any,
     ) -> None:  # fmt: skip
         with user_values():
             step = Step(name, module.Config(**values))
@@ -100,7 +104,8 @@ def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
     card = reserve_card(plan, out, force, read)
     states = States(state_folder(out), say)
     with Stage("reading the data") as stage:
-        result = compress(plan, *sets_of(plan, stage), states, stage)
+        training, test = sets_of(plan, stage)
+        result = compress(plan, training, test, states, stage)
     save_checkpoint(out, result.checkpoint)
     write_card(card, plan, summary(result.report), force)
     states.forget()
@@ -112,7 +117,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
     from fivebyfive.model.training.resume import States, state_folder
     from fivebyfive.sim.jobs.training_job import result_of, trainings
-    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, run_units
+    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, Outcome, run_units
 
     assert seeds.count
     out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")
@@ -126,7 +131,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
         units = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
     found = {}
 
-    def arrived(unit, outcome) -> None:
+    def arrived(unit: Any, outcome: Outcome) -> None:
         """Write what a seed came to."""
         if outcome.result:
             place, found[unit.seed] = places[unit.seed], result_of(outcome.result)
@@ -161,7 +166,7 @@ def median_seed(rows: list[dict]) -> int:
     return min((one["bytes"], one["seed"]) for one in rows if one["test"] == errors)[1]
 
 
-def sets_of(plan: Plan, stage: Stage):
+def sets_of(plan: Plan, stage: Stage) -> "tuple[Dataset, Dataset]":
     """The training and the test set."""
     from fivebyfive.model.data.datasets import load_dataset
 

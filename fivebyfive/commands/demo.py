@@ -82,6 +82,7 @@ def cycles_text(told: dict) -> str:
 
 
 def digit(images: Images, result: Simulation, index: int) -> Digit:
+    assert images.labels is not None, "test images have labels"
     label, answer = int(images.labels[index]), int(result.classes[index])
     note = f"test image {images.names[index]}\nlabel {label}"
     outputs = {name: codes[index] for name, codes in result.outputs.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.estimates.measurement import Measurement, estimate
 from fivebyfive.model.estimates.parts import Part
@@ -19,6 +20,9 @@ from fivebyfive.output.measurement_tables import (
 from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
 from fivebyfive.output.terminal import Stage
 from fivebyfive.support.errors import UserError
+
+if TYPE_CHECKING:
+    from fivebyfive.sim.jobs.explore import Exploration
 
 __all__ = ["ExploreRequest", "run_explore", "run_measure"]
 
@@ -77,8 +81,8 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     files = places(request.out, "explore", PLACES, request.force)
-    remote = request.scheduler and not request.estimated
-    pool = ClusterPool(request.scheduler) if remote else LocalPool(request.workers)
+    scheduler = None if request.estimated else request.scheduler
+    pool = ClusterPool(scheduler) if scheduler else LocalPool(request.workers)
     with going_on(), Stage("exploring") as stage:
         about = request.shape, request.part, request.top, request.seeds
         found = explore(*about, pool, stage, request.estimated)
@@ -96,7 +100,7 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     answer(told, as_json, lambda: show_explored(found), files)
 
 
-def why_none(found) -> str:
+def why_none(found: "Exploration") -> str:
     if found.failures:
         return found.failures[0]
     return "by the area model even the smallest is too large; see the other parts with measure --part"

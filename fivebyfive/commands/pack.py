@@ -42,7 +42,7 @@ class Sizes:
             name: {"form": form.name.lower(), "bytes": self.packed.sizes[name], "nonzero": self.nonzero[name]}
             for name, form in self.packed.forms.items()
         }
-        told = {"checkpoint": self.name, "network": self.network, "out": str(self.out)}
+        told: dict[str, object] = {"checkpoint": self.name, "network": self.network, "out": str(self.out)}
         told |= {"parameters": self.parameters, "float_bytes": FLOAT_BYTES * self.parameters}
         return told | {"bytes": self.packed.bytes, "huffman_bytes": self.packed.huffman_bytes, "arrays": arrays}
 

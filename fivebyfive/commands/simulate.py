@@ -13,19 +13,20 @@ from fivebyfive.hw.generate import Generated
 from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
-from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
-from fivebyfive.sim.quality.coverage import ranges
+from fivebyfive.sim.quality.coverage import Coverage, ranges
 from fivebyfive.sim.simulate import Difference, Simulation
 from fivebyfive.sim.simulator.run_folder import RECORD
 from fivebyfive.sim.simulator.simulators import find
+from fivebyfive.sim.simulator.speed import Speed
 from fivebyfive.support.destinations import file_place, folder_place
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing
 
 from .read_folder import read_folder
+from .size import Size
 from .viewer import VIEW_FILES, save_view
 
 __all__ = ["Request", "facts", "simulate_request"]
@@ -37,7 +38,7 @@ IMAGES, IMAGES_WITH_WAVES = "10", "1"  # unless the user says how many
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for; fields are the command's options, ``size`` those of `sizing.sized`."""
+    """What the user asks for; fields are the command's options."""
 
     checkpoint: Path
     images: str | None = None
@@ -49,7 +50,7 @@ class Request:
     pause: float = 0.0
     seed: int | None = None
     logits_only: bool = False
-    size: dict = field(default_factory=dict)
+    size: Size = field(default_factory=Size)
     netlist: str | None = None
     coverage: bool = False
     force: bool = False
@@ -98,7 +99,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:
     """The accelerator that the user means: of the options, or what lies in a folder."""
-    config = user_config(network.checkpoint, request.size)
+    config = request.size.config(network.checkpoint)
     if request.verilog:
         accelerator = Accelerator(network, config)
         accelerator.generated = folder_of(request.verilog, network)
@@ -199,23 +200,22 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
             "seed": result.seed,
             "seconds": round(result.seconds, 2),
         }
-        | (speed_facts(result) if result.speed else {})
-        | (coverage_facts(result) if result.coverage else {})
+        | (speed_facts(result.images, result.speed) if result.speed else {})
+        | (coverage_facts(result.coverage) if result.coverage else {})
     )
 
 
-def speed_facts(result: Simulation) -> dict:
+def speed_facts(images: int, speed: Speed) -> dict:
     """How fast the simulator was, start-up left out; Python's part is 0 to 1."""
     return {
-        "images_per_second": round(result.images / result.speed.seconds, 2),
-        "cycles_per_second": round(result.speed.cycles_per_second),
-        "python_share": round(result.speed.python_share, 3),
+        "images_per_second": round(images / speed.seconds, 2),
+        "cycles_per_second": round(speed.cycles_per_second),
+        "python_share": round(speed.python_share, 3),
     }
 
 
-def coverage_facts(result: Simulation) -> dict:
+def coverage_facts(coverage: Coverage) -> dict:
     """What of the Verilog ran: {blocks, toggles: {seen, all}, never_toggled: {module: {signal: bits}}}."""
-    coverage = result.coverage
     never: dict[str, dict[str, str]] = {}
     for (module, signal), bits in coverage.never_toggled.items():
         never.setdefault(module, {})[signal] = ranges(bits)

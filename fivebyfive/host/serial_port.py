@@ -31,5 +31,5 @@ class SerialPort:
     def __enter__(self) -> "SerialPort":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.serial.close()

@@ -1,12 +1,16 @@
 """How measurements are shown: the same rows on the terminal and in Markdown."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.estimates.measurement import Measurement, size_text
 from fivebyfive.model.estimates.parts import PARTS, RESOURCES
 from fivebyfive.support.errors import shown
 
 from .report import console, table, titled
+
+if TYPE_CHECKING:
+    from fivebyfive.sim.jobs.explore import Exploration
 
 __all__ = [
     "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measurements", "tools",
@@ -98,7 +102,7 @@ def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) 
     return rows
 
 
-def show_explored(about) -> None:
+def show_explored(about: "Exploration") -> None:
     """A row for each machine that was measured, the fastest first."""
     out = console()
     title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"

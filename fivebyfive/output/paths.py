@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,8 +33,8 @@ class InputName(click.Path):
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
-    def convert(self, value, param, ctx) -> Path:
-        return super().convert(as_path(value, "file"), param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(os.fsdecode(super().convert(as_path(value, "file"), param, ctx)))
 
 
 class FolderName(InputName):
@@ -41,7 +42,7 @@ class FolderName(InputName):
 
     what = "a folder"
 
-    def convert(self, value, param, ctx) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if not os.fspath(value):
             self.fail(f"an empty name; name {self.what}", param, ctx)
         path = super().convert(value, param, ctx)
@@ -55,7 +56,7 @@ class FileName(FolderName):
 
     what = "a file"
 
-    def convert(self, value, param, ctx) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = super().convert(value, param, ctx)
         if os.fspath(value).endswith(("/", "/.")) or path.name in ("", ".."):
             self.fail(f"{os.fspath(value)!r} cannot be written, it is a folder; name a file", param, ctx)

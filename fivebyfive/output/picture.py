@@ -18,6 +18,7 @@ SCALE = 2  # pixels of the picture for one unit below: sharp on dense screens
 MARGIN, GAP, ROW = 36, 34, 112  # around everything; between columns; height of what a digit shows
 MAPS_WIDTH = 560  # of a convolution's maps, about
 ROW_GAP, TITLE, HEADER = 26, 58, 46
+Colour = tuple[int, int, int]  # red, green, blue
 BACKGROUND, PANEL, INK, FAINT = (16, 18, 24), (26, 29, 38), (232, 234, 240), (140, 146, 160)
 BAR, BEST = (92, 104, 138), (255, 190, 92)
 # From code 0, lighter than the background so that every map has its frame, to a layer's largest code.
@@ -62,7 +63,7 @@ def draw_digits(
     sheet = Sheet(width, height)
     sheet.text(MARGIN, MARGIN, title, 22)
     sheet.text(MARGIN, MARGIN + 31, subtitle, 13, FAINT)
-    x = MARGIN
+    x: float = MARGIN
     for column in columns:
         column.draw(sheet, x, MARGIN + TITLE, digits)
         x += column.width + GAP
@@ -85,15 +86,15 @@ def make_columns(digit: Digit, peaks: dict[str, int]) -> list["Column"]:
 class Sheet:
     """The picture while it is drawn, in units of ``SCALE`` pixels."""
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, width: float, height: float):
         self.image = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), BACKGROUND)
         self.pen = ImageDraw.Draw(self.image)
 
-    def text(self, x: float, y: float, words: str, size: float, colour=INK, anchor: str = "la") -> None:
+    def text(self, x: float, y: float, words: str, size: float, colour: Colour = INK, anchor: str = "la") -> None:
         font = ImageFont.load_default(size * SCALE)
         self.pen.text((x * SCALE, y * SCALE), words, colour, font, anchor=anchor)
 
-    def box(self, x: float, y: float, width: float, height: float, colour) -> None:
+    def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         corner = ((x + width) * SCALE - 1, (y + height) * SCALE - 1)
         self.pen.rectangle((x * SCALE, y * SCALE, *corner), colour)
 
@@ -137,7 +138,7 @@ class Labels(Column):
 
     width = 96
 
-    def cell(self, sheet, x, y, digit):
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         sheet.text(x, y + 30, digit.title, 20)
         for line, words in enumerate(digit.note.splitlines()):
             sheet.text(x, y + 58 + 15 * line, words, 11, FAINT)
@@ -149,7 +150,7 @@ class Pixels(Column):
     width = ROW
     heading = ("input", "28x28 pixels")
 
-    def cell(self, sheet, x, y, digit):
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         grey = np.repeat(digit.pixels[:, :, np.newaxis], 3, axis=2)
         side = ROW * SCALE // len(grey)
         block = Image.fromarray(np.repeat(np.repeat(grey, side, axis=0), side, axis=1))
@@ -170,7 +171,7 @@ class Maps(Column):
         self.size = (self.pitch - 3) * SCALE // height / SCALE
         self.width = max(self.across * self.pitch - 3, 210)
 
-    def cell(self, sheet, x, y, digit):
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         for channel, codes in enumerate(digit.outputs[self.name]):
             row, column = divmod(channel, self.across)
             sheet.tile(x + column * self.pitch, y + row * self.pitch, codes, self.peak, self.size)
@@ -187,7 +188,7 @@ class Values(Column):
         self.heading = (name, f"{len(codes)} codes 0 to {peak}")
         self.width = max(self.across * self.size, 130)
 
-    def cell(self, sheet, x, y, digit):
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         codes = digit.outputs[self.name]
         padded = np.zeros(ceil_div(len(codes), self.across) * self.across, np.int8)
         padded[: len(codes)] = codes
@@ -204,7 +205,7 @@ class Bars(Column):
         self.width = max(classes * self.pitch, 170)
         self.numbered = classes <= 16
 
-    def cell(self, sheet, x, y, digit):
+    def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         codes = digit.outputs[self.name].astype(int)
         best = int(codes.argmax())
         half = (ROW - 14) / 2

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.estimates.measurement import Measurement
@@ -12,12 +14,12 @@ from fivebyfive.support.optional import require
 __all__ = ["plot_compared", "plot_front", "plot_parts", "require_matplotlib"]
 
 
-def require_matplotlib():
+def require_matplotlib() -> ModuleType:
     """matplotlib, or UserError with the line that says how to get it."""
     return require("matplotlib", "the picture needs", "matplotlib", "plot")
 
 
-def canvas(title: str):
+def canvas(title: str) -> tuple[Any, Any]:
     """A figure that needs no screen, and its axes."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,7 +32,7 @@ def canvas(title: str):
     return figure, axes
 
 
-def save(figure, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     """As PNG or SVG; the same figure gives the same bytes."""
     from matplotlib import rc_context
 
@@ -118,7 +120,7 @@ AROUND = [(x * far, y * far) for far in (1, 2, 3.2, 4.5) for x, y in ((9, 0), (-
           (-9, 10), (9, -10), (-9, -10))]  # points from a mark to its label  # fmt: skip
 
 
-def label(axes, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+def label(axes: Any, spots: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
     """Names beside marks, each where it covers no mark and no other name, with a line to its mark if that is far."""
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox

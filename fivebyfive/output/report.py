@@ -1,6 +1,7 @@
 """What a person reads at the end of a command. Machines take --json."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -12,6 +13,10 @@ from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.support.errors import shown
 
 from .terminal import command, quoted
+
+if TYPE_CHECKING:
+    from fivebyfive.commands.simulate import Request
+    from fivebyfive.sim.simulate import Simulation
 
 __all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
@@ -122,7 +127,7 @@ def size_text(manifest: dict) -> str:
     return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "") + made
 
 
-def show_simulation(told: dict, images: Images, result, request) -> None:
+def show_simulation(told: dict, images: Images, result: "Simulation", request: "Request") -> None:
     """Cycles of each phase, a line for each image if they are few, and where the first difference is."""
     out = console()
     what = f"{told['network']} of {shown(told['checkpoint'])}, {shown(images.source)}, seed {told['seed']}"
@@ -163,7 +168,7 @@ def images_text(count: int) -> str:
     return f"{count:,} image{'s' if count != 1 else ''}"
 
 
-def image_table(images: Images, result) -> Group:
+def image_table(images: Images, result: "Simulation") -> Group:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 
@@ -198,7 +203,7 @@ def cycle_table(told: dict) -> Group:
     return titled("clocks (hardware counters)", rows)
 
 
-def footnotes(told: dict, result, request) -> list[str]:
+def footnotes(told: dict, result: "Simulation", request: "Request") -> list[str]:
     """What lies where, and what to do about a difference."""
     lines = []
     if told["out"]:

@@ -2,9 +2,10 @@
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import read_limited
@@ -19,7 +20,7 @@ PICTURES = ("png", "svg")
 
 
 @contextmanager
-def going_on():
+def going_on() -> Iterator[None]:
     """Tells who interrupts the work how to go on with it."""
     try:
         yield
@@ -36,7 +37,7 @@ def places(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[s
 
 
 @contextmanager
-def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str], force: bool):
+def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str], force: bool) -> Iterator[list[Path]]:
     """Write the tables when the block ends, in which the pictures are drawn, if there are any to draw: their paths for
     now, where anything would change or a picture is missing. ``texts``: tables beside the JSON, by suffix.
 
@@ -61,7 +62,7 @@ def written(path: Path, limit: int) -> bytes | None:
         return None
 
 
-def draw(plot: str, paths: Sequence[Path], *results) -> None:
+def draw(plot: str, paths: Sequence[Path], *results: Any) -> None:
     """The picture in each of the files, or a remark where matplotlib is missing: what was measured counts."""
     from . import plots
 
@@ -78,7 +79,7 @@ def draw(plot: str, paths: Sequence[Path], *results) -> None:
             getattr(plots, plot)(path, *results)
 
 
-def answer(told: dict, as_json: bool, show, files: Mapping[str, Path] | None = None) -> None:
+def answer(told: dict, as_json: bool, show: Callable[[], None], files: Mapping[str, Path] | None = None) -> None:
     """What goes to standard output."""
     if as_json:
         print(json.dumps(told))

@@ -10,10 +10,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -75,7 +75,7 @@ class Output:
             with suppress(OSError), open(os.devnull, "w") as nothing:
                 os.dup2(nothing.fileno(), self.stream.fileno())
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
@@ -180,7 +180,9 @@ ASK = "This is a defect of fivebyfive; please report it as an issue, with the li
 class Suggesting(click.Group):
     """A group of commands that knows what a wrong word may have meant, and `help` for --help."""
 
-    def resolve_command(self, ctx, args):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         word = click.utils.make_str(args[0])
         names = self.list_commands(ctx)
         if word in names or not word[:1].isalnum():
@@ -189,7 +191,7 @@ class Suggesting(click.Group):
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         ctx.fail(f"No such command {word!r}.{meant}")
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args[:1] == ["help"]:
             args = [*args[1:], "--help"]
         return super().parse_args(ctx, args or ([] if self.invoke_without_command else ["--help"]))
@@ -198,7 +200,13 @@ class Suggesting(click.Group):
 class Commands(Suggesting):
     """Commands whose every end is an exit code, and whose every failure is a line on standard error (`leave`)."""
 
-    def main(self, args=None, prog_name=None, complete_var=None, **extra):
+    def main(  # type: ignore[override]  # click has overloads for standalone_mode, which has no meaning here
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        **extra: Any,
+    ) -> NoReturn:
         """As click's, whose own way to end a program is in `leave`."""
         words = list(sys.argv[1:] if args is None else args)
         for ours in ("standalone_mode", "windows_expand_args"):
@@ -213,7 +221,7 @@ class Commands(Suggesting):
         except click.exceptions.Exit as end:
             return end.exit_code
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         before = signal.signal(signal.SIGTERM, terminate)
         try:
             return super().invoke(ctx)
@@ -241,7 +249,7 @@ def lines(message: str) -> str:
     return "\n".join((first, *rest)) if rest else one_line(first)
 
 
-def terminate(number, frame):
+def terminate(number: int, frame: object) -> NoReturn:
     """SIGTERM unwinds the stack, so that simulators end and half-written files go."""
     raise SystemExit(TERMINATED)
 
@@ -295,7 +303,7 @@ class Stage:
         self.due = time.monotonic() + QUIET_S
         self.pause = REPEAT_S
         self.told: tuple = ()
-        self.bar = None
+        self.bar: Any = None  # rich.progress.Progress, imported where there is a terminal
 
     def __enter__(self) -> "Stage":
         if sys.stderr is not None and sys.stderr.isatty():
@@ -304,7 +312,7 @@ class Stage:
             self.bar.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
 
@@ -320,7 +328,7 @@ class Stage:
             say(f"{text}: {done} of {total}" if total > 1 else f"{text} ...")
 
 
-def bar():
+def bar() -> Any:
     """A bar whose figures stay whole: where there is little room, its text is folded."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn

@@ -9,8 +9,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from .errors import UserError
 
@@ -44,7 +44,7 @@ def read_limited(path: Path | str, limit: int, what: str, within: Path | None = 
 
 
 @contextmanager
-def open_limited(path: Path | str, limit: int, what: str, within: Path | None = None) -> Iterator[BinaryIO]:
+def open_limited(path: Path | str, limit: int, what: str, within: Path | None = None) -> Iterator[BufferedReader]:
     """The same file, open for reading; an OSError of reading it is a UserError too."""
     path = as_path(path, what)
     try:

@@ -1,8 +1,8 @@
 """The .npy format (NumPy enhancement proposal 1), read strictly: the header is judged before anything is allocated."""
 
 import warnings
+from io import BufferedIOBase
 from math import prod
-from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -18,7 +18,7 @@ HEADERS = {
 }
 
 
-def read_npy(file: BinaryIO, size: int) -> np.ndarray:
+def read_npy(file: BufferedIOBase, size: int) -> np.ndarray:
     """The array of a .npy file of ``size`` bytes, at whose beginning ``file`` is.
 
     An array of Python objects comes back empty, with its dtype: it is never unpickled. Raises ValueError for anything

@@ -75,6 +75,7 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
         before, unknown = content.get("replacing", {}), content.get("running", [])
         if not generator.startswith("fivebyfive ") or not all(isinstance(one, str) for one in files.values()):
             return None
+        known: dict[str, tuple[str, ...] | None]
         known = {one: (*filter(None, (files.get(one), before.get(one))),) for one in {**files, **before}}
         known |= dict.fromkeys(unknown)
         known = {one: digests for one, digests in known.items() if not {"", ".", ".."} & {*one.split("/")}}

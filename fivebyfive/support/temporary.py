@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError
@@ -23,6 +23,7 @@ WORKING, RUN = "fivebyfive-", ".run"  # begins and ends the names of those that 
 KEPT = ".kept"  # a file in a folder that stays though nobody works in it
 MOST_KEPT = 5  # of those: the newest
 RANDOM = "[a-z0-9_]{8}"  # as tempfile has it
+KeptBy = type[BaseException] | tuple[type[BaseException], ...]
 
 
 def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
@@ -36,7 +37,7 @@ def temporary_file(folder: Path, prefix: str) -> tuple[int, str]:
 
 
 @contextmanager
-def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: type | tuple = ()) -> Iterator[Path]:
+def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: KeptBy = ()) -> Iterator[Path]:
     """A new locked folder, which goes with what is in it when the block ends; it stays after an exception that is one
     of ``kept_by``, until `MOST_KEPT` others have."""
     remove_left(folder, prefix, suffix)
@@ -57,7 +58,7 @@ def temporary_folder(folder: Path, prefix: str, suffix: str = PART, kept_by: typ
             remove_kept(folder, prefix, suffix)
 
 
-def working_folder(kept_by: type | tuple = ()):
+def working_folder(kept_by: KeptBy = ()) -> AbstractContextManager[Path]:
     """A temporary folder of this project's own among those of the system. Raises UserError where there is none."""
     return temporary_folder(system_folder(), WORKING, RUN, kept_by)
 

@@ -93,7 +93,7 @@ def our_row(one: Measurement) -> tuple[str, ...]:
 
 
 def cycle_rows(shape: LeNetShape, configs: Sequence[Config]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for config in configs:
         planned = plan(shape, config)
         early = f"{plan(shape, replace(config, early_fc=True)).latency:,}"
@@ -154,7 +154,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
 @click.option("--seeds", type=click.IntRange(0, 99), default=5, show_default=True, help="0: no place and route.")
 @click.option("--workers", type=click.IntRange(1))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs/performance.md"), show_default=True)
-def bench(shape, seeds, workers, out) -> None:
+def bench(shape: str, seeds: int, workers: int | None, out: Path) -> None:
     """Measure all sizes and write docs/performance.md."""
     run_bench(LeNetShape.parse(shape), seeds, workers, out)
 

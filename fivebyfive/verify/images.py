@@ -13,11 +13,10 @@ import click
 import numpy as np
 
 from fivebyfive.api import load
-from fivebyfive.cli import size_options
+from fivebyfive.commands.size import Size, size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.sizing import user_config
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
@@ -38,9 +37,9 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--logits-only", is_flag=True, help="Compare logits and class, not the layers before.")
 @size_options
-def main(log: Path, images: int, processes: int, logits_only: bool, **size) -> None:
+def main(log: Path, images: int, processes: int, logits_only: bool, size: Size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    text = verify(images, processes, user_config(load().checkpoint, size), logits_only)
+    text = verify(images, processes, size.config(load().checkpoint), logits_only)
     with replacing(log, "w") as file:
         file.write(text)
     click.echo(text, nl=False)

@@ -58,7 +58,7 @@ COMPONENTS = {make.__name__: partial(component, make) for make in SMALL_MACHINES
 # The LeNet's own is among those above.
 COMPRESSED = {f"{name} by default": partial(by_default, name) for name in CHECKPOINTS if name != SHIPPED.stem}
 
-MACHINES: dict[str, Callable[[], Design]] = SIZED | SIZED_EARLY | AXI | COMPRESSED | COMPONENTS
+MACHINES: dict[str, Callable[[], Design]] = {**SIZED, **SIZED_EARLY, **AXI, **COMPRESSED, **COMPONENTS}
 # Those that take some seconds at most to generate; the others take up to half a minute each.
 QUICK = (LENET, *COMPONENTS, *(case.name for case in CASES if not case.shipped))
 

@@ -55,7 +55,7 @@ class Remarks:
 
     EVERY_S = 15.0
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.last = time.monotonic()
 
     def __call__(self, said: str) -> None:

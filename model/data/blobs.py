@@ -131,7 +131,7 @@ def extent(mask: np.ndarray) -> tuple[int, int]:
     return rows.stop - rows.start, columns.stop - columns.start
 
 
-def around(grid: np.ndarray, choose: np.ufunc, outside: int | bool) -> np.ndarray:
+def around(grid: np.ndarray, choose: np.ufunc, outside: int | bool | np.int32) -> np.ndarray:
     """What ``choose`` (np.minimum, ...) takes of each place, (H, W), and the eight around it."""
     padded = np.pad(grid, 1, constant_values=outside)
     rows = choose(choose(padded[:-2], padded[1:-1]), padded[2:])

@@ -68,7 +68,7 @@ def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...]
     Empty where that would be all of them."""
     if not checkpoint.shape.has_convolutions:
         return ()
-    kernels = checkpoint.arrays["conv2.weight"].any(axis=(2, 3))
+    kernels = np.any(checkpoint.arrays["conv2.weight"] != 0, axis=(2, 3))
     sweeps = []
     for group in config.groups(checkpoint.shape.conv2):
         used = np.flatnonzero(kernels[group.start : group.stop].any(axis=0))

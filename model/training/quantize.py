@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.shape import LeNetShape
@@ -141,7 +141,12 @@ def quantized(
             before[name] = {key: figures(checkpoint, dataset, progress) for key, dataset in sets.items()}
         epochs = fit(net, config.stage, *data, temperature, generator, tick, Extras(saved=states.next()))
     checkpoint = to_checkpoint(net)
-    report = {"command": "quantize", "seed": config.seed, "config": plain(config), "data": training.name}
+    report: dict[str, Any] = {
+        "command": "quantize",
+        "seed": config.seed,
+        "config": plain(config),
+        "data": training.name,
+    }
     report |= {"model": source, "input": {"mean": mean, "std": std}} | before
     report |= {"epochs": epochs, "resumed": states.epochs}
     return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))

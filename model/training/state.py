@@ -55,7 +55,8 @@ class TrainingState:
         self, net: LeNet, optimizer: torch.optim.Optimizer, criterion: torch.nn.Module, generator: torch.Generator
     ) -> None:
         self.net, self.optimizer, self.criterion, self.generator = net, optimizer, criterion, generator
-        self.epoch, self.records = 0, []
+        self.epoch = 0
+        self.records: list[dict] = []
         self.best: dict | None = None
 
     def finish(self, epoch: int, clean: bool, rank: tuple) -> None:

@@ -1,6 +1,7 @@
 """`Accelerator` when things go wrong or change: resets, frames of the wrong length, slow receivers, other weights."""
 
 import random
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -15,12 +16,12 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.shape import PIXELS, LeNetShape
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
 
-from . import parameters
 from .network import words_of
 
 IMAGES = 3
@@ -39,7 +40,7 @@ def draw_images(count: int = IMAGES) -> np.ndarray:
     return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
 
 
-async def check(dut, images: np.ndarray, network: Checkpoint, pause: float, rng: random.Random) -> None:
+async def check(dut: Dut, images: np.ndarray, network: Checkpoint, pause: float, rng: random.Random) -> None:
     """Every image's result, in order, with pauses on both sides."""
     source = StreamSource(dut, "i", pause=pause, rng=rng)
     sink = StreamSink(dut, "o", pause=pause, rng=rng)
@@ -51,25 +52,25 @@ async def check(dut, images: np.ndarray, network: Checkpoint, pause: float, rng:
     assert [result["index"] for result in results] == classify(logits).tolist()
 
 
-def watch(dut) -> None:
+def watch(dut: Dut) -> None:
     """Stream rules at every edge."""
     for name in ("i", "o", "load"):
         StreamMonitor(dut, name).start()
 
 
-def status(dut) -> dict:
+def status(dut: Dut) -> dict:
     return unpack(Status(), int(dut.status.value))
 
 
 @cocotb.test()
-async def pauses(dut) -> None:
+async def pauses(dut: Dut) -> None:
     await start(dut)
     watch(dut)
     await check(dut, draw_images(), checkpoint(), 0.3, random_source())
 
 
 @cocotb.test()
-async def receiver_asleep(dut) -> None:
+async def receiver_asleep(dut: Dut) -> None:
     """Nobody takes a result: pixels are taken until every buffer is full, then none, and nothing is lost."""
     await start(dut)
     watch(dut)
@@ -85,7 +86,7 @@ async def receiver_asleep(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     """A reset at any cycle returns to a working idle: one while pixels come in, and in every phase of an image."""
     await start(dut)
     watch(dut)
@@ -100,7 +101,7 @@ async def resets(dut) -> None:
 
 
 @cocotb.test()
-async def frames_of_wrong_length(dut) -> None:
+async def frames_of_wrong_length(dut: Dut) -> None:
     """A frame that is too short or too long is dropped and flagged; the next good one is right."""
     await start(dut)
     watch(dut)
@@ -126,12 +127,13 @@ async def frames_of_wrong_length(dut) -> None:
 
 
 @cocotb.test()
-async def counters(dut) -> None:
+async def counters(dut: Dut) -> None:
     """They say what can be seen from outside, and what the model of the cycles says; of images alone and in a row."""
     await start(dut)
     network, rng = checkpoint(), random_source()
     model = plan(network.shape, Config(**parameters()["config"]))
-    pixels, results = StreamMonitor(dut, "i").start(), []
+    pixels = StreamMonitor(dut, "i").start()
+    results: list[tuple[int, dict]] = []
     cocotb.start_soon(note_counters(dut, results))
     for count in (1, 1, 6, 1):
         await check(dut, draw_images(count), network, 0, rng)
@@ -145,7 +147,7 @@ async def counters(dut) -> None:
     assert shown[0]["latency"] == model.latency
 
 
-async def take_late(dut, images: np.ndarray, rng: random.Random) -> None:
+async def take_late(dut: Dut, images: np.ndarray, rng: random.Random) -> None:
     """Results are there for a while before they are taken."""
     sender = cocotb.start_soon(StreamSource(dut, "i").send([word for image in images for word in words_of(image)]))
     for _ in images:
@@ -155,7 +157,7 @@ async def take_late(dut, images: np.ndarray, rng: random.Random) -> None:
     await sender
 
 
-async def note_counters(dut, results: list[tuple[int, dict]]) -> None:
+async def note_counters(dut: Dut, results: list[tuple[int, dict]]) -> None:
     """The cycle in which each result is there first, and what the counters show soon after."""
     before = 0
     while True:
@@ -165,13 +167,13 @@ async def note_counters(dut, results: list[tuple[int, dict]]) -> None:
         before = int(dut.o__valid.value) and not int(dut.o__ready.value)
 
 
-async def note_one(dut, results: list[tuple[int, dict]], there: int) -> None:
+async def note_one(dut: Dut, results: list[tuple[int, dict]], there: int) -> None:
     await cycles(dut, COUNTED)
     results.append((there, unpack(Cycles(), int(dut.cycles.value))))
 
 
 @cocotb.test()
-async def other_weights(dut) -> None:
+async def other_weights(dut: Dut) -> None:
     """Weights loaded through the port take the place of those in the .mem files; not while an image is inside."""
     await start(dut)
     watch(dut)
@@ -199,10 +201,11 @@ def load_words(network: Checkpoint) -> list[int]:
     config = Config(**parameters()["config"])
     machine = Accelerator(network.shape, config)
     image = pack_weights(network, config)
+    targets: Any = Target  # Any: Amaranth's enumerations have no annotations
     layout = Load(max(machine.depths.values()), max(image.conv.shape[1], image.fc.shape[1]))
     words = [
         pack(layout, {"target": target.value, "address": address, "data": dict(enumerate(map(int, word)))})
-        for target, memory in ((Target.CONV, image.conv), (Target.FC, image.fc))
+        for target, memory in ((targets.CONV, image.conv), (targets.FC, image.fc))
         for address, word in enumerate(memory)
     ]
     random_source().shuffle(words)

@@ -6,10 +6,9 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.counters import COUNTER_BITS, Cycles
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, limited, random_source, reset, start
-
-from . import parameters
 
 IMAGES = 12
 
@@ -21,7 +20,7 @@ def bits() -> int:
 class Machine:
     """Images on their way through a machine of random pace; the order of its events is that of the real one."""
 
-    def __init__(self, dut, rng: random.Random):
+    def __init__(self, dut: Dut, rng: random.Random):
         self.dut, self.rng = dut, rng
         self.accepted: list[int] = []  # cycle of each image's last pixel
         self.released = self.converted = self.emptied = 0  # images
@@ -112,7 +111,7 @@ class Machine:
             assert shown["conv"] == self.conv[-1] % most
 
 
-async def check(dut, rng: random.Random) -> None:
+async def check(dut: Dut, rng: random.Random) -> None:
     machine = Machine(dut, rng)
     tasks = [cocotb.start_soon(part()) for part in (machine.take, machine.pixels, machine.convolve, machine.connect)]
     for task in tasks:
@@ -121,13 +120,13 @@ async def check(dut, rng: random.Random) -> None:
 
 
 @cocotb.test()
-async def images(dut) -> None:
+async def images(dut: Dut) -> None:
     await start(dut)
     await check(dut, random_source())
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(4):

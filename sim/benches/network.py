@@ -5,7 +5,9 @@ arrays (`fivebyfive.sim.simulate`), watches them fill up while this runs, and kn
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -17,16 +19,15 @@ from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape, ceil_div
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
 from fivebyfive.sim.simulator.speed import Stopwatch
 
-from . import parameters
-
 LAST = 1 << 8  # mark of an image's last pixel
 
 
-def field(layout, name: str, word: int) -> int:
+def field(layout: Any, name: str, word: int) -> int:
     """Unsigned value of a field of a packed structure."""
     part = layout[name]
     return (word >> part.offset) & ((1 << part.width) - 1)
@@ -55,7 +56,7 @@ class Recorder:
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
         self.valid: list[int] = []  # first cycle in which each result was valid
 
-    def values(self, layout, name: str, word: int) -> np.ndarray:
+    def values(self, layout: Any, name: str, word: int) -> np.ndarray:
         """A field that is an array of codes."""
         size = layout[name].width // 8
         return np.frombuffer(field(layout, name, word).to_bytes(size, "little"), np.int8)
@@ -112,7 +113,7 @@ def words_of(image: np.ndarray) -> list[int]:
     return words
 
 
-async def feed(dut, recorder: Recorder, images: np.ndarray, pause: float, rng: random.Random) -> None:
+async def feed(dut: Dut, recorder: Recorder, images: np.ndarray, pause: float, rng: random.Random) -> None:
     """Every pixel of every image, with pauses of probability ``pause``."""
     source = StreamSource(dut, "i", pause=pause, rng=rng, limit_cycles=recorder.limit_cycles)
     for image in images:
@@ -120,7 +121,7 @@ async def feed(dut, recorder: Recorder, images: np.ndarray, pause: float, rng: r
         recorder.accepted.append(cycle() - 1)  # the cycle that this edge ended
 
 
-async def watch(tap, record) -> None:
+async def watch(tap: Any, record: Callable[[int], None]) -> None:
     """Each word of a tap: its toggle makes every one a change, or, bit by bit on Icarus, several in one step."""
     in_parts = cocotb.SIM_NAME.startswith("Icarus")
     while True:
@@ -131,7 +132,7 @@ async def watch(tap, record) -> None:
 
 
 @cocotb.test()
-async def images(dut) -> None:
+async def images(dut: Dut) -> None:
     """All images, one behind the other, with the pauses the caller asks for."""
     stopwatch = Stopwatch()
     given = parameters()
@@ -152,7 +153,7 @@ async def images(dut) -> None:
     recorder.arrays["speed"][:] = speed.cycles, speed.seconds, speed.python_seconds
 
 
-async def take(dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
+async def take(dut: Dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
     """Wait for a result, let it wait a while in its turn, and take it."""
     if not dut.o__valid.value:
         await RisingEdge(dut.o__valid)

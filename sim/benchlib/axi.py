@@ -14,6 +14,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from fivebyfive.model.shape import ceil_div
 
+from .given import Dut
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiProt, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
@@ -63,7 +65,7 @@ class Rules:
     cycles of each channel in which it was valid and not ready, ``moved`` those in which something was taken.
     """
 
-    def __init__(self, dut, words: int):
+    def __init__(self, dut: Dut, words: int):
         self.dut, self.words = dut, words
         self.stalls = dict.fromkeys(CHANNELS, 0)
         self.moved = dict.fromkeys(CHANNELS, 0)
@@ -110,7 +112,7 @@ class Rules:
 class Core:
     """Bus models on the core's ports; registers by name. A wait of over ``limit_cycles`` is an AssertionError."""
 
-    def __init__(self, dut, classes: int, rng: random.Random, limit_cycles: int = LIMIT_CYCLES):
+    def __init__(self, dut: Dut, classes: int, rng: random.Random, limit_cycles: int = LIMIT_CYCLES):
         self.dut, self.classes, self.rng, self.limit_cycles = dut, classes, rng, limit_cycles
         quiet(dut)
         start_clock(dut.aclk)
@@ -168,7 +170,7 @@ class Core:
         return parse_result(bytes(frame.tdata), self.classes)
 
 
-def quiet(dut) -> None:
+def quiet(dut: Dut) -> None:
     """Inputs that no model drives before its first reset."""
     dut.aresetn.value = 0
     dut.s_axi_awprot.value = 0

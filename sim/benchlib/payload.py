@@ -1,6 +1,7 @@
 """Payloads as Python values: Amaranth makes one port of a structure, field after field from bit 0."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -9,7 +10,7 @@ from amaranth.lib import data
 __all__ = ["pack", "pack_codes", "unpack", "unpack_codes"]
 
 
-def unpack(shape, word: int):
+def unpack(shape: Any, word: int) -> Any:
     """The value that bits ``word`` mean in an Amaranth shape: a dict for a structure, a list for an array, an
     int.
 
@@ -18,7 +19,7 @@ def unpack(shape, word: int):
     return _form(shape).unpack(word)
 
 
-def pack(shape, value) -> int:
+def pack(shape: Any, value: Any) -> int:
     """The bits of ``value``, given as `unpack` returns it; fields that a dict leaves out are zero.
 
     Raises ValueError where a number does not fit its field or a field is unknown.
@@ -50,7 +51,7 @@ class _Number:
         value = word & self.mask  # without the fields after it
         return value if value < self.high else value - self.mask - 1
 
-    def pack(self, value) -> int:
+    def pack(self, value: Any) -> int:
         value = int(value)
         if not self.low <= value < self.high:
             raise ValueError(f"{value} does not fit {self.shape!r}")
@@ -68,7 +69,7 @@ class _Fields:
         values = {key: form.unpack(word >> offset) for key, (offset, form) in self.fields.items()}
         return list(values.values()) if self.is_array else values
 
-    def pack(self, value) -> int:
+    def pack(self, value: Any) -> int:
         word = 0
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             if key not in self.fields:
@@ -82,14 +83,14 @@ class _Fields:
 _known: "dict[int, tuple[object, _Number | _Fields]]" = {}
 
 
-def _form(shape) -> _Number | _Fields:
+def _form(shape: Any) -> _Number | _Fields:
     """How a shape's bits are read: Amaranth takes longer to say it, and benches ask each cycle."""
     if id(shape) not in _known:
         _known[id(shape)] = shape, _find_form(shape)
     return _known[id(shape)][1]
 
 
-def _find_form(shape) -> _Number | _Fields:
+def _find_form(shape: Any) -> _Number | _Fields:
     if isinstance(shape, data.Layout) or (isinstance(shape, type) and issubclass(shape, data.Struct)):
         layout = data.Layout.cast(shape)
         fields = {key: (field.offset, _find_form(field.shape)) for key, field in layout}

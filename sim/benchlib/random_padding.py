@@ -18,9 +18,10 @@ def pad_randomly(image: WeightImage, shape: LeNetShape, config: Config, seed: in
         if region.name.endswith(".bias"):
             place = words[region.memory][region.address : region.end]  # a view
             banked = region.memory == "fc" and config.engines.words
-            free = np.arange(place.size).reshape(place.shape) >= shape.arrays[region.name][0]
+            biases = shape.arrays[region.name][0]
+            free: np.ndarray = np.arange(place.size).reshape(place.shape) >= biases
             if banked:  # R biases a word
                 word, byte = np.indices(place.shape)
-                free = (byte >= config.fc_rows) | (word * config.fc_rows + byte >= shape.arrays[region.name][0])
+                free = np.logical_or(byte >= config.fc_rows, word * config.fc_rows + byte >= biases)
             place[free] = [rng.randint(-128, 127) for _ in range(free.sum())]
     return WeightImage(**words)

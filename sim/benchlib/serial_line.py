@@ -5,6 +5,7 @@ from collections import deque
 import cocotb
 from cocotb.triggers import FallingEdge, Timer
 
+from .given import Dut
 from .testbench import PERIOD_NS
 
 __all__ = ["SerialLine"]
@@ -19,7 +20,7 @@ class SerialLine:
     the length of our bits as a multiple of the design's.
     """
 
-    def __init__(self, dut, divisor: int, stretch: float = 1.0):
+    def __init__(self, dut: Dut, divisor: int, stretch: float = 1.0):
         self.dut = dut
         self.bit_ps = divisor * PERIOD_NS * 1000
         self.send_ps = round(self.bit_ps * stretch)

@@ -8,12 +8,12 @@ were before it, and driven just after it.
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.sim.benches import ports
-
+from .given import Dut, ports
 from .testbench import cycle, limited
 
 __all__ = ["StreamMonitor", "StreamSink", "StreamSource"]
@@ -24,14 +24,14 @@ LIMIT_CYCLES = 100_000  # of one wait
 class _Stream:
     """The ports of one stream."""
 
-    def __init__(self, dut, name: str):
+    def __init__(self, dut: Dut, name: str):
         self.dut, self.name = dut, name
         self.edge = RisingEdge(dut.clk)
         self.valid = self._port("valid")  # None: always valid
         self.ready = self._port("ready")  # None: always ready
         self.payload = self._port("payload")  # None: it has no bits
 
-    def _port(self, member: str):
+    def _port(self, member: str) -> Any:
         port = f"{self.name}__{member}"
         return getattr(self.dut, port) if port in ports() else None
 
@@ -45,7 +45,13 @@ class StreamSource(_Stream):
     """
 
     def __init__(
-        self, dut, name: str, *, pause: float = 0, rng: random.Random | None = None, limit_cycles=LIMIT_CYCLES
+        self,
+        dut: Dut,
+        name: str,
+        *,
+        pause: float = 0,
+        rng: random.Random | None = None,
+        limit_cycles: int = LIMIT_CYCLES,
     ):
         super().__init__(dut, name)
         self.pause, self.rng, self.limit_cycles = pause, rng or random.Random(0), limit_cycles
@@ -84,7 +90,13 @@ class StreamSink(_Stream):
     """
 
     def __init__(
-        self, dut, name: str, *, pause: float = 0, rng: random.Random | None = None, limit_cycles=LIMIT_CYCLES
+        self,
+        dut: Dut,
+        name: str,
+        *,
+        pause: float = 0,
+        rng: random.Random | None = None,
+        limit_cycles: int = LIMIT_CYCLES,
     ):
         super().__init__(dut, name)
         self.pause, self.rng, self.limit_cycles = pause, rng or random.Random(0), limit_cycles
@@ -124,7 +136,7 @@ class StreamMonitor:
     their edges.
     """
 
-    dut: object
+    dut: Dut
     name: str
     words: list[int] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)

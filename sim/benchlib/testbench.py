@@ -2,7 +2,9 @@
 
 import random
 import warnings
+from collections.abc import Awaitable, Coroutine, Iterable
 from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import cocotb
 import numpy as np
@@ -12,8 +14,7 @@ from cocotb.handle import Deposit, Immediate
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
-from fivebyfive.sim.benches import ports
-
+from .given import Dut, ports
 from .payload import pack_codes
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "until",
 ]
 
+T = TypeVar("T")
+
 PERIOD_NS = 10
 RESET_CYCLES = 3
 
@@ -51,14 +54,14 @@ def random_arrays() -> np.random.Generator:
     return np.random.default_rng(cocotb.RANDOM_SEED)
 
 
-async def start(dut) -> None:
+async def start(dut: Dut) -> None:
     """Clock, inputs at zero, and a reset of three cycles."""
     quiet(dut)
     start_clock(dut.clk)
     await reset(dut)
 
 
-def start_clock(signal) -> None:
+def start_clock(signal: Any) -> None:
     """A clock in C, on Verilator without the extra evaluation of the design that a deposited value costs.
 
     Icarus runs Python while an immediate value is still being set. A test that fails at an edge then ends in the middle
@@ -71,13 +74,13 @@ def start_clock(signal) -> None:
         Clock(signal, PERIOD_NS, "ns", impl="gpi", set_action=Immediate).start()
 
 
-async def deposited_clock(signal) -> None:
+async def deposited_clock(signal: Any) -> None:
     """The clock from its first falling edge on: its first value would come when models already wait for an edge."""
     await Timer(PERIOD_NS // 2, "ns")
     Clock(signal, PERIOD_NS, "ns", impl="gpi", set_action=Deposit).start(start_high=False)
 
 
-async def reset(dut, length: int = RESET_CYCLES) -> None:
+async def reset(dut: Dut, length: int = RESET_CYCLES) -> None:
     """Reset for ``length`` cycles; other inputs keep their values.
 
     Returns in the middle of the next cycle: reset is low, outputs show the state after it.
@@ -88,7 +91,7 @@ async def reset(dut, length: int = RESET_CYCLES) -> None:
     await FallingEdge(dut.clk)
 
 
-async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
+async def reset_sometime(dut: Dut, work: Iterable[Coroutine[Any, Any, Any]], longest: int, rng: random.Random) -> None:
     """Reset at a random cycle, the 1st to the ``longest``-th, while the coroutines ``work`` are under way.
 
     They are cancelled; inputs are at zero in the reset, which lasts one to three cycles: one is enough, or
@@ -102,31 +105,31 @@ async def reset_sometime(dut, work, longest: int, rng: random.Random) -> None:
     await reset(dut, rng.randint(1, RESET_CYCLES))
 
 
-def port_handles(dut) -> SimpleNamespace:
+def port_handles(dut: Dut) -> SimpleNamespace:
     """The ports by their names: cocotb's own lookup takes as long as reading one, for a bench that reads all of them at
     each edge."""
     return SimpleNamespace(**{name: getattr(dut, name) for name in ports()})
 
 
-def quiet(dut) -> None:
+def quiet(dut: Dut) -> None:
     """All inputs but the clock at zero."""
     for name, direction in ports().items():
         if direction == "input" and name != "clk":
             getattr(dut, name).value = 0
 
 
-def level(dut, name: str) -> int:
+def level(dut: Dut, name: str) -> int:
     """What is on a port; 0 for one of no bits, which a design does not have."""
     return int(getattr(dut, name).value) if name in ports() else 0
 
 
-def drive(dut, name: str, value: int) -> None:
+def drive(dut: Dut, name: str, value: int) -> None:
     """Put a value on a port, unless it has no bits."""
     if name in ports():
         getattr(dut, name).value = value
 
 
-async def load_memory(dut, words: np.ndarray, rng: random.Random) -> None:
+async def load_memory(dut: Dut, words: np.ndarray, rng: random.Random) -> None:
     """Write int8 words (depth, codes) through the port ``load``, in random order, now and then a cycle without."""
     places = list(range(len(words)))
     rng.shuffle(places)
@@ -139,7 +142,7 @@ async def load_memory(dut, words: np.ndarray, rng: random.Random) -> None:
     await cycles(dut, 4)  # until the last word is where it can be read
 
 
-async def cycles(dut, count: int) -> None:
+async def cycles(dut: Dut, count: int) -> None:
     """Wait for ``count`` rising edges."""
     for _ in range(count):
         await RisingEdge(dut.clk)
@@ -150,7 +153,7 @@ def cycle() -> int:
     return int(get_sim_time("ns") // PERIOD_NS)
 
 
-async def limited(awaitable, limit_cycles: int, what: str):
+async def limited(awaitable: Awaitable[T], limit_cycles: int, what: str) -> T:
     """The result of ``awaitable``; AssertionError with ``what`` where it takes more than ``limit_cycles``."""
     try:
         return await with_timeout(awaitable, limit_cycles * PERIOD_NS, "ns")
@@ -158,7 +161,7 @@ async def limited(awaitable, limit_cycles: int, what: str):
         raise AssertionError(f"{what}: nothing for {limit_cycles} cycles") from None
 
 
-async def until(dut, signal, value: int, limit_cycles: int) -> int:
+async def until(dut: Dut, signal: Any, value: int, limit_cycles: int) -> int:
     """Wait for the first edge at which ``signal`` has ``value``; the cycles before it."""
     for waited in range(limit_cycles):
         await RisingEdge(dut.clk)

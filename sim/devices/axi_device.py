@@ -9,6 +9,7 @@ import socket
 import threading
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.sim.simulator.process import kept_if_failed
-from fivebyfive.sim.simulator.runner import build, run
+from fivebyfive.sim.simulator.runner import Build, build, run
 
 __all__ = ["AxiDevice"]
 
@@ -29,6 +30,9 @@ LIFETIME_S = 24 * 3600
 START_S = 60  # for the simulator to call back
 ANSWER_S = 600  # for an order, which takes the simulator some thousand cycles at most
 POLL_S = 0.2
+
+
+T = TypeVar("T")
 
 
 class AxiDevice:
@@ -40,7 +44,12 @@ class AxiDevice:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, config: Config | None = None, *, pixel_bytes: int = 4, simulator="verilator"
+        self,
+        checkpoint: Checkpoint,
+        config: Config | None = None,
+        *,
+        pixel_bytes: int = 4,
+        simulator: str = "verilator",
     ):
         self.config = config or sized(checkpoint.shape)
         core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
@@ -61,7 +70,7 @@ class AxiDevice:
         self.core = Registers(self)
         self.dma = Dma(self)
 
-    def _simulate(self, built, given: dict) -> None:
+    def _simulate(self, built: Build, given: dict) -> None:
         try:
             run(built, BENCH, self.folder, parameters=given, timeout_s=LIFETIME_S)
         except Exception as error:  # it is raised in the caller's thread
@@ -78,7 +87,7 @@ class AxiDevice:
                     break
         raise self._failure or RuntimeError(f"the simulator did not start within {START_S} s")
 
-    def ask(self, *words):
+    def ask(self, *words: Any) -> Any:
         """Have the bench do something; its answer."""
         try:
             self._connection.send(words)
@@ -117,7 +126,7 @@ class Registers:
         fine = self.device.ask("write", offset, int(value))
         self.checked(None, fine, offset)
 
-    def checked(self, value, fine: bool, offset: int):
+    def checked(self, value: T, fine: bool, offset: int) -> T:
         if not fine:
             raise OSError(f"the core refused an access to {offset:#05x}")
         return value
@@ -155,6 +164,11 @@ class Channel:
         if self.busy:
             raise RuntimeError("DMA channel not idle")
         self.busy = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether the transfer that was begun is done, or none was."""
+        raise NotImplementedError
 
     def wait(self) -> None:
         while not self.idle:

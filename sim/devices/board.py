@@ -12,7 +12,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.sim.simulate import run_folder
 from fivebyfive.sim.simulator.process import SimulatorFailed
-from fivebyfive.sim.simulator.runner import build, run
+from fivebyfive.sim.simulator.runner import Build, build, run
 from fivebyfive.support.progress import Progress, silent
 
 from .wired_board import WiredBoard
@@ -41,7 +41,7 @@ def wired_design(checkpoint: Checkpoint, config: Config | None = None, divisor: 
 class _Simulation(threading.Thread):
     """Runs the bench in a folder until `stop`; ``failure`` is what it raised."""
 
-    def __init__(self, built, folder: Path, parameters: dict, seed: int):
+    def __init__(self, built: Build, folder: Path, parameters: dict, seed: int):
         super().__init__(daemon=True)
         self.built, self.folder, self.parameters, self.seed = built, folder, parameters, seed
         self.killed = threading.Event()

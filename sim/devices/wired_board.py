@@ -1,5 +1,7 @@
 """A serial accelerator with the other end of its line, so that a simulation exchanges bytes with it, not bits."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,7 +17,7 @@ MOST_BYTES = 16  # in a transfer: Python is needed once for that many
 class Bytes(data.StructLayout):
     """``count`` bytes for the line, the lowest first."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({"bytes": 8 * MOST_BYTES, "count": range(MOST_BYTES + 1)})
 
 
@@ -29,11 +31,11 @@ class WiredBoard(wiring.Component):
     busy : of the board; or bytes have not all gone.
     """
 
-    def __init__(self, board: SerialAccelerator):
+    def __init__(self, board: SerialAccelerator) -> None:
         self.board = board
         super().__init__({"i": In(stream.Signature(Bytes())), "o": Out(8), "o_valid": Out(1), "busy": Out(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.board = board = self.board
         m.submodules.transmitter = transmitter = UartTransmitter(board.divisor)

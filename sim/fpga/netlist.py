@@ -65,7 +65,10 @@ def cells_of(netlist: str, family: str) -> str:
 @cache
 def modules(family: str) -> dict[str, str]:
     """Every module of a family: Yosys's, with our inside where we have one."""
-    share = Path(importlib.util.find_spec("pyosys").origin).parent / "share"
+    spec = importlib.util.find_spec("pyosys")
+    assert spec is not None
+    assert spec.origin is not None
+    share = Path(spec.origin).parent / "share"
     files = [share / name for name in LIBRARIES[family].split()]
     text = "".join(include(path) for path in files) + (CELLS / "block_ram.v").read_text()
     found: dict[str, str] = {}

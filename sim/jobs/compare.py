@@ -18,7 +18,7 @@ from .compare_jobs import Appraisal, Trial
 from .job import Unit
 from .measurement_jobs import Synthesis
 from .transport import carried, data_digest, place_of
-from .workers import LocalPool, run_units
+from .workers import LocalPool, Pool, run_units
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]
 
@@ -35,7 +35,7 @@ class Comparison:
 
 def compare(
     checkpoints: Mapping[str, tuple[Checkpoint, Config]], test: Dataset, data: str = "mnist", *, rtl_images: int = 2,
-    synthesis: bool = True, clock_mhz: float = 100.0, pool=None, progress: Progress = silent,
+    synthesis: bool = True, clock_mhz: float = 100.0, pool: Pool | None=None, progress: Progress = silent,
 ) -> Comparison:  # fmt: skip
     """Each checkpoint on its machine, by name. ``test``: the test set of ``data``, its name or folder. ``rtl_images``:
     how many of them go through the RTL, 0 for none: cycles are then those of the model.
@@ -59,9 +59,10 @@ def compare(
         for unit in units:
             if failure := outcomes[unit].error:
                 raise type(failure)(f"{name}: {failure}")
-    rows, tools = [], {}
+    rows: list[Compared] = []
+    tools: dict[str, None] = {}
     for name, units in wanted.items():
-        found = {type(unit): outcomes[unit].result for unit in units}
+        found = {type(unit): outcomes[unit].value for unit in units}
         rows.append(compared(name, *checkpoints[name], found, clock_mhz))
         tools |= {tool: None for kind in (Trial, Synthesis) if kind in found for tool in found[kind]["tools"]}
     return Comparison(rows, list(tools))

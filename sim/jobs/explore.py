@@ -10,6 +10,7 @@ from fivebyfive.model.shape import LeNetShape, ceil_div
 from fivebyfive.support.progress import Progress, silent
 
 from .measure import measure_many
+from .workers import Pool
 
 __all__ = ["Exploration", "candidates", "explore", "front", "promising"]
 
@@ -28,7 +29,7 @@ class Exploration:
 
 
 def explore(
-    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool=None, progress: Progress = silent,
+    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool: Pool | None = None, progress: Progress = silent,
     estimated: bool = False,
 ) -> Exploration:  # fmt: skip
     """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.

@@ -28,17 +28,34 @@ DEPENDS = {  # features that a figure depends on
     "bram": ("weight_blocks", "map_blocks"),
 }
 CAFFE, CLASSIC, SMALL = "20-50-500-10", "6-16-120-84-10", "4-6-20-10"
-# network, windows, outputs, rows, options
-SAMPLES = [
-    (SMALL, 1, 1, 1), (SMALL, 2, 2, 2), (SMALL, 4, 1, 1), (SMALL, 1, 6, 4), (SMALL, 4, 3, 5),
-    (SMALL, 1, 1, 1, "early_fc"), (SMALL, 2, 3, 4, "early_fc"), (SMALL, 2, 2, 2, "packed"), (SMALL, 1, 4, 4, "packed"),
-    (CLASSIC, 1, 1, 1), (CLASSIC, 4, 2, 2), (CLASSIC, 2, 8, 6), (CLASSIC, 4, 1, 3, "early_fc"),
-    (CLASSIC, 4, 2, 3, "packed"), (CAFFE, 1, 1, 1), (CAFFE, 1, 1, 1, "early_fc"), (CAFFE, 4, 1, 1), (CAFFE, 2, 5, 3),
-    (CAFFE, 4, 5, 6),
-]  # fmt: skip
+SAMPLES: list[tuple[str, Config]] = [  # networks and machines
+    (SMALL, Config(1, 1, 1)),
+    (SMALL, Config(2, 2, 2)),
+    (SMALL, Config(4, 1, 1)),
+    (SMALL, Config(1, 6, 4)),
+    (SMALL, Config(4, 3, 5)),
+    (SMALL, Config(1, 1, 1, early_fc=True)),
+    (SMALL, Config(2, 3, 4, early_fc=True)),
+    (SMALL, Config(2, 2, 2, packed=True)),
+    (SMALL, Config(1, 4, 4, packed=True)),
+    (CLASSIC, Config(1, 1, 1)),
+    (CLASSIC, Config(4, 2, 2)),
+    (CLASSIC, Config(2, 8, 6)),
+    (CLASSIC, Config(4, 1, 3, early_fc=True)),
+    (CLASSIC, Config(4, 2, 3, packed=True)),
+    (CAFFE, Config(1, 1, 1)),
+    (CAFFE, Config(1, 1, 1, early_fc=True)),
+    (CAFFE, Config(4, 1, 1)),
+    (CAFFE, Config(2, 5, 3)),
+    (CAFFE, Config(4, 5, 6)),
+]
 HELD_OUT = [
-    (CAFFE, 4, 2, 2), (CLASSIC, 4, 4, 4), (SMALL, 2, 6, 3), (SMALL, 2, 3, 2, "early_fc"), (CLASSIC, 2, 2, 2, "packed"),
-]  # fmt: skip
+    (CAFFE, Config(4, 2, 2)),
+    (CLASSIC, Config(4, 4, 4)),
+    (SMALL, Config(2, 6, 3)),
+    (SMALL, Config(2, 3, 2, early_fc=True)),
+    (CLASSIC, Config(2, 2, 2, packed=True)),
+]
 
 
 def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
@@ -50,13 +67,9 @@ def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
 
 
-def units(samples: list[tuple], family: str) -> list[Synthesis]:
+def units(samples: list[tuple[str, Config]], family: str) -> list[Synthesis]:
     """Syntheses of samples for a family, less those with an option that the family does not have."""
-    return [
-        Synthesis(network, Config(*sizes, **dict.fromkeys(options, True)), family)
-        for network, *sizes, options in ((*sample[:4], sample[4:]) for sample in samples)
-        if family != "ecp5" or "packed" not in options
-    ]
+    return [Synthesis(network, config, family) for network, config in samples if family != "ecp5" or not config.packed]
 
 
 def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:
@@ -66,7 +79,7 @@ def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, flo
         given = features(LeNetShape.parse(unit.network), unit.config, unit.family)
         for what in FIGURES:
             guess = sum(weight * given[name] for name, weight in area[what].items())
-            measured = outcomes[unit].result[what]
+            measured = outcomes[unit].value[what]
             worst[what] = max(worst[what], 100 * abs(guess - measured) / max(measured, 1))
     return {what: round(value, 1) for what, value in worst.items()}
 
@@ -77,11 +90,8 @@ def main() -> None:
     for family in ("xc7", "ecp5"):
         samples, held_out = units(SAMPLES, family), units(HELD_OUT, family)
         outcomes = run_units([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
-        for outcome in outcomes.values():
-            if outcome.error:
-                raise outcome.error
         rows = [features(LeNetShape.parse(unit.network), unit.config, family) for unit in samples]
-        area = {what: fit(what, rows, [outcomes[unit].result[what] for unit in samples]) for what in FIGURES}
+        area = {what: fit(what, rows, [outcomes[unit].value[what] for unit in samples]) for what in FIGURES}
         found[family] = {
             "coefficients": area,
             "largest_error_percent": errors(area, samples, outcomes),

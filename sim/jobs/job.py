@@ -20,7 +20,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import GenericAlias, UnionType
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args, get_origin
 
 from filelock import FileLock
 
@@ -106,16 +106,19 @@ def fits(value: object, kind: object) -> bool:
         return any(fits(value, one) for one in get_args(kind))
     if isinstance(kind, GenericAlias):
         of = get_args(kind)[-1]
-        return fits(value, kind.__origin__) and all(fits(one, of) for one in values(value))
+        return fits(value, get_origin(kind)) and all(fits(one, of) for one in values(value))
     if kind is int:
         return type(value) is int and value >= 0
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return value is None if kind is type(None) else type(value) is kind
 
 
-def values(value: list | dict) -> list:
-    return list(value.values()) if isinstance(value, dict) else value
+def values(value: object) -> list[Any]:
+    """What a list or a dict holds."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 @cache
@@ -202,7 +205,7 @@ def unit_of(about: Mapping) -> Unit:
         raise ValueError(f"{module} is no module of this package")
     kind = getattr(import_module(module), name)
     given = {one.name: about["fields"][one.name] for one in fields(kind)}
-    records = {one.name: one.type for one in fields(kind) if is_dataclass(one.type)}
+    records: dict[str, Any] = {one.name: one.type for one in fields(kind) if is_dataclass(one.type)}
     return kind(**given | {name: record(**given[name]) for name, record in records.items()})
 
 

@@ -11,13 +11,18 @@ from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
 
 from .measurement_jobs import Routing, Synthesis
-from .workers import LocalPool, Outcome, run_units
+from .workers import LocalPool, Outcome, Pool, run_units
 
 __all__ = ["measure", "measure_many"]
 
 
 def measure(
-    shape: LeNetShape, config: Config, parts: Sequence[Part], seeds: int = 1, pool=None, progress: Progress = silent
+    shape: LeNetShape,
+    config: Config,
+    parts: Sequence[Part],
+    seeds: int = 1,
+    pool: Pool | None = None,
+    progress: Progress = silent,
 ) -> list[Measurement]:
     """A machine on each part; on ECP5 placed and routed with seeds 1 to ``seeds``.
 
@@ -30,7 +35,10 @@ def measure(
 
 
 def measure_many(
-    wanted: Sequence[tuple[LeNetShape, Config, Part]], seeds: int = 1, pool=None, progress: Progress = silent
+    wanted: Sequence[tuple[LeNetShape, Config, Part]],
+    seeds: int = 1,
+    pool: Pool | None = None,
+    progress: Progress = silent,
 ) -> tuple[dict[int, Measurement], dict[int, Failure]]:
     """Machines side by side: the measurement or the failure of each, by its number in ``wanted``.
 
@@ -52,9 +60,9 @@ def measure_many(
         if failed:
             failures[number] = failed[0]
         else:
-            results = [outcome.result for outcome in routed]
-            tools = {tool: None for result in (area.result, *results) for tool in result["tools"]}
-            found[number] = measurement(*what, area.result, results, tools=list(tools))
+            results = [outcome.value for outcome in routed]
+            tools = {tool: None for result in (area.value, *results) for tool in result["tools"]}
+            found[number] = measurement(*what, area.value, results, tools=list(tools))
     return found, failures
 
 

@@ -49,8 +49,8 @@ def dependencies(*modules: str, without: tuple[str, ...] = ()) -> frozenset[str]
     """
     found: set[str] = set()
     waiting = list(modules)
-    if missing := [name for name in waiting if find(name) is None]:
-        raise ModuleNotFoundError(f"no module named {missing[0]}")
+    for name in waiting:
+        located(name)
     while waiting:
         name = waiting.pop()
         if name not in found and name not in without and find(name):
@@ -64,7 +64,7 @@ def files(*modules: str, without: tuple[str, ...] = ()) -> dict[Path, str]:
     """The files behind modules, each with a name that is the same wherever the package is installed."""
     found: dict[Path, str] = {}
     for module in dependencies(*modules, without=without):
-        path = find(module)
+        path = located(module)
         found[path] = f"{module}.py"
         folder = module if path.name == "__init__.py" else module.rpartition(".")[0]
         for one in data(path):
@@ -75,7 +75,7 @@ def files(*modules: str, without: tuple[str, ...] = ()) -> dict[Path, str]:
 @cache
 def imported(module: str) -> tuple[str, ...]:
     """Modules of this package that a module imports or names, wherever in it."""
-    path = find(module)
+    path = located(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     text = path.read_text(encoding="utf-8")
     names: list[str] = []
@@ -118,6 +118,13 @@ def find(name: str) -> Path | None:
     return next((one for one in (path / "__init__.py", path.with_name(f"{path.name}.py")) if is_file(one)), None)
 
 
+def located(name: str) -> Path:
+    """The file of a module of this package. Raises ModuleNotFoundError where there is none of that name."""
+    if path := find(name):
+        return path
+    raise ModuleNotFoundError(f"no module named {name}")
+
+
 def is_file(path: Path) -> bool:
     return path.name in listing(path.parent)[0]
 
@@ -139,7 +146,8 @@ def data(module: Path) -> list[Path]:
 @cache
 def listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the files and of the folders in a folder."""
-    names, folders = set(), set()
+    names: set[str] = set()
+    folders: set[str] = set()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

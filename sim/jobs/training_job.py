@@ -69,8 +69,8 @@ def training_result(unit: Training) -> dict:
     plan = parse_plan(json.loads(unit.plan), Path(unit.folder))
     if read_digests(plan) != unit.given:
         raise UserError(f"{plan.start_path} or a teacher is another file here, or has changed")
-    sets = (load_same(unit.data, split, digest) for split, digest in (("train", unit.training), ("test", unit.test)))
-    result = compress(plan, *sets, States(Path(unit.states)))
+    training, test = load_same(unit.data, "train", unit.training), load_same(unit.data, "test", unit.test)
+    result = compress(plan, training, test, States(Path(unit.states)))
     return carried(result.checkpoint) | {"report": result.report}
 
 

@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fivebyfive.model.data.datasets import DATA_VARIABLE
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
@@ -32,7 +32,7 @@ from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_u
 if TYPE_CHECKING:
     import distributed
 
-__all__ = ["ClusterPool", "LocalPool", "Outcome", "run_units"]
+__all__ = ["ClusterPool", "LocalPool", "Outcome", "Pool", "run_units"]
 
 TRIES = 3  # of a unit whose process dies
 UNIT_TIMEOUT_S = 6 * 3600
@@ -61,9 +61,23 @@ class Outcome:
     kind: type[Failure] = ToolFailed
 
     @property
+    def value(self) -> dict:
+        """The result. Raises `error` where there is none."""
+        if self.result is None:
+            raise self.error or self.kind("no result")
+        return self.result
+
+    @property
     def error(self) -> Failure | None:
         """The exception to raise, None where there is a result."""
         return self.kind(self.failure) if self.failure else None
+
+
+class Pool(Protocol):
+    """Where units are done."""
+
+    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
+        """Each unit with its outcome as it comes; None once a second in between. Closed, it ends what is running."""
 
 
 class Stopped(Exception):  # noqa: N818 (what happened)
@@ -76,7 +90,7 @@ class LocalPool:
     def __init__(self, workers: int | None = None):
         self.workers = workers or len(os.sched_getaffinity(0))
 
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Outcome] | None]:
+    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
         """Each unit with its outcome as it comes; None once a second in between.
 
         All processes end when the caller stops asking, by an exception as well.
@@ -117,7 +131,7 @@ class LocalPool:
             if code in (FAILED, DIFFERENT, None):
                 kind = RtlDiffers if code == DIFFERENT else ToolFailed
                 return Outcome(failure=said or f"{unit}: took too long", tries=tries, kind=kind)
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
         last = "\n".join(said.splitlines()[-3:])
         failure = f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip()
         return Outcome(failure=failure, tries=TRIES, kind=Defect if code == TRACEBACK else ToolFailed)
@@ -161,8 +175,10 @@ class ClusterPool:
     def client(self) -> "distributed.Client":
         """A client that is connected. Raises what Dask raises, TimeoutError where nobody answers."""
 
-        class Client(self.distributed.Client):
-            def start(self, **kwargs) -> None:
+        base: Any = self.distributed.Client
+
+        class Client(base):
+            def start(self, **kwargs: Any) -> None:
                 try:
                     super().start(**kwargs)
                 except BaseException:
@@ -181,7 +197,7 @@ class ClusterPool:
         threading.Thread(target=connect, daemon=True).start()
         return found.result(LONGEST * CONNECT_S)
 
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, Outcome] | None]:
+    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
         """As `LocalPool.run`. Dask itself does a unit again whose worker died."""
         if not units:
             return
@@ -314,7 +330,7 @@ def worker_address() -> str:
 
 
 def run_units(
-    units: Sequence[Unit], pool: LocalPool | ClusterPool, progress: Progress = silent, text: str = "working",
+    units: Sequence[Unit], pool: Pool, progress: Progress = silent, text: str = "working",
     arrived: Callable[[Unit, Outcome], None] = lambda unit, outcome: None,
 ) -> dict[Unit, Outcome]:  # fmt: skip
     """Outcome of each unit; those that were done before are not done again. ``arrived`` gets each as it comes."""

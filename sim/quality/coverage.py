@@ -68,8 +68,9 @@ class Coverage:
         found: dict[tuple[str, str], set[int]] = defaultdict(set)
         for point in self.points:
             if point.toggle and not point.count:
-                signal, bit, _ = BIT.fullmatch(point.what).groups()
-                found[point.module, signal].add(int(bit or 0))
+                match = BIT.fullmatch(point.what)
+                assert match, point.what
+                found[point.module, match[1]].add(int(match[2] or 0))
         return {key: sorted(bits) for key, bits in found.items()}
 
 

@@ -58,7 +58,7 @@ class Prover:
             self.files = stack.pop_all()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.files.close()
 
     def equivalent(self, mutation: str) -> bool:
@@ -67,7 +67,9 @@ class Prover:
         """
         if re.search(r" -port (CLK|clk|aclk) ", mutation):
             return False  # AIGER has no clocks: it would all be the same
-        module = re.search(r" -module (\S+)", mutation)[1]
+        found = re.search(r" -module (\S+)", mutation)
+        assert found, mutation
+        module = found[1]
         tops = list(dict.fromkeys([module, self.design.name]))
         try:
             sides = {top: self.sides(top, mutation) for top in tops}
@@ -157,8 +159,8 @@ def both(ports: Sequence[Port], top: str | None, signs: Mapping[str, str] = {}) 
         pins = [f".{port.name}({driven(port, top, signs)})" for port in inputs]
         pins += [f".{port.name}({side}_{port.name})" for port in outputs]
         lines += [f"  {side} {side}({', '.join(pins)});"]
-    lines += [f"  {on_gold(line, names)}" for line in STATE.get(top, [])]
-    lines += [f"  wire holds = kept & ({on_gold(ASSUMED.get(top, '1'), names)});"]
+    lines += [f"  {on_gold(line, names)}" for line in STATE.get(top or "", [])]
+    lines += [f"  wire holds = kept & ({on_gold(ASSUMED.get(top or '', '1'), names)});"]
     if clock:
         lines += [f"  always @(posedge {clock}) begun <= 1;", f"  always @(posedge {clock}) kept <= holds | !begun;"]
     terms = [f"(({counts(top, port, names)}) & (gold_{port.name} != gate_{port.name}))" for port in outputs]
@@ -186,7 +188,7 @@ def counts(top: str | None, port: Port, outputs: set[str]) -> str:
         return "1"
     valid = re.sub("_payload$", "_valid", port.name)
     stream = valid if top and valid != port.name and valid in outputs else "1"
-    return f"begun & ({on_gold(COUNTS.get(top, {}).get(port.name, stream), outputs)})"
+    return f"begun & ({on_gold(COUNTS.get(top or '', {}).get(port.name, stream), outputs)})"
 
 
 def on_gold(condition: str, outputs: set[str]) -> str:
@@ -197,6 +199,6 @@ def on_gold(condition: str, outputs: set[str]) -> str:
 def abc() -> str:
     """The program that comes with Yosys."""
     package = importlib.util.find_spec("pyosys")
-    folder = Path(package.submodule_search_locations[0]) if package else Path()
+    folder = Path(*package.submodule_search_locations) if package and package.submodule_search_locations else Path()
     path = folder / "yosys-abc"
     return str(path) if path.is_file() else shutil.which("yosys-abc") or "yosys-abc"

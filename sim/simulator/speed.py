@@ -1,7 +1,9 @@
 """What a simulation spends its time on: cycles a second, and the part that is Python."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from cocotb import simulator
 
@@ -36,7 +38,7 @@ class Stopwatch:
     from now on each callback is timed. Inside the simulator's process only.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.python_seconds = 0.0
         self._started = self._entered = perf_counter()  # we are in a callback now
         for name in dir(simulator):
@@ -48,16 +50,16 @@ class Stopwatch:
         now = perf_counter()
         return Speed(cycles, now - self._started, self.python_seconds + now - self._entered)
 
-    def _timed(self, register):
+    def _timed(self, register: Callable[..., Any]) -> Callable[..., Any]:
         """``register`` with the callback, the only function among its arguments, replaced by a timed one."""
 
-        def with_timed_callback(*arguments):
+        def with_timed_callback(*arguments: Any) -> Any:
             return register(*(self._around(given) if callable(given) else given for given in arguments))
 
         return with_timed_callback
 
-    def _around(self, callback):
-        def timed(*arguments):
+    def _around(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
             self._entered = perf_counter()
             try:
                 return callback(*arguments)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.training.lenet import LeNet
 
 __all__ = ["Config", "run"]
 
@@ -63,7 +64,7 @@ def run(job: "Job", config: Config) -> None:
     job.tune(config, criterion=criterion(job, config, teacher, temperature))
 
 
-def criterion(job: "Job", config: Config, teacher, temperature: float) -> "torch.nn.Module":
+def criterion(job: "Job", config: Config, teacher: "LeNet", temperature: float) -> "torch.nn.Module":
     """What the pupil learns from. Raises UserError where maps are compared and a network has none."""
     from fivebyfive.model.compress.operations.losses import Distilled
 

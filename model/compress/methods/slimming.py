@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "run"]
 
-FREE = {"conv_penalty": 0.0, "fc_penalty": 0.0}  # no care for the range: the rescaling afterwards takes it
+NO_PENALTY = 0.0  # no care for the range: the rescaling afterwards takes it
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def run(job: "Job", config: Config) -> None:
 
     target = target_shape(job, config)
     job.net = net = Normalized(job.net)
-    stage = Stage("slimming", config.float_epochs, False, config.float_learning_rate, warp=config.warp, **FREE)
+    stage = Stage(
+        "slimming", config.float_epochs, False, config.float_learning_rate, warp=config.warp,
+        conv_penalty=NO_PENALTY, fc_penalty=NO_PENALTY,
+    )  # fmt: skip
     job.tune(config, stage, criterion=Slimming(net, job.temperature, config.sparsity))
     worth = {layer: scale.detach().abs() for layer, scale in net.scales.items()}
     job.net = net.folded()

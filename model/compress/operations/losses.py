@@ -51,8 +51,8 @@ class Distilled(torch.nn.Module):
         self.transfer = torch.nn.ModuleDict()
         layers = (CONV_LAYERS if looks else ()) or (CONV_LAYERS[1:] if hints else ())
         for layer in layers:
-            widths = (getattr(shape, layer) for shape in (pupil.shape, teacher.shape))
-            self.transfer[layer] = pointwise(*widths, generator)
+            own, other = getattr(pupil.shape, layer), getattr(teacher.shape, layer)
+            self.transfer[layer] = pointwise(own, other, generator)
 
     def forward(
         self, x: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, before: dict[str, torch.Tensor]

@@ -51,8 +51,10 @@ class ByLayer:
         for layer, _ in self.named:
             if layer not in layers:
                 raise ValueError(f"the network has no layer {layer}; it has {', '.join(layers)}")
-        numbers = dict(self.named) if self.named else dict.fromkeys(layers, self.default)
-        return {layer: numbers[layer] for layer in layers if numbers.get(layer) is not None}
+        if self.named:
+            numbers = dict(self.named)
+            return {layer: numbers[layer] for layer in layers if layer in numbers}
+        return {} if self.default is None else dict.fromkeys(layers, self.default)
 
     @property
     def plain(self) -> float | dict[str, float] | str:
@@ -121,7 +123,7 @@ class TuningOfLayers(Tuning):
     layers: str = option("", "Layers, such as fc1,fc2; all by default.")
 
 
-def check(name: str, value: Any, kind: type, about: Any, whole: bool) -> None:
+def check(name: str, value: Any, kind: object, about: Any, whole: bool) -> None:
     """Raise ValueError unless the value is of its kind and in its range."""
     if (kind is int and type(value) is not int) or (whole and not isinstance(value, int)):
         raise ValueError(f"{name} must be a whole number, not {value}")

@@ -37,8 +37,9 @@ def walk(shape: tuple[int, ...], source: BitSource, array: np.ndarray | None) ->
     used = _used_codes(source, codes)
     if not used:
         return np.zeros(shape, np.int8)
-    live_rows = _live(source, rows, None if codes is None else codes.any(axis=1))
-    live_columns = _live(source, columns, None if codes is None else codes.any(axis=0))
+    nonzero: np.ndarray | None = None if codes is None else codes != 0
+    live_rows = _live(source, rows, None if nonzero is None else np.any(nonzero, axis=1))
+    live_columns = _live(source, columns, None if nonzero is None else np.any(nonzero, axis=0))
     told = _Cells(source, used, columns, conv=len(shape) == 4)
     found = np.zeros((rows, columns), np.int8)
     for row in live_rows:

@@ -40,12 +40,6 @@ class Recorder:
         self.expected += other.expected
 
     @property
-    def bytes(self) -> float:
-        """Bytes that these bits will take, within some ten of them."""
-        bits, expected = np.array(self.bits, bool), np.array(self.expected) / ONE
-        return float(-np.log2(np.where(bits, expected, 1 - expected)).sum() / 8)
-
-    @property
     def payload(self) -> bytes:
         """The stream, little-endian words of 32 bits without the zero bytes at its end."""
         coder = library()
@@ -53,6 +47,12 @@ class Recorder:
         probabilities = np.array(self.expected, np.float64) / ONE
         encoder.encode(np.array(self.bits, np.int32), coder.stream.model.Bernoulli(perfect=False), probabilities)
         return encoder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+    @property
+    def bytes(self) -> float:
+        """Bytes that these bits will take, within some ten of them."""
+        bits, expected = np.array(self.bits, bool), np.array(self.expected) / ONE
+        return float(-np.log2(np.where(bits, expected, 1 - expected)).sum() / 8)
 
 
 class Reader:

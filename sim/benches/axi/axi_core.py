@@ -16,8 +16,8 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
 from fivebyfive.model.shape import PIXELS, LeNetShape
-from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.axi import LIMIT_CYCLES, Core
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.testbench import limited, random_arrays, random_source
@@ -43,7 +43,7 @@ def draw(count: int) -> np.ndarray:
     return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
 
 
-async def begin(dut, stalls: float = 0.0) -> Core:
+async def begin(dut: Dut, stalls: float = 0.0) -> Core:
     given = parameters()
     core = Core(dut, given["fc"][-1], random_source(), given.get("limit_cycles", LIMIT_CYCLES))
     await core.reset()
@@ -69,7 +69,7 @@ async def check_cycles(core: Core) -> None:
 
 
 @cocotb.test()
-async def images(dut) -> None:
+async def images(dut: Dut) -> None:
     """All images, while somebody reads registers all the time; counters agree with what the checkers saw."""
     given = parameters()
     core = await begin(dut, given["stalls"])
@@ -106,7 +106,7 @@ async def read_on(core: Core) -> None:
 
 
 @cocotb.test()
-async def receiver_asleep(dut) -> None:
+async def receiver_asleep(dut: Dut) -> None:
     """Nobody takes results: pixels come in until all is full; then every result is still there, in order."""
     core = await begin(dut)
     core.results.pause = True
@@ -131,7 +131,7 @@ def lengths(rng: random.Random) -> dict[str, tuple[int, ...]]:
 
 
 @cocotb.test()
-async def wrong_frames(dut) -> None:
+async def wrong_frames(dut: Dut) -> None:
     """Frames of wrong length are dropped, flagged and numbered; the next good one is right."""
     core = await begin(dut, 0.2)
     rng, number, dropped = core.rng, 0, 0
@@ -150,7 +150,7 @@ async def wrong_frames(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     """A reset in the middle of anything leads back to a working core."""
     core = await begin(dut, 0.1)
     pictures = draw(4)
@@ -172,7 +172,7 @@ async def resets(dut) -> None:
 
 
 @cocotb.test()
-async def soft_resets(dut) -> None:
+async def soft_resets(dut: Dut) -> None:
     """The same by register: a result under way is sent whole, what is left of a frame is a short one."""
     core = await begin(dut, 0.1)
     pictures = draw(3)
@@ -193,7 +193,7 @@ async def soft_resets(dut) -> None:
 
 
 @cocotb.test()
-async def registers(dut) -> None:
+async def registers(dut: Dut) -> None:
     """What each register holds after reset; strobes; bits that clear themselves; the interrupt."""
     core = await begin(dut, 0.3)
     shape = checkpoint().shape
@@ -225,7 +225,7 @@ async def registers(dut) -> None:
 
 
 @cocotb.test()
-async def addresses(dut) -> None:
+async def addresses(dut: Dut) -> None:
     """All registers and other addresses: where there is none, or none that can be written, SLVERR and a flag.
 
     The address of any byte of a word is as good as that of the first."""
@@ -260,7 +260,7 @@ async def expect_flag(core: Core, flag: bool) -> None:
 
 
 @cocotb.test()
-async def bytes_left_out(dut) -> None:
+async def bytes_left_out(dut: Dut) -> None:
     """Bytes without tkeep are no pixels, wherever they are; a last transfer without any is a pixel too many."""
     core = await begin(dut, 0.1)
     if not hasattr(dut, "s_axis_tkeep"):
@@ -301,7 +301,7 @@ async def load(core: Core, network: Checkpoint) -> int:
 
 
 @cocotb.test()
-async def other_weights(dut) -> None:
+async def other_weights(dut: Dut) -> None:
     """A second checkpoint, loaded while idle, is what counts from then on; the last test, as no reset brings the first
     one back."""
     core = await begin(dut)

@@ -1,12 +1,13 @@
 """`AxiCore` under the orders of another process (`fivebyfive.sim.devices.axi_device`), AXI's rules checked."""
 
+from collections.abc import Callable
 from multiprocessing.connection import Client
 
 import cocotb
 from cocotbext.axi import AxiResp
 
-from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benchlib.axi import Core
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.testbench import random_source
 
 SLICE_CYCLES = 500  # that one look at a channel of the DMA lasts, unless it becomes idle
@@ -50,7 +51,7 @@ class Device:
         while self.core.dut.s_axis_tvalid.value:
             await self.core.cycles(1)
 
-    async def wait(self, done) -> bool:
+    async def wait(self, done: Callable[[], bool]) -> bool:
         """Let time pass until ``done``, or for a slice of it."""
         for _ in range(SLICE_CYCLES):
             if done():
@@ -60,7 +61,7 @@ class Device:
 
 
 @cocotb.test()
-async def serve(dut) -> None:
+async def serve(dut: Dut) -> None:
     core = Core(dut, parameters()["classes"], random_source())
     await core.reset()
     device = Device(core)

@@ -5,12 +5,13 @@ them, and ``natural`` says whether the operands that a pair does not share are n
 `SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's sums are shifted as that says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import count
 
 import cocotb
 import numpy as np
+from amaranth.lib import data
 
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
@@ -18,7 +19,7 @@ from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
@@ -39,7 +40,7 @@ def component() -> DotProduct | PackedDotProduct | SignDotProduct:
     return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE)
 
 
-def operands(draw, number: int, terms: int) -> np.ndarray:
+def operands(draw: Callable[[tuple[int, int, int]], np.ndarray], number: int, terms: int) -> np.ndarray:
     """Operands of ``number`` sums, int8 (number, 2, terms), or (number, 3, terms) of pairs of sums: the last ones are
     multiplied by each of those before, which are not negative where they may not be."""
     natural = parameters().get("natural")
@@ -51,7 +52,7 @@ def operands(draw, number: int, terms: int) -> np.ndarray:
     return values
 
 
-def words(layout, values: np.ndarray) -> list[int]:
+def words(layout: data.StructLayout, values: np.ndarray) -> list[int]:
     """Operands as words of a stream whose payload has that layout."""
     if "natural" not in parameters():
         return [pack_codes(value) for value in values]
@@ -69,7 +70,7 @@ def join(sums: Iterable[int]) -> int:
     return sum(total << n * Q2_6.acc_bits for n, total in enumerate(sums))
 
 
-async def check(dut, values: np.ndarray, pause: float) -> None:
+async def check(dut: Dut, values: np.ndarray, pause: float) -> None:
     """Every sum is right, and comes `latency` cycles after its operands."""
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     dot = component()
@@ -81,7 +82,7 @@ async def check(dut, values: np.ndarray, pause: float) -> None:
     assert [end - begin for begin, end in zip(i.cycles, o.cycles, strict=True)] == [dot.latency] * len(values)
 
 
-def choose_layer(dut) -> int:
+def choose_layer(dut: Dut) -> int:
     """Of signs, the layer's exponent, each layer in its turn; 0 of codes."""
     shifts = parameters().get("shifts", [0])
     layer = next(TURNS) % len(shifts)
@@ -90,7 +91,7 @@ def choose_layer(dut) -> int:
     return shifts[layer]
 
 
-def drawn(draw) -> np.ndarray:
+def drawn(draw: Callable[[tuple[int, int, int]], np.ndarray]) -> np.ndarray:
     return operands(draw, SUMS, parameters()["terms"])
 
 
@@ -100,19 +101,19 @@ def anything() -> np.ndarray:
 
 
 @cocotb.test()
-async def a_sum_a_cycle(dut) -> None:
+async def a_sum_a_cycle(dut: Dut) -> None:
     await start(dut)
     await check(dut, anything(), pause=0)
 
 
 @cocotb.test()
-async def sums_with_gaps(dut) -> None:
+async def sums_with_gaps(dut: Dut) -> None:
     await start(dut)
     await check(dut, anything(), pause=0.4)
 
 
 @cocotb.test()
-async def extremes(dut) -> None:
+async def extremes(dut: Dut) -> None:
     """Only -128 and 127: the largest products of both signs; with what lies around zero: none beside a negative one."""
     await start(dut)
     rng = random_arrays()
@@ -122,7 +123,7 @@ async def extremes(dut) -> None:
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     """Sums under way at a reset vanish; those after it are right."""
     await start(dut)
     rng = random_source()

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.model.machine.weight_form import WeightForm
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes, unpack_codes
 from fivebyfive.sim.benchlib.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
 
@@ -30,10 +30,10 @@ def word_out(memory: NarrowWeightMemory, address: int, word: np.ndarray, layer: 
     codes = [values[number] if number < len(values) else 0 for number in numbers]
     if memory.form.kind == "signs":
         codes = [(code > 0) - (code < 0) for code in codes]
-    return pack_codes(codes)
+    return pack_codes(np.array(codes))
 
 
-async def read_all(dut, memory: NarrowWeightMemory, words: np.ndarray, layer: int, rng: Random) -> None:
+async def read_all(dut: Dut, memory: NarrowWeightMemory, words: np.ndarray, layer: int, rng: Random) -> None:
     """All words in some order, one a cycle."""
     order = list(range(len(words)))
     rng.shuffle(order)
@@ -55,7 +55,7 @@ def random_words(memory: NarrowWeightMemory, arrays: np.random.Generator) -> np.
 
 
 @cocotb.test()
-async def contents_loads_and_resets(dut) -> None:
+async def contents_loads_and_resets(dut: Dut) -> None:
     """The words from the start, those that are loaded, and the same after a reset; in every layer."""
     await start(dut)
     memory, rng, arrays = component(), random_source(), random_arrays()

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.machine.latency import BANK_GROUP, bank_latency
 from fivebyfive.model.shape import ceil_div
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.testbench import cycles, drive, random_source, reset, start
 
 READS = 500
@@ -21,7 +21,7 @@ def contents() -> list[int]:
     return [int(line, 16) for line in lines]
 
 
-async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
+async def read_and_load(dut: Dut, words: list[int], count: int, load: float) -> None:
     """A random read a cycle, and with probability ``load`` a random write; a word that is read about the time of its
     write is undefined."""
     rng = random_source()
@@ -54,7 +54,7 @@ async def read_and_load(dut, words: list[int], count: int, load: float) -> None:
 
 
 @cocotb.test()
-async def initial_contents(dut) -> None:
+async def initial_contents(dut: Dut) -> None:
     """Every word, in order."""
     await start(dut)
     words = contents()
@@ -68,7 +68,7 @@ async def initial_contents(dut) -> None:
 
 
 @cocotb.test()
-async def loads_and_resets(dut) -> None:
+async def loads_and_resets(dut: Dut) -> None:
     """Words that were loaded are read; a reset loses none of them."""
     await start(dut)
     words = contents()

@@ -12,7 +12,7 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
@@ -35,7 +35,7 @@ def component() -> ConvArray:
     )
 
 
-def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Generator, low=-128) -> tuple:
+def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Generator, low: int = -128) -> tuple:
     """Maps (inputs, 12, 12), kernels (groups * O, inputs, 5, 5), biases (groups * O,); codes >= ``low``. A packed array
     takes no negative maps."""
     channels = groups * array.outputs
@@ -51,7 +51,7 @@ def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:
     return patches[:: steps[0], :: steps[1]].reshape(-1, array.rows, array.columns)
 
 
-async def load_biases(dut, biases: np.ndarray) -> None:
+async def load_biases(dut: Dut, biases: np.ndarray) -> None:
     """Bias words of 25, the last one filled up with what nobody may use."""
     for index, first in enumerate(range(0, len(biases), CONV_WORD)):
         word = np.full(CONV_WORD, 85, np.int8)
@@ -63,7 +63,7 @@ async def load_biases(dut, biases: np.ndarray) -> None:
     dut.bias__en.value = 0
 
 
-async def sweep(dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: random.Random) -> None:
+async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: random.Random) -> None:
     """All groups of output channels: for each input channel every position, with the first the kernels."""
     array = component()
     layout = array.i.payload.shape()
@@ -82,7 +82,7 @@ async def sweep(dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: r
                 dut.patch.value = pack_codes(patch)  # it is wanted in the cycle after its position
 
 
-def golden(array: ConvArray, maps, kernels, biases) -> list[int]:
+def golden(array: ConvArray, maps: np.ndarray, kernels: np.ndarray, biases: np.ndarray) -> list[int]:
     """Words of O x W codes in the order of positions, group after group."""
     codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases))[0]  # (channels, 8, 8)
     tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[array.windows]
@@ -91,7 +91,9 @@ def golden(array: ConvArray, maps, kernels, biases) -> list[int]:
     return [pack_codes(block) for group in blocks for row in group for block in row]
 
 
-async def check(dut, inputs: int, groups: int, pause: float, rng, arrays, low: int = -128) -> None:
+async def check(
+    dut: Dut, inputs: int, groups: int, pause: float, rng: random.Random, arrays: np.random.Generator, low: int = -128
+) -> None:
     """One layer: right codes, each `latency` cycles after its position."""
     array = component()
     maps, kernels, biases = anything(array, inputs, groups, arrays, low)
@@ -112,7 +114,7 @@ def groups_that_fit(most: int = 3) -> int:
 
 
 @cocotb.test()
-async def one_input_channel(dut) -> None:
+async def one_input_channel(dut: Dut) -> None:
     """Every bias that there is room for; so often that each of their bits has been 0 and 1."""
     await start(dut)
     rng, arrays, groups = random_source(), random_arrays(), groups_that_fit(most=CONV_WORD * component().bias_words)
@@ -121,28 +123,28 @@ async def one_input_channel(dut) -> None:
 
 
 @cocotb.test()
-async def partial_sums(dut) -> None:
+async def partial_sums(dut: Dut) -> None:
     """Several input channels without a gap: sums go through the memory and wrap."""
     await start(dut)
     await check(dut, 4, groups_that_fit(), 0, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def partial_sums_with_gaps(dut) -> None:
+async def partial_sums_with_gaps(dut: Dut) -> None:
     await start(dut)
     await check(dut, 3, 1, 0.4, random_source(), random_arrays())
     await check(dut, 2, groups_that_fit(), 0.1, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def extremes(dut) -> None:
+async def extremes(dut: Dut) -> None:
     """Codes of 120 to 127 only: every sum wraps many times."""
     await start(dut)
     await check(dut, 3, 1, 0, random_source(), random_arrays(), low=120)
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     array = component()

@@ -3,16 +3,18 @@
 import random
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer, ConvState, Mode
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.testbench import cycles, port_handles, random_source, reset, start
 
 POSITIONS = (9, 4)  # of a sweep of conv1 and conv2 in this bench; the controller counts none
-S = ConvState
+S: Any = ConvState  # Any: Amaranth's enumerations have no annotations
+M: Any = Mode
 STATES = {state.value: state for state in S}
 CONV2_BIAS = (
     (S.PREPARING_CONV2_BIAS0, S.LOAD_CONV2_BIAS0),
@@ -46,7 +48,8 @@ class Event:
 @cache
 def expected(controller: ConvController) -> tuple[list[ConvState], list[Event]]:
     """States of one image in order, each once for as long as it lasts, and what happens in them."""
-    states, events = [], []
+    states: list[ConvState] = []
+    events: list[Event] = []
     for number, layer in enumerate(controller.layers):
         for word in range(controller.bias_turns[number]):
             preparing, load = [(S.PREPARING, S.LOAD_CONV1_BIAS), CONV2_BIAS[word % 2]][number]
@@ -71,7 +74,7 @@ def expected(controller: ConvController) -> tuple[list[ConvState], list[Event]]:
 class Surroundings:
     """Line buffer, kernel fetcher and weight memory, as the controller sees them; notes what it does."""
 
-    def __init__(self, dut, wait: float, rng: random.Random):
+    def __init__(self, dut: Dut, wait: float, rng: random.Random):
         self.dut, self.wait, self.rng = port_handles(dut), wait, rng
         self.states: list[ConvState] = []
         self.events: list[Event] = []
@@ -125,18 +128,18 @@ class Surroundings:
             self.counts[name] += int(getattr(dut, name).value)
 
 
-async def image(dut, wait: float, rng: random.Random) -> Surroundings:
+async def image(dut: Dut, wait: float, rng: random.Random) -> Surroundings:
     """One image from CONV_IDLE to CONV_IDLE, checked."""
     controller = component()
     around = Surroundings(dut, wait, rng)
     task = cocotb.start_soon(around.live())
     await cycles(dut, 5)
     assert around.states == [S.CONV_IDLE], "CONV_IDLE is left without mode CONV1"
-    dut.mode.value = Mode.CONV1.value
+    dut.mode.value = M.CONV1.value
     for _ in range(100_000):
         await RisingEdge(dut.clk)
         if around.counts["conv1_done"]:
-            dut.mode.value = Mode.IDLE.value
+            dut.mode.value = M.IDLE.value
         if around.counts["done"]:
             break
     await cycles(dut, 5)
@@ -149,7 +152,7 @@ async def image(dut, wait: float, rng: random.Random) -> Surroundings:
 
 
 @cocotb.test()
-async def nothing_waits(dut) -> None:
+async def nothing_waits(dut: Dut) -> None:
     """Without waiting a sweep of n positions takes n cycles; each state lasts as long as it must."""
     await start(dut)
     controller = component()
@@ -164,7 +167,7 @@ async def nothing_waits(dut) -> None:
 
 
 @cocotb.test()
-async def everything_waits(dut) -> None:
+async def everything_waits(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for wait in (0.2, 0.8, 0.5):
@@ -172,7 +175,7 @@ async def everything_waits(dut) -> None:
 
 
 @cocotb.test()
-async def stays_idle(dut) -> None:
+async def stays_idle(dut: Dut) -> None:
     """Kernels and positions alone start nothing."""
     await start(dut)
     around = Surroundings(dut, 0.5, random_source())
@@ -184,17 +187,17 @@ async def stays_idle(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     """A reset in any state returns to CONV_IDLE, and the next image is whole."""
     await start(dut)
     rng = random_source()
     for _ in range(8):
         around = Surroundings(dut, 0.2, rng)
         task = cocotb.start_soon(around.live())
-        dut.mode.value = Mode.CONV1.value
+        dut.mode.value = M.CONV1.value
         await cycles(dut, rng.randint(1, 3 * len(expected(component())[1])))
         task.cancel()
-        dut.mode.value = Mode.IDLE.value
+        dut.mode.value = M.IDLE.value
         dut.kernel_valid.value = 0
         await reset(dut, 1)
         await image(dut, 0.2, rng)

@@ -13,7 +13,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv2_sweeps
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import IMAGE, LeNetShape, ceil_div
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
@@ -36,7 +36,7 @@ START_CYCLES = 400  # of an image, beyond its sweeps: biases, first windows, dra
 class Setting:
     """Network, size and a limit of cycles for an image."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         given = parameters()
         self.shape = LeNetShape(given["conv1"], given["conv2"], (1,))
         self.config = Config(**given["config"])
@@ -83,7 +83,7 @@ def with_seed(setting: Setting, seed: int) -> Setting:
 class Watch:
     """Everything that comes out of the engine."""
 
-    def __init__(self, dut, setting: Setting):
+    def __init__(self, dut: Dut, setting: Setting) -> None:
         self.dut, self.setting = dut, setting
         self.layout = ConvTap(setting.shape, setting.config)
         self.out = StreamMonitor(dut, "o").start()
@@ -123,7 +123,7 @@ class Watch:
         self.done = 0
 
 
-async def check(dut, watch: Watch, images: np.ndarray, pause: float, rng: random.Random) -> None:
+async def check(dut: Dut, watch: Watch, images: np.ndarray, pause: float, rng: random.Random) -> None:
     """Images one behind the other."""
     setting = watch.setting
     watch.clear()
@@ -142,7 +142,7 @@ async def check(dut, watch: Watch, images: np.ndarray, pause: float, rng: random
     assert not dut.busy.value
 
 
-async def finished(dut, watch: Watch, count: int) -> None:
+async def finished(dut: Dut, watch: Watch, count: int) -> None:
     while watch.done < count:
         await RisingEdge(dut.clk)
 
@@ -152,19 +152,19 @@ def draw(count: int) -> np.ndarray:
 
 
 @cocotb.test()
-async def image_behind_image(dut) -> None:
+async def image_behind_image(dut: Dut) -> None:
     await start(dut)
     await check(dut, Watch(dut, Setting()), draw(3), 0, random_source())
 
 
 @cocotb.test()
-async def slow_pixels(dut) -> None:
+async def slow_pixels(dut: Dut) -> None:
     await start(dut)
     await check(dut, Watch(dut, Setting()), draw(2), 0.5, random_source())
 
 
 @cocotb.test()
-async def busy_cycles(dut) -> None:
+async def busy_cycles(dut: Dut) -> None:
     """An image takes its sweeps and at most START_CYCLES more."""
     await start(dut)
     setting = Setting()
@@ -177,7 +177,7 @@ async def busy_cycles(dut) -> None:
 
 
 @cocotb.test()
-async def waits_for_its_grant(dut) -> None:
+async def waits_for_its_grant(dut: Dut) -> None:
     """No image is begun while the receiver has no room, and nothing is lost meanwhile."""
     await start(dut)
     watch = Watch(dut, Setting())
@@ -192,7 +192,7 @@ async def waits_for_its_grant(dut) -> None:
 
 
 @cocotb.test()
-async def wrong_frames(dut) -> None:
+async def wrong_frames(dut: Dut) -> None:
     """They are dropped and flagged as what they are; the image behind them is right."""
     await start(dut)
     watch = Watch(dut, Setting())
@@ -206,7 +206,7 @@ async def wrong_frames(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     watch, rng = Watch(dut, Setting()), random_source()
     images = draw(3)
@@ -220,7 +220,7 @@ async def resets(dut) -> None:
 
 
 @cocotb.test()
-async def other_weights(dut) -> None:
+async def other_weights(dut: Dut) -> None:
     """What is loaded through the port takes the place of the words from the start; every bit of them counts."""
     await start(dut)
     watch, rng, images = Watch(dut, Setting()), random_source(), draw(1)

@@ -14,9 +14,9 @@ from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD
-from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benches.common import dot_product
 from fivebyfive.sim.benches.common.dot_product import join, words
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
@@ -41,7 +41,7 @@ def golden(bases: list[int], operand: np.ndarray, shift: int = 0) -> list[int]:
     return [(base + total) % (1 << Q2_6.acc_bits) for base, total in zip(bases, sums, strict=True)]
 
 
-async def give_bases(dut, bases: list[int], latency: int) -> None:
+async def give_bases(dut: Dut, bases: list[int], latency: int) -> None:
     """The base of each sum, ``latency`` cycles after its operands, and junk at any other time."""
     waiting, rng = [0] * latency, random_source()
     left = iter(bases)
@@ -52,7 +52,7 @@ async def give_bases(dut, bases: list[int], latency: int) -> None:
         dut.base.value = base if base >= 0 else rng.getrandbits(len(dut.base))
 
 
-async def check(dut, pause: float, arrays: np.random.Generator) -> None:
+async def check(dut: Dut, pause: float, arrays: np.random.Generator) -> None:
     values = operands(arrays, SUMS)
     bases = arrays.integers(0, 1 << Q2_6.acc_bits, (SUMS, values.shape[1] - 1)).tolist()
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
@@ -68,19 +68,19 @@ async def check(dut, pause: float, arrays: np.random.Generator) -> None:
 
 
 @cocotb.test()
-async def a_sum_a_cycle(dut) -> None:
+async def a_sum_a_cycle(dut: Dut) -> None:
     await start(dut)
     await check(dut, 0, random_arrays())
 
 
 @cocotb.test()
-async def sums_with_gaps(dut) -> None:
+async def sums_with_gaps(dut: Dut) -> None:
     await start(dut)
     await check(dut, 0.4, random_arrays())
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     await start(dut)
     arrays, rng = random_arrays(), random_source()
     for _ in range(5):

@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.golden import pixels_to_codes
 from fivebyfive.model.shape import IMAGE, PIXELS
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
@@ -31,7 +31,7 @@ def rows(image: np.ndarray) -> list[int]:
     return once * given["repeats"]
 
 
-async def take(dut, image: np.ndarray, pause: float, rng: random.Random) -> None:
+async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) -> None:
     """Wait for an image, stream it, compare, release it."""
     while not dut.available.value:
         await RisingEdge(dut.clk)
@@ -47,7 +47,9 @@ async def take(dut, image: np.ndarray, pause: float, rng: random.Random) -> None
     await cycles(dut, 1)
 
 
-async def check(dut, count: int, pauses: tuple[float, float], rng, arrays) -> None:
+async def check(
+    dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
+) -> None:
     """Images one behind the other."""
     images = draw(count, arrays)
     accepted = cocotb.start_soon(count_accepted(dut))
@@ -65,20 +67,20 @@ async def check(dut, count: int, pauses: tuple[float, float], rng, arrays) -> No
 counts = {"accepted": 0}
 
 
-async def count_accepted(dut) -> None:
+async def count_accepted(dut: Dut) -> None:
     counts["accepted"] = 0
     while True:
         await RisingEdge(dut.clk)
         counts["accepted"] += int(dut.accepted.value)
 
 
-def watch(dut) -> None:
+def watch(dut: Dut) -> None:
     for name in ("i", "o"):
         StreamMonitor(dut, name).start()
 
 
 @cocotb.test()
-async def images(dut) -> None:
+async def images(dut: Dut) -> None:
     await start(dut)
     watch(dut)
     await check(dut, 4, (0, 0), random_source(), random_arrays())
@@ -86,7 +88,7 @@ async def images(dut) -> None:
 
 
 @cocotb.test()
-async def two_images_fit(dut) -> None:
+async def two_images_fit(dut: Dut) -> None:
     """Pixels are taken without a gap until two images wait; then none."""
     await start(dut)
     watch(dut)
@@ -99,7 +101,7 @@ async def two_images_fit(dut) -> None:
 
 
 @cocotb.test()
-async def wrong_frames(dut) -> None:
+async def wrong_frames(dut: Dut) -> None:
     """Each is dropped and flagged; the good ones between them come out whole."""
     await start(dut)
     watch(dut)
@@ -120,7 +122,7 @@ async def wrong_frames(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     watch(dut)
     rng, arrays = random_source(), random_arrays()

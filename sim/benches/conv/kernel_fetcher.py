@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.types import CONV_KERNEL
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, drive, limited, random_source, reset, start
 
@@ -18,11 +18,11 @@ WORD = 8 * CONV_KERNEL
 @cache
 def component() -> KernelFetcher:
     given = parameters()
-    plans = [KernelPlan(*plan, given["outputs"]) for plan in given["plans"]]
+    plans = [KernelPlan(address, outputs, inputs, given["outputs"]) for address, outputs, inputs in given["plans"]]
     return KernelFetcher(plans, given["outputs"], given["depth"], given["memory_latency"])
 
 
-async def memory(dut, words: list[int]) -> None:
+async def memory(dut: Dut, words: list[int]) -> None:
     """A weight memory: the word of an address `memory_latency` cycles later."""
     latency = component().memory_latency
     pipeline = [0] * latency
@@ -49,7 +49,7 @@ def kernels(word: int, count: int) -> list[int]:
     return [word >> WORD * n & (1 << WORD) - 1 for n in range(count)]
 
 
-async def check(dut, words: list[int], pause: float, rng: random.Random) -> None:
+async def check(dut: Dut, words: list[int], pause: float, rng: random.Random) -> None:
     """Every set of every layer, taken at a random pace; without one, each set `latency` after the one before."""
     fetcher = component()
     for layer in range(len(fetcher.plans)):
@@ -63,7 +63,7 @@ async def check(dut, words: list[int], pause: float, rng: random.Random) -> None
         receive = StreamSink(dut, "o", pause=pause, rng=rng).receive(len(sets))
         got = await limited(receive, 100 * len(sets) * fetcher.outputs + 100, "kernels")
         # Kernels beyond a short group's are undefined.
-        assert [kernels(word, len(kept)) for word, kept in zip(got, sets, strict=True)] == sets
+        assert [kernels(one, len(kept)) for one, kept in zip(got, sets, strict=True)] == sets
         await cycles(dut, 3 * fetcher.latency)
         assert len(monitor.words) == len(sets), "more sets than the layer has"
         if not pause:
@@ -76,7 +76,7 @@ def draw(rng: random.Random) -> list[int]:
 
 
 @cocotb.test()
-async def at_once(dut) -> None:
+async def at_once(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     words = draw(rng)
@@ -85,7 +85,7 @@ async def at_once(dut) -> None:
 
 
 @cocotb.test()
-async def at_any_pace(dut) -> None:
+async def at_any_pace(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     words = draw(rng)
@@ -95,7 +95,7 @@ async def at_any_pace(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     words = draw(rng)

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.conv.line_buffer import LineBuffer
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
@@ -33,7 +33,7 @@ def rows(lines: LineBuffer, codes: np.ndarray) -> list[int]:
 
 def golden(lines: LineBuffer, codes: np.ndarray) -> list[tuple[int, int]]:
     """Patch and last mark of each position of maps, int8 (N, size, size)."""
-    positions = []
+    positions: list[tuple[int, int]] = []
     for code_map in codes:
         patches = sliding_window_view(code_map, (lines.rows, lines.columns))
         patches = patches[:: lines.row_step, :: lines.column_step]
@@ -42,7 +42,7 @@ def golden(lines: LineBuffer, codes: np.ndarray) -> list[tuple[int, int]]:
     return positions
 
 
-async def note_patches(dut, patches: list[int]) -> None:
+async def note_patches(dut: Dut, patches: list[int]) -> None:
     """The patch of each cycle that follows the transfer of a position."""
     taken = False
     while True:
@@ -52,13 +52,16 @@ async def note_patches(dut, patches: list[int]) -> None:
         taken = bool(dut.o__valid.value and dut.o__ready.value) and not dut.rst.value
 
 
-async def check(dut, choice: int, maps: int, pauses: tuple[float, float], rng, arrays) -> tuple[list, list]:
+async def check(
+    dut: Dut, choice: int, maps: int, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
+) -> tuple[list, list]:
     """Maps of one size behind one another; cycles of the transfers in and out."""
     lines = component()
     size = lines.sizes[choice]
     codes = arrays.integers(-128, 128, (maps, size, size), np.int8)
     expected = golden(lines, codes)
-    i, o, patches = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start(), []
+    patches: list[int] = []
+    i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     cocotb.start_soon(note_patches(dut, patches))
     dut.size.value = choice
     cocotb.start_soon(StreamSource(dut, "i", pause=pauses[0], rng=rng).send(rows(lines, codes)))
@@ -69,7 +72,7 @@ async def check(dut, choice: int, maps: int, pauses: tuple[float, float], rng, a
 
 
 @cocotb.test()
-async def nothing_ever_waits(dut) -> None:
+async def nothing_ever_waits(dut: Dut) -> None:
     """A row a cycle in: the first window after `latency`, then a position a cycle.
 
     That holds from map to map, too, where the rows of a new map fit into the time of the last output row.
@@ -87,7 +90,7 @@ async def nothing_ever_waits(dut) -> None:
 
 
 @cocotb.test()
-async def gaps_and_back_pressure(dut) -> None:
+async def gaps_and_back_pressure(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     for _ in range(6):
@@ -97,7 +100,7 @@ async def gaps_and_back_pressure(dut) -> None:
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     lines = component()
@@ -111,7 +114,7 @@ async def reset_in_flight(dut) -> None:
         await check(dut, rng.randrange(len(lines.sizes)), 2, (0.2, 0.2), rng, arrays)
 
 
-async def drain(dut, rng: random.Random) -> None:
+async def drain(dut: Dut, rng: random.Random) -> None:
     """Take whatever comes."""
     sink = StreamSink(dut, "o", pause=0.3, rng=rng)
     while True:

@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.map_memory import MapMemory
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import (
@@ -48,7 +48,7 @@ def words_out(memory: MapMemory, maps: np.ndarray) -> list[int]:
     return once * memory.repeats
 
 
-async def write(dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> None:
+async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> None:
     """Fill a set and go back to its first code."""
     dut.w_set.value = which
     await StreamSource(dut, "i", pause=pause, rng=rng).send(words_in(component(), maps))
@@ -57,7 +57,7 @@ async def write(dut, which: int, maps: np.ndarray, pause: float, rng: random.Ran
     dut.rewind.value = 0
 
 
-async def read(dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> tuple[int, list[int]]:
+async def read(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> tuple[int, list[int]]:
     """Stream a set out and compare; the cycle of ``start`` and those of the transfers."""
     monitor = StreamMonitor(dut, "o").start()
     dut.r_set.value = which
@@ -74,14 +74,16 @@ async def read(dut, which: int, maps: np.ndarray, pause: float, rng: random.Rand
     return begin, monitor.cycles
 
 
-async def note_start(dut) -> int:
+async def note_start(dut: Dut) -> int:
     """The cycle of the edge that takes ``start``."""
     await RisingEdge(dut.clk)
     dut.start.value = 0
     return cycle()
 
 
-async def turns(dut, count: int, pauses: tuple[float, float], rng, arrays) -> None:
+async def turns(
+    dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
+) -> None:
     """One set of maps after the other; with two sets the next is written while the present one is read."""
     memory = component()
     maps = draw(memory, arrays)
@@ -100,7 +102,7 @@ async def turns(dut, count: int, pauses: tuple[float, float], rng, arrays) -> No
 
 
 @cocotb.test()
-async def a_transfer_a_cycle(dut) -> None:
+async def a_transfer_a_cycle(dut: Dut) -> None:
     """The first `latency` cycles after ``start``, then one each cycle."""
     await start(dut)
     memory, maps = component(), draw(component(), random_arrays())
@@ -111,19 +113,19 @@ async def a_transfer_a_cycle(dut) -> None:
 
 
 @cocotb.test()
-async def sets_in_turn(dut) -> None:
+async def sets_in_turn(dut: Dut) -> None:
     await start(dut)
     await turns(dut, 4, (0, 0), random_source(), random_arrays())
 
 
 @cocotb.test()
-async def gaps_and_back_pressure(dut) -> None:
+async def gaps_and_back_pressure(dut: Dut) -> None:
     await start(dut)
     await turns(dut, 3, (0.3, 0.5), random_source(), random_arrays())
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     memory = component()

@@ -8,7 +8,7 @@ import numpy as np
 
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.golden import pool_relu
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
@@ -43,7 +43,7 @@ def complete(index: int, size: int, windows: int) -> bool:
     return bool(column % 2) and (windows == 2 or bool(row % 2))
 
 
-async def check(dut, maps: int, pause: float, rng: random.Random, arrays: np.random.Generator) -> None:
+async def check(dut: Dut, maps: int, pause: float, rng: random.Random, arrays: np.random.Generator) -> None:
     """Maps of random sizes, one after the other: right codes, `latency` after the last one of their cell."""
     pooling = component()
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
@@ -63,19 +63,19 @@ async def check(dut, maps: int, pause: float, rng: random.Random, arrays: np.ran
 
 
 @cocotb.test()
-async def maps_without_gaps(dut) -> None:
+async def maps_without_gaps(dut: Dut) -> None:
     await start(dut)
     await check(dut, 6, 0, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def maps_with_gaps(dut) -> None:
+async def maps_with_gaps(dut: Dut) -> None:
     await start(dut)
     await check(dut, 6, 0.5, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def map_behind_map(dut) -> None:
+async def map_behind_map(dut: Dut) -> None:
     """Two maps of one size with nothing in between."""
     await start(dut)
     pooling, size = component(), component().sizes[0]
@@ -87,7 +87,7 @@ async def map_behind_map(dut) -> None:
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     """A reset in the middle of a map; the next map is a whole one."""
     await start(dut)
     rng, arrays = random_source(), random_arrays()

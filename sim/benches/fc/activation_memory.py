@@ -1,6 +1,8 @@
 """`ActivationMemory` against a flat array; with ``rows`` among the parameters, `BankActivationMemory`."""
 
+import random
 from functools import cache
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -10,7 +12,7 @@ from fivebyfive.hw.common.types import FC_LANES
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
 from fivebyfive.hw.fc.bank_activation_memory import BankActivationMemory
 from fivebyfive.model.shape import ceil_div
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack, unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import (
@@ -31,7 +33,9 @@ def component() -> ActivationMemory:
     return BankActivationMemory(*sizes, rows=given["rows"]) if "rows" in given else ActivationMemory(*sizes)
 
 
-def transfers(memory: ActivationMemory, rng, arrays) -> tuple[list[int], np.ndarray]:
+def transfers(
+    memory: ActivationMemory, rng: random.Random, arrays: np.random.Generator
+) -> tuple[list[int], np.ndarray]:
     """Random transfers that fill a set (with the counts that the memory was built for), and the set."""
     shape = memory.i.payload.shape()
     words, codes = [], np.empty(0, np.int8)
@@ -46,7 +50,7 @@ def transfers(memory: ActivationMemory, rng, arrays) -> tuple[list[int], np.ndar
     return words, codes
 
 
-async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
+async def write(dut: Dut, which: int, words: list[int], pause: float, rng: random.Random) -> None:
     """Fill set ``which`` from its first word on, and go back to its first word."""
     dut.w_set.value = which
     await StreamSource(dut, "i", pause=pause, rng=rng).send(words)
@@ -59,14 +63,14 @@ async def write(dut, which: int, words: list[int], pause: float, rng) -> None:
     await cycles(dut, 2)  # what is not valid is not written
 
 
-async def read(dut, which: int, expected: np.ndarray) -> None:
+async def read(dut: Dut, which: int, expected: np.ndarray) -> None:
     """Every word of set ``which``, one a cycle, each after `latency`."""
     dut.r_set.value = which
     if "rows" in parameters():
         await read_places(dut, expected)
         return
     words = ceil_div(len(expected), FC_LANES)
-    got = []
+    got: list[np.ndarray] = []
     for step in range(words + ActivationMemory.latency):
         drive(dut, "address", min(step, words - 1))
         await RisingEdge(dut.clk)
@@ -75,7 +79,7 @@ async def read(dut, which: int, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(np.concatenate(got), expected)
 
 
-async def read_places(dut, expected: np.ndarray) -> None:
+async def read_places(dut: Dut, expected: np.ndarray) -> None:
     """A place of its own for each row and lane, in some order, one a cycle."""
     memory, arrays = component(), random_arrays()
     padded = np.full(memory.words * FC_LANES, 85, np.int8)
@@ -97,13 +101,13 @@ async def read_places(dut, expected: np.ndarray) -> None:
                 assert code == banks[asked[n], lane[n]], f"lane {n}, place {asked[n]}"
 
 
-def lanes(data, count: int) -> np.ndarray:
+def lanes(data: Any, count: int) -> np.ndarray:
     """The first ``count`` codes of the data port; those beyond may be undefined."""
     count = min(count, FC_LANES)
     return unpack_codes(int(str(data.value)[-8 * count :], 2), count)
 
 
-def point(dut, word: int) -> None:
+def point(dut: Dut, word: int) -> None:
     """Ask for a word, all lanes of it at the same place."""
     if "rows" not in parameters():
         drive(dut, "address", word)
@@ -113,7 +117,7 @@ def point(dut, word: int) -> None:
     dut.address.value = sum(word << n * bits for n in range(count))
 
 
-async def fill_and_read(dut, sets: int, pause: float, rng, arrays) -> None:
+async def fill_and_read(dut: Dut, sets: int, pause: float, rng: random.Random, arrays: np.random.Generator) -> None:
     """One set after the other; while one is written, the one before is read."""
     memory = component()
     before = None
@@ -128,19 +132,19 @@ async def fill_and_read(dut, sets: int, pause: float, rng, arrays) -> None:
 
 
 @cocotb.test()
-async def sets_in_turn(dut) -> None:
+async def sets_in_turn(dut: Dut) -> None:
     await start(dut)
     await fill_and_read(dut, 4, 0, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def sets_in_turn_with_gaps(dut) -> None:
+async def sets_in_turn_with_gaps(dut: Dut) -> None:
     await start(dut)
     await fill_and_read(dut, 4, 0.5, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def transfers_take_what_they_say(dut) -> None:
+async def transfers_take_what_they_say(dut: Dut) -> None:
     """A transfer is taken every ceil(writers / 20) cycles."""
     await start(dut)
     memory, rng = component(), random_source()
@@ -155,7 +159,7 @@ async def transfers_take_what_they_say(dut) -> None:
 
 
 @cocotb.test()
-async def read_behind_the_writer(dut) -> None:
+async def read_behind_the_writer(dut: Dut) -> None:
     """Each word of the set that is being written is read as soon as ``written`` says that it is complete."""
     await start(dut)
     rng = random_source()
@@ -175,7 +179,7 @@ async def read_behind_the_writer(dut) -> None:
 
 
 @cocotb.test()
-async def what_is_not_written_stays(dut) -> None:
+async def what_is_not_written_stays(dut: Dut) -> None:
     """A set that is rewound keeps its other codes: not one more is written than a transfer's count."""
     await start(dut)
     rng, arrays = random_source(), random_arrays()
@@ -196,7 +200,7 @@ async def what_is_not_written_stays(dut) -> None:
 
 
 @cocotb.test()
-async def what_is_behind_the_end_stays(dut) -> None:
+async def what_is_behind_the_end_stays(dut: Dut) -> None:
     """Likewise the codes behind a beginning of any length: transfers end in each lane in which they can."""
     await start(dut)
     rng, arrays = random_source(), random_arrays()
@@ -213,7 +217,7 @@ async def what_is_behind_the_end_stays(dut) -> None:
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     for _ in range(4):

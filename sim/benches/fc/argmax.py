@@ -1,5 +1,6 @@
 """`Argmax` against the golden model's `classify`."""
 
+import random
 from functools import cache
 
 import cocotb
@@ -8,7 +9,7 @@ import numpy as np
 from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.model.golden import classify
 from fivebyfive.model.shape import ceil_div
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes, unpack
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
@@ -36,7 +37,9 @@ def transfers(logits: np.ndarray) -> list[int]:
     return [pack_codes(part) for part in padded.reshape(-1, rows)]
 
 
-async def check(dut, pauses: tuple[float, float], rng, arrays) -> StreamMonitor:
+async def check(
+    dut: Dut, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
+) -> StreamMonitor:
     """Vectors one behind the other; the monitor of the results."""
     logits = draw(arrays)
     for_results = StreamMonitor(dut, "o").start()
@@ -50,7 +53,7 @@ async def check(dut, pauses: tuple[float, float], rng, arrays) -> StreamMonitor:
 
 
 @cocotb.test()
-async def at_full_speed(dut) -> None:
+async def at_full_speed(dut: Dut) -> None:
     """The result is there ``classes + 2`` cycles after the first transfer, or three after the last if that is later."""
     await start(dut)
     i = StreamMonitor(dut, "i").start()
@@ -63,7 +66,7 @@ async def at_full_speed(dut) -> None:
 
 
 @cocotb.test()
-async def slow_sides(dut) -> None:
+async def slow_sides(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for pauses in ((0.7, 0), (0, 0.9), (0.5, 0.5)):
@@ -71,7 +74,7 @@ async def slow_sides(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
     for _ in range(5):

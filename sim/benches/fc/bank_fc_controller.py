@@ -1,12 +1,13 @@
 """`BankFcController`: all words of an image in order, one a cycle, and the waits between layers."""
 
+import random
 from functools import cache
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.fc.bank_fc_controller import BankFcController
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.testbench import cycles, level, random_source, reset, start, until
 
 IMAGES = 30
@@ -22,7 +23,7 @@ def limit(controller: BankFcController) -> int:
     return sum(controller.words) + (controller.drain + 4) * len(controller.words) + 10
 
 
-async def image(dut, rng, room_after: int = 0) -> dict[str, list]:
+async def image(dut: Dut, rng: random.Random, room_after: int = 0) -> dict[str, list]:
     """One image; there is room for its logits after that many cycles. What happened, by cycle."""
     seen: dict[str, list] = {"words": [], "inputs_done": [], "layer_done": [], "busy": []}
     dut.available.value, dut.room.value = 1, not room_after
@@ -48,7 +49,7 @@ def check(seen: dict[str, list], late: int = 0) -> None:
     assert addresses == list(range(sum(controller.words)))
     layers = [layer for _, layer, _ in seen["words"]]
     assert layers == [number for number, count in enumerate(controller.words) for _ in range(count)]
-    ends = []
+    ends: list[int] = []
     for number, count in enumerate(controller.words):
         at = [cycle for cycle, layer, _ in seen["words"] if layer == number]
         assert at == list(range(at[0], at[0] + count))
@@ -62,7 +63,7 @@ def check(seen: dict[str, list], late: int = 0) -> None:
 
 
 @cocotb.test()
-async def image_behind_image(dut) -> None:
+async def image_behind_image(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(IMAGES):
@@ -71,7 +72,7 @@ async def image_behind_image(dut) -> None:
 
 
 @cocotb.test()
-async def logits_wait_for_room(dut) -> None:
+async def logits_wait_for_room(dut: Dut) -> None:
     await start(dut)
     late = 2 * limit(component())
     seen = await image(dut, random_source(), late)
@@ -81,7 +82,7 @@ async def logits_wait_for_room(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(6):

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.common.types import FC_LANES
 from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes, unpack_codes
 from fivebyfive.sim.benchlib.testbench import cycles, drive, load_memory, random_arrays, random_source, reset, start
 
@@ -28,7 +28,7 @@ def word_out(memory: BankWeightMemory, word: np.ndarray) -> int:
     return pack(memory.layout, {"w": word[:lanes].tolist(), "place": places.tolist(), "last": word[-1] & 1})
 
 
-async def read_all(dut, memory: BankWeightMemory, words: np.ndarray, rng: Random) -> None:
+async def read_all(dut: Dut, memory: BankWeightMemory, words: np.ndarray, rng: Random) -> None:
     """All words and all biases in some order, one of both a cycle."""
     biases, weights = words[: memory.biases], words[memory.biases :]
     steps = max(len(biases), len(weights)) + memory.latency
@@ -46,7 +46,7 @@ async def read_all(dut, memory: BankWeightMemory, words: np.ndarray, rng: Random
 
 
 @cocotb.test()
-async def contents_loads_and_resets(dut) -> None:
+async def contents_loads_and_resets(dut: Dut) -> None:
     """The words from the start, those that are loaded, and the same after a reset; a long one brings out zeros."""
     await start(dut)
     memory, rng, arrays = component(), random_source(), random_arrays()

@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from fivebyfive.hw.fc.fc_controller import FcController, FcLayer
 from fivebyfive.model.shape import FC_WORD
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.testbench import cycles, level, limited, random_source, reset, start
 
@@ -58,11 +58,11 @@ def expected(controller: FcController) -> list[Word]:
 class Surroundings:
     """Activations and argmax as the controller sees them; notes what it asks for."""
 
-    def __init__(self, dut, wait: float, rng: random.Random):
+    def __init__(self, dut: Dut, wait: float, rng: random.Random):
         self.dut, self.wait, self.rng = dut, wait, rng
         self.words: list[Word] = []
         self.at: list[int] = []  # cycles of the words
-        self.done = {"inputs_done": [], "layer_done": []}  # cycles
+        self.done: dict[str, list[int]] = {"inputs_done": [], "layer_done": []}  # cycles
         self.cycle = 0
 
     async def live(self) -> None:
@@ -103,7 +103,7 @@ class Surroundings:
         self.at.append(self.cycle)
 
 
-async def image(dut, wait: float, rng: random.Random) -> Surroundings:
+async def image(dut: Dut, wait: float, rng: random.Random) -> Surroundings:
     """One image, checked."""
     controller = component()
     around = Surroundings(dut, wait, rng)
@@ -128,7 +128,7 @@ async def finished(around: Surroundings, layers: int) -> None:
 
 
 @cocotb.test()
-async def nothing_waits(dut) -> None:
+async def nothing_waits(dut: Dut) -> None:
     """A word a cycle within a layer; with words outside a cycle more for each."""
     await start(dut)
     around = await image(dut, 0, random_source())
@@ -139,7 +139,7 @@ async def nothing_waits(dut) -> None:
 
 
 @cocotb.test()
-async def everything_waits(dut) -> None:
+async def everything_waits(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for wait in (0.3, 0.95, 0.6):
@@ -147,7 +147,7 @@ async def everything_waits(dut) -> None:
 
 
 @cocotb.test()
-async def last_layer_waits_for_room(dut) -> None:
+async def last_layer_waits_for_room(dut: Dut) -> None:
     await start(dut)
     around = Surroundings(dut, 1, random_source())
     dut.room.value = 0
@@ -164,7 +164,7 @@ async def last_layer_waits_for_room(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(5):

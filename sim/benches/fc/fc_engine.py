@@ -2,6 +2,7 @@
 
 import random
 from copy import copy
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -19,7 +20,7 @@ from fivebyfive.model.machine.cycles import fc_layers
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
@@ -41,7 +42,7 @@ LAYER_CYCLES = 40  # of a layer, beyond its words: preparing, pipeline, drain
 class Setting:
     """Network, size, and how many cycles an image takes at least and at most."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         given = parameters()
         self.shape = LeNetShape(1, given["conv2"], tuple(given["fc"]))
         self.config = Config(**given["config"])
@@ -70,7 +71,7 @@ class Setting:
             result.append(x.tolist())
         return result
 
-    def transfers(self, dut_shape, activations: np.ndarray, rng: random.Random) -> list[int]:
+    def transfers(self, dut_shape: Any, activations: np.ndarray, rng: random.Random) -> list[int]:
         """Words of one image's activations, as the conv engine gives them: a group's channels at one cell."""
         ordered = activations[self.config.fc1_order(self.shape)]
         words, at = [], 0
@@ -83,13 +84,13 @@ class Setting:
         return words
 
 
-def payload_shape(setting: Setting):
+def payload_shape(setting: Setting) -> Any:
     """Of the stream of activations."""
     outputs = setting.config.outputs
     return data.StructLayout({"values": codes(outputs), "count": range(outputs + 1)})
 
 
-async def send(dut, setting: Setting, images: np.ndarray, pause: float, rng: random.Random) -> None:
+async def send(dut: Dut, setting: Setting, images: np.ndarray, pause: float, rng: random.Random) -> None:
     """Each image's activations when there is room, then a commit."""
     source = StreamSource(dut, "i", pause=pause, rng=rng)
     for activations in images:
@@ -106,7 +107,7 @@ async def send(dut, setting: Setting, images: np.ndarray, pause: float, rng: ran
 class Taps:
     """What the tap shows: (layer, group, values)."""
 
-    def __init__(self, dut, setting: Setting):
+    def __init__(self, dut: Dut, setting: Setting) -> None:
         self.dut, self.setting = dut, setting
         self.layout = FcTap(setting.shape, setting.config)
         self.seen: list[tuple] = []
@@ -136,7 +137,15 @@ class Taps:
         ]
 
 
-async def check(dut, setting: Setting, taps: Taps, count: int, pauses: tuple[float, float], rng, arrays) -> None:
+async def check(
+    dut: Dut,
+    setting: Setting,
+    taps: Taps,
+    count: int,
+    pauses: tuple[float, float],
+    rng: random.Random,
+    arrays: np.random.Generator,
+) -> None:
     """Images one behind the other: every layer, the logits, the class."""
     taps.seen.clear()
     images = setting.draw(count, arrays)
@@ -151,7 +160,7 @@ async def check(dut, setting: Setting, taps: Taps, count: int, pauses: tuple[flo
     assert taps.seen == [tap for layer in layers for tap in taps.expected(layer)]
 
 
-async def begin(dut) -> tuple[Setting, Taps]:
+async def begin(dut: Dut) -> tuple[Setting, Taps]:
     await start(dut)
     for name in ("i", "o"):
         StreamMonitor(dut, name).start()
@@ -160,20 +169,20 @@ async def begin(dut) -> tuple[Setting, Taps]:
 
 
 @cocotb.test()
-async def image_behind_image(dut) -> None:
+async def image_behind_image(dut: Dut) -> None:
     setting, taps = await begin(dut)
     await check(dut, setting, taps, 4, (0, 0), random_source(), random_arrays())
 
 
 @cocotb.test()
-async def gaps_and_back_pressure(dut) -> None:
+async def gaps_and_back_pressure(dut: Dut) -> None:
     setting, taps = await begin(dut)
     await check(dut, setting, taps, 3, (0.6, 0.9), random_source(), random_arrays())
     await check(dut, setting, taps, 3, (0.1, 0.999), random_source(), random_arrays())
 
 
 @cocotb.test()
-async def busy_cycles(dut) -> None:
+async def busy_cycles(dut: Dut) -> None:
     """An image takes a cycle for each word and at most LAYER_CYCLES for each layer."""
     setting, _ = await begin(dut)
     rng, arrays = random_source(), random_arrays()
@@ -185,7 +194,7 @@ async def busy_cycles(dut) -> None:
 
 
 @cocotb.test()
-async def result_waits(dut) -> None:
+async def result_waits(dut: Dut) -> None:
     """Nobody takes the first result: the engine stops before it would overwrite it, and nothing is lost."""
     setting, _ = await begin(dut)
     rng, arrays = random_source(), random_arrays()
@@ -199,7 +208,7 @@ async def result_waits(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     setting, taps = await begin(dut)
     rng, arrays = random_source(), random_arrays()
     for _ in range(5):
@@ -242,7 +251,7 @@ def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
 
 
 @cocotb.test()
-async def other_weights(dut) -> None:
+async def other_weights(dut: Dut) -> None:
     """What is loaded through the port takes the place of the words from the start; every bit of them counts, and so
     does the smallest difference of two logits."""
     setting, taps = await begin(dut)

@@ -13,11 +13,13 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches import parameters
 from fivebyfive.sim.benches.common.dot_product import choose_layer
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
+
+Layer = tuple[np.ndarray, np.ndarray, np.ndarray]  # activations, weights, biases: see `draw`
 
 
 @cache
@@ -28,7 +30,7 @@ def component() -> FcRow | PackedFcRow:
     return FcRow(given["kept"], given.get("shifts", ()))
 
 
-def draw(outputs: int, words: int, arrays: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw(outputs: int, words: int, arrays: np.random.Generator) -> Layer:
     """Activations (words, 20), weights (outputs, words, 20), biases (outputs,); for pairs of outputs activations
     (words, lanes), weights (outputs, words, 2, lanes), biases (outputs, 2)."""
     lanes = parameters().get("lanes", FC_LANES)
@@ -46,7 +48,9 @@ def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray, shift: int = 0) -> 
     return [pack_codes(code) for code in codes.reshape(biases.shape)]
 
 
-def word(x, w, bias, first: bool, last: bool, keep: bool = False, output: int = 0) -> int:
+def word(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray, first: bool, last: bool, keep: bool = False, output: int = 0
+) -> int:
     """One word of the stream; a bias that is not taken is junk."""
     row = component()
     bias = bias if first else np.full_like(bias, 85)
@@ -56,21 +60,21 @@ def word(x, w, bias, first: bool, last: bool, keep: bool = False, output: int = 
     return pack(row.i.payload.shape(), value)
 
 
-def in_a_row(x, w, biases) -> list[int]:
+def in_a_row(x: np.ndarray, w: np.ndarray, biases: np.ndarray) -> list[int]:
     """Output after output, all words of each."""
     last = len(x) - 1
     return [word(x[n], w[o][n], biases[o], n == 0, n == last) for o in range(len(w)) for n in range(len(x))]
 
 
-def spread(x, w, biases) -> list[int]:
+def spread(x: np.ndarray, w: np.ndarray, biases: np.ndarray) -> list[int]:
     """Word after word, all outputs of each."""
     last = len(x) - 1
     return [word(x[n], w[o][n], biases[o], n == 0, n == last, True, o) for n in range(len(x)) for o in range(len(w))]
 
 
-async def check(dut, words: list[int], values: tuple, pause: float) -> None:
+async def check(dut: Dut, words: list[int], values: Layer, pause: float) -> None:
     """The right codes, each `latency` cycles after its last word."""
-    expected = golden(*values, choose_layer(dut))
+    expected = golden(*values, shift=choose_layer(dut))
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(words)
     row = component()
@@ -81,7 +85,7 @@ async def check(dut, words: list[int], values: tuple, pause: float) -> None:
     assert [b - a for a, b in zip(ends, o.cycles, strict=True)] == [row.latency] * len(ends)
 
 
-async def all_orders(dut, pause: float, arrays: np.random.Generator) -> None:
+async def all_orders(dut: Dut, pause: float, arrays: np.random.Generator) -> None:
     for outputs, words in ((6, 5), (20, 1), (3, 40)):
         values = draw(outputs, words, arrays)
         await check(dut, in_a_row(*values), values, pause)
@@ -92,13 +96,13 @@ async def all_orders(dut, pause: float, arrays: np.random.Generator) -> None:
 
 
 @cocotb.test()
-async def a_word_a_cycle(dut) -> None:
+async def a_word_a_cycle(dut: Dut) -> None:
     await start(dut)
     await all_orders(dut, 0, random_arrays())
 
 
 @cocotb.test()
-async def many_outputs(dut) -> None:
+async def many_outputs(dut: Dut) -> None:
     """So many that the lowest bits of sums count too: each changes one code in 64."""
     await start(dut)
     values = draw(600, 1, random_arrays())
@@ -106,13 +110,13 @@ async def many_outputs(dut) -> None:
 
 
 @cocotb.test()
-async def words_with_gaps(dut) -> None:
+async def words_with_gaps(dut: Dut) -> None:
     await start(dut)
     await all_orders(dut, 0.4, random_arrays())
 
 
 @cocotb.test()
-async def reset_in_flight(dut) -> None:
+async def reset_in_flight(dut: Dut) -> None:
     await start(dut)
     arrays, rng = random_arrays(), random_source()
     for words in (4, 1, 4, 1):

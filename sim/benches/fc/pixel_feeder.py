@@ -1,9 +1,12 @@
 """`PixelFeeder`: every pixel of a frame becomes a code in its cycle; what ends a frame, and how, is checked, too."""
 
+import random
+
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from fivebyfive.model.shape import PIXELS
+from fivebyfive.sim.benchlib.given import Dut
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
@@ -12,7 +15,7 @@ LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 
 NAMES = ("o__valid", "done", "accepted", "drop")
 
 
-def frame(length: int, rng) -> list[int]:
+def frame(length: int, rng: random.Random) -> list[int]:
     words = [rng.randrange(256) for _ in range(length)]
     return [*words[:-1], words[-1] | LAST]
 
@@ -20,7 +23,7 @@ def frame(length: int, rng) -> list[int]:
 class Judge:
     """What should be seen of the pixels that are taken."""
 
-    def __init__(self, dut):
+    def __init__(self, dut: Dut):
         self.dut = dut
         self.count = 0  # pixels of the frame so far
         self.short = self.long = False
@@ -52,14 +55,14 @@ class Judge:
             self.count = 0
 
 
-async def change_grant(dut, rng) -> None:
+async def change_grant(dut: Dut, rng: random.Random) -> None:
     while True:
         dut.grant.value = int(rng.random() < 0.9)
         await RisingEdge(dut.clk)
 
 
 @cocotb.test()
-async def frames(dut) -> None:
+async def frames(dut: Dut) -> None:
     """Good ones, short ones and long ones; then with pauses on both sides."""
     rng = random_source()
     await start(dut)
@@ -78,7 +81,7 @@ async def frames(dut) -> None:
 
 
 @cocotb.test()
-async def no_gap(dut) -> None:
+async def no_gap(dut: Dut) -> None:
     """Three images in 3 x 784 cycles."""
     rng = random_source()
     await start(dut)
@@ -92,7 +95,7 @@ async def no_gap(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     """A reset anywhere in a frame: the next pixel begins one, and no flag is left."""
     rng = random_source()
     await start(dut)

@@ -6,6 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.model.protocol.link import ESCAPE, FLAG, LARGEST, Decoder, Frame, encode
+from fivebyfive.sim.benchlib.given import Dut
 from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
 BYTE_CYCLES = 15  # faster than any line: the fifth byte of the next frame comes when the longest payload was read
@@ -14,8 +15,9 @@ BYTE_CYCLES = 15  # faster than any line: the fifth byte of the next frame comes
 class Frames:
     """Takes each frame that the design gives, payload included, and counts the bad ones."""
 
-    def __init__(self, dut):
-        self.dut, self.frames, self.bad = dut, [], 0
+    def __init__(self, dut: Dut):
+        self.dut, self.bad = dut, 0
+        self.frames: list[Frame] = []
         cocotb.start_soon(self._watch())
 
     async def _watch(self) -> None:
@@ -33,7 +35,7 @@ class Frames:
                 self.frames.append(Frame(header >> 8 & 0xFF, header >> 16, bytes(payload)))
 
 
-async def send(dut, line: bytes, rng: random.Random) -> None:
+async def send(dut: Dut, line: bytes, rng: random.Random) -> None:
     """Bytes as a receiver gives them."""
     for byte in line:
         dut.i.value, dut.i_valid.value = byte, 1
@@ -51,7 +53,7 @@ def draw(rng: random.Random) -> Frame:
 
 
 @cocotb.test()
-async def frames(dut) -> None:
+async def frames(dut: Dut) -> None:
     """Right behind each other, each is given, and none is bad."""
     await start(dut)
     rng = random_source()
@@ -65,7 +67,7 @@ async def frames(dut) -> None:
 
 
 @cocotb.test()
-async def given_in_the_cycle_after_the_last_byte(dut) -> None:
+async def given_in_the_cycle_after_the_last_byte(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(5):
@@ -95,7 +97,7 @@ def damaged(line: bytearray, rng: random.Random) -> bytearray:
 
 
 @cocotb.test()
-async def a_bad_line(dut) -> None:
+async def a_bad_line(dut: Dut) -> None:
     """What the golden decoder finds in it, and no more: of longer frames than a board takes nothing."""
     await start(dut)
     rng = random_source()
@@ -110,7 +112,7 @@ async def a_bad_line(dut) -> None:
         line += encode(Frame(1, 2))  # so that all begin alike
         await send(dut, bytes(line), rng)
         await cycles(dut, 100)
-        expected = [frame for frame in Decoder().feed(line) if len(frame.payload) <= LARGEST]
+        expected = [frame for frame in Decoder().feed(bytes(line)) if len(frame.payload) <= LARGEST]
         assert seen.frames == expected
         assert all(frame in [*given, Frame(1, 2)] for frame in seen.frames)
         total += seen.bad
@@ -118,7 +120,7 @@ async def a_bad_line(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(5):

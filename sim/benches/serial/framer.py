@@ -6,7 +6,7 @@ import cocotb
 
 from fivebyfive.hw.serial.framer import Answer
 from fivebyfive.model.protocol.link import ESCAPE, FLAG, Frame, encode
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import random_source, reset_sometime, start
@@ -25,7 +25,7 @@ def word(frame: Frame) -> int:
     return pack(Answer(parameters()["most"]), {"header": header, "payload": payload})
 
 
-async def check(dut, count: int, pauses: tuple[float, float], rng: random.Random) -> None:
+async def check(dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random) -> None:
     frames = [draw(rng) for _ in range(count)]
     line = b"".join(encode(frame) for frame in frames)
     cocotb.start_soon(StreamSource(dut, "i", pause=pauses[0], rng=rng).send([word(frame) for frame in frames]))
@@ -33,7 +33,7 @@ async def check(dut, count: int, pauses: tuple[float, float], rng: random.Random
 
 
 @cocotb.test()
-async def answers(dut) -> None:
+async def answers(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for name in ("i", "o"):
@@ -43,7 +43,7 @@ async def answers(dut) -> None:
 
 
 @cocotb.test()
-async def the_first_byte_comes_in_the_next_cycle(dut) -> None:
+async def the_first_byte_comes_in_the_next_cycle(dut: Dut) -> None:
     await start(dut)
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     await check(dut, 1, (0, 0), random_source())
@@ -51,7 +51,7 @@ async def the_first_byte_comes_in_the_next_cycle(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for name in ("i", "o"):

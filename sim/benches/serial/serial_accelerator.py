@@ -29,7 +29,7 @@ from fivebyfive.model.protocol.link import (
     question,
 )
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.serial_line import SerialLine
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
 
@@ -44,7 +44,7 @@ def checkpoint() -> Checkpoint:
 class Host:
     """Talks to the board, without any patience for what is lost."""
 
-    def __init__(self, dut):
+    def __init__(self, dut: Dut):
         self.dut = dut
         self.line = SerialLine(dut, parameters()["divisor"]).start()
         self.decoder = Decoder()
@@ -79,7 +79,7 @@ class Host:
         return missing.chunks
 
 
-async def begin(dut) -> Host:
+async def begin(dut: Dut) -> Host:
     await start(dut)
     host = Host(dut)
     await cycles(dut, 20)
@@ -90,7 +90,7 @@ def whole(sequence: int, image: np.ndarray) -> list[Frame]:
     return [pixel_frame(sequence, image, first, MOST_CHUNKS) for first in range(0, CHUNKS, MOST_CHUNKS)]
 
 
-def check(dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
+def check(dut: Dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
     """A result is that of the golden model, and on the lamps too."""
     (logits,) = predict(checkpoint(), image[np.newaxis])
     assert (frame.kind, frame.sequence) == (Kind.RESULT, sequence), f"{frame} is no result of image {sequence}"
@@ -107,7 +107,7 @@ def draw(count: int) -> np.ndarray:
 
 
 @cocotb.test()
-async def images(dut) -> None:
+async def images(dut: Dut) -> None:
     """One after the other; the result is sent when it is there, and again for every question."""
     host = await begin(dut)
     info = Info.unpack((await host.answer(Frame(Kind.HELLO, 77))).payload)
@@ -121,7 +121,7 @@ async def images(dut) -> None:
 
 
 @cocotb.test()
-async def chunks_in_any_order(dut) -> None:
+async def chunks_in_any_order(dut: Dut) -> None:
     """Twice, by one and by several; the board says what it lacks, and starts with the last one."""
     host = await begin(dut)
     rng = random_source()
@@ -153,7 +153,7 @@ def damaged(line: bytes, rng: random.Random) -> bytes:
 
 
 @cocotb.test()
-async def a_bad_line(dut) -> None:
+async def a_bad_line(dut: Dut) -> None:
     """Damaged frames change nothing; what is sent again is taken."""
     host = await begin(dut)
     rng = random_source()
@@ -167,7 +167,7 @@ async def a_bad_line(dut) -> None:
 
 
 @cocotb.test()
-async def what_cannot_be(dut) -> None:
+async def what_cannot_be(dut: Dut) -> None:
     """Unknown kinds, pixels of a wrong length and beyond the image: neither an answer nor a change."""
     host = await begin(dut)
     for number in (5, 0xFFFA):
@@ -194,7 +194,7 @@ async def nothing_changes(host: Host, number: int) -> None:
 
 
 @cocotb.test()
-async def another_image(dut) -> None:
+async def another_image(dut: Dut) -> None:
     """A new number forgets the image before; of one that is not the present one nothing has come; HELLO forgets all."""
     host = await begin(dut)
     first, second = draw(2)
@@ -212,7 +212,7 @@ async def another_image(dut) -> None:
 
 
 @cocotb.test()
-async def busy(dut) -> None:
+async def busy(dut: Dut) -> None:
     """Pixels of the next image are ignored while one is in the machine; a question is answered BUSY. An image that
     HELLO has forgotten gives no result."""
     host = await begin(dut)
@@ -237,7 +237,7 @@ async def busy(dut) -> None:
 
 
 @cocotb.test()
-async def busy_with_another(dut) -> None:
+async def busy_with_another(dut: Dut) -> None:
     """While one image is in the machine, nothing has come of any other."""
     host = await begin(dut)
     (image,) = draw(1)
@@ -251,7 +251,7 @@ async def busy_with_another(dut) -> None:
 
 
 @cocotb.test()
-async def questions_in_a_hurry(dut) -> None:
+async def questions_in_a_hurry(dut: Dut) -> None:
     """A result that comes while an answer is being sent follows it unasked. What is asked again before the answer is
     out may get none: another question does."""
     host = await begin(dut)
@@ -278,7 +278,7 @@ async def questions_in_a_hurry(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     """In the middle of a frame, of an image, of an answer."""
     host = await begin(dut)
     (image,) = draw(1)

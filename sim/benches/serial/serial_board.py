@@ -15,7 +15,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import PERIOD_NS, start
@@ -60,7 +60,7 @@ def damaged(data: bytes, rate: float, rng: random.Random) -> bytes:
     return bytes(byte ^ rng.randint(1, 255) if rng.random() < rate else byte for byte in data)
 
 
-async def listen(dut, received: bytearray) -> None:
+async def listen(dut: Dut, received: bytearray) -> None:
     """Each byte that the board sends."""
     while True:
         await RisingEdge(dut.o_valid)
@@ -69,7 +69,7 @@ async def listen(dut, received: bytearray) -> None:
 
 
 @cocotb.test()
-async def board(dut) -> None:
+async def board(dut: Dut) -> None:
     given = parameters()
     await start(dut)
     received = bytearray()

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.serial_line import SerialLine
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_source, reset_sometime, start
 
@@ -11,7 +11,7 @@ from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_source, rese
 class Ends(SerialLine):
     """Only writes: a receiver has no ``tx``."""
 
-    def __init__(self, dut, stretch: float = 1.0):
+    def __init__(self, dut: Dut, stretch: float = 1.0):
         super().__init__(dut, parameters()["divisor"], stretch)
         self.bytes: list[tuple[int, int]] = []  # cycle, byte
 
@@ -31,7 +31,7 @@ class Ends(SerialLine):
         return bytes(byte for _, byte in self.bytes)
 
 
-async def begin(dut, stretch: float = 1.0) -> Ends:
+async def begin(dut: Dut, stretch: float = 1.0) -> Ends:
     await start(dut)
     line = Ends(dut, stretch).start()
     await cycles(dut, 3 * parameters()["divisor"])
@@ -44,7 +44,7 @@ def some_bytes() -> bytes:
 
 
 @cocotb.test()
-async def right_behind_each_other(dut) -> None:
+async def right_behind_each_other(dut: Dut) -> None:
     """Each is there three cycles after the middle of its stop bit."""
     line = await begin(dut)
     first = cycle()
@@ -58,7 +58,7 @@ async def right_behind_each_other(dut) -> None:
 
 
 @cocotb.test()
-async def another_clock(dut) -> None:
+async def another_clock(dut: Dut) -> None:
     """The sender's bits are 4 % shorter or longer; where a bit has few cycles, there is that much less room."""
     rng = random_source()
     for stretch in (0.96, 1.04) if parameters()["divisor"] >= 16 else (0.99, 1.01):
@@ -72,7 +72,7 @@ async def another_clock(dut) -> None:
 
 
 @cocotb.test()
-async def no_stop_bit(dut) -> None:
+async def no_stop_bit(dut: Dut) -> None:
     """Such a byte is dropped; the next one behind a line that is high is right."""
     line = await begin(dut)
     rng = random_source()
@@ -87,7 +87,7 @@ async def no_stop_bit(dut) -> None:
 
 
 @cocotb.test()
-async def resets(dut) -> None:
+async def resets(dut: Dut) -> None:
     line = await begin(dut)
     rng = random_source()
     for _ in range(10):
@@ -102,7 +102,7 @@ async def resets(dut) -> None:
 
 
 @cocotb.test()
-async def reset_as_a_byte_comes(dut) -> None:
+async def reset_as_a_byte_comes(dut: Dut) -> None:
     """In whichever cycle around a byte's end a reset is: behind it nothing comes."""
     line = await begin(dut)
     divisor = parameters()["divisor"]

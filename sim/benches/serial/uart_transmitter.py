@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.serial_line import SerialLine
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_source, reset_sometime, start
@@ -17,7 +17,7 @@ class Listener(SerialLine):
         return self
 
 
-async def check(dut, line: Listener, data: bytes, pause: float) -> None:
+async def check(dut: Dut, line: Listener, data: bytes, pause: float) -> None:
     """Bytes through the transmitter."""
     await StreamSource(dut, "i", pause=pause, rng=random_source()).send(data)
     await cycles(dut, 10 * parameters()["divisor"])
@@ -34,7 +34,7 @@ def some_bytes() -> bytes:
 
 
 @cocotb.test()
-async def right_behind_each_other(dut) -> None:
+async def right_behind_each_other(dut: Dut) -> None:
     """10 bits each, and nothing between them."""
     await start(dut)
     line = Listener(dut, parameters()["divisor"]).start()
@@ -44,7 +44,7 @@ async def right_behind_each_other(dut) -> None:
 
 
 @cocotb.test()
-async def bits_are_as_long_as_they_should(dut) -> None:
+async def bits_are_as_long_as_they_should(dut: Dut) -> None:
     """The first bit begins in the cycle after the byte was taken, and 0x55 falls every second bit."""
     await start(dut)
     i = StreamMonitor(dut, "i").start()
@@ -59,7 +59,7 @@ async def bits_are_as_long_as_they_should(dut) -> None:
 
 
 @cocotb.test()
-async def pauses_and_resets(dut) -> None:
+async def pauses_and_resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     line = Listener(dut, parameters()["divisor"]).start()

@@ -38,7 +38,7 @@ TURNER = Design("turner", VERILOG, {}, PORTS)
 BENCH = """
 import cocotb
 from cocotb.triggers import RisingEdge
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import parameters
 from fivebyfive.sim.benchlib.testbench import start
 
 @cocotb.test()

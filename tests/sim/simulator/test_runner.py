@@ -25,7 +25,7 @@ BENCH = """
 import os, random, subprocess, sys
 import cocotb
 from cocotb.triggers import Timer
-from fivebyfive.sim.benches import parameters
+from fivebyfive.sim.benchlib.given import parameters
 from fivebyfive.sim.benchlib.streams import StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import start
 
