@@ -7,11 +7,14 @@ group of statements that run together, or one way of a branch. What says nothing
   simulation without its .mem file (``if (NAME_file == 0)``): no hardware;
 * bits inside memories: data, of which there is any amount;
 * nets that Yosys named (``_12_``) and next values of registers (``count_next``): they follow what is counted.
+
+Such a net has another name in the next version of a component. In the text of a point the expression that the Verilog
+assigns to it stands in its place: ``if (! bias_index) begin`` instead of ``if (_34_) begin``.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,8 @@ FILE = "coverage.dat"
 ENTRY = re.compile(r"C '(.*)' (\d+)")
 LEFT_OUT_BLOCKS = re.compile(r"\bif \((?:at_start|\w+_file == 0)\)")
 LEFT_OUT_BITS = re.compile(r"^(?:at_start|_\d+_|\w+_next|\w+\[\d+\](?=\[)|\w+_file)\b|\]\[")
+NET = re.compile(r"\b_\d+_\b")
+ASSIGNED = re.compile(r"^  assign (_\d+_) = (.*);$", re.M)
 BIT = re.compile(r"(.*?)(?:\[(\d+)\])?:(0->1|1->0)")
 
 
@@ -76,12 +81,26 @@ class Coverage:
 
 def read_coverage(path: Path, verilog: str) -> Coverage:
     """The coverage of a design whose text is ``verilog``, from the file that its run left."""
-    lines = ["", *verilog.splitlines()]
+    lines = ["", *readable_lines(verilog)]
     points = []
     for number, what, module, toggle, count in entries(path):
         if not (LEFT_OUT_BITS if toggle else LEFT_OUT_BLOCKS).search(what if toggle else lines[number]):
             points.append(Point(module, number, what, toggle, count, lines[number].strip()))
     return Coverage(tuple(sorted(points, key=lambda point: (point.module, point.line, point.what))))
+
+
+def readable_lines(verilog: str) -> list[str]:
+    """The lines of the Verilog; a net that Yosys named is replaced by what its module assigns to it."""
+    found: list[str] = []
+    for module in re.split(r"^(?=module )", verilog, flags=re.M):
+        assigned: dict[str, str] = dict(ASSIGNED.findall(module))
+        found += [replaced(line, assigned) for line in module.splitlines()]
+    return found
+
+
+def replaced(line: str, assigned: Mapping[str, str]) -> str:
+    """A line with expressions for nets; an assignment stays as it is."""
+    return line if "assign " in line else NET.sub(lambda net: assigned.get(net[0], net[0]), line)
 
 
 def entries(path: Path) -> Iterable[tuple[int, str, str, bool, int]]:

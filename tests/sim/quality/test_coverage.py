@@ -6,7 +6,7 @@ import click.testing
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, Port
-from fivebyfive.sim.quality.coverage import FILE, Coverage, Point, ranges, read_coverage
+from fivebyfive.sim.quality.coverage import FILE, Coverage, Point, ranges, read_coverage, readable_lines
 from fivebyfive.sim.quality.coverage_exclusions import REASONS, of_another_bench, reason
 from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.support.errors import UserError
@@ -76,6 +76,13 @@ def test_all_that_there_is(measured) -> None:
     assert (seen.never_toggled, seen.never_run) == ({}, ())
     assert seen.toggles == (20, 20)
     assert seen.blocks[0] == seen.blocks[1]
+
+
+def test_a_net_that_yosys_named_is_shown_as_what_is_assigned_to_it() -> None:
+    one = "module one(a);\n  wire _0_;\n  assign _0_ = ! a;\n    if (_0_) begin\n  assign b = _0_ | a;\nendmodule\n"
+    other = "module other(a);\n    if (_0_) begin\nendmodule"
+    lines = [line.strip() for line in readable_lines(one + other)]
+    assert [lines[n] for n in (3, 4, 7)] == ["if (! a) begin", "assign b = _0_ | a;", "if (_0_) begin"]
 
 
 def test_icarus_cannot() -> None:
