@@ -117,7 +117,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
     from fivebyfive.model.training.resume import States, state_folder
     from fivebyfive.sim.jobs.training_job import result_of, trainings
-    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, Outcome, run_units
+    from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, Outcome, run_jobs
 
     assert seeds.count
     out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")
@@ -128,23 +128,23 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     for place in places.values():
         check_beside([place, reserve_card(plan, place, force, read)], force)
     with Stage("reading the data") as stage:
-        units = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
+        jobs = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
     found = {}
 
-    def arrived(unit: Any, outcome: Outcome) -> None:
+    def arrived(job: Any, outcome: Outcome) -> None:
         """Write what a seed came to."""
         if outcome.result:
-            place, found[unit.seed] = places[unit.seed], result_of(outcome.result)
+            place, found[job.seed] = places[job.seed], result_of(outcome.result)
             with replacing_sidecars([place, place.with_suffix(".toml")], force) as (network, card):
-                save_checkpoint(network, found[unit.seed].checkpoint)
-                write_plan(card, plans[unit.seed], summary(found[unit.seed].report), place.parent)
+                save_checkpoint(network, found[job.seed].checkpoint)
+                write_plan(card, plans[job.seed], summary(found[job.seed].report), place.parent)
             States(state_folder(place)).forget()
 
     cores = len(os.sched_getaffinity(0))
     workers = seeds.workers or max(1, cores // (plan.threads or cores))
     pool = ClusterPool(seeds.scheduler) if seeds.scheduler else LocalPool(workers)
     with going_on(), Stage("training") as stage:
-        outcomes = run_units(units, pool, stage, f"training with {seeds.count} seeds", arrived)
+        outcomes = run_jobs(jobs, pool, stage, f"training with {seeds.count} seeds", arrived)
     for outcome in outcomes.values():
         if outcome.error:
             raise outcome.error

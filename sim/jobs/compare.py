@@ -14,11 +14,11 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.progress import Progress, silent
 
-from .compare_jobs import Appraisal, Trial
-from .job import Unit
+from .compare_jobs import GoldenRun, RtlRun
+from .job import Job
 from .measurement_jobs import Synthesis
-from .transport import carried, data_digest, place_of
-from .workers import LocalPool, Pool, run_units
+from .transport import checkpoint_texts, data_digest, place_of
+from .workers import LocalPool, Pool, run_jobs
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]
 
@@ -43,37 +43,37 @@ def compare(
     Each piece of work is kept when it is finished. Raises ToolFailed where Yosys fails, RtlDiffers.
     """
     about = place_of(data), data_digest(test)
-    wanted: dict[str, list[Unit]] = {}
+    wanted: dict[str, list[Job]] = {}
     for name, (checkpoint, config) in checkpoints.items():
-        codes = carried(checkpoint)
-        units: list[Unit] = [Appraisal(**codes, data=about[0], digest=about[1])]
+        codes = checkpoint_texts(checkpoint)
+        jobs: list[Job] = [GoldenRun(**codes, data=about[0], digest=about[1])]
         if rtl_images:
-            units.append(Trial(**codes, config=config, data=about[0], digest=about[1], images=rtl_images))
+            jobs.append(RtlRun(**codes, config=config, data=about[0], digest=about[1], images=rtl_images))
         if synthesis:
-            units.append(Synthesis(str(checkpoint.shape), config, FAMILY))
-        wanted[name] = units
-    longest_first = [unit for kind in (Synthesis, Trial, Appraisal) for units in wanted.values()
-                     for unit in units if isinstance(unit, kind)]  # fmt: skip
-    outcomes = run_units(longest_first, pool or LocalPool(), progress, "comparing")
-    for name, units in wanted.items():
-        for unit in units:
-            if failure := outcomes[unit].error:
+            jobs.append(Synthesis(str(checkpoint.shape), config, FAMILY))
+        wanted[name] = jobs
+    longest_first = [job for kind in (Synthesis, RtlRun, GoldenRun) for jobs in wanted.values()
+                     for job in jobs if isinstance(job, kind)]  # fmt: skip
+    outcomes = run_jobs(longest_first, pool or LocalPool(), progress, "comparing")
+    for name, jobs in wanted.items():
+        for job in jobs:
+            if failure := outcomes[job].error:
                 raise type(failure)(f"{name}: {failure}")
     rows: list[Compared] = []
     tools: dict[str, None] = {}
-    for name, units in wanted.items():
-        found = {type(unit): outcomes[unit].value for unit in units}
+    for name, jobs in wanted.items():
+        found = {type(job): outcomes[job].value for job in jobs}
         rows.append(compared(name, *checkpoints[name], found, clock_mhz))
-        tools |= {tool: None for kind in (Trial, Synthesis) if kind in found for tool in found[kind]["tools"]}
+        tools |= {tool: None for kind in (RtlRun, Synthesis) if kind in found for tool in found[kind]["tools"]}
     return Comparison(rows, list(tools))
 
 
 def compared(name: str, checkpoint: Checkpoint, config: Config, found: dict, clock_mhz: float) -> Compared:
-    """A row, of what the units of a checkpoint have found."""
-    shape, seen, area = checkpoint.shape, found[Appraisal], found.get(Synthesis)
+    """A row, of what the jobs of a checkpoint have found."""
+    shape, seen, area = checkpoint.shape, found[GoldenRun], found.get(Synthesis)
     planned = plan(shape, config)
     cycles = {"conv": planned.conv, "fc": planned.fc, "latency": planned.latency, "interval": planned.interval}
-    cycles |= {"images": 0} | found.get(Trial, {})
+    cycles |= {"images": 0} | found.get(RtlRun, {})
     interval = cycles["interval"]
     memories = area["memories"] if area else {}
     weights = [array for name, array in checkpoint.arrays.items() if name.endswith(".weight")]

@@ -1,4 +1,4 @@
-"""The units of work of `compare`: what the golden model says of a checkpoint, and what its hardware does."""
+"""The jobs of `compare`: what the golden model says of a checkpoint, and what its hardware does."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,17 +10,17 @@ from fivebyfive.sim.simulator.process import RtlDiffers, SimulationFailed
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import DIFFERS
 
-from .job import Unit, installed
-from .transport import load_same, restored
+from .job import Job, installed
+from .transport import checkpoint_of, load_same
 
-__all__ = ["Appraisal", "Trial"]
+__all__ = ["GoldenRun", "RtlRun"]
 
 SIMULATOR = "verilator"
 SEED = 1  # a run without pauses has nothing that is random
 
 
 @dataclass(frozen=True)
-class Appraisal(Unit):
+class GoldenRun(Job):
     """A checkpoint (`transport`) on a test set, and how few bytes hold it."""
 
     RESULT: ClassVar = {"images": int, "errors": int, "wraps": int, "bytes": int, "huffman_bytes": int}
@@ -36,14 +36,14 @@ class Appraisal(Unit):
 
     def work(self) -> dict:
         """images, errors, wraps, bytes and huffman_bytes."""
-        return appraisal_result(self)
+        return golden_run_result(self)
 
     def __str__(self) -> str:
         return f"errors and bytes of {self.network}"
 
 
 @dataclass(frozen=True)
-class Trial(Unit):
+class RtlRun(Job):
     """The hardware of a checkpoint, simulated on the first ``images`` of a test set."""
 
     RESULT: ClassVar = {
@@ -64,38 +64,38 @@ class Trial(Unit):
 
     def work(self) -> dict:
         """conv, fc, latency, interval (cycles, hardware counters), images and tools."""
-        return trial_result(self)
+        return rtl_run_result(self)
 
     def __str__(self) -> str:
         return f"simulation of {self.network}"
 
 
-def appraisal_result(unit: Appraisal) -> dict:
+def golden_run_result(job: GoldenRun) -> dict:
     from fivebyfive.model.compress.packing.packed import pack
     from fivebyfive.model.evaluate import evaluate
 
-    checkpoint = restored(unit.network, unit.codes)
-    seen = evaluate(checkpoint, load_same(unit.data, "test", unit.digest))
+    checkpoint = checkpoint_of(job.network, job.codes)
+    seen = evaluate(checkpoint, load_same(job.data, "test", job.digest))
     packed = pack(checkpoint)
     found = {"images": seen.images, "errors": seen.errors, "wraps": sum(seen.wraps.values())}
     return found | {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
 
 
-def trial_result(unit: Trial) -> dict:
+def rtl_run_result(job: RtlRun) -> dict:
     """Raises RtlDiffers where the RTL is not equal to the golden model, or hangs."""
     from fivebyfive.hw.generate import generate  # here: what is known is found without Amaranth
     from fivebyfive.sim.simulate import simulate
 
-    checkpoint = restored(unit.network, unit.codes)
-    pixels = load_same(unit.data, "test", unit.digest).images[: unit.images]
+    checkpoint = checkpoint_of(job.network, job.codes)
+    pixels = load_same(job.data, "test", job.digest).images[: job.images]
     try:
-        generated = generate(checkpoint, unit.config)
+        generated = generate(checkpoint, job.config)
         result = simulate(checkpoint, generated, pixels, simulator=SIMULATOR, layers=False, seed=SEED)
     except (SimulationFailed, YosysError) as error:
         kind = RtlDiffers if error.exit_code == DIFFERS else ToolFailed
-        raise kind(f"{unit}: {getattr(error, 'message', error)}") from error
+        raise kind(f"{job}: {getattr(error, 'message', error)}") from error
     if result.difference:
-        raise RtlDiffers(f"{unit}: the RTL differs from the golden model: {result.difference}")
+        raise RtlDiffers(f"{job}: the RTL differs from the golden model: {result.difference}")
     seen = result.cycles
     found = {"conv": seen.conv, "fc": seen.fc, "latency": seen.latency, "interval": seen.interval}
     return found | {"images": result.images, "tools": [find(SIMULATOR).version]}

@@ -15,7 +15,7 @@ from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.files import replacing
 
 from .measurement_jobs import Synthesis
-from .workers import LocalPool, run_units
+from .workers import LocalPool, run_jobs
 
 __all__ = ["error_rows", "fit", "main"]
 
@@ -67,7 +67,7 @@ def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
 
 
-def units(samples: list[tuple[str, Config]], family: str) -> list[Synthesis]:
+def jobs(samples: list[tuple[str, Config]], family: str) -> list[Synthesis]:
     """Syntheses of samples for a family, less those with an option that the family does not have."""
     return [Synthesis(network, config, family) for network, config in samples if family != "ecp5" or not config.packed]
 
@@ -75,11 +75,11 @@ def units(samples: list[tuple[str, Config]], family: str) -> list[Synthesis]:
 def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:
     """The largest relative error of each figure, in percent."""
     worst = dict.fromkeys(FIGURES, 0.0)
-    for unit in wanted:
-        given = features(LeNetShape.parse(unit.network), unit.config, unit.family)
+    for job in wanted:
+        given = features(LeNetShape.parse(job.network), job.config, job.family)
         for what in FIGURES:
             guess = sum(weight * given[name] for name, weight in area[what].items())
-            measured = outcomes[unit].value[what]
+            measured = outcomes[job].value[what]
             worst[what] = max(worst[what], 100 * abs(guess - measured) / max(measured, 1))
     return {what: round(value, 1) for what, value in worst.items()}
 
@@ -88,10 +88,10 @@ def main() -> None:
     """Synthesize, fit, write area.json; says how far off the model is."""
     found = {}
     for family in ("xc7", "ecp5"):
-        samples, held_out = units(SAMPLES, family), units(HELD_OUT, family)
-        outcomes = run_units([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
-        rows = [features(LeNetShape.parse(unit.network), unit.config, family) for unit in samples]
-        area = {what: fit(what, rows, [outcomes[unit].value[what] for unit in samples]) for what in FIGURES}
+        samples, held_out = jobs(SAMPLES, family), jobs(HELD_OUT, family)
+        outcomes = run_jobs([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
+        rows = [features(LeNetShape.parse(job.network), job.config, family) for job in samples]
+        area = {what: fit(what, rows, [outcomes[job].value[what] for job in samples]) for what in FIGURES}
         found[family] = {
             "coefficients": area,
             "largest_error_percent": errors(area, samples, outcomes),

@@ -1,13 +1,13 @@
-"""A unit of work: something that takes long, does not depend on any other, and whose result is kept (`cache`).
+"""A job: something that takes long, does not depend on any other, and whose result is kept (`cache`).
 
-A unit is a frozen record. Its result depends on its fields and on its ``identity``: the digest of the sources behind it
+A job is a frozen record. Its result depends on its fields and on its ``identity``: the digest of the sources behind it
 (`sources`) and the versions of the tools that it uses. Results are kept under both, so that none is taken for that of
-other sources or tools; and a process that does a unit for another, in a process here or on a machine elsewhere, has the
+other sources or tools; and a process that does a job for another, in a process here or on a machine elsewhere, has the
 same identity or refuses. What a result must look like is checked once, where it comes in: from the cache, from the work
 itself, from a cluster.
 
-In a process of its own: ``python -P -m fivebyfive.sim.jobs.job UNIT.json``; exit code 3 and a message on standard
-output where a tool fails or the unit is refused, 4 where the RTL differs.
+In a process of its own: ``python -P -m fivebyfive.sim.jobs.job JOB.json``; exit code 3 and a message on standard
+output where a tool fails or the job is refused, 4 where the RTL differs.
 """
 
 import json
@@ -31,12 +31,22 @@ from fivebyfive.support.log import log_to_file
 from . import sources
 
 __all__ = [
-    "DIFFERENT", "FAILED", "KIND", "SOURCES", "Refused", "Unit", "from_json", "installed", "keep_unit", "known_unit",
-    "run_unit", "to_json",
+    "DIFFERENT",
+    "FAILED",
+    "KIND",
+    "SOURCES",
+    "Job",
+    "Refused",
+    "from_json",
+    "installed",
+    "keep_job",
+    "known_job",
+    "run_job",
+    "to_json",
 ]  # fmt: skip
 
 KIND = "measurements"  # folder of the cache
-# Exit codes of a unit's process, where doing it again would not help: its tool failed; the RTL is not right.
+# Exit codes of a job's process, where doing it again would not help: its tool failed; the RTL is not right.
 FAILED, DIFFERENT = 3, 4
 SOURCES = "the sources of fivebyfive"  # in an identity, beside the names of tools
 MISSING = "not installed"
@@ -45,7 +55,7 @@ CHANGED = "the sources of fivebyfive have changed since this process began; star
 
 
 class Refused(UserError):  # noqa: N818 (what happened)
-    """A unit that was asked for by somebody with other sources or tools. ``differing``: by name, what is here and what
+    """A job that was asked for by somebody with other sources or tools. ``differing``: by name, what is here and what
     is there, where it was asked for."""
 
     def __init__(self, differing: Mapping[str, tuple[str, str]]):
@@ -56,7 +66,7 @@ class Refused(UserError):  # noqa: N818 (what happened)
 
 
 @dataclass(frozen=True)
-class Unit:
+class Job:
     """What its result depends on: the fields, which are plain values or a dataclass, and the ``identity``.
 
     ``RESULT``: names and types of a result's values (`fits`).
@@ -81,7 +91,7 @@ class Unit:
 
     @classmethod
     def check(cls, result: dict) -> None:
-        """Raise ValueError where that is no result of such a unit."""
+        """Raise ValueError where that is no result of such a job."""
         conform(result, cls.RESULT)
 
     def work(self) -> dict:
@@ -130,76 +140,76 @@ def installed(package: str) -> str:
         return MISSING
 
 
-def known_unit(unit: Unit) -> dict | None:
-    """The result of a unit that was done before, with the same sources and tools."""
-    return known(result_path(unit, unit.identity), unit.check)
+def known_job(job: Job) -> dict | None:
+    """The result of a job that was done before, with the same sources and tools."""
+    return known(result_path(job, job.identity), job.check)
 
 
-def keep_unit(unit: Unit, result: dict, maker: Mapping[str, str]) -> dict:
+def keep_job(job: Job, result: dict, maker: Mapping[str, str]) -> dict:
     """Keep a result that another machine has found, as that of the identity that it says it has; the result as it is
     kept. Raises ValueError where it is none."""
     result = plain(result)
-    unit.check(result)
-    keep(result_path(unit, maker), result)
+    job.check(result)
+    keep(result_path(job, maker), result)
     return result
 
 
-def run_unit(unit: Unit) -> dict:
-    """Do a unit, or find it done; its result as it is kept.
+def run_job(job: Job) -> dict:
+    """Do a job, or find it done; its result as it is kept.
 
-    Two processes never do the same at once. Raises what `Unit.work` raises, and UserError where the sources have
+    Two processes never do the same at once. Raises what `Job.work` raises, and UserError where the sources have
     changed since this process began: nobody knows then what made the result.
     """
-    identity = unit.identity
-    unchanged(unit)
-    path = result_path(unit, identity)
+    identity = job.identity
+    unchanged(job)
+    path = result_path(job, identity)
     with FileLock(f"{path}.lock"):
-        result = known(path, unit.check)
+        result = known(path, job.check)
         if result is None:
-            result = plain(unit.work())
-            unit.check(result)
-            unchanged(unit)
+            result = plain(job.work())
+            job.check(result)
+            unchanged(job)
             keep(path, result)
     return result
 
 
-def unchanged(unit: Unit) -> None:
-    if sources.changed(type(unit).__module__):
+def unchanged(job: Job) -> None:
+    if sources.changed(type(job).__module__):
         raise UserError(CHANGED)
 
 
-def result_path(unit: Unit, maker: Mapping[str, str]) -> Path:
-    """Where the result of a unit is kept, by all that it depends on."""
-    texts = name_of(type(unit)), *(json.dumps(one, sort_keys=True) for one in (asdict(unit), dict(maker)))
-    return cache_folder(KIND) / f"unit-{content_key(texts)}.json"
+def result_path(job: Job, maker: Mapping[str, str]) -> Path:
+    """Where the result of a job is kept, by all that it depends on."""
+    texts = name_of(type(job)), *(json.dumps(one, sort_keys=True) for one in (asdict(job), dict(maker)))
+    return cache_folder(KIND) / f"job-{content_key(texts)}.json"
 
 
-def name_of(kind: type[Unit]) -> str:
+def name_of(kind: type[Job]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def to_json(unit: Unit) -> str:
-    about = {"kind": name_of(type(unit)), "sources": unit.sources(), "identity": unit.identity, "fields": asdict(unit)}
+def to_json(job: Job) -> str:
+    about = {"kind": name_of(type(job)), "sources": job.sources(), "identity": job.identity, "fields": asdict(job)}
     return json.dumps(about)
 
 
-def from_json(text: str) -> Unit:
-    """The unit that `to_json` wrote. Raises Refused where that process has another identity than this one, UserError
+def from_json(text: str) -> Job:
+    """The job that `to_json` wrote. Raises Refused where that process has another identity than this one, UserError
     where another version of this project wrote it."""
     try:
         about = json.loads(text)
-        unit, wanted = unit_of(about), dict(about["identity"])
+        job, wanted = job_of(about), dict(about["identity"])
     except (LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
         raise UserError(OTHER) from error
-    here = unit.identity
+    here = job.identity
     names = [name for name in {**wanted, **here} if wanted.get(name) != here.get(name)]
     if names:
         raise Refused({name: (here.get(name, MISSING), wanted.get(name, MISSING)) for name in names})
-    return unit
+    return job
 
 
-def unit_of(about: Mapping) -> Unit:
-    """The unit that a JSON object describes."""
+def job_of(about: Mapping) -> Job:
+    """The job that a JSON object describes."""
     module, _, name = about["kind"].partition(":")
     if not module.startswith(f"{sources.PACKAGE}."):
         raise ValueError(f"{module} is no module of this package")
@@ -212,7 +222,7 @@ def unit_of(about: Mapping) -> Unit:
 def main() -> int:
     try:
         log_to_file()
-        run_unit(from_json(Path(sys.argv[1]).read_text()))
+        run_job(from_json(Path(sys.argv[1]).read_text()))
     except (Failure, OSError, MemoryError) as error:
         print(str(error) or "the memory ran out")
         return DIFFERENT if getattr(error, "exit_code", None) == DIFFERS else FAILED
@@ -220,6 +230,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from .job import main as imported_main  # units are of that module's `Unit`, not of this one's
+    from .job import main as imported_main  # jobs are of that module's `Job`, not of this one's
 
     sys.exit(imported_main())

@@ -11,7 +11,7 @@ from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
 
 from .measurement_jobs import Routing, Synthesis
-from .workers import LocalPool, Outcome, Pool, run_units
+from .workers import LocalPool, Outcome, Pool, run_jobs
 
 __all__ = ["measure", "measure_many"]
 
@@ -47,15 +47,15 @@ def measure_many(
     if seeds and any(part.device for _, _, part in wanted):
         find_nextpnr()
     pool = pool or LocalPool()
-    units = [Synthesis(str(shape), config, part.family) for shape, config, part in wanted]
-    outcomes = run_units(units, pool, progress, "synthesizing")
-    areas = [outcomes[unit] for unit in units]
-    routings = [routing_units(*what, area, seeds) for what, area in zip(wanted, areas, strict=True)]
-    outcomes = run_units([unit for each in routings for unit in each], pool, progress, "placing and routing")
+    jobs = [Synthesis(str(shape), config, part.family) for shape, config, part in wanted]
+    outcomes = run_jobs(jobs, pool, progress, "synthesizing")
+    areas = [outcomes[job] for job in jobs]
+    routings = [routing_jobs(*what, area, seeds) for what, area in zip(wanted, areas, strict=True)]
+    outcomes = run_jobs([job for each in routings for job in each], pool, progress, "placing and routing")
     found: dict[int, Measurement] = {}
     failures: dict[int, Failure] = {}
     for number, (what, area, routing) in enumerate(zip(wanted, areas, routings, strict=True)):
-        routed = [outcomes[unit] for unit in routing]
+        routed = [outcomes[job] for job in routing]
         failed = [outcome.error for outcome in (area, *routed) if outcome.error]
         if failed:
             failures[number] = failed[0]
@@ -66,8 +66,8 @@ def measure_many(
     return found, failures
 
 
-def routing_units(shape: LeNetShape, config: Config, part: Part, area: Outcome, seeds: int) -> list[Routing]:
-    """A unit for each seed, none where the machine does not fit or the part cannot be routed."""
+def routing_jobs(shape: LeNetShape, config: Config, part: Part, area: Outcome, seeds: int) -> list[Routing]:
+    """A job for each seed, none where the machine does not fit or the part cannot be routed."""
     if part.device is None or area.result is None or not measurement(shape, config, part, area.result).fits:
         return []
     return [Routing(str(shape), config, part.name, seed) for seed in range(1, seeds + 1)]

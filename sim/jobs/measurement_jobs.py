@@ -1,6 +1,6 @@
-"""The units of work (`job`) of `measure` and `explore`: one synthesis, or one place and route.
+"""The jobs (`job`) of `measure` and `explore`: one synthesis, or one place and route.
 
-The results are kept twice: as those of units, so that a second call need not even generate the Verilog; and under the
+The results are kept twice: as those of jobs, so that a second call need not even generate the Verilog; and under the
 hash of the Verilog, the tools and the modules that run them, so that a changed source that gives the same Verilog costs
 nothing. Contents of the weight memories are no part of either: block RAM is block RAM whatever is in it
 (`tests/sim/jobs/test_measurement_jobs.py`).
@@ -26,7 +26,7 @@ from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
 from . import sources
-from .job import KIND, Unit, conform, installed
+from .job import KIND, Job, conform, installed
 
 if TYPE_CHECKING:
     from fivebyfive.hw.codegen.verilog import Design
@@ -43,7 +43,7 @@ ROUTED = {
 
 
 @dataclass(frozen=True)
-class Synthesis(Unit):
+class Synthesis(Job):
     """A network on a machine, for a device family."""
 
     RESULT: ClassVar = AREA
@@ -65,7 +65,7 @@ class Synthesis(Unit):
 
 
 @dataclass(frozen=True)
-class Routing(Unit):
+class Routing(Job):
     """A network on a machine, placed and routed on a part with a seed."""
 
     RESULT: ClassVar = ROUTED
@@ -101,25 +101,25 @@ class Netlist:
     packed: bytes | None
 
 
-def synthesis_result(unit: Synthesis) -> dict:
-    return synthesized(generate_design(unit), unit).area
+def synthesis_result(job: Synthesis) -> dict:
+    return synthesized(generate_design(job), job).area
 
 
-def synthesized(design: "Design", unit: Synthesis | Routing) -> Netlist:
-    """The synthesis of a design for the family of ``unit``, from the cache where it is there."""
+def synthesized(design: "Design", job: Synthesis | Routing) -> Netlist:
+    """The synthesis of a design for the family of ``job``, from the cache where it is there."""
     from fivebyfive.sim.fpga import synthesis
     from fivebyfive.sim.fpga.harness import core_verilog, harness_verilog
 
-    family = synthesis.FAMILIES[unit.family]
+    family = synthesis.FAMILIES[job.family]
     script = "\n".join([*family.commands, *family.listing])
     texts = core_verilog(design), harness_verilog(design), script, yosys(), sources.digest(synthesis.__name__)
-    path = cache_folder(KIND) / f"synthesis-{unit.family}-{content_key((design.verilog, *texts))}.json"
+    path = cache_folder(KIND) / f"synthesis-{job.family}-{content_key((design.verilog, *texts))}.json"
     netlist = path.with_suffix(".netlist.gz")
-    routable = unit.family == "ecp5"
+    routable = job.family == "ecp5"
     with FileLock(f"{path}.lock"):
         found = known(path, lambda kept: check_netlist(kept, netlist if routable else None))
         if found is None:
-            found = synthesize_into(design, unit, netlist if routable else None)
+            found = synthesize_into(design, job, netlist if routable else None)
             keep(path, found)
         return Netlist(found["area"], path.stem, netlist.read_bytes() if routable else None)
 
@@ -132,7 +132,7 @@ def check_netlist(kept: dict, netlist: Path | None) -> None:
         raise ValueError("its netlist is missing or another one")
 
 
-def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | None) -> dict:
+def synthesize_into(design: "Design", job: Synthesis | Routing, kept: Path | None) -> dict:
     """``area``, and the SHA-256 of what is left in ``kept``, as ``netlist``."""
     from fivebyfive.sim.fpga.synthesis import synthesize_core
 
@@ -140,9 +140,9 @@ def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | No
     with working_folder() as folder:
         netlist = folder / "netlist.json"
         try:
-            area = synthesize_core(design, unit.family, netlist=netlist if kept else None)
+            area = synthesize_core(design, job.family, netlist=netlist if kept else None)
         except YosysError as error:
-            raise ToolFailed(f"{unit}: {error}") from error
+            raise ToolFailed(f"{job}: {error}") from error
         if kept:
             packed = gzip.compress(netlist.read_bytes(), 3)
             with replacing(kept) as file:
@@ -150,33 +150,33 @@ def synthesize_into(design: "Design", unit: Synthesis | Routing, kept: Path | No
     return {"area": asdict(area) | {"tools": [yosys()]}, "netlist": packed and sha256(packed)}
 
 
-def routing_result(unit: Routing) -> dict:
-    part = PARTS[unit.part]
-    netlist = synthesized(generate_design(unit), unit)
+def routing_result(job: Routing) -> dict:
+    part = PARTS[job.part]
+    netlist = synthesized(generate_design(job), job)
     assert netlist.packed
-    texts = netlist.name, nextpnr_version(), *options(part, unit.seed), sources.digest(nextpnr.__name__)
-    path = cache_folder(KIND) / f"routing-{unit.part}-{content_key(texts)}.json"
-    result = known(path, unit.check)
+    texts = netlist.name, nextpnr_version(), *options(part, job.seed), sources.digest(nextpnr.__name__)
+    path = cache_folder(KIND) / f"routing-{job.part}-{content_key(texts)}.json"
+    result = known(path, job.check)
     if result is None:
         with working_folder() as folder:
             plain = folder / "netlist.json"
             plain.write_bytes(gzip.decompress(netlist.packed))
             tools = [yosys(), nextpnr_version()]
-            result = asdict(route(plain, part, unit.seed)) | {"seed": unit.seed, "tools": tools}
+            result = asdict(route(plain, part, job.seed)) | {"seed": job.seed, "tools": tools}
         keep(path, result)
     return result
 
 
-def generate_design(unit: Synthesis | Routing) -> "Design":
+def generate_design(job: Synthesis | Routing) -> "Design":
     """Verilog of the whole accelerator; its weights are zero, which changes the contents of block RAM alone."""
     from fivebyfive.hw.accelerator import Accelerator  # here: what is known is found without Amaranth
     from fivebyfive.hw.codegen.verilog import to_verilog
     from fivebyfive.hw.generate import TOP
 
     try:
-        return to_verilog(Accelerator(LeNetShape.parse(unit.network), unit.config), TOP)
+        return to_verilog(Accelerator(LeNetShape.parse(job.network), job.config), TOP)
     except YosysError as error:
-        raise ToolFailed(f"Verilog of {unit.network}: {error}") from error
+        raise ToolFailed(f"Verilog of {job.network}: {error}") from error
 
 
 def yosys() -> str:

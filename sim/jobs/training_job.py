@@ -1,4 +1,4 @@
-"""The unit of work of ``compress --seeds``: a plan with one of the seeds."""
+"""The job of ``compress --seeds``: a plan with one of the seeds."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from fivebyfive.model.training.report import versions
 from fivebyfive.model.training.train import Result
 from fivebyfive.support.errors import UserError
 
-from .job import Unit, conform, installed
-from .transport import carried, data_digest, load_same, place_of, restored
+from .job import Job, conform, installed
+from .transport import checkpoint_of, checkpoint_texts, data_digest, load_same, place_of
 
 __all__ = ["Training", "result_of", "trainings"]
 
@@ -24,7 +24,7 @@ REPORTED = {
 
 
 @dataclass(frozen=True)
-class Training(Unit):
+class Training(Job):
     """A plan, as JSON, whose paths begin in ``folder``. ``given``: digests of the checkpoints that it reads.
     ``training``, ``test``: digests of the sets in ``data``. ``states``: folder for how far it is."""
 
@@ -47,7 +47,7 @@ class Training(Unit):
         super().check(result)
         report = result["report"]
         conform({name: report.get(name) for name in REPORTED}, REPORTED)
-        if restored(result["network"], result["codes"]).digest != report["digest"]:
+        if checkpoint_of(result["network"], result["codes"]).digest != report["digest"]:
             raise ValueError("its codes are not those of its report")
 
     @property
@@ -62,16 +62,16 @@ class Training(Unit):
         return f"training with seed {self.seed}"
 
 
-def training_result(unit: Training) -> dict:
+def training_result(job: Training) -> dict:
     from fivebyfive.model.compress.run import compress
     from fivebyfive.model.training.resume import States
 
-    plan = parse_plan(json.loads(unit.plan), Path(unit.folder))
-    if read_digests(plan) != unit.given:
+    plan = parse_plan(json.loads(job.plan), Path(job.folder))
+    if read_digests(plan) != job.given:
         raise UserError(f"{plan.start_path} or a teacher is another file here, or has changed")
-    training, test = load_same(unit.data, "train", unit.training), load_same(unit.data, "test", unit.test)
-    result = compress(plan, training, test, States(Path(unit.states)))
-    return carried(result.checkpoint) | {"report": result.report}
+    training, test = load_same(job.data, "train", job.training), load_same(job.data, "test", job.test)
+    result = compress(plan, training, test, States(Path(job.states)))
+    return checkpoint_texts(result.checkpoint) | {"report": result.report}
 
 
 def trainings(plan: Plan, places: list[Path], training: Dataset, test: Dataset) -> list[Training]:
@@ -92,6 +92,6 @@ def read_digests(plan: Plan) -> str:
 
 
 def result_of(found: dict) -> Result:
-    """What a unit's result tells, as `fivebyfive.model.compress.run.compress` does."""
-    checkpoint: Checkpoint = restored(found["network"], found["codes"])
+    """What a job's result tells, as `fivebyfive.model.compress.run.compress` does."""
+    checkpoint: Checkpoint = checkpoint_of(found["network"], found["codes"])
     return Result(checkpoint, found["report"])

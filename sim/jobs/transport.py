@@ -1,4 +1,4 @@
-"""Checkpoints and data sets of units of work: what a process, here or elsewhere, needs to have the same."""
+"""Checkpoints and data sets of jobs: what a process, here or elsewhere, needs to have the same."""
 
 import base64
 import zlib
@@ -13,16 +13,16 @@ from fivebyfive.model.data.download import SETS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 
-__all__ = ["carried", "data_digest", "load_same", "place_of", "restored"]
+__all__ = ["checkpoint_of", "checkpoint_texts", "data_digest", "load_same", "place_of"]
 
 
-def carried(checkpoint: Checkpoint) -> dict[str, str]:
+def checkpoint_texts(checkpoint: Checkpoint) -> dict[str, str]:
     """A checkpoint as texts: ``network``, its widths, and ``codes``."""
     codes = b"".join(array.tobytes() for array in checkpoint.arrays.values())
     return {"network": str(checkpoint.shape), "codes": base64.b64encode(zlib.compress(codes, 6)).decode()}
 
 
-def restored(network: str, codes: str) -> Checkpoint:
+def checkpoint_of(network: str, codes: str) -> Checkpoint:
     """The checkpoint again. Raises ValueError where that is none."""
     shape = LeNetShape.parse(network)
     try:

@@ -1,6 +1,6 @@
-"""Doing units of work (`job`) side by side: on the cores of this machine, or on a Dask cluster.
+"""Doing jobs (`job`) side by side: on the cores of this machine, or on a Dask cluster.
 
-A pool yields each unit with its outcome as it comes. On this machine each unit has a process of its own, as both
+A pool yields each job with its outcome as it comes. On this machine each job has a process of its own, as both
 `concurrent.futures` and loky give up all that is running when one of their processes dies.
 """
 
@@ -26,16 +26,15 @@ from fivebyfive.support.optional import require
 from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import remove_working_folders, working_folder
 
-from . import job
-from .job import DIFFERENT, FAILED, Refused, Unit, from_json, keep_unit, known_unit, run_unit, to_json
+from .job import DIFFERENT, FAILED, Job, Refused, from_json, keep_job, known_job, run_job, to_json
 
 if TYPE_CHECKING:
     import distributed
 
-__all__ = ["ClusterPool", "LocalPool", "Outcome", "Pool", "run_units"]
+__all__ = ["ClusterPool", "LocalPool", "Outcome", "Pool", "run_jobs"]
 
-TRIES = 3  # of a unit whose process dies
-UNIT_TIMEOUT_S = 6 * 3600
+TRIES = 3  # of a job whose process dies
+JOB_TIMEOUT_S = 6 * 3600
 CONNECT_S = 5.0  # of each of the steps of a connection
 LONGEST = 4  # steps
 TICK_S = 1.0  # between two remarks about progress
@@ -45,14 +44,14 @@ FETCH_S = 600.0  # of a result from a worker; Dask does it again where that has 
 PATIENCE_S = 30.0  # without a worker, or without an answer
 NOISY = ("distributed", "tornado", "asyncio")  # loggers
 FOLDERS = (CACHE_VARIABLE, DATA_VARIABLE, LOG_VARIABLE)  # or files
-COMMAND = (sys.executable, "-P", "-m", job.__name__)
+COMMAND = (sys.executable, "-P", "-m", Job.__module__)
 SAME = "install the same on all machines and start the workers again"
 KEPT = "what was finished is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a unit: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun. ``kind``: the
+    """Of a job: its ``result``, or why there is none in ``failure``. ``tries``: how often it was begun. ``kind``: the
     exception that tells a command of the failure."""
 
     result: dict | None = None
@@ -74,10 +73,10 @@ class Outcome:
 
 
 class Pool(Protocol):
-    """Where units are done."""
+    """Where jobs are done."""
 
-    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
-        """Each unit with its outcome as it comes; None once a second in between. Closed, it ends what is running."""
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Outcome] | None, None, None]:
+        """Each job with its outcome as it comes; None once a second in between. Closed, it ends what is running."""
 
 
 class Stopped(Exception):  # noqa: N818 (what happened)
@@ -90,15 +89,15 @@ class LocalPool:
     def __init__(self, workers: int | None = None):
         self.workers = workers or len(os.sched_getaffinity(0))
 
-    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
-        """Each unit with its outcome as it comes; None once a second in between.
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Outcome] | None, None, None]:
+        """Each job with its outcome as it comes; None once a second in between.
 
         All processes end when the caller stops asking, by an exception as well.
         """
         remove_working_folders()
         stop = threading.Event()
         executor = ThreadPoolExecutor(self.workers)
-        pending = {executor.submit(self.one, unit, stop): unit for unit in units}
+        pending = {executor.submit(self.one, job, stop): job for job in jobs}
         try:
             while pending:
                 done, _ = wait(pending, TICK_S, FIRST_COMPLETED)
@@ -110,8 +109,8 @@ class LocalPool:
             stop.set()
             executor.shutdown(cancel_futures=True)
 
-    def one(self, unit: Unit, stop: threading.Event) -> Outcome:
-        """A unit in a process of its own, again if that dies."""
+    def one(self, job: Job, stop: threading.Event) -> Outcome:
+        """A job in a process of its own, again if that dies."""
 
         def watch() -> None:
             if stop.is_set():
@@ -119,21 +118,21 @@ class LocalPool:
 
         for tries in range(1, TRIES + 1):
             with working_folder() as folder:
-                (folder / "unit.json").write_text(to_json(unit))
+                (folder / "job.json").write_text(to_json(job))
                 log = folder / "log"
                 with log.open("w") as file:
-                    command = [*COMMAND, "unit.json"]
-                    environment = os.environ | places() | {"TMPDIR": str(folder)}  # a killed unit's go with the folder
-                    code = call(command, folder, environment, file, UNIT_TIMEOUT_S, watch)
+                    command = [*COMMAND, "job.json"]
+                    environment = os.environ | places() | {"TMPDIR": str(folder)}  # a killed job's go with the folder
+                    code = call(command, folder, environment, file, JOB_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
-            if code == 0 and (result := known_unit(unit)) is not None:
+            if code == 0 and (result := known_job(job)) is not None:
                 return Outcome(result, tries=tries)
             if code in (FAILED, DIFFERENT, None):
                 kind = RtlDiffers if code == DIFFERENT else ToolFailed
-                return Outcome(failure=said or f"{unit}: took too long", tries=tries, kind=kind)
+                return Outcome(failure=said or f"{job}: took too long", tries=tries, kind=kind)
         how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
         last = "\n".join(said.splitlines()[-3:])
-        failure = f"{unit}: its process ended {TRIES} times, the last {how}\n{last}".strip()
+        failure = f"{job}: its process ended {TRIES} times, the last {how}\n{last}".strip()
         return Outcome(failure=failure, tries=TRIES, kind=Defect if code == TRACEBACK else ToolFailed)
 
 
@@ -197,12 +196,12 @@ class ClusterPool:
         threading.Thread(target=connect, daemon=True).start()
         return found.result(LONGEST * CONNECT_S)
 
-    def run(self, units: Sequence[Unit]) -> Generator[tuple[Unit, Outcome] | None, None, None]:
-        """As `LocalPool.run`. Dask itself does a unit again whose worker died."""
-        if not units:
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Outcome] | None, None, None]:
+        """As `LocalPool.run`. Dask itself does a job again whose worker died."""
+        if not jobs:
             return
         with self.connected() as client:
-            pending = {client.submit(remote_unit, to_json(unit), pure=False): unit for unit in units}
+            pending = {client.submit(remote_job, to_json(job), pure=False): job for job in jobs}
             presence = Presence(self, client)
             while pending:
                 done = [future for future in pending if future.done()]
@@ -214,11 +213,11 @@ class ClusterPool:
                     time.sleep(TICK_S / 5)
                     yield None
 
-    def outcome(self, unit: Unit, future: "distributed.Future") -> Outcome:
-        """Of a unit that is done. Raises UserError where the cluster has gone or its worker refuses."""
+    def outcome(self, job: Job, future: "distributed.Future") -> Outcome:
+        """Of a job that is done. Raises UserError where the cluster has gone or its worker refuses."""
         try:
             if future.status == "finished":
-                return self.believed(unit, future.result(FETCH_S))
+                return self.believed(job, future.result(FETCH_S))
             error = future.exception(FETCH_S) if future.status == "error" else None
         except (OSError, CancelledError) as lost:
             raise self.gone() from lost
@@ -228,11 +227,11 @@ class ClusterPool:
             raise UserError(f"a worker of the Dask cluster at {self.address} cannot run this fivebyfive "
                             f"({first_line(error)}); {SAME}") from error  # fmt: skip
         if isinstance(error, self.distributed.scheduler.KilledWorker):
-            return Outcome(failure=f"{unit}: the worker that did it died, {error.allowed_failures + 1} times")
-        return Outcome(failure=f"{unit}: {first_line(error) or type(error).__name__}")
+            return Outcome(failure=f"{job}: the worker that did it died, {error.allowed_failures + 1} times")
+        return Outcome(failure=f"{job}: {first_line(error) or type(error).__name__}")
 
-    def believed(self, unit: Unit, answer: object) -> Outcome:
-        """What a worker's answer (`remote_unit`) comes to, which may be of another version of this project. A result
+    def believed(self, job: Job, answer: object) -> Outcome:
+        """What a worker's answer (`remote_job`) comes to, which may be of another version of this project. A result
         is kept as that of its maker."""
         if not isinstance(answer, dict) or not isinstance(worker := answer.get("worker"), str):
             raise UserError(f"a worker of the Dask cluster at {self.address} has another version of fivebyfive; {SAME}")
@@ -244,11 +243,11 @@ class ClusterPool:
             kind = RtlDiffers if answer.get("differs") else ToolFailed
             return Outcome(failure=str(answer["failure"]), tries=1, kind=kind)
         try:
-            result = keep_unit(unit, answer["result"], answer["maker"])
+            result = keep_job(job, answer["result"], answer["maker"])
         except (LookupError, TypeError, ValueError) as error:
-            raise UserError(f"the worker {worker} of the Dask cluster at {self.address} gave no result of {unit}: "
+            raise UserError(f"the worker {worker} of the Dask cluster at {self.address} gave no result of {job}: "
                             f"{first_line(error)}; {SAME}") from error  # fmt: skip
-        if answer["maker"] != unit.identity:
+        if answer["maker"] != job.identity:
             raise UserError(f"the worker {worker} of the Dask cluster at {self.address} is another one than it was "
                             f"asked to be; {SAME}")  # fmt: skip
         return Outcome(result, tries=1)
@@ -306,14 +305,14 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "").strip()
 
 
-def remote_unit(text: str) -> dict:
-    """On a worker of the cluster: its address as ``worker``; and of a unit the ``result`` with its ``maker``, or why
+def remote_job(text: str) -> dict:
+    """On a worker of the cluster: its address as ``worker``; and of a job the ``result`` with its ``maker``, or why
     there is none in ``failure``, and whether that is as the RTL ``differs``; or what is ``differing``: names, what is
     here, and what was asked for."""
     answer: dict = {"worker": worker_address()}
     try:
-        unit = from_json(text)
-        return answer | {"result": run_unit(unit), "maker": unit.identity}
+        job = from_json(text)
+        return answer | {"result": run_job(job), "maker": job.identity}
     except Refused as refused:
         return answer | {"differing": [(name, *versions) for name, versions in refused.differing.items()]}
     except UserError as error:
@@ -329,20 +328,20 @@ def worker_address() -> str:
     return get_worker().address
 
 
-def run_units(
-    units: Sequence[Unit], pool: Pool, progress: Progress = silent, text: str = "working",
-    arrived: Callable[[Unit, Outcome], None] = lambda unit, outcome: None,
-) -> dict[Unit, Outcome]:  # fmt: skip
-    """Outcome of each unit; those that were done before are not done again. ``arrived`` gets each as it comes."""
-    outcomes = {unit: Outcome(found) for unit in dict.fromkeys(units) if (found := known_unit(unit)) is not None}
+def run_jobs(
+    jobs: Sequence[Job], pool: Pool, progress: Progress = silent, text: str = "working",
+    arrived: Callable[[Job, Outcome], None] = lambda job, outcome: None,
+) -> dict[Job, Outcome]:  # fmt: skip
+    """Outcome of each job; those that were done before are not done again. ``arrived`` gets each as it comes."""
+    outcomes = {job: Outcome(found) for job in dict.fromkeys(jobs) if (found := known_job(job)) is not None}
     for known in outcomes.items():
         arrived(*known)
-    rest = [unit for unit in dict.fromkeys(units) if unit not in outcomes]
+    rest = [job for job in dict.fromkeys(jobs) if job not in outcomes]
     began = time.monotonic()
     with closing(pool.run(rest)) as stream:  # an interruption ends what is running before it goes on
         for finished in stream:
             if finished:
                 outcomes[finished[0]] = finished[1]
                 arrived(*finished)
-            progress(len(outcomes), len(set(units)), f"{text}, {time.monotonic() - began:.0f} s")
+            progress(len(outcomes), len(set(jobs)), f"{text}, {time.monotonic() - began:.0f} s")
     return outcomes

@@ -22,7 +22,7 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs import compare_jobs
 from fivebyfive.sim.jobs.job import from_json, to_json
-from fivebyfive.sim.jobs.transport import carried, data_digest
+from fivebyfive.sim.jobs.transport import checkpoint_texts, data_digest
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError
@@ -193,11 +193,11 @@ def test_a_cluster_that_cannot_be_reached(refused, cache: Path, small: Path, mon
 
 
 @pytest.fixture
-def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> compare_jobs.Trial:
+def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> compare_jobs.RtlRun:
     """A real simulation, on Icarus: Verilator takes longer to begin."""
     monkeypatch.setattr(compare_jobs, "SIMULATOR", "icarus")
-    codes, digest = carried(load_checkpoint(small)), data_digest(load_dataset(few_digits))
-    return compare_jobs.Trial(**codes, config=Config(), data=str(few_digits), digest=digest, images=2)
+    codes, digest = checkpoint_texts(load_checkpoint(small)), data_digest(load_dataset(few_digits))
+    return compare_jobs.RtlRun(**codes, config=Config(), data=str(few_digits), digest=digest, images=2)
 
 
 def test_a_real_simulation(trial) -> None:

@@ -21,7 +21,7 @@ from fivebyfive.output.terminal import ASK, Commands
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.jobs import workers
 from fivebyfive.sim.jobs.measurement_jobs import Synthesis
-from fivebyfive.sim.jobs.workers import LocalPool, run_units
+from fivebyfive.sim.jobs.workers import LocalPool, run_jobs
 from fivebyfive.sim.simulator.process import RtlDiffers, SimulationFailed, SimulatorFailed
 from fivebyfive.sim.simulator.runner import check_results
 from fivebyfive.support.errors import Defect, UserError
@@ -218,13 +218,13 @@ def test_verilog_that_does_not_compile_is_no_difference(cli, small: Path) -> Non
     assert "error: verilator cannot compile lenet:" in said
 
 
-# Units of work, in processes of their own.
+# Jobs, in processes of their own.
 
 
 def failed(monkeypatch, program: str):
-    """The failure of a unit whose process runs this program."""
+    """The failure of a job whose process runs this program."""
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", program))
-    (outcome,) = run_units([Synthesis("2-3-7-10", Config(), "xc7")], LocalPool(1)).values()
+    (outcome,) = run_jobs([Synthesis("2-3-7-10", Config(), "xc7")], LocalPool(1)).values()
     return outcome.error
 
 

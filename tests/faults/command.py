@@ -1,4 +1,4 @@
-"""The command line; the script $FAULTS_UNIT does units of work where that is set: ``python command.py WORDS``."""
+"""The command line; the script $FAULTS_JOB does units of work where that is set: ``python command.py WORDS``."""
 
 import os
 import sys
@@ -7,6 +7,6 @@ from fivebyfive.cli import main
 from fivebyfive.sim.jobs import workers
 
 if __name__ == "__main__":
-    if script := os.environ.get("FAULTS_UNIT"):
+    if script := os.environ.get("FAULTS_JOB"):
         workers.COMMAND = (sys.executable, "-P", script)
     main()

@@ -14,7 +14,7 @@ from fivebyfive.model.shape import LeNetShape
 __all__ = ["JOBS", "Job", "prepare"]
 
 HERE = Path(__file__).parent
-SHORT = {"FAULTS_UNIT": str(HERE / "unit.py")}
+SHORT = {"FAULTS_JOB": str(HERE / "quick_job.py")}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def epochs_done(place: Path) -> str:
 
 
 def units_done(place: Path) -> str:
-    return f"{len(list((place / 'cache').glob('measurements/unit-*.json')))} syntheses"
+    return f"{len(list((place / 'cache').glob('measurements/job-*.json')))} syntheses"
 
 
 def compiled(place: Path) -> str:

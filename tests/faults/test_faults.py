@@ -12,7 +12,7 @@ import campaign as campaigns
 from campaign import campaign
 from jobs import JOBS, Job, plain
 
-FAKE_UNIT = Path(__file__).parents[1] / "sim" / "jobs" / "fake_unit.py"  # it answers at once
+FAKE_JOB = Path(__file__).parents[1] / "sim" / "jobs" / "fake_job.py"  # it answers at once
 KILLS = {"train": 1, "simulate": 1, "measure": 2, "explore": 1}
 
 
@@ -20,7 +20,7 @@ KILLS = {"train": 1, "simulate": 1, "measure": 2, "explore": 1}
 def test_a_job_that_is_killed(name: str, tmp_path: Path) -> None:
     if name == "train":
         pytest.importorskip("torch")
-    quick = {"FAULTS_UNIT": str(FAKE_UNIT), "FAKE_UNITS": str(tmp_path)}
+    quick = {"FAULTS_JOB": str(FAKE_JOB), "FAKE_JOBS": str(tmp_path)}
     with campaign(replace(JOBS[name], environment=quick), f"test {name}", images=200) as one:
         figures = one.kills(KILLS[name])
     assert figures.restarts == figures.killed.total() == KILLS[name]

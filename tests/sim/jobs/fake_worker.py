@@ -1,4 +1,4 @@
-"""A worker of a Dask cluster whose tools answer at once: ``python fake_worker.py ADDRESS`` (`fake_unit`).
+"""A worker of a Dask cluster whose tools answer at once: ``python fake_worker.py ADDRESS`` (`fake_job`).
 
 With ``real`` behind the address its tools are those of the fivebyfive that it imports.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def use_fake_tools() -> None:
-    """Do all units of this process as `fake_unit` does."""
-    spec = importlib.util.spec_from_file_location("fake_unit", Path(__file__).with_name("fake_unit.py"))
+    """Do all jobs of this process as `fake_job` does."""
+    spec = importlib.util.spec_from_file_location("fake_job", Path(__file__).with_name("fake_job.py"))
     fake = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fake)
     fake.measurement_jobs.synthesis_result, fake.measurement_jobs.routing_result = fake.synthesis, fake.routing

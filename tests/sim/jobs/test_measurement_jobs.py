@@ -1,4 +1,4 @@
-"""Units of work: kept by content, done side by side, done again when their process dies."""
+"""Jobs: kept by content, done side by side, done again when their process dies."""
 
 import signal
 import subprocess
@@ -16,15 +16,15 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs import measurement_jobs
-from fivebyfive.sim.jobs.job import from_json, known_unit, run_unit, to_json
+from fivebyfive.sim.jobs.job import from_json, known_job, run_job, to_json
 from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis
-from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, run_units
+from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, run_jobs
 from fivebyfive.support.errors import UserError
 
 MINI = "1-1-10"
 
 
-def some_units(count: int = 4) -> list[Synthesis]:
+def some_jobs(count: int = 4) -> list[Synthesis]:
     return [Synthesis(MINI, Config(fc_rows=rows), "xc7") for rows in range(1, count + 1)]
 
 
@@ -39,32 +39,32 @@ def done_units(fake_tools: Path) -> list[str]:
 
 
 def test_a_unit_survives_the_journey_to_another_process(cache) -> None:
-    for unit in (Synthesis(MINI, Config(2, 3, early_fc=True), "xc7"), Routing(MINI, Config(), "lfe5u-85f", 3)):
-        assert from_json(to_json(unit)) == unit
+    for job in (Synthesis(MINI, Config(2, 3, early_fc=True), "xc7"), Routing(MINI, Config(), "lfe5u-85f", 3)):
+        assert from_json(to_json(job)) == job
 
 
 def test_results_are_kept_by_all_that_they_depend_on(cache, monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr(measurement_jobs, "synthesis_result", lambda unit: calls.append(unit) or area(len(calls)))
-    first = some_units(1)[0]
-    assert known_unit(first) is None
-    assert run_unit(first) == run_unit(first) == known_unit(first) == area(1)
+    monkeypatch.setattr(measurement_jobs, "synthesis_result", lambda job: calls.append(job) or area(len(calls)))
+    first = some_jobs(1)[0]
+    assert known_job(first) is None
+    assert run_job(first) == run_job(first) == known_job(first) == area(1)
     about = ("1-2-10", Config(), "xc7"), (MINI, Config(2), "xc7"), (MINI, Config(), "ecp5")
     others = [Synthesis(*words) for words in about]
-    assert [run_unit(unit)["lut"] for unit in others] == [2, 3, 4]
-    for about in ("sources", lambda unit: "changed"), ("tools", {"pyosys": "0.1"}):
+    assert [run_job(job)["lut"] for job in others] == [2, 3, 4]
+    for about in ("sources", lambda job: "changed"), ("tools", {"pyosys": "0.1"}):
         with monkeypatch.context() as patch:
             patch.setattr(Synthesis, *about)
-            assert known_unit(first) is None
+            assert known_job(first) is None
 
 
 def test_a_changed_source_that_gives_the_same_verilog_costs_no_synthesis(cache, monkeypatch) -> None:
     made = {"area": area(5), "netlist": None}
-    monkeypatch.setattr(measurement_jobs, "synthesize_into", lambda design, unit, kept: made)
-    assert run_unit(some_units(1)[0])["lut"] == 5
+    monkeypatch.setattr(measurement_jobs, "synthesize_into", lambda design, job, kept: made)
+    assert run_job(some_jobs(1)[0])["lut"] == 5
     monkeypatch.setattr(measurement_jobs, "synthesize_into", None)
-    monkeypatch.setattr(Synthesis, "sources", lambda unit: "changed")
-    assert run_unit(some_units(1)[0])["lut"] == 5
+    monkeypatch.setattr(Synthesis, "sources", lambda job: "changed")
+    assert run_job(some_jobs(1)[0])["lut"] == 5
 
 
 def test_weights_do_not_change_the_verilog() -> None:
@@ -74,20 +74,20 @@ def test_weights_do_not_change_the_verilog() -> None:
 
 
 def test_units_run_side_by_side_and_are_kept(fake_tools: Path) -> None:
-    wanted = some_units()
+    wanted = some_jobs()
     said = []
-    outcomes = run_units(wanted, LocalPool(2), lambda *words: said.append(words))
+    outcomes = run_jobs(wanted, LocalPool(2), lambda *words: said.append(words))
     assert set(outcomes) == set(wanted)
-    assert all(outcome.result["dsp"] == unit.config.multipliers for unit, outcome in outcomes.items())
+    assert all(outcome.result["dsp"] == job.config.multipliers for job, outcome in outcomes.items())
     assert said[-1][:2] == (4, 4)
     assert len(done_units(fake_tools)) == 4
-    run_units(wanted, LocalPool(2))
+    run_jobs(wanted, LocalPool(2))
     assert len(done_units(fake_tools)) == 4
 
 
 def test_a_process_that_dies_costs_its_own_unit_only(fake_tools: Path) -> None:
     (fake_tools / "die").touch()
-    outcomes = run_units(some_units(), LocalPool(2))
+    outcomes = run_jobs(some_jobs(), LocalPool(2))
     assert sorted(outcome.tries for outcome in outcomes.values()) == [1, 1, 1, 2]
     assert all(outcome.result for outcome in outcomes.values())
     assert len(done_units(fake_tools)) == 4
@@ -97,18 +97,18 @@ def test_a_process_that_always_dies_is_given_up(fake_tools: Path, monkeypatch) -
     from fivebyfive.sim.jobs import workers
 
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
-    (outcome,) = run_units(some_units(1), LocalPool(1)).values()
+    (outcome,) = run_jobs(some_jobs(1), LocalPool(1)).values()
     assert "its process ended 3 times, the last by signal 9" in outcome.failure
 
 
 def test_a_tool_that_fails_is_not_tried_again(fake_tools: Path) -> None:
     (fake_tools / "fail").write_text("Yosys failed:\nERROR: no")
-    (outcome,) = run_units(some_units(1), LocalPool(1)).values()
+    (outcome,) = run_jobs(some_jobs(1), LocalPool(1)).values()
     assert (outcome.failure, outcome.tries) == ("Yosys failed:\nERROR: no", 1)
 
 
 def test_an_interruption_ends_all_processes_and_keeps_what_is_finished(fake_tools: Path) -> None:
-    """The first unit is quick, the others take for ever until the interruption."""
+    """The first job is quick, the others take for ever until the interruption."""
     (fake_tools / "slow").touch()
     pool = LocalPool(2)
 
@@ -117,21 +117,21 @@ def test_an_interruption_ends_all_processes_and_keeps_what_is_finished(fake_tool
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_units(some_units(), pool, interrupt)
-    assert [bool(known_unit(unit)) for unit in some_units()] == [True, False, False, False]
+        run_jobs(some_jobs(), pool, interrupt)
+    assert [bool(known_job(job)) for job in some_jobs()] == [True, False, False, False]
     (fake_tools / "slow").unlink()
     time.sleep(0.5)
     assert len(done_units(fake_tools)) == 1  # nobody works on
-    run_units(some_units(), pool)
+    run_jobs(some_jobs(), pool)
     assert len(done_units(fake_tools)) == 4
 
 
 def test_folders_of_killed_commands_go_though_all_is_done(fake_tools: Path, tmp_path: Path, monkeypatch) -> None:
-    """A command may be killed between the result of its last unit and the end of that unit's folder."""
-    run_units(some_units(1), LocalPool(1))
+    """A command may be killed between the result of its last job and the end of that job's folder."""
+    run_jobs(some_jobs(1), LocalPool(1))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary/fivebyfive-abcdefgh.run").mkdir(parents=True)
-    run_units(some_units(1), LocalPool(1))
+    run_jobs(some_jobs(1), LocalPool(1))
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
@@ -141,8 +141,8 @@ def test_a_signal_to_the_command_ends_its_units(fake_tools: Path, tmp_path: Path
     code = (
         "from fivebyfive.sim.jobs import workers; from fivebyfive.sim.jobs.measurement_jobs import Synthesis\n"
         "from fivebyfive.model.machine.config import Config\n"
-        f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_unit.py')))!r}\n"
-        "workers.run_units([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
+        f"workers.COMMAND = {(sys.executable, '-P', str(Path(__file__).with_name('fake_job.py')))!r}\n"
+        "workers.run_jobs([Synthesis('1-1-10', Config(fc_rows=2), 'xc7')], workers.LocalPool(1))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120
@@ -162,7 +162,7 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIVEBYFIVE_CACHE", str(folder / "cache"))
-        patch.setenv("FAKE_UNITS", str(folder))
+        patch.setenv("FAKE_JOBS", str(folder))
         yield folder
 
 
@@ -176,23 +176,23 @@ def cluster(environment):
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
-        client.run(use_fake_tools, str(Path(__file__).with_name("fake_unit.py")))
+        client.run(use_fake_tools, str(Path(__file__).with_name("fake_job.py")))
         client.register_plugin(fake_tools_plugin())
         yield cluster
 
 
 def test_units_run_on_the_cluster_and_are_kept_here(cluster, environment, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "mine"))
-    outcomes = run_units(some_units(2), ClusterPool(cluster.scheduler_address))
+    outcomes = run_jobs(some_jobs(2), ClusterPool(cluster.scheduler_address))
     assert all(outcome.result["dsp"] for outcome in outcomes.values())
-    assert all(known_unit(unit) for unit in some_units(2))
+    assert all(known_job(job) for job in some_jobs(2))
 
 
 def test_a_worker_that_dies_costs_its_own_unit_only(cluster, environment, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "mine"))
     (environment / "die").touch()
-    wanted = [Synthesis("2-2-10", unit.config, "xc7") for unit in some_units(3)]
-    outcomes = run_units(wanted, ClusterPool(cluster.scheduler_address))
+    wanted = [Synthesis("2-2-10", job.config, "xc7") for job in some_jobs(3)]
+    outcomes = run_jobs(wanted, ClusterPool(cluster.scheduler_address))
     assert all(outcome.result for outcome in outcomes.values()), outcomes
     assert not (environment / "die").exists()
 
@@ -203,7 +203,7 @@ def use_fake_tools(path: str) -> None:
 
     from fivebyfive.sim.jobs import measurement_jobs
 
-    spec = importlib.util.spec_from_file_location("fake_unit", path)
+    spec = importlib.util.spec_from_file_location("fake_job", path)
     fake = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fake)
     measurement_jobs.synthesis_result, measurement_jobs.routing_result = fake.synthesis, fake.routing
@@ -213,7 +213,7 @@ def fake_tools_plugin():
     """Makes workers that take the place of dead ones use the fake tools too."""
     from distributed import WorkerPlugin
 
-    path = str(Path(__file__).with_name("fake_unit.py"))
+    path = str(Path(__file__).with_name("fake_job.py"))
 
     class Plugin(WorkerPlugin):
         name = "fake tools"

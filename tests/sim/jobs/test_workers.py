@@ -19,15 +19,15 @@ from fivebyfive.model.estimates.parts import find_part
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs import job, workers
-from fivebyfive.sim.jobs.job import SOURCES, Refused, from_json, keep_unit, known_unit, result_path, to_json
+from fivebyfive.sim.jobs.job import SOURCES, Refused, from_json, keep_job, known_job, result_path, to_json
 from fivebyfive.sim.jobs.measure import measure_many
 from fivebyfive.sim.jobs.measurement_jobs import Synthesis
-from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, remote_unit, run_units
+from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, remote_job, run_jobs
 from fivebyfive.support.errors import UserError
 
 WORKER = Path(__file__).with_name("fake_worker.py")
 LIMIT_S = 120
-QUICK = Synthesis("1-1-10", Config(fc_rows=1), "xc7")  # what `fake_unit` never takes long for
+QUICK = Synthesis("1-1-10", Config(fc_rows=1), "xc7")  # what `fake_job` never takes long for
 SLOW = Synthesis("1-1-10", Config(fc_rows=2), "xc7")
 
 
@@ -85,28 +85,28 @@ def test_a_worker_with_other_versions_refuses(cluster: Cluster, package_copy) ->
     """By the names of what differs. Its figure would have been believed, and kept for good."""
     root, environment = package_copy
     module = root / "sim" / "jobs" / "measurement_jobs.py"
-    module.write_text(module.read_text() + "\n\ndef synthesis_result(unit):\n    return {'lut': 7}\n")
+    module.write_text(module.read_text() + "\n\ndef synthesis_result(job):\n    return {'lut': 7}\n")
     metadata = root.parent / "pyosys-0.1.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pyosys\nVersion: 0.1\n")
     cluster.add_worker("real", environment=environment)
     with pytest.raises(UserError) as refused:
-        run_units([QUICK], ClusterPool(cluster.address))
+        run_jobs([QUICK], ClusterPool(cluster.address))
     said = str(refused.value)
     assert said.startswith("the worker tcp://127.0.0.1:")
     assert f"{SOURCES} (" in said
     assert f"pyosys (0.1 there, {job.installed('pyosys')} here)" in said
     assert said.endswith("install the same on all machines and start the workers again")
     assert "\n" not in said
-    assert known_unit(QUICK) is None
-    assert not list((cluster.folder / "worker0-cache").rglob("unit-*.json"))
+    assert known_job(QUICK) is None
+    assert not list((cluster.folder / "worker0-cache").rglob("job-*.json"))
 
 
 def test_a_scheduler_that_is_killed_in_the_middle(cluster: Cluster, fake_tools: Path) -> None:
     """What was finished is kept, and the same work goes on from there."""
     (fake_tools / "slow").touch()
     cluster.add_worker()
-    run_units([QUICK], ClusterPool(cluster.address))
+    run_jobs([QUICK], ClusterPool(cluster.address))
 
     def kill(done: int, total: int, text: str) -> None:
         if (fake_tools / "begun").exists():
@@ -114,11 +114,11 @@ def test_a_scheduler_that_is_killed_in_the_middle(cluster: Cluster, fake_tools: 
 
     with pytest.raises(UserError, match=r"the Dask cluster at tcp://\S+ has gone; what was finished is kept, and the "
                                         "same command goes on from there"):  # fmt: skip
-        run_units([QUICK, SLOW], ClusterPool(cluster.address), kill)
-    assert known_unit(QUICK)
+        run_jobs([QUICK, SLOW], ClusterPool(cluster.address), kill)
+    assert known_job(QUICK)
     (fake_tools / "slow").unlink()
     cluster.workers[0].kill()
-    outcomes = run_units([QUICK, SLOW], LocalPool(1))
+    outcomes = run_jobs([QUICK, SLOW], LocalPool(1))
     assert all(outcome.result for outcome in outcomes.values())
     assert (fake_tools / "done").read_text().splitlines().count(str(QUICK)) == 1
 
@@ -126,7 +126,7 @@ def test_a_scheduler_that_is_killed_in_the_middle(cluster: Cluster, fake_tools: 
 def test_nobody_waits_for_ever_for_a_worker(cluster: Cluster, monkeypatch) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 2.0)
     with pytest.raises(UserError, match=r"no worker is at (tcp://\S+); start one with: dask worker \1. What was") as no:
-        run_units([QUICK], ClusterPool(cluster.address))
+        run_jobs([QUICK], ClusterPool(cluster.address))
     assert "\n" not in str(no.value)
 
 
@@ -141,12 +141,12 @@ def test_the_last_worker_dies_in_the_middle(cluster: Cluster, fake_tools: Path, 
             workers.PATIENCE_S = 2.0
 
     with pytest.raises(UserError, match="no worker is at"):
-        run_units([SLOW], ClusterPool(cluster.address), kill)
+        run_jobs([SLOW], ClusterPool(cluster.address), kill)
     assert workers.PATIENCE_S == 2.0
     (fake_tools / "slow").unlink()
     cluster.add_worker()
     workers.PATIENCE_S = LIMIT_S
-    assert run_units([SLOW], ClusterPool(cluster.address))[SLOW].result
+    assert run_jobs([SLOW], ClusterPool(cluster.address))[SLOW].result
 
 
 def test_a_cluster_places_and_routes_after_it_has_synthesized(cluster: Cluster) -> None:
@@ -217,9 +217,9 @@ def test_a_result_is_kept_as_that_of_its_maker(pool: ClusterPool) -> None:
     other = QUICK.identity | {"pyosys": "0.1"}
     with pytest.raises(UserError, match="worker tcp://w:1 of the Dask cluster at tcp://there:1 is another one"):
         pool.believed(QUICK, answer | {"maker": other})
-    assert known_unit(QUICK) is None
+    assert known_job(QUICK) is None
     assert result_path(QUICK, other).is_file()
-    assert pool.believed(QUICK, answer).result == known_unit(QUICK) == RESULT
+    assert pool.believed(QUICK, answer).result == known_job(QUICK) == RESULT
 
 
 @pytest.mark.parametrize("answer", [
@@ -231,7 +231,7 @@ def test_an_answer_that_is_none(pool: ClusterPool, answer: object) -> None:
     """As that of another version of this project; 0.1.0 answered with a pair."""
     with pytest.raises(UserError, match=r"has another version of fivebyfive|gave no result of synthesis"):
         pool.believed(QUICK, answer)
-    assert known_unit(QUICK) is None
+    assert known_job(QUICK) is None
 
 
 def test_a_job_of_another_version_is_refused(cache: Path, monkeypatch) -> None:
@@ -244,7 +244,7 @@ def test_a_job_of_another_version_is_refused(cache: Path, monkeypatch) -> None:
         "verilator": ("5", "not installed"),
     }  # fmt: skip
     monkeypatch.setattr(workers, "worker_address", lambda: "tcp://w:1")
-    answer = remote_unit(text)
+    answer = remote_job(text)
     assert (answer["worker"], len(answer["differing"]), "result" in answer) == ("tcp://w:1", 3, False)
     old = '{"kind": "Synthesis", "sources": "1", "network": "1-1-10", "family": "xc7"}'
     foreign = [text.replace("fivebyfive.sim.jobs.measurement_jobs", name) for name in ("os", "fivebyfive.sim.nothing")]
@@ -255,15 +255,15 @@ def test_a_job_of_another_version_is_refused(cache: Path, monkeypatch) -> None:
 
 def test_sources_that_change_while_a_process_runs_make_no_result(cache: Path, monkeypatch) -> None:
     """Nobody knows whether what it has imported is the old or the new."""
-    monkeypatch.setattr(Synthesis, "work", lambda unit: monkeypatch.setattr(job.sources, "BEGINNING", {}) or RESULT)
+    monkeypatch.setattr(Synthesis, "work", lambda self: monkeypatch.setattr(job.sources, "BEGINNING", {}) or RESULT)
     with pytest.raises(UserError, match="have changed since this process began; start it again"):
-        job.run_unit(QUICK)
-    assert known_unit(QUICK) is None
+        job.run_job(QUICK)
+    assert known_job(QUICK) is None
     monkeypatch.setattr(Synthesis, "work", None)
     with pytest.raises(UserError, match="have changed since this process began"):
-        job.run_unit(QUICK)
+        job.run_job(QUICK)
 
 
 def test_a_result_that_is_kept_twice_is_the_same(cache: Path) -> None:
-    kept = keep_unit(QUICK, RESULT | {"tools": ("a",)}, QUICK.identity)
-    assert kept == known_unit(QUICK) == RESULT | {"tools": ["a"]}
+    kept = keep_job(QUICK, RESULT | {"tools": ("a",)}, QUICK.identity)
+    assert kept == known_job(QUICK) == RESULT | {"tools": ["a"]}

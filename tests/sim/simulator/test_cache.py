@@ -17,11 +17,11 @@ from fivebyfive.sim.fpga import harness, nextpnr, synthesis
 from fivebyfive.sim.fpga.nextpnr import Routed
 from fivebyfive.sim.fpga.synthesis import Area
 from fivebyfive.sim.jobs import measurement_jobs
-from fivebyfive.sim.jobs.compare_jobs import Appraisal, Trial
-from fivebyfive.sim.jobs.job import conform, fits, keep_unit, known_unit, result_path, run_unit
+from fivebyfive.sim.jobs.compare_jobs import GoldenRun, RtlRun
+from fivebyfive.sim.jobs.job import conform, fits, keep_job, known_job, result_path, run_job
 from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis
 from fivebyfive.sim.jobs.training_job import Training
-from fivebyfive.sim.jobs.workers import LocalPool, run_units
+from fivebyfive.sim.jobs.workers import LocalPool, run_jobs
 from fivebyfive.sim.simulator.cache import cache_folder, keep, known
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.log import log, log_to_file
@@ -131,7 +131,7 @@ def test_what_nobody_used_for_a_month_is_dropped(cache: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) == ["new", "third"]
 
 
-UNIT = Appraisal("1-1-10", "codes", "mnist", "digest")
+UNIT = GoldenRun("1-1-10", "codes", "mnist", "digest")
 APPRAISED = {"images": 100, "errors": 69, "wraps": 0, "bytes": 1234, "huffman_bytes": 2345}
 ILL = ({}, APPRAISED | {"errors": "69"}, APPRAISED | {"errors": -1}, APPRAISED | {"errors": True},
        APPRAISED | {"errors": 6.9}, APPRAISED | {"more": 1}, {"errors": 69})  # fmt: skip
@@ -140,21 +140,21 @@ ILL = ({}, APPRAISED | {"errors": "69"}, APPRAISED | {"errors": -1}, APPRAISED |
 @pytest.mark.parametrize("ill", ILL)
 def test_a_result_that_is_none_is_dropped_though_its_digest_is_right(ill: dict, cache: Path, monkeypatch) -> None:
     """As another version might have written it."""
-    monkeypatch.setattr(Appraisal, "work", lambda unit: APPRAISED)
+    monkeypatch.setattr(GoldenRun, "work", lambda job: APPRAISED)
     keep(result_path(UNIT, UNIT.identity), ill)
-    assert known_unit(UNIT) is None
-    assert run_unit(UNIT) == known_unit(UNIT) == APPRAISED
+    assert known_job(UNIT) is None
+    assert run_job(UNIT) == known_job(UNIT) == APPRAISED
     with pytest.raises(ValueError, match=r"must have|cannot be"):
-        keep_unit(UNIT, ill, UNIT.identity)
-    monkeypatch.setattr(Appraisal, "work", lambda unit: ill)
-    other = Appraisal("1-2-10", "codes", "mnist", "digest")
+        keep_job(UNIT, ill, UNIT.identity)
+    monkeypatch.setattr(GoldenRun, "work", lambda job: ill)
+    other = GoldenRun("1-2-10", "codes", "mnist", "digest")
     with pytest.raises(ValueError, match=r"must have|cannot be"):
-        run_unit(other)
-    assert known_unit(other) is None
+        run_job(other)
+    assert known_job(other) is None
 
 
 def test_every_kind_of_unit_says_what_its_result_is(cache: Path) -> None:
-    for kind in (Synthesis, Routing, Appraisal, Trial, Training):
+    for kind in (Synthesis, Routing, GoldenRun, RtlRun, Training):
         for ill in ({}, [], "text", None, dict.fromkeys(kind.RESULT), dict.fromkeys(kind.RESULT, float("nan"))):
             with pytest.raises(ValueError, match=r"must have|cannot be"):
                 kind.check(ill)
@@ -185,41 +185,41 @@ def test_a_damaged_netlist_is_made_again(cache: Path, monkeypatch) -> None:
     monkeypatch.setattr(synthesis, "synthesize_core", synthesize)
     monkeypatch.setattr(harness, "core_verilog", lambda design: "core")
     monkeypatch.setattr(harness, "harness_verilog", lambda design: "harness")
-    monkeypatch.setattr(measurement_jobs, "generate_design", lambda unit: design)
+    monkeypatch.setattr(measurement_jobs, "generate_design", lambda job: design)
     monkeypatch.setattr(measurement_jobs, "route", route)
 
     def clear(pattern: str) -> None:
         for path in cache_folder("measurements").glob(pattern):
             path.unlink()
 
-    unit = Routing("1-1-10", Config(), "lfe5u-85f", 1)
-    first = run_unit(unit)
+    job = Routing("1-1-10", Config(), "lfe5u-85f", 1)
+    first = run_job(job)
     assert (made, routed, first["fmax_mhz"]) == (["ecp5"], ["the netlist"], 100.0)
-    clear("unit-*.json")
+    clear("job-*.json")
     clear("routing-*.json")
-    assert run_unit(unit) == first
+    assert run_job(job) == first
     assert (made, routed) == (["ecp5"], ["the netlist"] * 2)
     (netlist,) = cache_folder("measurements").glob("*.netlist.gz")
     for damage in (netlist.unlink, lambda: netlist.write_bytes(b"other"), lambda: netlist.write_bytes(b"")):
         damage()
-        clear("unit-*.json")
+        clear("job-*.json")
         clear("routing-*.json")
         before = len(made)
-        assert run_unit(unit) == first
+        assert run_job(job) == first
         assert len(made) == before + 1
         assert set(routed) == {"the netlist"}
     (kept,) = cache_folder("measurements").glob("routing-*.json")
     change(fmax_mhz=900.0)(kept)
-    clear("unit-*.json")
-    assert run_unit(unit) == first
+    clear("job-*.json")
+    assert run_job(job) == first
 
 
 def test_an_edited_measurement_is_not_printed(fake_tools: Path) -> None:
     """By the process that asks, not only by the one that does the work."""
-    unit = Synthesis("1-1-10", Config(), "xc7")
-    (outcome,) = run_units([unit], LocalPool(1)).values()
-    change(lut=9)(result_path(unit, unit.identity))
-    (again,) = run_units([unit], LocalPool(1)).values()
+    job = Synthesis("1-1-10", Config(), "xc7")
+    (outcome,) = run_jobs([job], LocalPool(1)).values()
+    change(lut=9)(result_path(job, job.identity))
+    (again,) = run_jobs([job], LocalPool(1)).values()
     assert again.result == outcome.result
     assert len((fake_tools / "done").read_text().splitlines()) == 2
 
@@ -256,8 +256,8 @@ def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
     """So that a second call answers at once."""
     code = (
         "import sys; from fivebyfive.sim.jobs.measurement_jobs import Synthesis;"
-        "from fivebyfive.sim.jobs.job import known_unit;"
-        "from fivebyfive.model.machine.config import Config; known_unit(Synthesis('1-1-10', Config(), 'xc7'));"
+        "from fivebyfive.sim.jobs.job import known_job;"
+        "from fivebyfive.model.machine.config import Config; known_job(Synthesis('1-1-10', Config(), 'xc7'));"
         "print([name for name in ('amaranth', 'cocotb', 'torch', 'pyosys') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -265,7 +265,7 @@ def test_what_is_known_is_found_without_amaranth(cache: Path) -> None:
 
 
 def test_nextpnr_and_its_options_are_part_of_a_routing(cache: Path, monkeypatch) -> None:
-    unit = Routing("1-1-10", Config(), "lfe5u-85f", 1)
-    before = result_path(unit, unit.identity)
+    job = Routing("1-1-10", Config(), "lfe5u-85f", 1)
+    before = result_path(job, job.identity)
     monkeypatch.setattr(measurement_jobs, "nextpnr_version", lambda: f"{nextpnr.nextpnr_version()} of tomorrow")
-    assert result_path(unit, unit.identity) != before
+    assert result_path(job, job.identity) != before

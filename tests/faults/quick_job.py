@@ -1,4 +1,4 @@
-"""A unit's process whose synthesis for xc7 is a few passes of Yosys instead of all: ``python unit.py UNIT.json``.
+"""A job's process whose synthesis for xc7 is a few passes of Yosys instead of all: ``python quick_job.py JOB.json``.
 
 Where it is killed matters here, not what comes out: it takes two seconds instead of twelve.
 """
