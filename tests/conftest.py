@@ -20,7 +20,7 @@ gc.set_threshold(50_000, 20, 20)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-FAKE_UNIT = Path(__file__).parent / "sim" / "jobs" / "fake_unit.py"
+FAKE_JOB = Path(__file__).parent / "sim" / "jobs" / "fake_job.py"
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def cache(tmp_path: Path, monkeypatch) -> Path:
 
 @pytest.fixture
 def fake_tools(cache: Path, tmp_path: Path, monkeypatch) -> Path:
-    """Units of work are done by `sim/jobs/fake_unit.py`; the folder whose files tell it what to do."""
+    """Units of work are done by `sim/jobs/fake_job.py`; the folder whose files tell it what to do."""
     from fivebyfive.sim.jobs import workers
 
     folder = tmp_path / "fake"
     folder.mkdir()
-    monkeypatch.setenv("FAKE_UNITS", str(folder))
-    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-P", str(FAKE_UNIT)))
+    monkeypatch.setenv("FAKE_JOBS", str(folder))
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-P", str(FAKE_JOB)))
     return folder
 
 

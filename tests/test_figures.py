@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from fivebyfive.output import provenance
+from fivebyfive.output.provenance import Record, read, write
 from fivebyfive.support.errors import UserError
-from fivebyfive.verify import figures, provenance
+from fivebyfive.verify import figures
 from fivebyfive.verify.figures import BY_HAND, PAGES, Page, checkpoint_inputs, differences
 from fivebyfive.verify.machines import MACHINES, QUICK, verilog_inputs
-from fivebyfive.verify.provenance import Record, read, write
 
 ROOT = Path(__file__).parents[1]
 RECORDS = {page.path: read(ROOT / page.path) for page in (*PAGES, *BY_HAND) if (ROOT / page.path).is_file()}

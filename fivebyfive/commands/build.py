@@ -73,7 +73,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
     with Stage("generating Verilog") as stage:
         stage(0, 0, "generating Verilog")
         design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
-        told = {
+        report = {
             "board": board.name, "part": board.part, "grade": board.grade, "clock_mhz": clock_hz / 1e6,
             "baud": clock_hz // divisor, "checkpoint": request.source, "network": str(request.checkpoint.shape),
             "sha256": request.checkpoint.digest, "config": asdict(request.config),
@@ -81,14 +81,14 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         if PARTS[board.part].device:
             files, found = open_flow(design, board, clock_hz, request.seed, stage)
         else:
-            files, found = vivado_flow(design, board, clock_hz, told)
-    told |= found
-    write(request, files, told)
-    told["files"] = [str(request.out / name) for name in (*files, REPORT)]
+            files, found = vivado_flow(design, board, clock_hz, report)
+    report |= found
+    write(request, files, report)
+    report["files"] = [str(request.out / name) for name in (*files, REPORT)]
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(report))
     else:
-        show(told)
+        show(report)
 
 
 def open_flow(
@@ -109,7 +109,7 @@ def open_flow(
     return {f"{board.name}.bit": made.data, "nextpnr.log": made.log.encode()}, found
 
 
-def vivado_flow(design: "Design", board: "Board", clock_hz: int, told: dict) -> tuple[dict[str, bytes], dict]:
+def vivado_flow(design: "Design", board: "Board", clock_hz: int, report: dict) -> tuple[dict[str, bytes], dict]:
     """What Vivado needs."""
     from fivebyfive.hw.codegen.yosys import run_yosys
     from fivebyfive.hw.serial.boards import board_files
@@ -120,38 +120,38 @@ def vivado_flow(design: "Design", board: "Board", clock_hz: int, told: dict) -> 
         (place / "top.il").write_text(around.pop("top.il"))
         run_yosys(VERILOG, place)
         texts["top.v"] = (place / "top.v").read_text()
-    texts |= around | {"README.md": VIVADO_README.format(**told)}
+    texts |= around | {"README.md": VIVADO_README.format(**report)}
     return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
 
 
-def write(request: BuildRequest, files: dict[str, bytes], told: dict) -> None:
+def write(request: BuildRequest, files: dict[str, bytes], report: dict) -> None:
     """Replace the folder by one with these files and the report, which records them."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    report = manifest_text({"generator": GENERATOR} | told | {"files": digests})
+    text = manifest_text({"generator": GENERATOR} | report | {"files": digests})
     with replacing_folder(request.out, REPORT, request.force) as new:
         for name, data in files.items():
             (new / name).write_bytes(data)
-        (new / REPORT).write_text(report)
+        (new / REPORT).write_text(text)
 
 
-def show(told: dict) -> None:
+def show(report: dict) -> None:
     """Timing, area and files, for people."""
     out = console()
-    where = f"{told['board']} at {told['clock_mhz']:g} MHz"
-    out.print(f"{told['network']} on {where}, serial line of {told['baud']:,} bits a second")
-    if "area" in told:
-        area, percent = told["area"], told["percent"]
+    where = f"{report['board']} at {report['clock_mhz']:g} MHz"
+    out.print(f"{report['network']} on {where}, serial line of {report['baud']:,} bits a second")
+    if "area" in report:
+        area, percent = report["area"], report["percent"]
         rows = table("<what", "used", "% of the part")
         rows.add_row("LUT", f"{area['lut']:,}", "")
         rows.add_row("LUT as RAM", f"{area['lutram']:,}", f"{percent['lut']:.0f} (with LUT)")
         for name, text in (("ff", "FF"), ("dsp", "MULT18X18D"), ("bram", "DP16KD")):
             rows.add_row(text, f"{area[name]:,.0f}", f"{percent[name]:.0f}")
         out.print(rows)
-        out.print(f"clock met: {told['fmax_mhz']:g} MHz of {told['clock_mhz']:g}, seed {told['seed']}")
-        out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in told["seconds"].items()))
-    out.print("\n".join(["", *map(shown, told["files"])]))
-    if "next" in told:
-        out.print(f"\nNext, in that folder: {told['next']}")
+        out.print(f"clock met: {report['fmax_mhz']:g} MHz of {report['clock_mhz']:g}, seed {report['seed']}")
+        out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in report["seconds"].items()))
+    out.print("\n".join(["", *map(shown, report["files"])]))
+    if "next" in report:
+        out.print(f"\nNext, in that folder: {report['next']}")
     else:
-        flash = f"openFPGALoader -b {told['board'].rsplit('-', 1)[0]} {quoted(Path(told['files'][0]))}"
+        flash = f"openFPGALoader -b {report['board'].rsplit('-', 1)[0]} {quoted(Path(report['files'][0]))}"
         out.print(f"\nNext: {flash}; {program()} classify --port PORT IMAGE...")

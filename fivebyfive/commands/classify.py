@@ -69,15 +69,15 @@ class Outcome:
         return bool(np.array_equal(self.answer.logits, self.golden))
 
     def as_dict(self) -> dict:
-        told: dict[str, object] = {"name": self.name, "label": self.label, "failure": self.failure}
+        report: dict[str, object] = {"name": self.name, "label": self.label, "failure": self.failure}
         if self.answer:
-            told |= {
+            report |= {
                 "class": self.answer.index, "logits": self.answer.logits.tolist(), "cycles": self.answer.latency,
                 "resent": self.answer.resent, "seconds": round(self.answer.seconds, 4),
             }  # fmt: skip
         if self.golden is not None:
-            told |= {"golden_class": int(classify(self.golden)), "equal": self.equal}
-        return told
+            report |= {"golden_class": int(classify(self.golden)), "equal": self.equal}
+        return report
 
 
 def run_classify(request: ClassifyRequest, as_json: bool) -> int:
@@ -102,7 +102,7 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
             )
         outcomes = list(ask_for_all(board, images, golden, stage))
         seconds = time.monotonic() - began
-    told = {
+    report = {
         "port": request.port, "network": {"classes": board.info.classes, "sha256": digest},
         "seconds": round(seconds, 2), "corrupt": request.corrupt, "bad_frames": board.decoder.bad,
         "failed": sum(one.answer is None for one in outcomes),
@@ -110,10 +110,10 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
         "images": [one.as_dict() for one in outcomes],
     }  # fmt: skip
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(report))
     else:
-        show(told, outcomes)
-    return 1 if told["failed"] or told["different"] else 0
+        show(report, outcomes)
+    return 1 if report["failed"] or report["different"] else 0
 
 
 def joined(parts: Sequence[Images]) -> Images:
@@ -170,7 +170,7 @@ def ask_for_all(board: Board, images: Images, golden: np.ndarray | None, stage: 
         yield Outcome(name, label, answer, failure, None if golden is None else golden[number])
 
 
-def show(told: dict, outcomes: Sequence[Outcome]) -> None:
+def show(report: dict, outcomes: Sequence[Outcome]) -> None:
     """A table for people."""
     compared = outcomes[0].golden is not None
     columns = ("<picture", "label", "class", "logit", "cycles", "resent", "ms", "<golden model")
@@ -187,11 +187,13 @@ def show(told: dict, outcomes: Sequence[Outcome]) -> None:
     out = console()
     out.print(rows)
     count = len(outcomes)
-    out.print(f"\n{count - told['failed']} of {count} answered in {told['seconds']:.1f} s, port {shown(told['port'])}")
+    out.print(
+        f"\n{count - report['failed']} of {count} answered in {report['seconds']:.1f} s, port {shown(report['port'])}"
+    )
     for one in outcomes:
         if one.failure:
             out.print(f"{shown(one.name)}: failed, {shown(one.failure)}")
     if compared:
-        out.print(f"{told['different']} differ from the golden model")
-    if told["failed"] < count:
+        out.print(f"{report['different']} differ from the golden model")
+    if report["failed"] < count:
         out.print("\n".join(LEGEND))

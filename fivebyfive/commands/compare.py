@@ -76,14 +76,14 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
             clock_mhz=request.clock_mhz, pool=pool, progress=stage,
         )  # fmt: skip
     fronts = {name: [one.name for one in front(found.rows, figure)] for name, figure in FRONTS.items()}
-    told = {
+    report = {
         "data": request.data, "clock_mhz": request.clock_mhz, "rtl_images": request.rtl_images, "tools": found.tools,
         "results": [one.as_dict() for one in found.rows], "front": fronts,
     }  # fmt: skip
     texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
-    with delivered(files, told, texts, request.force) as pictures:
+    with delivered(files, report, texts, request.force) as pictures:
         draw("plot_compared", pictures, found.rows)
-    answer(told, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
+    answer(report, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
 
 
 def by_name(paths: Sequence[Path]) -> dict[str, Path]:

@@ -14,13 +14,13 @@ from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.data.images import Images
 from fivebyfive.output.paths import check_beside, check_folder
 from fivebyfive.output.picture import Digit, draw_digits
+from fivebyfive.output.provenance import checkpoint_input, lenet_name, verilog_input
 from fivebyfive.output.report import console, cycle_table, image_table
 from fivebyfive.output.terminal import Stage, command, quoted
 from fivebyfive.sim.simulate import Simulation
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import shown
 from fivebyfive.support.sidecars import replacing_sidecars
-from fivebyfive.verify.provenance import checkpoint_input, lenet_name, verilog_input
 
 from .simulate import facts
 
@@ -43,17 +43,17 @@ def run_demo(out: Path, count: int, as_json: bool, force: bool = False) -> int:
         paths = accelerator.write_verilog(out / VERILOG, force)
     with Stage("simulating") as stage:
         result = accelerator.simulate(images.pixels, seed=1, progress=stage)
-    told = facts(accelerator, images, result) | {"simulator": simulator.name}
-    told |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
+    report = facts(accelerator, images, result) | {"simulator": simulator.name}
+    report |= {"simulator_version": simulator.version, "verilog": str(paths[0]), "picture": str(out / PICTURE)}
     measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
     measured |= checkpoint_input(SHIPPED.stem, network.checkpoint)
     with replacing_sidecars([out / PICTURE], force) as (picture,):
-        draw(picture, told, images, result, measured)
+        draw(picture, report, images, result, measured)
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
     else:
-        show(told, network, images, result, out)
-    return 0 if told["equal"] else 1
+        show(report, network, images, result, out)
+    return 0 if report["equal"] else 1
 
 
 def choose_digits(count: int) -> Images:
@@ -68,17 +68,17 @@ def choose_digits(count: int) -> Images:
     return Images(digits.images[chosen], names, digits.labels[chosen], f"{count} MNIST test images")
 
 
-def draw(path: Path, told: dict, images: Images, result: Simulation, measured: Mapping[str, str]) -> None:
+def draw(path: Path, report: dict, images: Images, result: Simulation, measured: Mapping[str, str]) -> None:
     """The picture of all digits that were simulated; ``measured``: digests of what they were simulated on."""
-    verdict = "every value equals the golden model's" if told["equal"] else "NOT equal to the golden model"
-    title = f"LeNet {told['network']} on MNIST: what the Verilog computed"
-    subtitle = f"{images.source} in {told['simulator_version']}; {verdict}; " + cycles_text(told)
+    verdict = "every value equals the golden model's" if report["equal"] else "NOT equal to the golden model"
+    title = f"LeNet {report['network']} on MNIST: what the Verilog computed"
+    subtitle = f"{images.source} in {report['simulator_version']}; {verdict}; " + cycles_text(report)
     digits = [digit(images, result, index) for index in range(result.images)]
     draw_digits(path, title, subtitle, digits, measured)
 
 
-def cycles_text(told: dict) -> str:
-    return f"{told['conv_cycles']:,} conv and {told['fc_cycles']:,} fc cycles, {told['multipliers']} multipliers"
+def cycles_text(report: dict) -> str:
+    return f"{report['conv_cycles']:,} conv and {report['fc_cycles']:,} fc cycles, {report['multipliers']} multipliers"
 
 
 def digit(images: Images, result: Simulation, index: int) -> Digit:
@@ -89,13 +89,13 @@ def digit(images: Images, result: Simulation, index: int) -> Digit:
     return Digit(f"class {answer}", note, images.pixels[index], outputs)
 
 
-def show(told: dict, network: Network, images: Images, result: Simulation, out: Path) -> None:
+def show(report: dict, network: Network, images: Images, result: Simulation, out: Path) -> None:
     """The table, and what to do next."""
     print_ = console().print
-    print_(f"{told['simulator_version']}: LeNet {network.shape}, {images.source}, all layers compared")
+    print_(f"{report['simulator_version']}: LeNet {network.shape}, {images.source}, all layers compared")
     print_(image_table(images, result))
-    print_(cycle_table(told))
-    if told["equal"]:
+    print_(cycle_table(report))
+    if report["equal"]:
         values = sum(codes[0].size for codes in result.outputs.values()) * result.images
         print_(Text(f"\nRTL and golden model are equal in all {values:,} values.", "bold green"))
     else:

@@ -88,16 +88,16 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
         found = explore(*about, pool, stage, request.estimated)
     if not found.results:
         raise UserError(f"no machine for {request.shape} could be built on {request.part.name}: {why_none(found)}")
-    told = {
+    report = {
         "part": found.part, "network": found.network, "swept": found.swept,
         "results": [one.as_dict() for one in found.results], "front": [found.results.index(one) for one in found.front],
         "failures": found.failures,
     }  # fmt: skip
     text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
     tables = {"md": f"# {found.network} on {found.part}\n\n{text}"}
-    with delivered(files, told, tables, request.force) as pictures:
+    with delivered(files, report, tables, request.force) as pictures:
         draw("plot_front", pictures, found.results, found.front)
-    answer(told, as_json, lambda: show_explored(found), files)
+    answer(report, as_json, lambda: show_explored(found), files)
 
 
 def why_none(found: "Exploration") -> str:

@@ -42,9 +42,9 @@ class Sizes:
             name: {"form": form.name.lower(), "bytes": self.packed.sizes[name], "nonzero": self.nonzero[name]}
             for name, form in self.packed.forms.items()
         }
-        told: dict[str, object] = {"checkpoint": self.name, "network": self.network, "out": str(self.out)}
-        told |= {"parameters": self.parameters, "float_bytes": FLOAT_BYTES * self.parameters}
-        return told | {"bytes": self.packed.bytes, "huffman_bytes": self.packed.huffman_bytes, "arrays": arrays}
+        report: dict[str, object] = {"checkpoint": self.name, "network": self.network, "out": str(self.out)}
+        report |= {"parameters": self.parameters, "float_bytes": FLOAT_BYTES * self.parameters}
+        return report | {"bytes": self.packed.bytes, "huffman_bytes": self.packed.huffman_bytes, "arrays": arrays}
 
 
 def run_pack(path: Path, out: Path, as_json: bool) -> None:
@@ -54,11 +54,11 @@ def run_pack(path: Path, out: Path, as_json: bool) -> None:
     with Stage("packing") as stage:
         packed = packed_form(checkpoint, stage)
     write_packed(out, packed)
-    told = Sizes.of(path, checkpoint, packed, out).as_dict()
+    report = Sizes.of(path, checkpoint, packed, out).as_dict()
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
     else:
-        show_packed(told)
+        show_packed(report)
 
 
 def run_unpack(path: Path, out: Path, as_json: bool) -> None:
@@ -67,22 +67,22 @@ def run_unpack(path: Path, out: Path, as_json: bool) -> None:
     with Stage("unpacking"):
         checkpoint = read_packed(path)
     save_checkpoint(out, checkpoint)
-    told = {"packed": path.name, "network": str(checkpoint.shape), "sha256": checkpoint.digest, "out": str(out)}
+    report = {"packed": path.name, "network": str(checkpoint.shape), "sha256": checkpoint.digest, "out": str(out)}
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
     else:
-        console().print(f"{told['network']} of {shown(path.name)} in {shown(out)}.\nNext: {command('evaluate', out)}")
+        console().print(f"{report['network']} of {shown(path.name)} in {shown(out)}.\nNext: {command('evaluate', out)}")
 
 
-def show_packed(told: dict) -> None:
+def show_packed(report: dict) -> None:
     """Bytes by array, and how much smaller all is than in floats."""
     out = console()
     rows = table("<array", "not zero", "bytes", "<form")
-    for name, about in told["arrays"].items():
+    for name, about in report["arrays"].items():
         rows.add_row(name, f"{about['nonzero']:,}", f"{about['bytes']:,}", about["form"])
     out.print(rows)
-    ratio = told["float_bytes"] / told["bytes"]
+    ratio = report["float_bytes"] / report["bytes"]
     out.print(
-        f"\n{told['network']} in {shown(told['out'])}: {told['bytes']:,} bytes, {ratio:.1f} times smaller than "
-        f"{told['float_bytes']:,} in floats; with Huffman codes alone {told['huffman_bytes']:,}."
+        f"\n{report['network']} in {shown(report['out'])}: {report['bytes']:,} bytes, {ratio:.1f} times smaller than "
+        f"{report['float_bytes']:,} in floats; with Huffman codes alone {report['huffman_bytes']:,}."
     )

@@ -85,15 +85,15 @@ def simulate_request(request: Request, as_json: bool) -> int:
     if request.waves and len(images) > MANY_WAVES:
         say(f"warning: {len(images)} images make a large waveform, 0.4 GB each if a VCD; --images 1 may do")
     result = run(accelerator, images, request)
-    told = facts(accelerator, images, result)
-    told |= {"simulator": simulator.name, "simulator_version": simulator.version}
-    told |= {"netlist": request.netlist, "cells": cells} if cells else {}
-    told |= {"out": str(request.out) if request.out and not result.difference else None}
-    told |= {"waves": str(result.waves) if result.waves else None}
+    report = facts(accelerator, images, result)
+    report |= {"simulator": simulator.name, "simulator_version": simulator.version}
+    report |= {"netlist": request.netlist, "cells": cells} if cells else {}
+    report |= {"out": str(request.out) if request.out and not result.difference else None}
+    report |= {"waves": str(result.waves) if result.waves else None}
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
     else:
-        show_simulation(told, images, result, request)
+        show_simulation(report, images, result, request)
     return 1 if result.difference else 0
 
 
@@ -220,8 +220,8 @@ def coverage_facts(coverage: Coverage) -> dict:
     for (module, signal), bits in coverage.never_toggled.items():
         never.setdefault(module, {})[signal] = ranges(bits)
     counts = {"blocks": coverage.blocks, "toggles": coverage.toggles}
-    told = {name: dict(zip(("seen", "all"), count, strict=True)) for name, count in counts.items()}
-    return {"coverage": told | {"never_toggled": never}}
+    shares = {name: dict(zip(("seen", "all"), count, strict=True)) for name, count in counts.items()}
+    return {"coverage": shares | {"never_toggled": never}}
 
 
 def difference_facts(difference: Difference) -> dict:

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.support.files import replacing
-from fivebyfive.verify.provenance import Record, png_text
+
+from .provenance import Record, png_text
 
 __all__ = ["Digit", "draw_digits"]
 

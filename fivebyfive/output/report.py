@@ -127,39 +127,42 @@ def size_text(manifest: dict) -> str:
     return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "") + made
 
 
-def show_simulation(told: dict, images: Images, result: "Simulation", request: "Request") -> None:
+def show_simulation(report: dict, images: Images, result: "Simulation", request: "Request") -> None:
     """Cycles of each phase, a line for each image if they are few, and where the first difference is."""
     out = console()
-    what = f"{told['network']} of {shown(told['checkpoint'])}, {shown(images.source)}, seed {told['seed']}"
-    out.print(f"{told['simulator_version']}: {what}")
-    if told.get("netlist"):
-        out.print(f"after synthesis for {told['netlist']}: {sum(told['cells'].values()):,} cells")
+    what = f"{report['network']} of {shown(report['checkpoint'])}, {shown(images.source)}, seed {report['seed']}"
+    out.print(f"{report['simulator_version']}: {what}")
+    if report.get("netlist"):
+        out.print(f"after synthesis for {report['netlist']}: {sum(report['cells'].values()):,} cells")
     if result.images and result.images <= MANY_IMAGES:
         out.print(image_table(images, result))
     if result.images:
-        out.print(cycle_table(told))
-    verdict = f"{images_text(told['images'])}, every value of {', '.join(told['layers_compared'])}: "
-    out.print(Text(f"\n{verdict}").append(equal_text(told["equal"])))
-    if told["engines"]:
-        out.print(f"engines for these weights: {'; '.join(told['engines'])}")
-    if told["errors"] is not None:
-        out.print(f"{told['errors']} of {images_text(told['images'])} in another class than the label")
+        out.print(cycle_table(report))
+    verdict = f"{images_text(report['images'])}, every value of {', '.join(report['layers_compared'])}: "
+    out.print(Text(f"\n{verdict}").append(equal_text(report["equal"])))
+    if report["engines"]:
+        out.print(f"engines for these weights: {'; '.join(report['engines'])}")
+    if report["errors"] is not None:
+        out.print(f"{report['errors']} of {images_text(report['images'])} in another class than the label")
     if result.speed:
         out.print(
-            f"{told['images_per_second']:,.1f} images a second, {told['cycles_per_second']:,} simulated cycles a "
-            f"second; {100 * told['python_share']:.0f} % of the time in Python"
+            f"{report['images_per_second']:,.1f} images a second, {report['cycles_per_second']:,} simulated cycles a "
+            f"second; {100 * report['python_share']:.0f} % of the time in Python"
         )
     if result.coverage:
-        out.print(coverage_text(told["coverage"]))
-    for line in footnotes(told, result, request):
+        out.print(coverage_text(report["coverage"]))
+    for line in footnotes(report, result, request):
         out.print(line)
 
 
-def coverage_text(told: dict) -> str:
+def coverage_text(coverage: dict) -> str:
     """What of the Verilog a run exercised."""
     blocks, toggles = (
         f"{one['seen']:,} of {one['all']:,} {what} ({100 * one['seen'] / one['all']:.1f} %)"
-        for one, what in ((told["blocks"], "blocks ran"), (told["toggles"], "risings and fallings of bits seen"))
+        for one, what in (
+            (coverage["blocks"], "blocks ran"),
+            (coverage["toggles"], "risings and fallings of bits seen"),
+        )
     )
     return f"coverage of the Verilog: {blocks}, {toggles}; --json lists the bits that never toggled"
 
@@ -186,33 +189,33 @@ def image_table(images: Images, result: "Simulation") -> Group:
     return titled("images and their cycles", rows)
 
 
-def cycle_table(told: dict) -> Group:
+def cycle_table(report: dict) -> Group:
     """The four clocks beside the arithmetic's limit; no conv cycles where there are no convolutions."""
     rows = table("<clock", "cycles", "limit", "<what it counts")
-    interval = told["interval_cycles"]
-    if told["conv_limit_cycles"]:
-        conv = f"{told['conv_cycles']:,}", f"{told['conv_limit_cycles']:,}"
+    interval = report["interval_cycles"]
+    if report["conv_limit_cycles"]:
+        conv = f"{report['conv_cycles']:,}", f"{report['conv_limit_cycles']:,}"
         rows.add_row("conv", *conv, "first to last busy cycle")
-    rows.add_row("fc", f"{told['fc_cycles']:,}", f"{told['fc_limit_cycles']:,}", "first to last busy cycle")
-    rows.add_row("latency", f"{told['latency_cycles']:,}", "", "last pixel accepted to result valid, first image")
+    rows.add_row("fc", f"{report['fc_cycles']:,}", f"{report['fc_limit_cycles']:,}", "first to last busy cycle")
+    rows.add_row("latency", f"{report['latency_cycles']:,}", "", "last pixel accepted to result valid, first image")
     if interval is not None:
-        used = f"{told['products_a_cycle']:.1f} products a cycle, skipped ones counted"
-        if told["utilization"]:
-            used = f"{100 * told['utilization']:.0f} % of {told['multipliers']} multipliers in use"
+        used = f"{report['products_a_cycle']:.1f} products a cycle, skipped ones counted"
+        if report["utilization"]:
+            used = f"{100 * report['utilization']:.0f} % of {report['multipliers']} multipliers in use"
         rows.add_row("interval", f"{interval:,.0f}", "", f"between results; {used}")
     return titled("clocks (hardware counters)", rows)
 
 
-def footnotes(told: dict, result: "Simulation", request: "Request") -> list[str]:
+def footnotes(report: dict, result: "Simulation", request: "Request") -> list[str]:
     """What lies where, and what to do about a difference."""
     lines = []
-    if told["out"]:
-        lines.append(f"logits in {shown(told['out'])}")
+    if report["out"]:
+        lines.append(f"logits in {shown(report['out'])}")
     if result.difference:
         lines.append(f"first difference: {result.difference}")
         if not request.waves:
             lines.append("To see it in a waveform, run the same command with --waves.")
-    if told["waves"]:
-        folder = Path(told["waves"]).parent
-        lines.append(f"waveform in {shown(told['waves'])}; open it with: cd {quoted(folder)} && gtkwave waves.gtkw")
+    if report["waves"]:
+        folder = Path(report["waves"]).parent
+        lines.append(f"waveform in {shown(report['waves'])}; open it with: cd {quoted(folder)} && gtkwave waves.gtkw")
     return lines

@@ -37,14 +37,14 @@ def places(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[s
 
 
 @contextmanager
-def delivered(files: Mapping[str, Path], told: dict, texts: Mapping[str, str], force: bool) -> Iterator[list[Path]]:
+def delivered(files: Mapping[str, Path], report: dict, texts: Mapping[str, str], force: bool) -> Iterator[list[Path]]:
     """Write the tables when the block ends, in which the pictures are drawn, if there are any to draw: their paths for
     now, where anything would change or a picture is missing. ``texts``: tables beside the JSON, by suffix.
 
     The JSON comes last: as long as it is not there, the same command draws and writes everything again.
     """
     tables = {files[suffix]: text.encode(errors="backslashreplace") for suffix, text in texts.items()}
-    tables[files["json"]] = json.dumps(told, indent=2).encode() + b"\n"
+    tables[files["json"]] = json.dumps(report, indent=2).encode() + b"\n"
     before = [written(path, len(content) + 1) for path, content in tables.items()]
     missing = any(not files[suffix].is_file() for suffix in PICTURES if suffix in files)
     pictures = [files[suffix] for suffix in PICTURES if suffix in files]
@@ -79,10 +79,10 @@ def draw(plot: str, paths: Sequence[Path], *results: Any) -> None:
             getattr(plots, plot)(path, *results)
 
 
-def answer(told: dict, as_json: bool, show: Callable[[], None], files: Mapping[str, Path] | None = None) -> None:
+def answer(report: dict, as_json: bool, show: Callable[[], None], files: Mapping[str, Path] | None = None) -> None:
     """What goes to standard output."""
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(report))
         return
     show()
     if files:

@@ -302,7 +302,7 @@ class Stage:
         self.text = text
         self.due = time.monotonic() + QUIET_S
         self.pause = REPEAT_S
-        self.told: tuple = ()
+        self.last_news: tuple = ()
         self.bar: Any = None  # rich.progress.Progress, imported where there is a terminal
 
     def __enter__(self) -> "Stage":
@@ -323,8 +323,8 @@ class Stage:
             return
         if (now := time.monotonic()) > self.due:
             news = done, total, re.sub(r"\d+", "", text)  # without the seconds that a text may tell
-            self.pause = REPEAT_S if news != self.told else 2 * self.pause
-            self.due, self.told = now + self.pause, news
+            self.pause = REPEAT_S if news != self.last_news else 2 * self.pause
+            self.due, self.last_news = now + self.pause, news
             say(f"{text}: {done} of {total}" if total > 1 else f"{text} ...")
 
 

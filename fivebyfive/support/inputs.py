@@ -67,7 +67,7 @@ def as_path(path: object, what: str) -> Path:
 
 
 def encodable(text: str) -> bool:
-    """Whether a name can be told to the operating system: all but one with half of a surrogate pair."""
+    """Whether a name can be given to the operating system: all but one with half of a surrogate pair."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -22,13 +22,13 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.output.provenance import checkpoint_input, lines, verilog_input
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.simulator.process import kept_if_failed
-from fivebyfive.sim.simulator.runner import build, run
-from fivebyfive.support.files import replacing
+from fivebyfive.sim.simulator.runner import Run, build, run
+from fivebyfive.sim.simulator.simulators import find
 
-from .log import log_of, tools
-from .provenance import checkpoint_input, lines, verilog_input
+from .log import log_of, log_option, tools, write_log
 
 __all__ = ["CASES", "Case", "case_checkpoint", "main", "verify"]
 
@@ -63,7 +63,7 @@ CASES = (
 
 
 @click.group(name="verify-axi", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-axi.log"), show_default=True)
+@log_option("build/verify-axi.log")
 @click.option("--images", type=click.IntRange(1, 10_000), default=200, show_default=True)
 @click.option("--simulator", type=click.Choice(["verilator", "icarus"]), help="Only this one.")
 def main(log: Path, images: int, simulator: str | None) -> None:
@@ -73,8 +73,7 @@ def main(log: Path, images: int, simulator: str | None) -> None:
         if simulator in (None, case.simulator):
             texts.append(verify(case, images))
             say(texts[-1])
-    with replacing(log, "w") as file:
-        file.write("\n".join(texts))
+    write_log(log, "\n".join(texts), echo=False)
 
 
 def case_checkpoint(case: Case) -> Checkpoint:
@@ -97,10 +96,9 @@ def verify(case: Case, images: int) -> str:
             built, "fivebyfive.sim.benches.axi.axi_core", folder, parameters=given, tests=["images"], seed=SEED,
             timeout_s=TIMEOUT_S,
         )  # fmt: skip
-    seconds = done.seconds, time.monotonic() - started
     measured = verilog_input(case.name, built.design)
     measured |= checkpoint_input(SHIPPED.stem, checkpoint) if case.shipped else {}
-    return log_text(case, checkpoint, built.simulator.version, images, *seconds) + lines(measured)
+    return log_text(case, checkpoint, done, images, time.monotonic() - started) + lines(measured)
 
 
 def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
@@ -113,9 +111,7 @@ def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
     }  # fmt: skip
 
 
-def log_text(
-    case: Case, checkpoint: Checkpoint, simulator: str, images: int, simulated_s: float, total_s: float
-) -> str:
+def log_text(case: Case, checkpoint: Checkpoint, done: Run, images: int, total_s: float) -> str:
     """A case's lines of the log: what ran, on what, and what came out. No date, no path."""
     about = {
         "network": f"{checkpoint.shape}, {'shipped' if case.shipped else 'random codes'}, sha256 {checkpoint.digest}",
@@ -127,10 +123,10 @@ def log_text(
         "stalls": f"{STALLS:.0%} of the cycles of each of seven channels, seed {SEED}",
         "compared": "logits, class and frame number of each image; counters; the rules of AXI at every edge",
         "equal": "all",
-        "simulated in": f"{simulated_s:.0f} s",
+        "simulated in": f"{done.seconds:.0f} s",
         "seconds": f"{total_s:.0f}, with compilation",
     }
-    return log_of(about | tools(simulator) | run)
+    return log_of(about | tools(find(case.simulator).version) | run)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from fivebyfive.api import load
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.output.provenance import checkpoint_input, lines
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.quality.coverage import FILE, Coverage, ranges, read_coverage
 from fivebyfive.sim.quality.coverage_exclusions import of_another_bench, reason
@@ -21,12 +22,10 @@ from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bench_of
 from fivebyfive.sim.simulator.process import kept_if_failed
 from fivebyfive.sim.simulator.runner import build, run
 from fivebyfive.sim.simulator.simulators import find
-from fivebyfive.support.files import replacing
 
 from . import machines
-from .log import log_of, tools
+from .log import log_of, log_option, tools, write_log
 from .machines import verilog_inputs
-from .provenance import checkpoint_input, lines
 
 __all__ = ["bench_coverage", "main"]
 
@@ -38,7 +37,7 @@ HEADER = ("component", "blocks", "ran", "toggles", "seen", "unexplained")
 
 
 @click.group(name="verify-coverage", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/coverage.log"), show_default=True)
+@log_option("build/coverage.log")
 @click.option("--images", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Of the shipped LeNet.")
 @click.option("--only", multiple=True, metavar="COMPONENT", help="Again for several; all by default, and the LeNet.")
 def main(log: Path, images: int, only: Sequence[str]) -> None:
@@ -52,9 +51,7 @@ def main(log: Path, images: int, only: Sequence[str]) -> None:
     if not only:
         measured[LENET] = lenet_coverage(images)
     text = log_text(measured, images, time.monotonic() - started) + "\n" + lines(measured_inputs(measured))
-    with replacing(log, "w") as file:
-        file.write(text)
-    click.echo(text, nl=False)
+    write_log(log, text)
 
 
 def measured_inputs(measured: Iterable[str]) -> dict[str, str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.output.provenance import Record, checkpoint_input, read, write
 from fivebyfive.output.terminal import Commands
 
 from .machines import AXI, CHECKPOINTS, COMPONENTS, COMPRESSED, LENET, SIZED, SIZED_EARLY, verilog_inputs
-from .provenance import Record, checkpoint_input, read, write
 
 __all__ = ["BY_HAND", "PAGES", "Page", "checkpoint_inputs", "differences", "main"]
 

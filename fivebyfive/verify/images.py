@@ -17,14 +17,13 @@ from fivebyfive.commands.size import Size, size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
+from fivebyfive.output.provenance import checkpoint_input, lenet_name, lines, verilog_input
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.errors import DEFECT, DIFFERS, Defect, UserError
-from fivebyfive.support.files import replacing
 from fivebyfive.support.temporary import working_folder
 
-from .log import about_tools, checkpoint_text, interval_text, log_of
-from .provenance import checkpoint_input, lenet_name, lines, verilog_input
+from .log import about_tools, checkpoint_text, interval_text, log_of, log_option, write_log
 
 __all__ = ["main", "result", "simulation", "verify"]
 
@@ -32,7 +31,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 
 
 @click.group(name="verify", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-all.log"), show_default=True)
+@log_option("build/verify-all.log")
 @click.option("--images", type=click.IntRange(1, 10_000), default=10_000, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--logits-only", is_flag=True, help="Compare logits and class, not the layers before.")
@@ -40,9 +39,7 @@ LOOK_S = 1.0  # between two looks at how far the simulations are
 def main(log: Path, images: int, processes: int, logits_only: bool, size: Size) -> None:
     """Compare the RTL of the shipped LeNet with the golden model on MNIST test images; write a log."""
     text = verify(images, processes, size.config(load().checkpoint), logits_only)
-    with replacing(log, "w") as file:
-        file.write(text)
-    click.echo(text, nl=False)
+    write_log(log, text)
 
 
 def verify(images: int, processes: int, config: Config, logits_only: bool = False) -> str:
@@ -56,10 +53,10 @@ def verify(images: int, processes: int, config: Config, logits_only: bool = Fals
         # The first image alone: the others then find the simulation compiled.
         options = ["--logits-only"] if logits_only else []
         simulate_all(folder, [pixels[:1]], options, stage)
-        told = simulate_all(folder, parts, options, stage)
+        reports = simulate_all(folder, parts, options, stage)
     measured = verilog_input(lenet_name(config), accelerator.generated.design)
     measured |= checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint)
-    return log_text(told, parts, time.monotonic() - started) + lines(measured)
+    return log_text(reports, parts, time.monotonic() - started) + lines(measured)
 
 
 def simulate_all(folder: Path, parts: list[np.ndarray], options: list[str], stage: Stage) -> list[dict]:
@@ -104,18 +101,18 @@ def result(child: subprocess.Popen) -> dict:
     if not out:
         kind = {DIFFERS: RtlDiffers, DEFECT: Defect}.get(child.returncode, UserError)
         raise kind(f"a simulation failed: {err.strip().splitlines()[-1] if err.strip() else 'no word'}")
-    told = json.loads(out)
-    if not told["equal"]:
-        raise RtlDiffers(f"the RTL differs: {told['difference']}")
-    return told
+    report = json.loads(out)
+    if not report["equal"]:
+        raise RtlDiffers(f"the RTL differs: {report['difference']}")
+    return report
 
 
-def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
+def log_text(reports: list[dict], parts: list[np.ndarray], seconds: float) -> str:
     """The log: what ran, on what, and what came out. No date, no path."""
     shape = load().shape
-    values = sum(int(np.prod(shape.outputs[name])) for name in told[0]["layers_compared"])
-    images = sum(part["images"] for part in told)
-    first = told[0]
+    values = sum(int(np.prod(shape.outputs[name])) for name in reports[0]["layers_compared"])
+    images = sum(part["images"] for part in reports)
+    first = reports[0]
     lines = {
         "machine's size": ", ".join(f"{name} {value}" for name, value in first["config"].items()),
         "checkpoint": checkpoint_text(first),
@@ -128,8 +125,8 @@ def log_text(told: list[dict], parts: list[np.ndarray], seconds: float) -> str:
         "latency cycles": f"{first['latency_cycles']:,}",
         "interval cycles": interval_text(first),
         "multipliers": str(first["multipliers"]),
-        "images a second": f"{sum(part['images_per_second'] for part in told):.1f}, start-up left out",
-        "clock": f"{sum(part['cycles_per_second'] for part in told):,} simulated cycles a second",
+        "images a second": f"{sum(part['images_per_second'] for part in reports):.1f}, start-up left out",
+        "clock": f"{sum(part['cycles_per_second'] for part in reports):,} simulated cycles a second",
         "Python's part": f"{100 * first['python_share']:.0f} % of the time",
         "seconds": f"{seconds:.0f}",
     }

@@ -1,10 +1,28 @@
 """What the logs of the long checks have in common: their form, the checkpoint, versions of the tools."""
 
 import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import click
 
 from fivebyfive.model.training.report import versions
+from fivebyfive.support.files import replacing
 
-__all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "tools"]
+__all__ = ["about_tools", "checkpoint_text", "interval_text", "log_of", "log_option", "tools", "write_log"]
+
+
+def log_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option ``--log`` of a long check."""
+    return click.option("--log", type=click.Path(path_type=Path), default=Path(default), show_default=True)
+
+
+def write_log(path: Path, text: str, echo: bool = True) -> None:
+    """Write a finished log and, with ``echo``, print it."""
+    with replacing(path, "w") as file:
+        file.write(text)
+    if echo:
+        click.echo(text, nl=False)
 
 
 def checkpoint_text(summary: dict) -> str:

@@ -12,11 +12,11 @@ from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized, user_config
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.output.provenance import lenet_name, verilog_input
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 
 from .axi import CASES, Case, case_checkpoint
 from .bench import SIZES
-from .provenance import lenet_name, verilog_input
 
 __all__ = [
     "AXI", "CHECKPOINTS", "COMPONENTS", "COMPRESSED", "LENET", "MACHINES", "QUICK", "SIZED", "SIZED_EARLY",

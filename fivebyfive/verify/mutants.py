@@ -4,22 +4,19 @@
 kept; one that was interrupted goes on.
 """
 
-import platform
 import time
 from pathlib import Path
 
 import click
 
-from fivebyfive.model.training.report import versions
+from fivebyfive.output.provenance import lines
 from fivebyfive.output.terminal import Commands, say
 from fivebyfive.sim.quality.mutation_score import Judged, Score, judge
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.sim.simulator.simulators import find
-from fivebyfive.support.files import replacing
 
-from .log import log_of
+from .log import log_of, log_option, tools, write_log
 from .machines import verilog_inputs
-from .provenance import lines
 
 __all__ = ["main"]
 
@@ -30,7 +27,7 @@ HEADER = ("component", "mutants", "noticed", "equivalent", "unexplained", "score
 
 
 @click.group(name="verify-mutants", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/mutants.log"), show_default=True)
+@log_option("build/mutants.log")
 @click.option("--count", type=click.IntRange(1, 30_000), default=100, show_default=True, help="Mutants of each.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
 @click.option("--component", "names", type=click.Choice(list(BY_NAME)), multiple=True, help="Only this one (or these).")
@@ -44,9 +41,7 @@ def main(context: click.Context, log: Path, count: int, seed: int, names: tuple[
         say(row(scores[-1]).rstrip())
     text = log_text(scores, seed, time.monotonic() - started)
     text += "\n" + lines(verilog_inputs(score.name for score in scores))
-    with replacing(log, "w") as file:
-        file.write(text)
-    click.echo(text, nl=False)
+    write_log(log, text)
     context.exit(0 if share(scores) >= NEEDED else 1)
 
 
@@ -72,12 +67,7 @@ def share(scores: list[Score]) -> float:
 
 def log_text(scores: list[Score], seed: int, seconds: float) -> str:
     """The log: what ran, on what, a line for each component, each mutant that was not noticed. No date, no path."""
-    of = versions()
-    about = {
-        "simulator": find("verilator").version,
-        "fivebyfive": of["fivebyfive"],
-        "python, numpy": f"{platform.python_version()}, {of['numpy']}",
-        "machine": of["machine"],
+    about = tools(find("verilator").version) | {
         "mutations": f"Yosys's mutate, seed {seed}",
         "seconds": f"{seconds:.0f}, with what was kept of earlier runs",
     }

@@ -10,19 +10,18 @@ import click
 
 from fivebyfive.api import load
 from fivebyfive.model.checkpoint import SHIPPED
+from fivebyfive.output.provenance import checkpoint_input, lenet_name, lines, verilog_input
 from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.fpga.synthesis import FAMILIES
-from fivebyfive.support.files import replacing
 
 from .images import result, simulation
-from .log import about_tools, checkpoint_text, interval_text, log_of
-from .provenance import checkpoint_input, lenet_name, lines, verilog_input
+from .log import about_tools, checkpoint_text, interval_text, log_of, log_option, write_log
 
 __all__ = ["main", "verify"]
 
 
 @click.group(name="verify-netlist", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-netlist.log"), show_default=True)
+@log_option("build/verify-netlist.log")
 @click.option("--images", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def main(log: Path, images: int) -> None:
     """Compare netlists of the shipped LeNet with the golden model on MNIST test images; write a log."""
@@ -30,32 +29,30 @@ def main(log: Path, images: int) -> None:
     accelerator = load().accelerator()
     measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
     text += "\n" + lines(measured | checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint))
-    with replacing(log, "w") as file:
-        file.write(text)
-    click.echo(text, nl=False)
+    write_log(log, text)
 
 
 def verify(family: str, images: int) -> str:
     """The log of a family's netlist in which everything was equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
     options = ["--netlist", family, "--images", str(images)]
-    told = result(simulation(*options))
-    return log_text(told, " ".join(["fivebyfive", "simulate", *options]), time.monotonic() - started)
+    report = result(simulation(*options))
+    return log_text(report, " ".join(["fivebyfive", "simulate", *options]), time.monotonic() - started)
 
 
-def log_text(told: dict, command: str, seconds: float) -> str:
+def log_text(report: dict, command: str, seconds: float) -> str:
     """A family's lines of the log: what ran, on what, and what came out. No date, no path."""
     lines = {
         "command": command,
-        "checkpoint": checkpoint_text(told),
-        "cells": ", ".join(f"{count:,} {kind}" for kind, count in told["cells"].items() if kind[0] != "$"),
-        **about_tools(told),
-        "images": f"{told['images']}, the first of the MNIST test set",
-        "compared": ", ".join(told["layers_compared"]),
+        "checkpoint": checkpoint_text(report),
+        "cells": ", ".join(f"{count:,} {kind}" for kind, count in report["cells"].items() if kind[0] != "$"),
+        **about_tools(report),
+        "images": f"{report['images']}, the first of the MNIST test set",
+        "compared": ", ".join(report["layers_compared"]),
         "equal": "all",
-        "interval cycles": interval_text(told),
-        "cycles a second": f"{told['cycles_per_second']:,}",
-        "simulated in": f"{told['seconds']:.0f} s",
+        "interval cycles": interval_text(report),
+        "cycles a second": f"{report['cycles_per_second']:,}",
+        "simulated in": f"{report['seconds']:.0f} s",
         "seconds": f"{seconds:.0f}, with synthesis and compilation",
     }
     return log_of(lines)

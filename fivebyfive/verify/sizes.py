@@ -9,14 +9,13 @@ from pathlib import Path
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.output.provenance import checkpoint_input, lines
 from fivebyfive.output.terminal import Commands, say
-from fivebyfive.support.files import replacing
 
 from .bench import SIZES
 from .images import result, simulation
-from .log import about_tools, checkpoint_text, log_of
+from .log import about_tools, checkpoint_text, log_of, log_option, write_log
 from .machines import SIZED, SIZED_EARLY, verilog_inputs
-from .provenance import checkpoint_input, lines
 
 __all__ = ["main", "verify"]
 
@@ -25,27 +24,29 @@ HEADER = ("multipliers", "early fc", "images", "conv", "fc", "latency", "interva
 
 
 @click.group(name="verify-sizes", cls=Commands, invoke_without_command=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("build/verify-sizes.log"), show_default=True)
+@log_option("build/verify-sizes.log")
 @click.option("--images", type=click.IntRange(12, 10_000), default=100, show_default=True)
 def main(log: Path, images: int) -> None:
     """Compare machines of five sizes with the golden model on MNIST test images; write a log."""
     text = verify(images)
-    with replacing(log, "w") as file:
-        file.write(text)
-    click.echo(text, nl=False)
+    write_log(log, text)
 
 
 def verify(images: int) -> str:
     """The log of simulations in which all logits were equal. Raises RtlDiffers with the first difference."""
     started = time.monotonic()
-    rows, told = [], {}
+    rows, report = [], {}
     for pes, fc_rows in SIZES:
         for early in (False, True):
             sizes = ["--conv-pes", str(pes), "--fc-rows", str(fc_rows), *(["--early-fc"] if early else [])]
-            told = result(simulation("--logits-only", "--images", str(images), *sizes))
-            rows.append(row(told, early, f"{25 * pes} + {20 * fc_rows}"))
+            report = result(simulation("--logits-only", "--images", str(images), *sizes))
+            rows.append(row(report, early, f"{25 * pes} + {20 * fc_rows}"))
             say(rows[-1].rstrip())
-    about = {"checkpoint": checkpoint_text(told), **about_tools(told), "seconds": f"{time.monotonic() - started:.0f}"}
+    about = {
+        "checkpoint": checkpoint_text(report),
+        **about_tools(report),
+        "seconds": f"{time.monotonic() - started:.0f}",
+    }
     measured = lines(verilog_inputs([*SIZED, *SIZED_EARLY]) | checkpoint_input(SHIPPED.stem, load_checkpoint()))
     return (
         log_of(about)
@@ -54,10 +55,10 @@ def verify(images: int) -> str:
     )
 
 
-def row(told: dict, early: bool, multipliers: str) -> str:
+def row(report: dict, early: bool, multipliers: str) -> str:
     """A machine's line: what its counters said."""
-    cycles = (f"{told[name]:,.0f}" for name in ("conv_cycles", "fc_cycles", "latency_cycles", "interval_cycles"))
-    return COLUMNS.format(multipliers, "yes" if early else "no", told["images"], *cycles, "equal")
+    cycles = (f"{report[name]:,.0f}" for name in ("conv_cycles", "fc_cycles", "latency_cycles", "interval_cycles"))
+    return COLUMNS.format(multipliers, "yes" if early else "no", report["images"], *cycles, "equal")
 
 
 if __name__ == "__main__":

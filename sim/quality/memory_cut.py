@@ -1,7 +1,7 @@
 """Cutting the memories out of a circuit in RTLIL: what they read comes from outside, what goes to them goes outside.
 
 Two circuits with the same memories are equal if they are without them, whatever is read, and always tell the memories
-the same: as long as they have told them the same, the same is read. Address and data that are not written tell nothing.
+the same: as long as they have written the same, the same is read. Address and data that are not written tell nothing.
 
 Multipliers can be cut out in the same way: what they are given is an output, their products are inputs.
 """

@@ -38,9 +38,9 @@ def try_mutants(
     bench: str,
     given: dict,
     numbers: Sequence[int] | None = None,
-    told: Callable[[Tried], None] = lambda tried: None,
+    on_tried: Callable[[Tried], None] = lambda tried: None,
 ) -> list[Tried]:
-    """Run a bench on each mutant (or on some, by number), on Verilator; each is ``told`` at once.
+    """Run a bench on each mutant (or on some, by number), on Verilator; ``on_tried`` gets each at once.
 
     Raises SimulationFailed where the bench fails without a mutant: then nothing that it notices means anything.
     """  # fmt: skip
@@ -53,7 +53,7 @@ def try_mutants(
             raise SimulationFailed(f"{mutated.design.name} fails without a mutant: {said}", Path(os.devnull))
         if number != NOT:
             tried.append(Tried(mutated.mutants[number - 1], bool(said), said))
-            told(tried[-1])
+            on_tried(tried[-1])
 
     with working_folder() as place:
         run_each(built, bench, given, place, [NOT, *(mutant.number for mutant in wanted)], take)

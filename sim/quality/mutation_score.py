@@ -69,22 +69,22 @@ class Kept(dict):
         keep(self.path, dict(self))
 
 
-def judge(make: Callable, count: int, seed: int, told: Callable[[str], None] = lambda said: None) -> Score:
+def judge(make: Callable, count: int, seed: int, say: Callable[[str], None] = lambda said: None) -> Score:
     """Try ``count`` mutants of a small machine, and prove what can be proved of those that its bench lets pass."""
     mutated, given = mutate_machine(make, count, seed)
-    tried = tried_before_or_now(mutated, bench_of(make), given, told)
+    tried = tried_before_or_now(mutated, bench_of(make), given, say)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
     proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *proving(mutated)], bool)
     if missing := [mutant for mutant in survivors if mutant.change not in proofs]:
         with Prover(mutated.original, mutated.read) as prover:
             for mutant in missing:
                 proofs[mutant.change] = prover.equivalent(mutant.change)
-                told(f"{make.__name__}: proofs sought for {len(proofs)} of {len(survivors)}")
+                say(f"{make.__name__}: proofs sought for {len(proofs)} of {len(survivors)}")
     judged = [Judged(one, one not in survivors, one in survivors and proofs[one.change]) for one in mutated.mutants]
     return Score(make.__name__, tuple(judged))
 
 
-def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callable[[str], None]) -> dict[str, str]:
+def tried_before_or_now(mutated: Mutated, bench: str, given: dict, say: Callable[[str], None]) -> dict[str, str]:
     """What the bench said of each mutant, by its number."""
     about = [mutated.design.verilog, *mutated.design.memories.values(), json.dumps(given), find("verilator").version,
              f"cocotb {installed('cocotb')}"]  # fmt: skip
@@ -93,7 +93,7 @@ def tried_before_or_now(mutated: Mutated, bench: str, given: dict, told: Callabl
 
     def note(tried: Tried) -> None:
         kept[str(tried.mutant.number)] = tried.said
-        told(f"{mutated.design.name}: tried {len(kept)} of {len(mutated.mutants)}")
+        say(f"{mutated.design.name}: tried {len(kept)} of {len(mutated.mutants)}")
 
     if missing:
         try_mutants(mutated, bench, given, missing, note)

@@ -81,7 +81,7 @@ main()
 
 @pytest.fixture(autouse=True)
 def _fake_script(monkeypatch) -> None:
-    monkeypatch.setenv("FAKE_SCRIPT", str(Path(__file__).parents[1] / "sim" / "jobs" / "fake_unit.py"))
+    monkeypatch.setenv("FAKE_SCRIPT", str(Path(__file__).parents[1] / "sim" / "jobs" / "fake_job.py"))
 
 
 @contextmanager

@@ -176,7 +176,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "hw/axi/vivado.py": "data of the package",
     "fivebyfive/commands/build.py": OWN,
     "fivebyfive/output/path_lock.py": "a lock of its own",
-    "fivebyfive/verify/provenance.py": "pages of the project itself",
+    "fivebyfive/output/provenance.py": "pages of the project itself",
     "fivebyfive/output/terminal.py": "/dev/null, and the standard files",
     "fivebyfive/verify/images.py": OWN,
 }

@@ -86,9 +86,9 @@ def read(path: Path) -> Record:
         with Image.open(path) as image:
             return parse(image.info.get(MEASURED, ""), path)
     if path.suffix == ".json":
-        told = json.loads(path.read_text())
-        mark = f"{BEFORE}: {told[BEFORE]}\n" if BEFORE in told else ""
-        return parse(mark + lines(told.get(MEASURED, {})), path)
+        content = json.loads(path.read_text())
+        mark = f"{BEFORE}: {content[BEFORE]}\n" if BEFORE in content else ""
+        return parse(mark + lines(content.get(MEASURED, {})), path)
     return parse(path.read_text(), path)
 
 
@@ -108,9 +108,11 @@ def write(path: Path, record: Record) -> None:
     if path.suffix == ".png":
         write_png(path, record)
     elif path.suffix == ".json":
-        told = {name: value for name, value in json.loads(path.read_text()).items() if name not in (MEASURED, BEFORE)}
+        content = {
+            name: value for name, value in json.loads(path.read_text()).items() if name not in (MEASURED, BEFORE)
+        }
         mark = {BEFORE: f"{record.before}, {record.why}"} if record.before else {}
-        write_text(path, json.dumps(told | mark | {MEASURED: dict(record.inputs)}, indent=2) + "\n")
+        write_text(path, json.dumps(content | mark | {MEASURED: dict(record.inputs)}, indent=2) + "\n")
     elif path.suffix == ".md":
         write_text(path, COMMENT.sub("", path.read_text()) + hidden(record))
     else:
