@@ -36,13 +36,8 @@ class _Stream:
         return getattr(self.dut, port) if port in ports() else None
 
 
-class StreamSource(_Stream):
-    """Drives words into a design's input stream.
-
-    Before each word it waits a random number of cycles: with probability ``pause`` another one, each time.
-    Without pauses Python wakes once a word. A word that is not taken within ``limit_cycles`` is an
-    AssertionError.
-    """
+class _Driver(_Stream):
+    """One side of a stream, with pauses of probability ``pause`` and waits of at most ``limit_cycles``."""
 
     def __init__(
         self,
@@ -55,6 +50,15 @@ class StreamSource(_Stream):
     ):
         super().__init__(dut, name)
         self.pause, self.rng, self.limit_cycles = pause, rng or random.Random(0), limit_cycles
+
+
+class StreamSource(_Driver):
+    """Drives words into a design's input stream.
+
+    Before each word it waits a random number of cycles: with probability ``pause`` another one, each time.
+    Without pauses Python wakes once a word. A word that is not taken within ``limit_cycles`` is an
+    AssertionError.
+    """
 
     async def send(self, words: Iterable[int]) -> None:
         """Offer words one after the other; returns just after the edge that took the last one, valid low."""
@@ -82,24 +86,12 @@ class StreamSource(_Stream):
             await self.edge
 
 
-class StreamSink(_Stream):
+class StreamSink(_Driver):
     """Takes words from a design's output stream.
 
     Between words it is not ready for a random number of cycles: with probability ``pause`` another one, each
     time. Without pauses Python wakes once a word. A wait of over ``limit_cycles`` is an AssertionError.
     """
-
-    def __init__(
-        self,
-        dut: Dut,
-        name: str,
-        *,
-        pause: float = 0,
-        rng: random.Random | None = None,
-        limit_cycles: int = LIMIT_CYCLES,
-    ):
-        super().__init__(dut, name)
-        self.pause, self.rng, self.limit_cycles = pause, rng or random.Random(0), limit_cycles
 
     async def receive(self, count: int) -> list[int]:
         """The next ``count`` words; returns just after the edge that brought the last one, ready low."""

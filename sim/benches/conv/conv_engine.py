@@ -14,10 +14,10 @@ from fivebyfive.model.machine.cycles import conv2_sweeps
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import IMAGE, LeNetShape, ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
-from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.taps import TapMonitor
 from fivebyfive.sim.benchlib.testbench import (
     cycles,
     limited,
@@ -80,31 +80,19 @@ def with_seed(setting: Setting, seed: int) -> Setting:
     return other
 
 
-class Watch:
+class Watch(TapMonitor):
     """Everything that comes out of the engine."""
 
     def __init__(self, dut: Dut, setting: Setting) -> None:
-        self.dut, self.setting = dut, setting
-        self.layout = ConvTap(setting.shape, setting.config)
+        self.setting = setting
         self.out = StreamMonitor(dut, "o").start()
-        self.taps: list[tuple] = []
         self.done = 0
-        cocotb.start_soon(self._watch())
+        super().__init__(dut, ConvTap(setting.shape, setting.config))
 
-    async def _watch(self) -> None:
-        toggle = 0
-        while True:
-            await RisingEdge(self.dut.clk)
-            if self.dut.rst.value:
-                toggle = 0
-                continue
-            self.done += int(self.dut.done.value)
-            tap = str(self.dut.tap.value)
-            if tap[-1] != "01"[toggle]:
-                toggle ^= 1
-                self.taps.append(self._shown(unpack(self.layout, int(tap, 2))))
+    def at_edge(self) -> None:
+        self.done += int(self.dut.done.value)
 
-    def _shown(self, tap: dict) -> tuple:
+    def shown(self, tap: dict) -> tuple:
         count = len(self.setting.groups[tap["layer"]][tap["group"]])
         return tap["layer"], tap["group"], tap["cell"], tap["values"][:count]
 
@@ -119,7 +107,7 @@ class Watch:
 
     def clear(self) -> None:
         self.out.clear()
-        self.taps.clear()
+        self.seen.clear()
         self.done = 0
 
 
@@ -136,7 +124,7 @@ async def check(dut: Dut, watch: Watch, images: np.ndarray, pause: float, rng: r
     await sender
     await cycles(dut, 2)
     expected = [golden(setting, image) for image in images]
-    assert watch.taps == [tap for taps, _ in expected for tap in taps]
+    assert watch.seen == [tap for taps, _ in expected for tap in taps]
     assert watch.values_out() == [values for _, out in expected for values in out]
     assert watch.done == len(images)
     assert not dut.busy.value

@@ -24,6 +24,7 @@ from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.taps import TapMonitor
 from fivebyfive.sim.benchlib.testbench import (
     cycles,
     limited,
@@ -104,29 +105,17 @@ async def send(dut: Dut, setting: Setting, images: np.ndarray, pause: float, rng
         await cycles(dut, 1)  # until grant knows
 
 
-class Taps:
+class Taps(TapMonitor):
     """What the tap shows: (layer, group, values)."""
 
     def __init__(self, dut: Dut, setting: Setting) -> None:
-        self.dut, self.setting = dut, setting
-        self.layout = FcTap(setting.shape, setting.config)
-        self.seen: list[tuple] = []
-        cocotb.start_soon(self._watch())
+        self.setting = setting
+        super().__init__(dut, FcTap(setting.shape, setting.config))
 
-    async def _watch(self) -> None:
-        toggle = 0
-        while True:
-            await RisingEdge(self.dut.clk)
-            if self.dut.rst.value:
-                toggle = 0
-                continue
-            bits = str(self.dut.tap.value)
-            if bits[-1] != "01"[toggle]:
-                toggle ^= 1
-                tap = unpack(self.layout, int(bits, 2))
-                rows = self.setting.config.fc_outputs
-                count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
-                self.seen.append((tap["layer"], tap["group"], tap["values"][:count]))
+    def shown(self, tap: dict) -> tuple:
+        rows = self.setting.config.fc_outputs
+        count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
+        return tap["layer"], tap["group"], tap["values"][:count]
 
     def expected(self, layers: list[list[int]]) -> list[tuple]:
         rows = self.setting.config.fc_outputs
