@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["BuildRequest", "run_build"]
 
 REPORT = "build.json"
-VERILOG = (
-    "read_rtlil top.il", "proc -nomux -norom", "clean -purge",
-    "attrmap -remove generator -remove top", "attrmap -modattr -remove generator -remove top", "write_verilog top.v",
-)  # fmt: skip
 VIVADO_README = """\
 {network} behind a serial line, for {board} at {clock_mhz:g} MHz; written by fivebyfive build.
 
@@ -111,15 +107,16 @@ def open_flow(
 
 def vivado_flow(design: "Design", board: "Board", clock_hz: int, report: dict) -> tuple[dict[str, bytes], dict]:
     """What Vivado needs."""
+    from fivebyfive.hw.codegen.verilog import YOSYS
     from fivebyfive.hw.codegen.yosys import run_yosys
     from fivebyfive.hw.serial.boards import board_files
 
     texts = {f"{design.name}.v": design.verilog} | design.memories
     around = board_files(board, design, clock_hz)
     with working_folder() as place:
-        (place / "top.il").write_text(around.pop("top.il"))
-        run_yosys(VERILOG, place)
-        texts["top.v"] = (place / "top.v").read_text()
+        (place / "design.il").write_text(around.pop("top.il"))
+        run_yosys(YOSYS, place)
+        texts["top.v"] = (place / "design.v").read_text()
     texts |= around | {"README.md": VIVADO_README.format(**report)}
     return {name: text.encode() for name, text in texts.items()}, {"next": "vivado -mode batch -source top.tcl"}
 

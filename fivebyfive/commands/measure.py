@@ -84,8 +84,10 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     scheduler = None if request.estimated else request.scheduler
     pool = ClusterPool(scheduler) if scheduler else LocalPool(request.workers)
     with going_on(), Stage("exploring") as stage:
-        about = request.shape, request.part, request.top, request.seeds
-        found = explore(*about, pool, stage, request.estimated)
+        found = explore(
+            request.shape, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
+            estimated=request.estimated,
+        )  # fmt: skip
     if not found.results:
         raise UserError(f"no machine for {request.shape} could be built on {request.part.name}: {why_none(found)}")
     report = {

@@ -35,20 +35,20 @@ class Comparison:
 
 def compare(
     checkpoints: Mapping[str, tuple[Checkpoint, Config]], test: Dataset, data: str = "mnist", *, rtl_images: int = 2,
-    synthesis: bool = True, clock_mhz: float = 100.0, pool: Pool | None=None, progress: Progress = silent,
+    synthesis: bool = True, clock_mhz: float = 100.0, pool: Pool | None = None, progress: Progress = silent,
 ) -> Comparison:  # fmt: skip
     """Each checkpoint on its machine, by name. ``test``: the test set of ``data``, its name or folder. ``rtl_images``:
     how many of them go through the RTL, 0 for none: cycles are then those of the model.
 
     Each piece of work is kept when it is finished. Raises ToolFailed where Yosys fails, RtlDiffers.
     """
-    about = place_of(data), data_digest(test)
+    place, digest = place_of(data), data_digest(test)
     wanted: dict[str, list[Job]] = {}
     for name, (checkpoint, config) in checkpoints.items():
         codes = checkpoint_texts(checkpoint)
-        jobs: list[Job] = [GoldenRun(**codes, data=about[0], digest=about[1])]
+        jobs: list[Job] = [GoldenRun(**codes, data=place, digest=digest)]
         if rtl_images:
-            jobs.append(RtlRun(**codes, config=config, data=about[0], digest=about[1], images=rtl_images))
+            jobs.append(RtlRun(**codes, config=config, data=place, digest=digest, images=rtl_images))
         if synthesis:
             jobs.append(Synthesis(str(checkpoint.shape), config, FAMILY))
         wanted[name] = jobs

@@ -76,12 +76,12 @@ def training_result(job: Training) -> dict:
 
 def trainings(plan: Plan, places: list[Path], training: Dataset, test: Dataset) -> list[Training]:
     """A plan with its seed and those after it, for each folder of states in ``places``."""
-    about = read_digests(plan), place_of(plan.data), data_digest(training), data_digest(test)
-    return [
-        Training(json.dumps(replace(plan, seed=plan.seed + number).plain), str(plan.folder.absolute()), *about,
-                 str(place.absolute()))
-        for number, place in enumerate(places)
-    ]  # fmt: skip
+    first = Training(
+        plan=json.dumps(plan.plain), folder=str(plan.folder.absolute()), given=read_digests(plan),
+        data=place_of(plan.data), training=data_digest(training), test=data_digest(test), states="",
+    )  # fmt: skip
+    plans = [json.dumps(replace(plan, seed=plan.seed + number).plain) for number in range(len(places))]
+    return [replace(first, plan=each, states=str(place.absolute())) for each, place in zip(plans, places, strict=True)]
 
 
 def read_digests(plan: Plan) -> str:
