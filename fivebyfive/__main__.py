@@ -5,7 +5,7 @@ It is imported as the rest of the work is done: what ends that is reported in a 
 
 import resource
 
-from fivebyfive.output.terminal import leave
+from fivebyfive.output.terminal import run_and_exit
 from fivebyfive.support.errors import UserError
 
 __all__ = ["main"]
@@ -15,7 +15,7 @@ LEAST_MB = 256  # of address space: with less, OpenBLAS ends the process in its 
 
 def main() -> None:
     """Run the command line, and end with its exit code."""
-    leave(run)
+    run_and_exit(run)
 
 
 def run() -> None:

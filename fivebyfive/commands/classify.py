@@ -93,14 +93,14 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
     with ExitStack() as stack, Stage("opening the port") as stage:
         port, limits = stack.enter_context(open_port(request, network, stage))
         began = time.monotonic()
-        board = greet(port, limits, request.port)
+        board = open_board(port, limits, request.port)
         digest = board.info.digest.hex()
         if request.compare and network.digest[: 2 * DIGEST] != digest:
             raise UserError(
                 f"the board holds another network ({digest}...) than {request.checkpoint.name} "
                 f"({network.digest[: 2 * DIGEST]}...); name the board's with --checkpoint"
             )
-        outcomes = list(ask_for_all(board, images, golden, stage))
+        outcomes = list(classify_all(board, images, golden, stage))
         seconds = time.monotonic() - began
     report = {
         "port": request.port, "network": {"classes": board.info.classes, "sha256": digest},
@@ -142,7 +142,7 @@ def open_port(request: ClassifyRequest, network: Checkpoint, stage: Stage) -> It
         yield port, SIMULATED_LIMITS
 
 
-def greet(port: Port, limits: Limits, name: str) -> Board:
+def open_board(port: Port, limits: Limits, name: str) -> Board:
     """The board. Raises LinkFailed where none answers."""
     try:
         return Board(port, limits)
@@ -153,7 +153,7 @@ def greet(port: Port, limits: Limits, name: str) -> Board:
         raise LinkFailed(f"port {name} is gone: {error}") from error
 
 
-def ask_for_all(board: Board, images: Images, golden: np.ndarray | None, stage: Stage) -> Iterator[Outcome]:
+def classify_all(board: Board, images: Images, golden: np.ndarray | None, stage: Stage) -> Iterator[Outcome]:
     """The outcome of each image; one that fails is no reason not to try the next, but several in a row are."""
     in_a_row = 0
     for number, (name, pixels) in enumerate(zip(images.names, images.pixels, strict=True)):

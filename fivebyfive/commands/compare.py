@@ -13,7 +13,7 @@ from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.machine.config import Config
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
-from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
+from fivebyfive.output.result_files import draw, print_report, replacing_results, result_paths, resume_hint
 from fivebyfive.output.terminal import Stage
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import same_file
@@ -60,7 +60,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
-    files = places(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
+    files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
     for name, (checkpoint, _) in chosen.items():
@@ -70,7 +70,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     if request.rtl_images > len(test):
         raise UserError(f"{request.data} has {len(test)} test images, fewer than --rtl-images {request.rtl_images}")
     pool = ClusterPool(request.scheduler) if request.scheduler else LocalPool(request.workers)
-    with going_on(), Stage("comparing") as stage:
+    with resume_hint(), Stage("comparing") as stage:
         found = compare(
             chosen, test, request.data, rtl_images=request.rtl_images, synthesis=request.synthesis,
             clock_mhz=request.clock_mhz, pool=pool, progress=stage,
@@ -81,9 +81,9 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         "results": [one.as_dict() for one in found.rows], "front": fronts,
     }  # fmt: skip
     texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
-    with delivered(files, report, texts, request.force) as pictures:
+    with replacing_results(files, report, texts, request.force) as pictures:
         draw("plot_compared", pictures, found.rows)
-    answer(report, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
+    print_report(report, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
 
 
 def by_name(paths: Sequence[Path]) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from fivebyfive.model.compress.operations.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
 from fivebyfive.output.paths import check_beside, check_file
 from fivebyfive.output.report import console, show_training, table
-from fivebyfive.output.result_files import going_on
+from fivebyfive.output.result_files import resume_hint
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown, user_values
 from fivebyfive.support.sidecars import replacing_sidecars
@@ -143,7 +143,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     cores = len(os.sched_getaffinity(0))
     workers = seeds.workers or max(1, cores // (plan.threads or cores))
     pool = ClusterPool(seeds.scheduler) if seeds.scheduler else LocalPool(workers)
-    with going_on(), Stage("training") as stage:
+    with resume_hint(), Stage("training") as stage:
         outcomes = run_jobs(jobs, pool, stage, f"training with {seeds.count} seeds", arrived)
     for outcome in outcomes.values():
         if outcome.error:

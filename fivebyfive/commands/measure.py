@@ -17,7 +17,7 @@ from fivebyfive.output.measurement_tables import (
     show_explored,
     show_measurements,
 )
-from fivebyfive.output.result_files import answer, delivered, draw, going_on, places
+from fivebyfive.output.result_files import draw, print_report, replacing_results, result_paths, resume_hint
 from fivebyfive.output.terminal import Stage
 from fivebyfive.support.errors import UserError
 
@@ -37,20 +37,20 @@ def run_measure(
     from fivebyfive.sim.jobs.measure import measure
     from fivebyfive.sim.jobs.workers import LocalPool
 
-    files = places(out, "measure", PLACES, force)
-    with going_on(), Stage("measuring") as stage:
+    files = result_paths(out, "measure", PLACES, force)
+    with resume_hint(), Stage("measuring") as stage:
         results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
     tables = {"md": f"# {shape}, {config.multipliers} multipliers\n\n{text}"}
-    with delivered(files, summary(results), tables, force) as pictures:
+    with replacing_results(files, summary(results), tables, force) as pictures:
         draw("plot_parts", pictures, results)
-    answer(summary(results), as_json, lambda: show_measurements(results), files)
+    print_report(summary(results), as_json, lambda: show_measurements(results), files)
 
 
 def run_estimate(shape: LeNetShape, config: Config, parts: Sequence[Part], as_json: bool) -> None:
     """The same table from the models alone; nothing is written."""
     results = [estimate(shape, config, part) for part in parts]
-    answer(summary(results), as_json, lambda: show_measurements(results))
+    print_report(summary(results), as_json, lambda: show_measurements(results))
 
 
 def summary(results: Sequence[Measurement]) -> dict:
@@ -80,10 +80,10 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.explore import explore
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
-    files = places(request.out, "explore", PLACES, request.force)
+    files = result_paths(request.out, "explore", PLACES, request.force)
     scheduler = None if request.estimated else request.scheduler
     pool = ClusterPool(scheduler) if scheduler else LocalPool(request.workers)
-    with going_on(), Stage("exploring") as stage:
+    with resume_hint(), Stage("exploring") as stage:
         found = explore(
             request.shape, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
             estimated=request.estimated,
@@ -97,9 +97,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     }  # fmt: skip
     text = markdown_table([name.lstrip("<") for name in EXPLORED], explored_rows(found.results, found.front))
     tables = {"md": f"# {found.network} on {found.part}\n\n{text}"}
-    with delivered(files, report, tables, request.force) as pictures:
+    with replacing_results(files, report, tables, request.force) as pictures:
         draw("plot_front", pictures, found.results, found.front)
-    answer(report, as_json, lambda: show_explored(found), files)
+    print_report(report, as_json, lambda: show_explored(found), files)
 
 
 def why_none(found: "Exploration") -> str:

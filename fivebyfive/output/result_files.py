@@ -14,13 +14,13 @@ from fivebyfive.support.sidecars import replacing_sidecars
 from .paths import check_beside
 from .terminal import say
 
-__all__ = ["answer", "delivered", "draw", "going_on", "places"]
+__all__ = ["draw", "print_report", "replacing_results", "result_paths", "resume_hint"]
 
 PICTURES = ("png", "svg")
 
 
 @contextmanager
-def going_on() -> Iterator[None]:
+def resume_hint() -> Iterator[None]:
     """Tells who interrupts the work how to go on with it."""
     try:
         yield
@@ -29,7 +29,7 @@ def going_on() -> Iterator[None]:
         raise
 
 
-def places(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[str, Path]:
+def result_paths(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[str, Path]:
     """Where results go, by suffix; asked before the work."""
     files = {suffix: out / f"{name}.{suffix}" for suffix in suffixes}
     check_beside(list(files.values()), force)
@@ -37,7 +37,9 @@ def places(out: Path, name: str, suffixes: Sequence[str], force: bool) -> dict[s
 
 
 @contextmanager
-def delivered(files: Mapping[str, Path], report: dict, texts: Mapping[str, str], force: bool) -> Iterator[list[Path]]:
+def replacing_results(
+    files: Mapping[str, Path], report: dict, texts: Mapping[str, str], force: bool
+) -> Iterator[list[Path]]:
     """Write the tables when the block ends, in which the pictures are drawn, if there are any to draw: their paths for
     now, where anything would change or a picture is missing. ``texts``: tables beside the JSON, by suffix.
 
@@ -79,7 +81,9 @@ def draw(plot: str, paths: Sequence[Path], *results: Any) -> None:
             getattr(plots, plot)(path, *results)
 
 
-def answer(report: dict, as_json: bool, show: Callable[[], None], files: Mapping[str, Path] | None = None) -> None:
+def print_report(
+    report: dict, as_json: bool, show: Callable[[], None], files: Mapping[str, Path] | None = None
+) -> None:
     """What goes to standard output."""
     if as_json:
         print(json.dumps(report))

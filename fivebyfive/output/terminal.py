@@ -19,7 +19,7 @@ import click
 
 from fivebyfive.support.errors import DEFECT, UNUSABLE, Failure, UserError, limit_reached, shown
 
-__all__ = ["Commands", "Stage", "Suggesting", "command", "leave", "program", "quoted", "say"]
+__all__ = ["Commands", "Stage", "Suggesting", "command", "program", "quoted", "run_and_exit", "say"]
 
 NAME = "fivebyfive"
 WIDE = 80  # columns: on a narrower terminal progress is figures and no bar
@@ -86,12 +86,12 @@ def outputs() -> Iterator[None]:
     What the encoding lacks, and what is no character at all, is escaped. A closed standard error is done without; a
     closed standard output is refused at once, not after the work.
     """
-    occupy()
+    open_standard_files()
     before = sys.stdout, sys.stderr
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")
     try:
-        sys.stdout, sys.stderr = map(tolerant, (sys.stdout, sys.stderr))
+        sys.stdout, sys.stderr = map(escaping, (sys.stdout, sys.stderr))
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -100,7 +100,7 @@ def outputs() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def occupy() -> None:
+def open_standard_files() -> None:
     """Open those of the three standard files that are closed: the next file that is opened would take their place, and
     the words of a child process would end in it."""
     while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
@@ -108,7 +108,7 @@ def occupy() -> None:
     os.close(handle)
 
 
-def tolerant(stream: TextIO | Output | None) -> TextIO | Output | None:
+def escaping(stream: TextIO | Output | None) -> TextIO | Output | None:
     if stream is None or isinstance(stream, Output):
         return stream
     if isinstance(stream, io.TextIOWrapper):
@@ -116,7 +116,7 @@ def tolerant(stream: TextIO | Output | None) -> TextIO | Output | None:
     return Output(stream)
 
 
-def leave(work: Callable[[], int | None]) -> NoReturn:
+def run_and_exit(work: Callable[[], int | None]) -> NoReturn:
     """Do the work, say in one line what ended it, and end the program with its exit code.
 
     0: done. 1: values differ, the RTL hangs, or a board does not answer. 2: an input, a tool, a disk, the memory or
@@ -124,10 +124,10 @@ def leave(work: Callable[[], int | None]) -> NoReturn:
     the output has gone. 143: terminated.
     """
     with outputs():
-        sys.exit(ended(work))
+        sys.exit(exit_code_of(work))
 
 
-def ended(work: Callable[[], int | None]) -> int:
+def exit_code_of(work: Callable[[], int | None]) -> int:
     """The exit code of the work; what it raised is said on standard error."""
     try:
         if sys.stdout is None:
@@ -149,10 +149,10 @@ def ended(work: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         return READER_GONE
     except Exception as error:
-        return fail(reason) if (reason := means(error)) else defect(error)
+        return fail(reason) if (reason := reason_outside(error)) else defect(error)
 
 
-def means(error: Exception) -> str | None:
+def reason_outside(error: Exception) -> str | None:
     """What of this machine or its installation stopped the work; None where it is a defect of ours."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return "the memory ran out; close other programs, or lift the limit (ulimit -v)"
@@ -198,7 +198,7 @@ class Suggesting(click.Group):
 
 
 class Commands(Suggesting):
-    """Commands whose every end is an exit code, and whose every failure is a line on standard error (`leave`)."""
+    """Commands whose every end is an exit code, and every failure a line on standard error (`run_and_exit`)."""
 
     def main(  # type: ignore[override]  # click has overloads for standalone_mode, which has no meaning here
         self,
@@ -207,11 +207,11 @@ class Commands(Suggesting):
         complete_var: str | None = None,
         **extra: Any,
     ) -> NoReturn:
-        """As click's, whose own way to end a program is in `leave`."""
+        """As click's, whose own way to end a program is in `run_and_exit`."""
         words = list(sys.argv[1:] if args is None else args)
         for ours in ("standalone_mode", "windows_expand_args"):
             extra.pop(ours, None)
-        leave(lambda: self.run(words, prog_name or self.name or NAME, complete_var, extra))
+        run_and_exit(lambda: self.run(words, prog_name or self.name or NAME, complete_var, extra))
 
     def run(self, words: list[str], name: str, complete_var: str | None, extra: dict) -> int | None:
         self._main_shell_completion(extra, name, complete_var)

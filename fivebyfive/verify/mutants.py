@@ -11,7 +11,7 @@ import click
 
 from fivebyfive.output.provenance import lines
 from fivebyfive.output.terminal import Commands, say
-from fivebyfive.sim.quality.mutation_score import Judged, Score, judge
+from fivebyfive.sim.quality.mutation_score import MutantResult, Score, score_machine
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.sim.simulator.simulators import find
 
@@ -37,7 +37,7 @@ def main(context: click.Context, log: Path, count: int, seed: int, names: tuple[
     started, said = time.monotonic(), Remarks()
     scores = []
     for name in names or BY_NAME:
-        scores.append(judge(BY_NAME[name], count, seed, said))
+        scores.append(score_machine(BY_NAME[name], count, seed, said))
         say(row(scores[-1]).rstrip())
     text = log_text(scores, seed, time.monotonic() - started)
     text += "\n" + lines(verilog_inputs(score.name for score in scores))
@@ -61,7 +61,7 @@ class Remarks:
 
 def share(scores: list[Score]) -> float:
     """Noticed, of those that are not proved to be the same as the original."""
-    counting = sum(len(score.judged) - score.proved for score in scores)
+    counting = sum(len(score.results) - score.proved for score in scores)
     return sum(score.noticed for score in scores) / counting if counting else 1.0
 
 
@@ -73,14 +73,14 @@ def log_text(scores: list[Score], seed: int, seconds: float) -> str:
     }
     table = [COLUMNS.format(*HEADER), *map(row, scores)]
     if len(scores) > 1:
-        everything = Score("all", tuple(one for score in scores for one in score.judged))
+        everything = Score("all", tuple(one for score in scores for one in score.results))
         table.append(row(everything))
     said = f"Score: noticed / (mutants - proved equivalent) = {100 * share(scores):.2f} %; {NEEDED:.0%} is asked for."
     return "\n".join([log_of(about), "".join(table), said, "", "Not noticed:", "", "".join(map(survivors, scores))])
 
 
 def row(score: Score) -> str:
-    counts = (len(score.judged), score.noticed, score.proved, score.unexplained)
+    counts = (len(score.results), score.noticed, score.proved, score.unexplained)
     return COLUMNS.format(score.name, *counts, f"{100 * share([score]):.1f} %")
 
 
@@ -88,7 +88,7 @@ def survivors(score: Score) -> str:
     return "".join(line(score.name, one) for one in score.survivors)
 
 
-def line(name: str, one: Judged) -> str:
+def line(name: str, one: MutantResult) -> str:
     return f"{name} {one.mutant.number}: {one.mutant}: {'proved equivalent' if one.proved else 'UNEXPLAINED'}\n"
 
 

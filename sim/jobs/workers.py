@@ -122,7 +122,9 @@ class LocalPool:
                 log = folder / "log"
                 with log.open("w") as file:
                     command = [*COMMAND, "job.json"]
-                    environment = os.environ | places() | {"TMPDIR": str(folder)}  # a killed job's go with the folder
+                    environment = (
+                        os.environ | absolute_folders() | {"TMPDIR": str(folder)}
+                    )  # a killed job's go with the folder
                     code = call(command, folder, environment, file, JOB_TIMEOUT_S, watch)
                 said = log.read_text(errors="replace").strip()
             if code == 0 and (result := known_job(job)) is not None:
@@ -136,7 +138,7 @@ class LocalPool:
         return Outcome(failure=failure, tries=TRIES, kind=Defect if code == TRACEBACK else ToolFailed)
 
 
-def places() -> dict[str, str]:
+def absolute_folders() -> dict[str, str]:
     """The variables that name folders, as they have to be for a process that works elsewhere."""
     return {name: os.path.abspath(os.environ[name]) for name in FOLDERS if os.environ.get(name)}
 
@@ -159,7 +161,7 @@ class ClusterPool:
     def connected(self) -> "Iterator[distributed.Client]":
         """A connection to the scheduler. Raises UserError where there is none."""
 
-        with quiet():
+        with silent_dask():
             try:
                 client = self.client()
             except Exception as error:  # an address may be any text, for which Dask raises almost anything
@@ -202,7 +204,7 @@ class ClusterPool:
             return
         with self.connected() as client:
             pending = {client.submit(remote_job, to_json(job), pure=False): job for job in jobs}
-            presence = Presence(self, client)
+            presence = ClusterWatch(self, client)
             while pending:
                 done = [future for future in pending if future.done()]
                 for future in done:
@@ -217,12 +219,12 @@ class ClusterPool:
         """Of a job that is done. Raises UserError where the cluster has gone or its worker refuses."""
         try:
             if future.status == "finished":
-                return self.believed(job, future.result(FETCH_S))
+                return self.checked_outcome(job, future.result(FETCH_S))
             error = future.exception(FETCH_S) if future.status == "error" else None
         except (OSError, CancelledError) as lost:
-            raise self.gone() from lost
+            raise self.cluster_gone() from lost
         if error is None:  # it was cancelled, or its result is lost: so it is when the scheduler ends
-            raise self.gone()
+            raise self.cluster_gone()
         if isinstance(error, ImportError):
             raise UserError(f"a worker of the Dask cluster at {self.address} cannot run this fivebyfive "
                             f"({first_line(error)}); {SAME}") from error  # fmt: skip
@@ -230,7 +232,7 @@ class ClusterPool:
             return Outcome(failure=f"{job}: the worker that did it died, {error.allowed_failures + 1} times")
         return Outcome(failure=f"{job}: {first_line(error) or type(error).__name__}")
 
-    def believed(self, job: Job, answer: object) -> Outcome:
+    def checked_outcome(self, job: Job, answer: object) -> Outcome:
         """What a worker's answer (`remote_job`) comes to, which may be of another version of this project. A result
         is kept as that of its maker."""
         if not isinstance(answer, dict) or not isinstance(worker := answer.get("worker"), str):
@@ -252,11 +254,11 @@ class ClusterPool:
                             f"asked to be; {SAME}")  # fmt: skip
         return Outcome(result, tries=1)
 
-    def gone(self) -> UserError:
+    def cluster_gone(self) -> UserError:
         return UserError(f"the Dask cluster at {self.address} has gone; {KEPT}")
 
 
-class Presence:
+class ClusterWatch:
     """Whether a cluster is still there, and has workers."""
 
     def __init__(self, pool: ClusterPool, client: "distributed.Client"):
@@ -270,12 +272,12 @@ class Presence:
             return
         self.looked = now
         if self.client.status == "closed":
-            raise self.pool.gone()
+            raise self.pool.cluster_gone()
         try:
             workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=ANSWER_S)
         except (OSError, AttributeError, self.pool.distributed.TimeoutError) as error:
             if time.monotonic() - self.answered > PATIENCE_S:
-                raise self.pool.gone() from error
+                raise self.pool.cluster_gone() from error
             return
         self.answered = time.monotonic()
         if workers:
@@ -286,7 +288,7 @@ class Presence:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silent_dask() -> Iterator[None]:
     """Dask and what it is built on say nothing on their own: what is to be known is said in a line of ours."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in NOISY]
     before = {name: logging.getLogger(name).level for name in {*names, *NOISY}}

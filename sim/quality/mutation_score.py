@@ -21,11 +21,11 @@ from .mutant_runs import Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_machine
 from .small_machines import bench_of
 
-__all__ = ["Judged", "Score", "judge"]
+__all__ = ["MutantResult", "Score", "score_machine"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class MutantResult:
     """A mutant: ``noticed`` by the bench, or ``proved`` to be none that anybody could notice, or neither."""
 
     mutant: Mutant
@@ -38,23 +38,23 @@ class Score:
     """The mutants of a component."""
 
     name: str
-    judged: tuple[Judged, ...]
+    results: tuple[MutantResult, ...]
 
     @property
     def noticed(self) -> int:
-        return sum(one.noticed for one in self.judged)
+        return sum(one.noticed for one in self.results)
 
     @property
     def proved(self) -> int:
-        return sum(one.proved for one in self.judged)
+        return sum(one.proved for one in self.results)
 
     @property
     def unexplained(self) -> int:
-        return len(self.judged) - self.noticed - self.proved
+        return len(self.results) - self.noticed - self.proved
 
     @property
-    def survivors(self) -> list[Judged]:
-        return [one for one in self.judged if not one.noticed]
+    def survivors(self) -> list[MutantResult]:
+        return [one for one in self.results if not one.noticed]
 
 
 class Kept(dict):
@@ -69,10 +69,10 @@ class Kept(dict):
         keep(self.path, dict(self))
 
 
-def judge(make: Callable, count: int, seed: int, say: Callable[[str], None] = lambda said: None) -> Score:
+def score_machine(make: Callable, count: int, seed: int, say: Callable[[str], None] = lambda said: None) -> Score:
     """Try ``count`` mutants of a small machine, and prove what can be proved of those that its bench lets pass."""
     mutated, given = mutate_machine(make, count, seed)
-    tried = tried_before_or_now(mutated, bench_of(make), given, say)
+    tried = bench_results(mutated, bench_of(make), given, say)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
     proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *proving(mutated)], bool)
     if missing := [mutant for mutant in survivors if mutant.change not in proofs]:
@@ -80,11 +80,13 @@ def judge(make: Callable, count: int, seed: int, say: Callable[[str], None] = la
             for mutant in missing:
                 proofs[mutant.change] = prover.equivalent(mutant.change)
                 say(f"{make.__name__}: proofs sought for {len(proofs)} of {len(survivors)}")
-    judged = [Judged(one, one not in survivors, one in survivors and proofs[one.change]) for one in mutated.mutants]
-    return Score(make.__name__, tuple(judged))
+    results = [
+        MutantResult(one, one not in survivors, one in survivors and proofs[one.change]) for one in mutated.mutants
+    ]
+    return Score(make.__name__, tuple(results))
 
 
-def tried_before_or_now(mutated: Mutated, bench: str, given: dict, say: Callable[[str], None]) -> dict[str, str]:
+def bench_results(mutated: Mutated, bench: str, given: dict, say: Callable[[str], None]) -> dict[str, str]:
     """What the bench said of each mutant, by its number."""
     about = [mutated.design.verilog, *mutated.design.memories.values(), json.dumps(given), find("verilator").version,
              f"cocotb {installed('cocotb')}"]  # fmt: skip

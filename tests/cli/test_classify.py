@@ -88,7 +88,7 @@ def test_a_board_with_another_network(refused, monkeypatch, small: Path) -> None
         info = type("Info", (), {"digest": bytes(8), "classes": 10})
 
     monkeypatch.setattr(command, "open_port", other)
-    monkeypatch.setattr(command, "greet", lambda *given: Stranger())
+    monkeypatch.setattr(command, "open_board", lambda *given: Stranger())
     said = refused("classify", 1, "--port", "any", "--checkpoint", small, "--compare")
     assert "the board holds another network (0000000000000000...) than small.npz" in said
 
@@ -112,7 +112,7 @@ def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) 
             return Classified(3, np.zeros(10, np.int8), 9, 1, 0.1)
 
     monkeypatch.setattr(command, "open_port", lambda *given: nullcontext((None, None)))
-    monkeypatch.setattr(command, "greet", lambda *given: Moody())
+    monkeypatch.setattr(command, "open_board", lambda *given: Moody())
     said = cli("classify", 8, "--port", "any", "--checkpoint", small, code=1).stdout
     assert "2 of 8 answered" in said
     for name in ("1", "3", "4", "5"):

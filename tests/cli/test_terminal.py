@@ -71,7 +71,7 @@ def test_pictures_of_a_board_have_their_names(cli, odd: Path, monkeypatch) -> No
             return Classified(3, np.zeros(10, np.int8), 9, 1, 0.1)
 
     monkeypatch.setattr(command, "open_port", lambda *given: nullcontext((None, None)))
-    monkeypatch.setattr(command, "greet", lambda *given: Prompt())
+    monkeypatch.setattr(command, "open_board", lambda *given: Prompt())
     picture = odd.with_suffix(".png")
     bar = Image.new("L", (28, 28))
     bar.paste(255, (12, 6, 16, 22))

@@ -216,10 +216,10 @@ def test_a_result_is_kept_as_that_of_its_maker(pool: ClusterPool) -> None:
     answer = {"worker": "tcp://w:1", "result": RESULT, "maker": QUICK.identity}
     other = QUICK.identity | {"pyosys": "0.1"}
     with pytest.raises(UserError, match="worker tcp://w:1 of the Dask cluster at tcp://there:1 is another one"):
-        pool.believed(QUICK, answer | {"maker": other})
+        pool.checked_outcome(QUICK, answer | {"maker": other})
     assert known_job(QUICK) is None
     assert result_path(QUICK, other).is_file()
-    assert pool.believed(QUICK, answer).result == known_job(QUICK) == RESULT
+    assert pool.checked_outcome(QUICK, answer).result == known_job(QUICK) == RESULT
 
 
 @pytest.mark.parametrize("answer", [
@@ -230,7 +230,7 @@ def test_a_result_is_kept_as_that_of_its_maker(pool: ClusterPool) -> None:
 def test_an_answer_that_is_none(pool: ClusterPool, answer: object) -> None:
     """As that of another version of this project; 0.1.0 answered with a pair."""
     with pytest.raises(UserError, match=r"has another version of fivebyfive|gave no result of synthesis"):
-        pool.believed(QUICK, answer)
+        pool.checked_outcome(QUICK, answer)
     assert known_job(QUICK) is None
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.quality import mutation_score
 from fivebyfive.sim.quality.mutants import Mutant
-from fivebyfive.sim.quality.mutation_score import Judged, Kept, Score, judge
+from fivebyfive.sim.quality.mutation_score import Kept, MutantResult, Score, score_machine
 from fivebyfive.sim.quality.small_machines import argmax
 from fivebyfive.sim.simulator.cache import keep
 from fivebyfive.verify import mutants
@@ -28,15 +28,15 @@ def nobody(*_) -> None:
 
 
 def test_what_is_known_is_not_done_again(monkeypatch) -> None:
-    found = judge(argmax, 8, 1)
-    assert len(found.judged) == 8
+    found = score_machine(argmax, 8, 1)
+    assert len(found.results) == 8
     assert found.noticed + found.proved + found.unexplained == 8
     assert found.noticed > 4
     for name in ("try_mutants", "Prover"):
         monkeypatch.setattr(mutation_score, name, nobody)
-    assert judge(argmax, 8, 1) == found
+    assert score_machine(argmax, 8, 1) == found
     with pytest.raises(AssertionError, match="this was known"):
-        judge(argmax, 9, 1)
+        score_machine(argmax, 9, 1)
 
 
 def test_an_interrupted_run_goes_on(monkeypatch) -> None:
@@ -45,11 +45,11 @@ def test_an_interrupted_run_goes_on(monkeypatch) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        judge(argmax, 8, 1, interrupt)
+        score_machine(argmax, 8, 1, interrupt)
     asked = []
     real = mutation_score.try_mutants
     monkeypatch.setattr(mutation_score, "try_mutants", lambda *given: (asked.extend(given[3]), real(*given)))
-    assert len(judge(argmax, 8, 1).judged) == 8
+    assert len(score_machine(argmax, 8, 1).results) == 8
     assert asked == [4, 5, 6, 7, 8]
 
 
@@ -88,11 +88,11 @@ COMMAND = "mutate -mode inv -module pair -cell $add$x.v:5$1 -port Y -portbit 3 -
 def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: int) -> None:
     """98 %: two of a hundred may be left, those that are proved do not count."""
 
-    def judged(make, count, seed, told) -> Score:
+    def results(make, count, seed, told) -> Score:
         outcomes = [(True, False)] * (100 - unexplained) + [(False, False)] * unexplained + [(False, True)] * 50
-        return Score(make.__name__, tuple(Judged(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
+        return Score(make.__name__, tuple(MutantResult(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
 
-    monkeypatch.setattr(mutants, "judge", judged)
+    monkeypatch.setattr(mutants, "score_machine", results)
     log = tmp_path / "mutants.log"
     done = CliRunner().invoke(mutants.main, ["--log", str(log), "--component", "dot_product"])
     assert done.exit_code == code
