@@ -91,7 +91,7 @@ status: .venv/demo.stamp ## docs/status.md: how each component is checked, from 
 	$(BIN)/python -m fivebyfive.verify.status --out docs/status.md
 
 diagrams: .venv/demo.stamp ## the block diagrams of docs/ as SVG; seconds
-	$(BIN)/python -m fivebyfive.output.diagrams
+	$(BIN)/python tools/diagrams.py
 
 docs: .venv/test.stamp ## the pages of docs/ as a site in build/docs, which needs no network; a quarter of a minute
 	$(BIN)/python -m sphinx $(SPHINX) -d build/docs-doctrees docs build/docs

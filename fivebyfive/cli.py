@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fivebyfive.commands.size import Size, size_options
+from fivebyfive.commands.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.training.quantize import QuantizeConfig
 from fivebyfive.model.training.train import TrainConfig
 from fivebyfive.output.paths import (
@@ -611,7 +612,7 @@ def draw() -> None:
 )
 @size_options
 @json_option
-def draw_diagram(checkpoint, out, as_json, **size) -> None:
+def draw_diagram(checkpoint: Path, out: Path, size: Size, as_json: bool) -> None:
     """Draw what the accelerator for a network is made of, with words, bytes, multipliers and cycles."""
     from fivebyfive.commands.draw import run_diagram
 
@@ -633,7 +634,10 @@ def draw_diagram(checkpoint, out, as_json, **size) -> None:
 @click.option("--cycles", type=click.IntRange(1, 200), default=24, show_default=True, help="How many to draw.")
 @click.option("--clock", default="clk", show_default=True, metavar="NAME", help="Whose rising edges are counted.")
 @json_option
-def draw_waves(waves, out, signals, first, when, cycles, clock, as_json) -> None:
+def draw_waves(
+    waves: Path, out: Path, signals: tuple[str, ...], first: int | None, when: str | None, cycles: int, clock: str,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Draw what signals do in some clock cycles of a waveform.
 
     WAVES is a VCD or FST file, or the folder in which simulate --waves left one; build/waves by default. Cycles have

@@ -22,8 +22,8 @@ from fivebyfive.model.data.idx import idx_bytes
 
 ROOT = Path(__file__).parents[1]
 # One after the other in one folder, as a reader would.
-PAGES = ("README.md", *(f"docs/{name}.md" for name in (
-    "tutorial", "command-line", "api", "own-network", "compress", "measuring", "boards", "vivado", "debug")))  # fmt: skip
+RUN = ("tutorial", "command-line", "api", "own-network", "compress", "measuring", "boards", "vivado", "debug")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in RUN))
 TEXT = "".join((ROOT / page).read_text() for page in PAGES)
 # Pages with blocks that other tests run, or that are parts of a program.
 ELSEWHERE = {"axi.md", "performance.md", "simulation.md"}

@@ -11,14 +11,13 @@ from pathlib import Path
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
 from fivebyfive.output.result_files import draw, print_report, replacing_results, result_paths, resume_hint
 from fivebyfive.output.terminal import Stage
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import same_file
-
-from .size import Size
 
 __all__ = ["COLUMNS", "CompareRequest", "run_compare"]
 

@@ -9,7 +9,7 @@ import click
 
 from fivebyfive.hw.conv.conv_controller import ConvState
 from fivebyfive.model.checkpoint import load_checkpoint
-from fivebyfive.model.machine.sizing import user_config
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.block_diagram import blocks, draw_diagram
 from fivebyfive.output.drawing import check_picture
 from fivebyfive.output.paths import check_file
@@ -26,7 +26,7 @@ __all__ = ["WavesRequest", "run_diagram", "run_waves"]
 CLOCK = "clk"
 FIRST_TRANSFER = "i__valid"
 LEFT_OUT = (CLOCK, "cycles")  # of what the viewer shows first
-STATES = {"conv.controller.state": {state.value: state.name for state in ConvState}}
+STATES = {"conv.controller.state": {state.value: state.name for state in ConvState.__members__.values()}}
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class WavesRequest:
     cycles: int
 
 
-def run_diagram(path: Path, out: Path, size: dict, as_json: bool) -> None:
+def run_diagram(path: Path, out: Path, size: Size, as_json: bool) -> None:
     """Draw the block diagram of the accelerator for a checkpoint."""
     checkpoint = load_checkpoint(path)
-    config = user_config(checkpoint, size)
+    config = size.config(checkpoint)
     check_picture(out)
     check_file(out, [path])
     draw_diagram(out, path.name, checkpoint.shape, config)

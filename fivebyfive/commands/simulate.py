@@ -13,6 +13,7 @@ from fivebyfive.hw.generate import Generated
 from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
@@ -26,7 +27,6 @@ from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing
 
 from .read_folder import read_folder
-from .size import Size
 from .viewer import VIEW_FILES, save_view
 
 __all__ = ["Request", "facts", "simulate_request"]

@@ -1,33 +1,15 @@
 """The options that say how large a machine is, and in which order it works: of every command that makes one."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from functools import wraps
 from typing import Any
 
 import click
 
-from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.sizing import user_config
+from fivebyfive.model.machine.sizing import Size
 
-__all__ = ["Size", "size_options"]
-
-
-@dataclass(frozen=True)
-class Size:
-    """What `size_options` were given."""
-
-    dense_engines: bool = False
-    packed: bool = False
-    overlap: bool = True
-    early_fc: bool = False
-    fc_rows: int = 1
-    conv_pes: int = 1
-
-    def config(self, checkpoint: Checkpoint) -> Config:
-        """The machine of that size for a checkpoint. Raises UserError where a size is out of range."""
-        return user_config(checkpoint, asdict(self))
+__all__ = ["size_options"]
 
 
 OPTIONS = (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import CyclePlan, plan
@@ -10,7 +11,10 @@ from fivebyfive.model.machine.weights import fc_banks, memory_depths, memory_map
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS, LeNetShape, ceil_div
 from fivebyfive.support.errors import shown
 
-from .drawing import INK, QUIET, new_figure, save_picture
+from .drawing import INK, QUIET, new_figure, save_picture, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Block", "blocks", "draw_diagram", "stored_bytes"]
 
@@ -113,8 +117,8 @@ def fc_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[str
         ),
     }
     if hidden := shape.fc[:-1]:
-        sets = f"{min(len(hidden), 2)} x " if len(hidden) > 1 else ""
-        found["hidden"] = Block("memory", "hidden activations", (f"{sets}{max(hidden):,} codes", "20 codes a word"))
+        several = f"{min(len(hidden), 2)} x " if len(hidden) > 1 else ""
+        found["hidden"] = Block("memory", "hidden activations", (f"{several}{max(hidden):,} codes", "20 codes a word"))
     return found
 
 
@@ -176,7 +180,7 @@ def headline(shape: LeNetShape, config: Config, planned: CyclePlan, name: str) -
 class Sheet:
     """Boxes and arrows on axes whose units are inches."""
 
-    def __init__(self, axes):
+    def __init__(self, axes: "Axes"):
         self.axes = axes
 
     def panel(self, place: Sequence[float], title: str) -> None:
@@ -186,36 +190,43 @@ class Sheet:
 
     def box(self, place: Sequence[float], block: Block) -> None:
         """A box; its text gets smaller until it fits."""
-        from matplotlib.text import Text
-
         x, y, width, height = place
         self.patch(place, COLORS[block.kind], EDGE, 2, "--" if block.kind == "control" else "-")
         step = min(0.165, (height - 0.06) / (len(block.lines) + 1))
         top = y + height / 2 + step * len(block.lines) / 2
-        renderer = self.axes.figure.canvas.get_renderer()
         for number, text in enumerate((block.title, *block.lines)):
             weight, color = ("bold", INK) if number == 0 else ("normal", "#343d4a")
-            about = {"ha": "center", "va": "center", "weight": weight, "color": color, "zorder": 4}
-            line = self.axes.text(x + width / 2, top - step * number, text, parse_math=False, fontsize=8, **about)
-            room = (width - 0.14) * self.axes.figure.dpi
-            wide = Text.get_window_extent(line, renderer).width
+            line = self.axes.text(
+                x + width / 2, top - step * number, text, parse_math=False, fontsize=8, ha="center", va="center",
+                weight=weight, color=color, zorder=4,
+            )  # fmt: skip
+            room, wide = width - 0.14, text_width(line)
             line.set_fontsize(min(8.0, 8.0 * room / wide) if number == 0 else min(7.5, 8.0 * room / wide))
 
     def patch(self, place: Sequence[float], fill: str, edge: str, zorder: int, style: str = "-") -> None:
         from matplotlib.patches import FancyBboxPatch
 
         x, y, width, height = place
-        about = {"facecolor": fill, "edgecolor": edge, "linewidth": 1.0, "zorder": zorder, "linestyle": style}
-        self.axes.add_patch(FancyBboxPatch((x, y), width, height, "round,pad=0,rounding_size=0.07", **about))
+        shape = "round,pad=0,rounding_size=0.07"
+        self.axes.add_patch(FancyBboxPatch(
+            (x, y), width, height, shape, facecolor=fill, edgecolor=edge, linewidth=1.0, zorder=zorder, linestyle=style
+        ))  # fmt: skip
 
-    def arrow(self, *points: tuple[float, float], text: str = "", at: tuple[float, float] | None = None, both=False):
+    def arrow(
+        self,
+        *points: tuple[float, float],
+        text: str = "",
+        at: tuple[float, float] | None = None,
+        both: bool = False,
+    ) -> None:
         """An arrow along points; ``text`` stands at ``at``."""
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path as Line
 
-        about = {"color": INK, "linewidth": 1.1, "mutation_scale": 9, "zorder": 3, "joinstyle": "round"}
-        style = "<|-|>" if both else "-|>"
-        self.axes.add_patch(FancyArrowPatch(path=Line(points), arrowstyle=style, **about))
+        self.axes.add_patch(FancyArrowPatch(
+            path=Line(points), arrowstyle="<|-|>" if both else "-|>", color=INK, linewidth=1.1, mutation_scale=9,
+            zorder=3, joinstyle="round",
+        ))  # fmt: skip
         if text:
             x, y = at or points[0]
             self.axes.text(x, y, text, fontsize=7.5, color=QUIET, ha="center", va="center", style="italic", zorder=4)

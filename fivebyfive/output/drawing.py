@@ -1,13 +1,19 @@
 """What the drawings of `draw` have in common: a sheet in inches, its colors, and how it is written."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 
 from .plots import require_matplotlib
 
-__all__ = ["INK", "PALE", "QUIET", "check_picture", "new_figure", "save_picture"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+__all__ = ["INK", "PALE", "QUIET", "check_picture", "new_figure", "save_picture", "text_width"]
 
 INK, QUIET, PALE = "#1c2430", "#5d6775", "#d5dae1"
 KINDS = (".svg", ".png")
@@ -21,7 +27,7 @@ def check_picture(path: Path) -> None:
     require_matplotlib()
 
 
-def new_figure(width: float, height: float):
+def new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
     """A figure of that many inches, white, and axes that cover it, whose units are inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -33,7 +39,14 @@ def new_figure(width: float, height: float):
     return figure, axes
 
 
-def save_picture(figure, path: Path) -> None:
+def text_width(text: "Text") -> float:
+    """Inches that a text takes on a figure of `new_figure`."""
+    figure = text.get_figure(root=True)
+    assert figure is not None
+    return text.get_window_extent().width / figure.dpi
+
+
+def save_picture(figure: "Figure", path: Path) -> None:
     """Write it as the suffix says; the same figure gives the same bytes. Letters are outlines in an SVG, so that it
     looks the same whichever fonts there are."""
     from matplotlib import rc_context

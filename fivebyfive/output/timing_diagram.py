@@ -3,11 +3,15 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.support.errors import shown
 
-from .drawing import INK, PALE, QUIET, new_figure, save_picture
+from .drawing import INK, PALE, QUIET, new_figure, save_picture, text_width
 from .wave_file import Samples, Wanted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_timing"]
 
@@ -71,7 +75,7 @@ class Sheet:
     """Waves on axes whose units are inches: ``count`` columns of width ``column`` from ``left`` on; the first row is
     below ``top``."""
 
-    def __init__(self, axes, left: float, column: float, count: int, top: float):
+    def __init__(self, axes: "Axes", left: float, column: float, count: int, top: float):
         self.axes, self.left, self.column, self.count, self.top = axes, left, column, count, top
         self.shaded = False
         self.unknown = False
@@ -162,15 +166,12 @@ class Sheet:
 
     def value(self, row: int, begin: int, end: int, text: str) -> None:
         """The text of a cell, shortened until it fits; nothing where not even one letter does."""
-        from matplotlib.text import Text
-
         x, y, room = self.x((begin + end) / 2), self.y(row) + HIGH / 2, self.column * (end - begin) - 0.06
         placed = self.axes.text(x, y, text, fontsize=TEXT, color=INK, ha="center", va="center_baseline", zorder=3)
         placed.set_parse_math(False)
-        renderer = self.axes.figure.canvas.get_renderer()
         for length in range(len(text), 0, -1):
             placed.set_text(text if length == len(text) else f"{text[:length]}…")
-            if Text.get_window_extent(placed, renderer).width / self.axes.figure.dpi <= room:
+            if text_width(placed) <= room:
                 return
         placed.remove()
 

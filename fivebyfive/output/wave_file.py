@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fivebyfive.support.errors import Failure, UserError, how_it_ended
 from fivebyfive.support.inputs import open_limited
@@ -58,12 +59,13 @@ class Wanted:
             )
         if found["format"] not in (None, *FORMATS):
             raise UserError(f"a signal is shown as {', '.join(FORMATS)}, not {found['format']} ({text})")
-        high = int(found["high"]) if found["high"] else None
-        low = int(found["low"]) if found["low"] else high
-        if high is not None and low > high:
-            raise UserError(f"the bits of {text} must be written with the highest first, such as [7:0]")
+        bits = None
+        if found["high"]:
+            bits = high, low = int(found["high"]), int(found["low"] or found["high"])
+            if low > high:
+                raise UserError(f"the bits of {text} must be written with the highest first, such as [7:0]")
         label = text.removesuffix(f":{found['format']}") if found["format"] else text
-        return cls(found["base"], None if high is None else (high, low), found["format"] or "hex", label)
+        return cls(found["base"], bits, found["format"] or "hex", label)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def ask(handle: int, request: Mapping, path: Path) -> dict:
 # In the other process.
 
 
-def answer(waveform, request: Mapping) -> dict:
+def answer(waveform: Any, request: Mapping) -> dict:
     """What `read_waves` asks for, out of a ``pywellen.Waveform``."""
     names = {one.full_name: one for one in waveform.all_vars()}
     found, signals = [], []
@@ -147,7 +149,7 @@ def answer(waveform, request: Mapping) -> dict:
     return {"found": found, "first": number + begin, "values": values}
 
 
-def find(names: Mapping[str, object], name: str):
+def find(names: Mapping[str, Any], name: str) -> Any:
     """The signal of that name: in full, below the top module, or the only one that ends so. Raises NotThere."""
     below = [full for full in names if full.partition(".")[2] == name and not full.startswith(DRIVER)]
     for full in (name, *below):
@@ -162,7 +164,7 @@ def find(names: Mapping[str, object], name: str):
     raise NotThere(f"it has no signal {name}; gtkwave or surfer lists those it has")
 
 
-def check_bits(signal, bits: Sequence[int] | None, name: str) -> None:
+def check_bits(signal: Any, bits: Sequence[int] | None, name: str) -> None:
     """Raise NotThere where a signal has no bits, or not these."""
     width = signal.bitwidth
     if not width or signal.is_real or signal.is_string:
@@ -171,7 +173,7 @@ def check_bits(signal, bits: Sequence[int] | None, name: str) -> None:
         raise NotThere(f"{name}: there are only bits {width - 1} to 0")
 
 
-def rising_edges(clock, name: str) -> tuple[list[int], int]:
+def rising_edges(clock: Any, name: str) -> tuple[list[int], int]:
     """Times of the rising edges, and the number of the cycle that the first one ends: its time in periods, so that it
     is the number that `simulate` reports of a difference."""
     if clock.bitwidth != 1:
@@ -204,7 +206,7 @@ def begin_at(names: Mapping, request: Mapping, edges: Sequence[int], number: int
     raise NotThere(f"{request['when']} is 0 in all cycles from {number + earliest} to {last}")
 
 
-def changes_of(signal) -> list[tuple[int, int | str]]:
+def changes_of(signal: Any) -> list[tuple[int, int | str]]:
     """Times and values, in order. Raises Damaged."""
     try:
         return list(signal.tv)
@@ -216,7 +218,7 @@ def is_set(value: int | str | None) -> bool:
     return "1" in value if isinstance(value, str) else bool(value)
 
 
-def sampled(signal, bits: Sequence[int] | None, edges: Sequence[int]) -> list[str]:
+def sampled(signal: Any, bits: Sequence[int] | None, edges: Sequence[int]) -> list[str]:
     """A signal's bits as they are just before each edge; x before its first value."""
     changes, width = changes_of(signal), signal.bitwidth
     times = [time for time, _ in changes]
@@ -235,7 +237,8 @@ def in_bits(value: int | str, width: int) -> str:
     return re.sub("[^01z]", "x", value.lower().rjust(width, "0"))[-width:]
 
 
-def opened(path: str):
+def opened(path: str) -> Any:
+    """The waveform of a file, a ``pywellen.Waveform``. Raises Damaged."""
     import pywellen
 
     try:

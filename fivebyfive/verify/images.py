@@ -13,10 +13,11 @@ import click
 import numpy as np
 
 from fivebyfive.api import load
-from fivebyfive.commands.size import Size, size_options
+from fivebyfive.commands.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.provenance import checkpoint_input, lenet_name, lines, verilog_input
 from fivebyfive.output.terminal import Commands, Stage
 from fivebyfive.sim.simulator.process import RtlDiffers

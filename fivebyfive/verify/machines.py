@@ -10,7 +10,7 @@ from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.sizing import sized, user_config
+from fivebyfive.model.machine.sizing import Size, sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.output.provenance import lenet_name, verilog_input
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
@@ -33,7 +33,7 @@ def lenet(config: Config) -> Design:
 def by_default(checkpoint: str) -> Design:
     """The machine that commands make for a checkpoint that ships."""
     loaded = load_checkpoint(SHIPPED.with_name(f"{checkpoint}.npz"))
-    return generate(loaded, user_config(loaded, {})).design
+    return generate(loaded, Size().config(loaded)).design
 
 
 def axi_core(case: Case) -> Design:

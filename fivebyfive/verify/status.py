@@ -12,12 +12,11 @@ from pathlib import Path
 
 import click
 
+from fivebyfive.output import provenance
 from fivebyfive.sim import benches
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bench_of
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
-
-from . import provenance
 
 __all__ = ["HOLES", "PARTS", "Component", "components", "main", "status_page"]
 

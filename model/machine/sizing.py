@@ -1,7 +1,7 @@
 """From what a user asks for to the sizes that the machine is built with: the best W x O split of the conv PEs."""
 
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypedDict
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
@@ -11,20 +11,30 @@ from .config import Config, of_type
 from .cycles import conv_cycles
 from .engines import fitted
 
-__all__ = ["MAX_CONV_PES", "Size", "sized", "user_config"]
+__all__ = ["MAX_CONV_PES", "Size", "sized"]
 
 MAX_CONV_PES = 50
 
 
-class Size(TypedDict, total=False):
-    """What a user asks for: arguments of `sized`, and ``dense_engines``, engines that take any weights."""
+@dataclass(frozen=True)
+class Size:
+    """What a user asks for: the arguments of `sized`, and ``dense_engines``, engines that take any weights."""
 
-    conv_pes: int
-    fc_rows: int
-    early_fc: bool
-    overlap: bool
-    packed: bool
-    dense_engines: bool
+    conv_pes: int = 1
+    fc_rows: int = 1
+    early_fc: bool = Config.early_fc
+    overlap: bool = Config.overlap
+    packed: bool = Config.packed
+    dense_engines: bool = False
+
+    def config(self, checkpoint: Checkpoint) -> Config:
+        """The machine of that size, with the engines that serve the checkpoint best. Raises UserError where a size is
+        out of range."""
+        wanted = asdict(self)
+        dense = wanted.pop("dense_engines")
+        with user_values():
+            config = sized(checkpoint.shape, **wanted)
+            return config if dense else fitted(checkpoint, config)
 
 
 def sized(
@@ -58,18 +68,3 @@ def sized(
         for outputs in range(1, min(conv_pes // windows, Config.most_outputs(windows)) + 1)
     ]
     return min(configs, key=lambda config: (conv_cycles(shape, config)[0], config.conv_multipliers))
-
-
-def user_config(checkpoint: Checkpoint, size: Size) -> Config:
-    """`sized` for what a user asks for, with the engines that serve the checkpoint best; or, with ``dense_engines``,
-    those that take any weights. Raises UserError where a size is out of range."""
-    with user_values():
-        config = sized(
-            checkpoint.shape,
-            size.get("conv_pes", 1),
-            size.get("fc_rows", 1),
-            early_fc=size.get("early_fc", Config.early_fc),
-            overlap=size.get("overlap", Config.overlap),
-            packed=size.get("packed", Config.packed),
-        )
-        return config if size.get("dense_engines", False) else fitted(checkpoint, config)

@@ -10,7 +10,7 @@ import pytest
 from fivebyfive.hw.fc.bank_weight_memory import BankWord
 from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
 from fivebyfive.model.machine.cycles import plan
-from fivebyfive.model.machine.sizing import sized, user_config
+from fivebyfive.model.machine.sizing import Size, sized
 from fivebyfive.model.machine.weights import memory_depths, pack
 from fivebyfive.output.block_diagram import blocks, stored_bytes
 from fivebyfive.output.wave_file import Wanted
@@ -172,7 +172,7 @@ def test_figures_of_the_diagram(answer, name: str) -> None:
     path = SHIPPED.with_name(f"{name}.npz")
     told = answer("draw", "diagram", path, "--out", "a.svg")
     network = load_checkpoint(path)
-    config = user_config(network, {})
+    config = Size().config(network)
     planned, depths = plan(network.shape, config), memory_depths(network.shape, config)
     lines = {title: " ".join(found) for title, found in told["blocks"].items()}
     assert lines["FC controller"].endswith(f" {planned.fc:,} cycles an image")
@@ -190,11 +190,11 @@ def test_figures_of_the_diagram(answer, name: str) -> None:
 def test_bytes_of_weights() -> None:
     """Of codes: words times bytes. Of the bank-balanced engine: words of its layout, and a bias for each output."""
     network = load_checkpoint()
-    config = user_config(network, {})
+    config = Size().config(network)
     image = pack(network, config)
     assert stored_bytes(network.shape, config) == {"conv": image.conv.nbytes, "fc": image.fc.nbytes}
     banked = load_checkpoint(SHIPPED.with_name("lenet-300-100.npz"))
-    config = user_config(banked, {})
+    config = Size().config(banked)
     words = sum(map(sum, config.engines.words))
     bits = words * BankWord(1, 40).size + 8 * (memory_depths(banked.shape, config)["fc"] - words)
     assert stored_bytes(banked.shape, config)["fc"] == -(-bits // 8)

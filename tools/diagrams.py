@@ -11,8 +11,6 @@ from xml.sax.saxutils import escape
 
 from fivebyfive.support.files import replacing
 
-__all__ = ["DIAGRAMS", "Arrow", "Box", "Diagram", "draw"]
-
 CELL = (192, 92)  # pixels of a column and a row
 BOX = (136, 52)
 MARGIN = 24
