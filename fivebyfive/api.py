@@ -38,7 +38,7 @@ class Network:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"<Network {self.shape}{f', {self.name}' if self.name else ''}>"
+        return f"<Network {self.checkpoint.written}{f', {self.name}' if self.name else ''}>"
 
     @property
     def shape(self) -> LeNetShape:
@@ -46,7 +46,7 @@ class Network:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits, int8 (N, classes), by the golden model."""
-        return golden.predict(self.checkpoint, checked(images))
+        return golden.predict(self.checkpoint, self.checked(images))
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Classes, int64 (N,), by the golden model."""
@@ -54,12 +54,18 @@ class Network:
 
     def trace(self, images: np.ndarray) -> golden.Trace:
         """Every layer's output, by the golden model."""
-        return golden.forward(self.checkpoint, checked(images))
+        return golden.forward(self.checkpoint, self.checked(images))
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """Errors, confusion and wraps on a data set, by the golden model."""
         require(dataset, Dataset, "to evaluate takes", "fivebyfive.model.data.datasets.load_dataset(name) reads one")
         return evaluate(self.checkpoint, dataset)
+
+    def checked(self, images: np.ndarray) -> np.ndarray:
+        """The images, if they are some of this network. Raises UserError."""
+        with user_values():
+            golden.check_pixels(images, self.checkpoint.network)
+        return images
 
     def accelerator(self, config: Config | None = None) -> "Accelerator":
         """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
@@ -120,13 +126,6 @@ class Accelerator:
 def load(path: Path | str = SHIPPED) -> Network:
     """The network of an integer checkpoint, the shipped one by default. Raises UserError where it is none."""
     return Network(load_checkpoint(path), Path(path).name)
-
-
-def checked(images: np.ndarray) -> np.ndarray:
-    """The images, if they are some. Raises UserError."""
-    with user_values():
-        golden.check_pixels(images)
-    return images
 
 
 def require(value: object, kind: type | UnionType, what: str, hint: str) -> None:

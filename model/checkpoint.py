@@ -2,13 +2,15 @@
 
 ``conv1.weight`` (O, 1, 5, 5), ``conv1.bias`` (O,), ``conv2.weight`` (P, O, 5, 5), ``conv2.bias`` (P,),
 ``fc1.weight`` (F, 16 P), ``fc1.bias`` (F,) and so on to ``fc4``; every code is Q2.6. The shipped one is
-20-50-500-10. Without convolutions there are only the latter, and ``fc1.weight`` is (F, 784). Nothing is ever
-unpickled, and an archive is refused by its size before it is unpacked.
+20-50-500-10. Without convolutions there are only the latter, and ``fc1.weight`` is (F, 784). Any other network has its
+description (`description`) beside its arrays, the text ``network``. Nothing is ever unpickled, and an archive is
+refused by its size before it is unpacked.
 """
 
 import shlex
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +22,8 @@ from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
+from .description import describe, parse
+from .network import Network
 from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -27,22 +31,23 @@ __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 SHIPPED = Path(__file__).parent / "checkpoints" / "lenet.npz"
 MAX_BYTES = 64 << 20  # unpacked; the largest shape allowed is far below
 MAX_FILE = MAX_BYTES + (1 << 20)  # arrays that cannot be compressed, and the archive around them
+DESCRIPTION = "network"  # name of the array that holds a network's description
 PACKED_MAGIC = b"5x5p"  # a packed checkpoint begins with it (`compress.packed`)
 QUANTIZE_HINT = "quantize it first: fivebyfive quantize MODEL.pt --out F.npz"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained, quantized network: its shape and its int8 arrays by name, in state_dict order.
+    """A trained, quantized network: its layers and its int8 arrays by name, in state_dict order.
 
-    Raises ValueError unless every array of the shape is there with that shape and dtype int8, and no other.
+    Raises ValueError unless every array of the network is there with its shape and dtype int8, and no other.
     """
 
-    shape: LeNetShape
+    network: Network
     arrays: dict[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        expected = self.shape.arrays
+        expected = self.network.arrays
         if list(self.arrays) != list(expected):
             raise ValueError(f"arrays must be {', '.join(expected)}, in this order")
         for name, array in self.arrays.items():
@@ -51,28 +56,63 @@ class Checkpoint:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Checkpoint":
-        """The checkpoint of arrays in any order, its shape read off them. Raises ValueError likewise."""
-        shape = infer_shape({name: array.shape for name, array in arrays.items()})
-        for name in arrays:
-            if name not in shape.arrays:
-                raise ValueError(f"array {name} does not belong to a LeNet; remove it")
-        return cls(shape, {name: arrays[name] for name in shape.arrays})
+        """The checkpoint of arrays in any order: its network is their description, or what they look like without one.
+        Raises ValueError likewise."""
+        shapes = {name: array.shape for name, array in arrays.items() if name != DESCRIPTION}
+        network = described(arrays[DESCRIPTION], shapes) if DESCRIPTION in arrays else infer_shape(shapes).network
+        for name in shapes:
+            if name not in network.arrays:
+                raise ValueError(f"array {name} does not belong to the network; remove it")
+        for name in network.arrays:
+            if name not in shapes:
+                raise ValueError(f"array {name} is missing")
+        return cls(network, {name: arrays[name] for name in network.arrays})
 
     @classmethod
-    def random(cls, shape: LeNetShape, seed: int) -> "Checkpoint":
+    def random(cls, network: Network | LeNetShape, seed: int) -> "Checkpoint":
         """Codes drawn evenly over the whole int8 range: nearly every sum of such a network wraps."""
+        network = network.network if isinstance(network, LeNetShape) else network
         rng = np.random.default_rng(seed)
-        arrays = {n: rng.integers(-128, 128, s, dtype=np.int8) for n, s in shape.arrays.items()}
-        return cls(shape, arrays)
+        arrays = {n: rng.integers(-128, 128, s, dtype=np.int8) for n, s in network.arrays.items()}
+        return cls(network, arrays)
+
+    @cached_property
+    def shape(self) -> LeNetShape:
+        """The widths of a network of the brief's form. Raises UserError for any other: it is evaluated by the golden
+        model, and no hardware is made of it."""
+        if (shape := LeNetShape.of_network(self.network)) is None:
+            raise UserError(
+                "only evaluate takes this network: hardware, training and compression are for 5x5 convolutions with "
+                f"2x2 max pooling and ReLU on 28x28, such as 20-50-500-10; not {self.written}"
+            )
+        return shape
+
+    @property
+    def written(self) -> str:
+        """The network in a few words: 20-50-500-10, or the input and what each layer gives."""
+        shape = LeNetShape.of_network(self.network)
+        return self.network.written if shape is None else str(shape)
+
+    @property
+    def described(self) -> str | None:
+        """The description of a network that is not of the brief's form."""
+        return describe(self.network) if LeNetShape.of_network(self.network) is None else None
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, shapes and codes: the same for the same network, however it was packed."""
-        digest = sha256()
+        """SHA-256 over names, shapes, codes and description: the same for the same network, however it was packed."""
+        digest = sha256((self.described or "").encode())
         for name, array in self.arrays.items():
             digest.update(f"{name}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def described(text: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> Network:
+    """The network that the array ``network`` describes. Raises ValueError."""
+    if text.dtype.kind != "U" or text.shape:
+        raise ValueError(f"{DESCRIPTION} must be a text, a 0-d array of unicode, not {text.dtype} {text.shape}")
+    return parse(str(text), shapes)
 
 
 def infer_shape(arrays: dict[str, tuple[int, ...]]) -> LeNetShape:
@@ -115,6 +155,8 @@ def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
     path = as_path(path, "checkpoint")
     arrays = _read_arrays(path)
     for name, array in arrays.items():
+        if name == DESCRIPTION:
+            continue
         if array.dtype.kind == "f":
             raise UserError(f"{path}: {name} is {array.dtype}, a float network; {QUANTIZE_HINT}")
         if array.dtype != np.int8:
@@ -127,8 +169,10 @@ def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     """Write an integer checkpoint; ``path`` is the old file or the whole new one, never half of it."""
+    text = checkpoint.described
+    arrays = checkpoint.arrays if text is None else {DESCRIPTION: np.array(text), **checkpoint.arrays}
     with replacing(as_path(path, "checkpoint")) as file:
-        np.savez_compressed(file, **checkpoint.arrays)  # type: ignore[arg-type]  # a stub takes names for flags
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a stub takes names for flags
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

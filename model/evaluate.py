@@ -37,23 +37,40 @@ class Evaluation:
 def evaluate(checkpoint: Checkpoint, dataset: Dataset, progress: Progress = silent) -> Evaluation:
     """Run every image through the golden model, exactly; about 4 s for 10,000 images of 20-50-500-10.
 
-    Raises UserError where the data set is empty or one of its labels is not a class of the checkpoint.
+    Images smaller than the network's input are put in the middle of black ones; each of several channels gets the same.
+    Raises UserError where the data set is empty, or its images or labels do not fit the checkpoint.
     """
-    classes, images = checkpoint.shape.classes, len(dataset)
+    network = checkpoint.network
+    classes, images = network.classes, len(dataset)
     if not images or dataset.classes > classes:
         raise UserError(
             f"{dataset.name} has {images} images of {dataset.classes} classes, the checkpoint {classes} "
             "classes; give a set that fits with --data"
         )
     confusion = np.zeros((classes, classes), np.int64)
-    wraps, peak = dict.fromkeys(checkpoint.shape.layers, 0), dict.fromkeys(checkpoint.shape.layers, 0)
+    wraps, peak = dict.fromkeys(network.names, 0), dict.fromkeys(network.names, 0)
     done = 0
-    for trace in traces(checkpoint, dataset.images):
+    for trace in traces(checkpoint, fit_images(dataset.images, network.input)):
         labels = dataset.labels[done : done + len(trace.logits)]
         np.add.at(confusion, (labels, classify(trace.logits)), 1)
-        for layer in checkpoint.shape.layers:
+        for layer in network.names:
             wraps[layer] += trace.wraps[layer]
             peak[layer] = max(peak[layer], trace.peaks[layer])
         done += len(labels)
         progress(done, images, f"evaluating on {dataset.name}")
     return Evaluation(images, images - int(np.trace(confusion)), wraps, confusion, peak)
+
+
+def fit_images(images: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
+    """Images (N, H, W) for an input of (channels, rows, columns): in the middle of black where that is larger, the
+    same in each channel. Raises UserError where it is smaller."""
+    channels, rows, columns = size
+    have = images.shape[1:]
+    below, beside = rows - have[0], columns - have[1]
+    if below < 0 or beside < 0:
+        raise UserError(
+            f"the network takes images of {rows}x{columns}, but these have {have[0]}x{have[1]}; give a set that fits "
+            "with --data"
+        )
+    fitted = np.pad(images, ((0, 0), (below // 2, below - below // 2), (beside // 2, beside - beside // 2)))
+    return fitted if channels == 1 else np.repeat(fitted[:, np.newaxis], channels, axis=1)

@@ -1,11 +1,14 @@
-"""What a LeNet looks like: widths are data, everything else follows from them.
+"""The brief's form of a network: widths are data, everything else follows from them.
 
 Beside LeNet-5's kind, two convolutions and fully-connected layers, there is that without convolutions, such as
 LeNet-300-100 (784-300-100-10): its first fully-connected layer takes the pixels.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from .network import Layer, Network, Pool
 
 __all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "ceil_div"]
 
@@ -119,46 +122,49 @@ class LeNetShape:
     def classes(self) -> int:
         return self.fc[-1]
 
+    @cached_property
+    def network(self) -> Network:
+        """The same as a list of layers: 2x2 max pooling and ReLU behind each convolution, ReLU between the others."""
+        convs = (self.conv1, self.conv2) if self.has_convolutions else ()
+        pooled = (Pool("max", 2, 2), "relu")
+        layers = [Layer(f"conv{n}", "conv", width, KERNEL, then=pooled) for n, width in enumerate(convs, 1)]
+        layers += [Layer(f"fc{n}", "fc", width, then=("relu",)) for n, width in enumerate(self.fc, 1)]
+        layers[-1] = replace(layers[-1], then=())
+        return Network((1, IMAGE, IMAGE), tuple(layers))
+
+    @classmethod
+    def of_network(cls, network: Network) -> "LeNetShape | None":
+        """The shape of a network that has this form, else None."""
+        widths = [layer.outputs for layer in network.layers]
+        kinds = [layer.kind for layer in network.layers]
+        if kinds[:2] not in (["conv", "conv"], ["fc"], ["fc", "fc"]) or "conv" in kinds[2:] or kinds[-1] != "fc":
+            return None
+        conv1, conv2, *fc = widths if kinds[0] == "conv" else (0, 0, *widths)
+        try:
+            shape = cls(conv1, conv2, tuple(fc))
+        except ValueError:
+            return None
+        return shape if shape.network == network else None
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Layer names in order: conv1, conv2, fc1, ..., or fc1, ..."""
-        fc = (f"fc{i}" for i in range(1, len(self.fc) + 1))
-        return ("conv1", "conv2", *fc) if self.has_convolutions else (*fc,)
+        return self.network.names
 
     @property
     def arrays(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of a checkpoint's arrays, in state_dict order."""
-        weights: dict[str, tuple[int, ...]] = {
-            "conv1": (self.conv1, 1, KERNEL, KERNEL),
-            "conv2": (self.conv2, self.conv1, KERNEL, KERNEL),
-        }
-        for i, (outputs, inputs) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1):
-            weights[f"fc{i}"] = (outputs, inputs)
-        arrays: dict[str, tuple[int, ...]] = {}
-        for layer in self.layers:
-            arrays[f"{layer}.weight"] = weights[layer]
-            arrays[f"{layer}.bias"] = weights[layer][:1]
-        return arrays
+        return self.network.arrays
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Shape of each layer's output for one image, after pooling and ReLU where there are any."""
-        shapes: dict[str, tuple[int, ...]] = {
-            "conv1": (self.conv1, self.pool1_out, self.pool1_out),
-            "conv2": (self.conv2, self.pool2_out, self.pool2_out),
-        }
-        shapes |= {f"fc{i}": (width,) for i, width in enumerate(self.fc, 1)}
-        return {layer: shapes[layer] for layer in self.layers}
+        return self.network.outputs
 
     @property
     def macs(self) -> dict[str, int]:
         """Multiply-accumulates of one image, by layer."""
-        macs = {
-            "conv1": self.conv1_out**2 * self.conv1 * CONV_WORD,
-            "conv2": self.conv2_out**2 * self.conv2 * self.conv1 * CONV_WORD,
-        }
-        macs |= {f"fc{i}": m * n for i, (m, n) in enumerate(zip(self.fc, self.fc_inputs, strict=True), 1)}
-        return {layer: macs[layer] for layer in self.layers}
+        return self.network.macs
 
     def __str__(self) -> str:
         return "-".join(map(str, self.numbers))

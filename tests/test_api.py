@@ -26,7 +26,7 @@ BAD_IMAGES = {
     "floats": (IMAGES / 255, r"not float64 \(2, 28, 28\)"),
     "signed": (IMAGES.astype(np.int8), r"not int8 \(2, 28, 28\)"),
     "27 rows": (IMAGES[:, 1:], r"not uint8 \(2, 27, 28\)"),
-    "channels": (IMAGES[:, np.newaxis], r"not uint8 \(2, 1, 28, 28\)"),
+    "channels": (np.repeat(IMAGES[:, np.newaxis], 3, 1), r"not uint8 \(2, 3, 28, 28\)"),
     "objects": (np.array([None]), r"not object \(1,\)"),
 }
 TAKE_IMAGES = {

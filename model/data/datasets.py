@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from fivebyfive.model.shape import IMAGE, MAX_CLASSES
+from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
 from fivebyfive.support.progress import Progress, silent
@@ -46,8 +46,6 @@ class Dataset:
             raise ValueError(
                 f"labels must be uint8 ({len(self.images)},), one an image, not {self.labels.dtype} {self.labels.shape}"
             )
-        if self.classes > MAX_CLASSES:
-            raise ValueError(f"labels must be below {MAX_CLASSES}, but one is {self.classes - 1}")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -195,7 +195,7 @@ def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
         used = positions >= 0
         flat[positions[used]] = words[used]
         arrays[region.name] = flat.reshape(shape.arrays[region.name])
-    return Checkpoint(shape, {name: arrays[name] for name in shape.arrays})
+    return Checkpoint(shape.network, {name: arrays[name] for name in shape.arrays})
 
 
 def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:

@@ -115,7 +115,7 @@ def to_checkpoint(net: LeNet) -> Checkpoint:
     for layer in net.shape.layers:
         for kind, value in zip(("weight", "bias"), net.effective(layer, quantized=True), strict=True):
             codes[f"{layer}.{kind}"] = (value.detach() * Q2_6.one).round().to(torch.int8).contiguous().numpy()
-    return Checkpoint(net.shape, codes)
+    return Checkpoint(net.shape.network, codes)
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:

@@ -24,7 +24,7 @@ def random_network(shape: LeNetShape, seed: int, kind: str = "") -> Checkpoint:
         for name, array in arrays.items():
             if name.endswith(".weight"):
                 change(one, name, array, rng)
-    return Checkpoint(shape, arrays)
+    return Checkpoint(shape.network, arrays)
 
 
 def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) -> None:

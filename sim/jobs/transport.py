@@ -34,7 +34,7 @@ def checkpoint_of(network: str, codes: str) -> Checkpoint:
         size = int(np.prod(dimensions))
         arrays[name] = np.frombuffer(data[place : place + size], np.int8).reshape(dimensions).copy()
         place += size
-    return Checkpoint(shape, arrays)
+    return Checkpoint(shape.network, arrays)
 
 
 def place_of(data: str) -> str:

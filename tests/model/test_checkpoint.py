@@ -219,9 +219,9 @@ def test_a_name_of_two_lines_stays_in_one(path, arrays):
 def test_arrays_must_agree_with_the_shape(arrays):
     shape = LeNetShape(2, 3, (7, 10))
     with pytest.raises(ValueError, match="in this order"):
-        Checkpoint(shape, dict(reversed(arrays.items())))
+        Checkpoint(shape.network, dict(reversed(arrays.items())))
     with pytest.raises(ValueError, match=r"fc1.bias must be int8 \(7,\)"):
-        Checkpoint(shape, arrays | {"fc1.bias": np.zeros(8, np.int8)})
+        Checkpoint(shape.network, arrays | {"fc1.bias": np.zeros(8, np.int8)})
 
 
 def test_random_is_the_seed_alone():

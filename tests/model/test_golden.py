@@ -81,7 +81,7 @@ def drawn(shape: LeNetShape, span: tuple[int, int], seed: int) -> Checkpoint:
     """A network with codes from ``span``, its ends included."""
     rng = np.random.default_rng(seed)
     arrays = {name: rng.integers(*span, size, np.int8, endpoint=True) for name, size in shape.arrays.items()}
-    return Checkpoint(shape, arrays)
+    return Checkpoint(shape.network, arrays)
 
 
 @given(shapes, codes, st.integers(0, 1000))
@@ -143,7 +143,7 @@ def test_the_most_extreme_sums(shape):
     shape = LeNetShape.parse(shape)
     arrays = {name: np.full(size, -128, np.int8) for name, size in shape.arrays.items()}
     images = np.full((2, 28, 28), 255, np.uint8)
-    checkpoint = Checkpoint(shape, arrays)
+    checkpoint = Checkpoint(shape.network, arrays)
     trace = golden.forward(checkpoint, images)
     layer, terms = shape.layers[0], 25 if shape.has_convolutions else 784
     code = byte((-128 * 64 - 128 * 127 * terms) >> 6)
@@ -156,7 +156,7 @@ def test_the_most_extreme_sums(shape):
 
 def test_all_zeros_give_zeros_and_class_zero():
     shape = LeNetShape.parse("20-50-500-10")
-    checkpoint = Checkpoint(shape, {name: np.zeros(size, np.int8) for name, size in shape.arrays.items()})
+    checkpoint = Checkpoint(shape.network, {name: np.zeros(size, np.int8) for name, size in shape.arrays.items()})
     trace = golden.forward(checkpoint, random_images(2))
     assert all(not output.any() for output in trace.outputs.values())
     assert not any(trace.wraps.values())
@@ -167,7 +167,7 @@ def test_all_zeros_give_zeros_and_class_zero():
 def test_a_bias_alone_reaches_the_logits(small_checkpoint):
     arrays = {name: np.zeros_like(array) for name, array in small_checkpoint.arrays.items()}
     arrays["fc2.bias"][:] = np.arange(-5, 5)
-    logits = golden.predict(Checkpoint(small_checkpoint.shape, arrays), random_images(1))
+    logits = golden.predict(Checkpoint(small_checkpoint.network, arrays), random_images(1))
     assert logits.tolist() == [list(range(-5, 5))]
 
 

@@ -68,7 +68,7 @@ SIZES = [
 
 
 def fill(shape: LeNetShape, code: int) -> Checkpoint:
-    return Checkpoint(shape, {name: np.full(dims, code, np.int8) for name, dims in shape.arrays.items()})
+    return Checkpoint(shape.network, {name: np.full(dims, code, np.int8) for name, dims in shape.arrays.items()})
 
 
 def noise(count: int) -> np.ndarray:

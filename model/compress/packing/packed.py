@@ -140,7 +140,7 @@ def _arrays(parts: Parts) -> Checkpoint:
             arrays[name] = reader.read(dimensions)
         else:
             arrays[name] = _plain(forms[name], payloads[name], sizes[name]).reshape(dimensions)
-    return Checkpoint(shape, arrays)
+    return Checkpoint(shape.network, arrays)
 
 
 def _plain(form: Form, payload: bytes, count: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.model.golden import convolve
+from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import CONV_WORD, KERNEL
 from fivebyfive.sim.benchlib.given import Dut, parameters
@@ -84,7 +85,8 @@ async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, r
 
 def golden(array: ConvArray, maps: np.ndarray, kernels: np.ndarray, biases: np.ndarray) -> list[int]:
     """Words of O x W codes in the order of positions, group after group."""
-    codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases))[0]  # (channels, 8, 8)
+    layer = Layer("conv", "conv", len(kernels), KERNEL)
+    codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases, layer))[0]  # (channels, 8, 8)
     tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[array.windows]
     blocks = codes.reshape(-1, array.outputs, OUT // tall, tall, OUT // wide, wide)
     blocks = blocks.transpose(0, 2, 4, 1, 3, 5)  # (group, row, column, O, tall, wide)

@@ -1,4 +1,4 @@
-"""`Pooling` against the golden model's `pool_relu`."""
+"""`Pooling` against the golden model's pooling and ReLU."""
 
 import random
 from functools import cache
@@ -7,7 +7,8 @@ import cocotb
 import numpy as np
 
 from fivebyfive.hw.conv.pooling import Pooling
-from fivebyfive.model.golden import pool_relu
+from fivebyfive.model.golden import apply_steps
+from fivebyfive.model.network import Pool
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -31,7 +32,7 @@ def transfers(codes: np.ndarray, windows: int) -> list[int]:
 
 def golden(codes: np.ndarray) -> list[int]:
     """Words of the pooled map, a cell each, row-major."""
-    pooled = pool_relu(codes[np.newaxis])[0]  # (O, H/2, W/2)
+    pooled = apply_steps(codes[np.newaxis], (Pool("max", 2, 2), "relu"))[0]  # (O, H/2, W/2)
     return [pack_codes(cell) for row in pooled.transpose(1, 2, 0) for cell in row]
 
 

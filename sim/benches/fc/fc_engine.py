@@ -216,7 +216,7 @@ def order(network: Checkpoint, config: Config, layer: int) -> list[int]:
 def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) -> Checkpoint:
     """A network with a weight in every lane of every word of a machine that skips zeros, at other places than those
     of ``network``; the machine that skips none has them already."""
-    result = Checkpoint(network.shape, {name: array.copy() for name, array in network.arrays.items()})
+    result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
     for layer, words in enumerate(config.engines.words):
         weights = result.arrays[f"fc{layer + 1}.weight"]
         known, stored = weights[weights != 0], np.zeros_like(weights)
@@ -230,7 +230,7 @@ def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) ->
 
 def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
     """A network whose logits are the same but for ``above``, by which each second one is larger."""
-    result = Checkpoint(network.shape, {name: array.copy() for name, array in network.arrays.items()})
+    result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
     last = len(network.shape.fc) - 1
     weights, biases = (result.arrays[f"fc{last + 1}.{kind}"] for kind in ("weight", "bias"))
     weights[:] = weights[np.argmin(fullest_lanes(weights[:, order(network, config, last)], 1))]  # fits everywhere

@@ -37,7 +37,7 @@ def checkpoints(draw) -> Checkpoint:
         book = rng.integers(-128, 128, draw(st.sampled_from((1, 2, 3, 15, 255))))
         kept = rng.random(dimensions) < draw(st.sampled_from((0.0, 0.02, 0.3, 1.0)))
         made[name] = (rng.choice(book, dimensions) * kept).astype(np.int8)
-    return Checkpoint(shape, made)
+    return Checkpoint(shape.network, made)
 
 
 def sparse_checkpoint() -> Checkpoint:
@@ -46,7 +46,7 @@ def sparse_checkpoint() -> Checkpoint:
     shape = LeNetShape(8, 16, (64, 10))
     kept = {name: rng.random(dimensions) < 0.1 for name, dimensions in shape.arrays.items()}
     codes = {name: 4 * rng.integers(-7, 8, mask.shape) * mask for name, mask in kept.items()}
-    return Checkpoint(shape, {name: array.astype(np.int8) for name, array in codes.items()})
+    return Checkpoint(shape.network, {name: array.astype(np.int8) for name, array in codes.items()})
 
 
 @cache

@@ -19,7 +19,7 @@ WHOLE = LeNetShape(4, 5, (40, 10))  # whose words of inputs are full
 def changed(shape: LeNetShape = SHAPE, **arrays: np.ndarray) -> Checkpoint:
     """A random network with other arrays, named with _ for the dot."""
     network = Checkpoint.random(shape, 1)
-    return Checkpoint(shape, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
+    return Checkpoint(shape.network, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
 
 
 def drawn(name: str, values: tuple[int, ...], shape: LeNetShape = SHAPE) -> np.ndarray:
