@@ -105,8 +105,8 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         terminalreporter.write_line(line)
     if path := config.getoption("--times"):
         outcomes = Counter(report.outcome for report in reports if report.when == "call" or report.skipped)
-        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
-        about = f"{told}; {os.cpu_count()} cores"
+        shown = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
+        about = f"{shown}; {os.cpu_count()} cores"
         path.write_text("\n".join([f"{about}; seconds, seconds of CPU, tests:", *lines, ""]))
 
 

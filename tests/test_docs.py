@@ -55,8 +55,8 @@ COLUMNS = (
 
 def compressed_rows() -> list[str]:
     """The table of docs/compression.md, of the cards and of what `make compressed` measured."""
-    told = json.loads((DOCS / "compressed" / "compare.json").read_text())
-    found = {one["name"]: one for one in told["results"]}
+    report = json.loads((DOCS / "compressed" / "compare.json").read_text())
+    found = {one["name"]: one for one in report["results"]}
     rows = [COLUMNS, ["---"] * len(COLUMNS)]
     for name, limit in ROWS:
         one, card = found[name], tomllib.loads(SHIPPED.with_name(f"{name}.toml").read_text())
@@ -71,9 +71,9 @@ def compressed_rows() -> list[str]:
 def test_what_compression_comes_to() -> None:
     """Of the checkpoints that ship, on 200 images. When they are others: python tests/test_docs.py."""
     assert "\n".join(compressed_rows()) in COMPRESSION.read_text()
-    told = json.loads((DOCS / "compressed" / "compare.json").read_text())
-    assert told["rtl_images"] >= 200
-    for one in told["results"]:
+    report = json.loads((DOCS / "compressed" / "compare.json").read_text())
+    assert report["rtl_images"] >= 200
+    for one in report["results"]:
         path = SHIPPED.with_name(f"{one['name']}.npz")
         assert (one["sha256"], one["images"], one["rtl_images"]) == (load_checkpoint(path).digest, 10_000, 200)
         card = tomllib.loads(path.with_suffix(".toml").read_text())
@@ -92,8 +92,8 @@ def card(name: str) -> dict:
 
 def compared() -> dict[str, dict]:
     """What `make compressed` measured, by the checkpoint's name."""
-    told = json.loads((DOCS / "compressed" / "compare.json").read_text())
-    return {one["name"]: one for one in told["results"]}
+    report = json.loads((DOCS / "compressed" / "compare.json").read_text())
+    return {one["name"]: one for one in report["results"]}
 
 
 def test_what_is_said_of_the_compressed_checkpoints() -> None:
@@ -205,13 +205,13 @@ def test_addresses_in_the_memory_map() -> None:
 
 
 def test_training_is_that_of_the_card() -> None:
-    said, told = page("training"), card("lenet")
+    said, report = page("training"), card("lenet")
     for title, part in (("5,000 held out", "held_out"), ("10,000 of the test set", "test")):
-        one = told[part]
+        one = report[part]
         codes = ", ".join(str(one["peak"][layer]) for layer in ("conv1", "conv2", "fc1", "fc2"))
         assert f"| {title} | {one['errors']} | {sum(one['wraps'].values())} | {codes} |" in said
-    assert f"with the same {told['test']['errors']} errors: {told['command']}" in said
-    assert f"It took {told['seconds'] / 60:.0f} minutes" in said
+    assert f"with the same {report['test']['errors']} errors: {report['command']}" in said
+    assert f"It took {report['seconds'] / 60:.0f} minutes" in said
 
 
 def test_how_many_methods() -> None:

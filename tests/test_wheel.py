@@ -70,7 +70,7 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     elsewhere.mkdir()
     run(command, "generate", cwd=elsewhere)
     assert (elsewhere / "build/lenet/lenet.v").is_file()
-    told = json.loads(run(command, "simulate", "--images", 3, "--json", cwd=elsewhere))
-    assert told["equal"]
-    assert told["images"] == 3
+    report = json.loads(run(command, "simulate", "--images", 3, "--json", cwd=elsewhere))
+    assert report["equal"]
+    assert report["images"] == 3
     assert json.loads(run(command, "evaluate", "--json", cwd=elsewhere))["images"] == 10_000

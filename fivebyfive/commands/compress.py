@@ -30,19 +30,19 @@ RESULT_KEYS = ("start", "digest", "shape", *SIZES, "held_out", "test", "seconds"
 
 
 def method_command(name: str, module: ModuleType, common: list) -> click.Command:
-    """The command of a method: its options are the fields of its ``Config``, then the ``common`` ones."""
+    """The command of a method: its options are the fields of its ``Options``, then the ``common`` ones."""
 
     def call(
         checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
         scheduler: str | None, workers: int | None, force: bool, **values: Any,
     ) -> None:  # fmt: skip
         with user_values():
-            step = Step(name, module.Config(**values))
+            step = Step(name, module.Options(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
             plan = Plan((step,), start, seed, threads, data)
         run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force)
 
-    own = [method_option(one) for one in fields(module.Config)]
+    own = [method_option(one) for one in fields(module.Options)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
 
 

@@ -51,8 +51,8 @@ def run_diagram(path: Path, out: Path, size: Size, as_json: bool) -> None:
     draw_diagram(out, path.name, checkpoint.shape, config)
     if as_json:
         found = blocks(checkpoint.shape, config).values()
-        told = {"checkpoint": path.name, "network": str(checkpoint.shape), "out": str(out)}
-        click.echo(json.dumps(told | {"blocks": {one.title: list(one.lines) for one in found}}))
+        written = {"checkpoint": path.name, "network": str(checkpoint.shape), "out": str(out)}
+        click.echo(json.dumps(written | {"blocks": {one.title: list(one.lines) for one in found}}))
     else:
         about = f"{checkpoint.shape} of {shown(path.name)}, {config.multipliers:,} products a cycle"
         console().print(f"block diagram of {about}: {shown(out)}")
@@ -76,8 +76,8 @@ def run_waves(request: WavesRequest, as_json: bool) -> None:
     draw_timing(out, title, signals, samples, names)
     if as_json:
         found = {one.label or one.name: bits for one, bits in zip(signals, samples.values, strict=True)}
-        told = {"waves": str(path), "out": str(out), "first": samples.first, "last": last}
-        click.echo(json.dumps(told | {"signals": found}))
+        written = {"waves": str(path), "out": str(out), "first": samples.first, "last": last}
+        click.echo(json.dumps(written | {"signals": found}))
     else:
         console().print(f"{len(signals)} signals of {shown(title)}: {shown(out)}")
 

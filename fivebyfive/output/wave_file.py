@@ -250,16 +250,16 @@ def opened(path: str) -> Any:
 def main() -> int:
     request = json.load(sys.stdin)
     try:
-        told = answer(opened(f"/proc/self/fd/{sys.argv[1]}"), request)
+        report = answer(opened(f"/proc/self/fd/{sys.argv[1]}"), request)
     except NotThere as error:
-        told = {"refused": str(error)}
+        report = {"refused": str(error)}
     except Damaged:
         return DAMAGED
     except BaseException as error:
         if isinstance(error, Exception | KeyboardInterrupt):
             raise
         return DAMAGED  # a panic of Rust's, which is no Exception
-    json.dump(told, sys.stdout)
+    json.dump(report, sys.stdout)
     return 0
 
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from fivebyfive.support.errors import UserError
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
 __all__ = ["named"]
 
 
-def named(job: "Job", text: str) -> tuple[str, ...]:
+def named(job: "Compression", text: str) -> tuple[str, ...]:
     """The layers in a text such as fc1,fc2; all for an empty one. Raises UserError for one there is not."""
     layers = job.net.shape.layers
     chosen = tuple(part.strip() for part in text.split(",")) if text else layers

@@ -134,7 +134,7 @@ def parse_step(values: dict[str, Any], number: int) -> Step:
     name = values.get("method")
     if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"step {number}: method must be one of {', '.join(METHODS)}, not {name}")
-    config = METHODS[name].Config
+    config = METHODS[name].Options
     own = {key: value for key, value in values.items() if key != "method"}
     refuse_unknown(own, tuple(one.name for one in fields(config)), f"step {number}, {name}")
     try:

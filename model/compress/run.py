@@ -18,7 +18,7 @@ from .methods import METHODS
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
     from fivebyfive.model.training.resume import States
 
 __all__ = ["compress", "contents"]
@@ -61,22 +61,22 @@ def compress(
 
 def make_job(
     plan: Plan, start: Checkpoint, learning: Dataset, held_out: Dataset, states: "States", progress: Progress
-) -> "Job":
+) -> "Compression":
     """The work before its first step."""
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job, loaded, temperature_of
+    from fivebyfive.model.compress.operations.job import Compression, loaded, temperature_of
     from fivebyfive.model.training.lenet import from_checkpoint
-    from fivebyfive.model.training.loop import Images
+    from fivebyfive.model.training.loop import TrainingImages
 
     batches = [step.config.stage(step.config.all_epochs).steps(len(learning)) for step in plan.steps]
-    net, images = loaded(from_checkpoint(start)), Images.of(held_out)
+    net, images = loaded(from_checkpoint(start)), TrainingImages.of(held_out)
     generator = torch.Generator().manual_seed(plan.seed)
     about = generator, temperature_of(net, images), states, counter(progress, batches), plan.folder
-    return Job(net, Images.of(learning), images, *about, from_checkpoint(start))
+    return Compression(net, TrainingImages.of(learning), images, *about, from_checkpoint(start))
 
 
-def run_step(job: "Job", step: Step, held_out: Dataset) -> dict:
+def run_step(job: "Compression", step: Step, held_out: Dataset) -> dict:
     """One method; what is left after it."""
     from fivebyfive.model.training.lenet import to_checkpoint
 
@@ -89,9 +89,9 @@ def run_step(job: "Job", step: Step, held_out: Dataset) -> dict:
 
 def contents(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
     """Of each layer its weights, how many are not zero, and how many values these have."""
-    told = {}
+    shown = {}
     for layer in checkpoint.shape.layers:
         codes = checkpoint.arrays[f"{layer}.weight"]
         values = np.unique(codes[codes != 0])
-        told[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}
-    return told
+        shown[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}
+    return shown

@@ -16,21 +16,21 @@ from .lenet import LeNet, pixels_to_values
 from .stage import Stage
 from .state import CrossEntropy, Extras, TrainingState
 
-__all__ = ["Examination", "Images", "calibrated", "examine", "fit", "rescale", "threads"]
+__all__ = ["Examination", "TrainingImages", "calibrated", "examine", "fit", "rescale", "threads"]
 
 EXAMINE_BATCH = 1000
 RANGE_TARGET = 1.5  # of 2.0: how far each layer's largest value goes once it is calibrated
 
 
 @dataclass(frozen=True)
-class Images:
+class TrainingImages:
     """``pixels`` uint8 (N, 28, 28), ``labels`` int64 (N,)."""
 
     pixels: torch.Tensor
     labels: torch.Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Images":
+    def of(cls, dataset: Dataset) -> "TrainingImages":
         """The same images and labels as tensors."""
         return cls(torch.from_numpy(dataset.images.copy()), torch.from_numpy(dataset.labels.astype("int64")))
 
@@ -62,7 +62,7 @@ def finite(layer: str, value: float) -> float:
 
 
 @torch.no_grad()
-def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> Examination:
+def examine(net: LeNet, images: TrainingImages, temperature: float, quantized: bool) -> Examination:
     """Errors, mean cross-entropy of ``temperature`` times the logits, and what wraps; on unwarped images.
 
     Raises FloatingPointError where values of a layer are not finite.
@@ -84,8 +84,8 @@ def examine(net: LeNet, images: Images, temperature: float, quantized: bool) -> 
 def fit(
     net: LeNet,
     stage: Stage,
-    training: Images,
-    held_out: Images,
+    training: TrainingImages,
+    held_out: TrainingImages,
     temperature: float,
     generator: torch.Generator,
     tick: Callable[[int, str], None],
@@ -139,7 +139,7 @@ def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:
     return total
 
 
-def calibrated(net: LeNet, images: Images, temperature: float) -> float:
+def calibrated(net: LeNet, images: TrainingImages, temperature: float) -> float:
     """Scale every layer of a float network so that its largest value on ``images`` is `RANGE_TARGET`, in
     place.
 
@@ -151,7 +151,7 @@ def calibrated(net: LeNet, images: Images, temperature: float) -> float:
 
 
 @torch.no_grad()
-def peaks(net: LeNet, images: Images) -> dict[str, float]:
+def peaks(net: LeNet, images: TrainingImages) -> dict[str, float]:
     """Largest magnitude before rounding of each layer, in units of 1.0, without any quantization. Raises
     FloatingPointError where one is not finite."""
     largest = dict.fromkeys(net.shape.layers, 0.0)

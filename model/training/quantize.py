@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from .lenet import LeNet
-    from .loop import Images
+    from .loop import TrainingImages
     from .resume import States
 
 __all__ = ["QuantizeConfig", "quantize"]
@@ -116,7 +116,7 @@ def quantized(
     """`quantize` of the tensors of a file called ``source``. Raises FloatingPointError where a layer leaves float32."""
     torch = require_torch()
     from .lenet import LeNet, to_checkpoint
-    from .loop import Images, calibrated, fit, threads
+    from .loop import TrainingImages, calibrated, fit, threads
     from .resume import States
     from .state import Extras
 
@@ -130,7 +130,7 @@ def quantized(
     sets = {"held_out": held_out, "test": test}
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
-        data = Images.of(learning), Images.of(held_out)
+        data = TrainingImages.of(learning), TrainingImages.of(held_out)
         mean, std = fold_input(net, config, data[1])
         before = {"float": {name: float_figures(net, dataset) for name, dataset in sets.items()}}
         rounded = to_checkpoint(clipped(net))
@@ -152,7 +152,7 @@ def quantized(
     return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
 
 
-def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tuple[float, float]:
+def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "TrainingImages") -> tuple[float, float]:
     """Make the first layer take the hardware's input, pixel / 128; returns the float network's mean and std."""
     if config.mean is not None and config.std is not None:
         chosen = config.mean, config.std
@@ -162,7 +162,7 @@ def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "Images") -> tupl
     return chosen
 
 
-def errors_with(net: "LeNet", scale: tuple[float, float], images: "Images") -> int:
+def errors_with(net: "LeNet", scale: tuple[float, float], images: "TrainingImages") -> int:
     """Errors of a copy of the float network when its pixels are scaled so; all of them where it leaves float32."""
     from .loop import examine
 
@@ -199,9 +199,9 @@ def digest_of(net: "LeNet") -> str:
 
 def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:
     """{images, errors} of the float network on a data set; None without one."""
-    from .loop import Images, examine
+    from .loop import TrainingImages, examine
 
     if dataset is None:
         return None
-    seen = examine(net, Images.of(dataset), 1.0, quantized=False)
+    seen = examine(net, TrainingImages.of(dataset), 1.0, quantized=False)
     return {"images": seen.images, "errors": seen.errors}

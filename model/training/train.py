@@ -98,7 +98,7 @@ def train(
     """
     torch = require_torch()
     from .lenet import LeNet, to_checkpoint
-    from .loop import Images, calibrated, fit, threads
+    from .loop import TrainingImages, calibrated, fit, threads
     from .resume import States
     from .state import Extras
 
@@ -110,7 +110,7 @@ def train(
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
         net = LeNet(config.shape, generator)
-        data = Images.of(learning), Images.of(held_out)
+        data = TrainingImages.of(learning), TrainingImages.of(held_out)
         float_stage, quantized_stage = config.stages
         epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick, Extras(saved=states.next()))
         temperature = calibrated(net, data[0], TEMPERATURE)

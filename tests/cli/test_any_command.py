@@ -241,5 +241,5 @@ def judged(result: click.testing.Result) -> str:
 
 def allowed(path: Path, places: tuple[str, ...]) -> bool:
     """Whether a command may have written a path: build or a place it was told, below it, or beside it with its stem."""
-    told = [Path("work", place) for place in ("build", *places)]
-    return any(place in (path, *path.parents) or path.with_suffix("") == place.with_suffix("") for place in told)
+    report = [Path("work", place) for place in ("build", *places)]
+    return any(place in (path, *path.parents) or path.with_suffix("") == place.with_suffix("") for place in report)

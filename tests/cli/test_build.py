@@ -18,9 +18,9 @@ MADE = Bitstream(
 def test_a_bitstream_and_its_report(answer, cli, monkeypatch, small: Path) -> None:
     asked = []
     monkeypatch.setattr(bitstream, "make_bitstream", lambda *given: asked.append(given) or MADE)
-    told = answer("build", small, "--board", "ulx3s-85f", "--seed", 4)
-    assert (told["fmax_mhz"], told["clock_mhz"], told["baud"], told["seed"]) == (61.5, 50, 1_000_000, 4)
-    assert told["percent"]["bram"] == 93.8
+    report = answer("build", small, "--board", "ulx3s-85f", "--seed", 4)
+    assert (report["fmax_mhz"], report["clock_mhz"], report["baud"], report["seed"]) == (61.5, 50, 1_000_000, 4)
+    assert report["percent"]["bram"] == 93.8
     folder = Path("build/ulx3s-85f")
     assert (folder / "ulx3s-85f.bit").read_bytes() == MADE.data
     assert (folder / "nextpnr.log").read_text() == "log of nextpnr"
@@ -42,8 +42,8 @@ def test_a_clock_that_is_not_met_leaves_nothing(refused, monkeypatch, small: Pat
 
 
 def test_files_for_vivado(answer, small: Path) -> None:
-    told = answer("build", small, "--board", "arty-a7-100", "--out", "arty")
-    names = {Path(name).name for name in told["files"]}
+    report = answer("build", small, "--board", "arty-a7-100", "--out", "arty")
+    names = {Path(name).name for name in report["files"]}
     assert {"top.v", "top.xdc", "top.tcl", "serial_lenet.v", "README.md", "build.json"} <= names
     assert {path.name for path in Path("arty").iterdir()} == names
     assert "PLLE2_BASE" in Path("arty/top.v").read_text()

@@ -28,23 +28,23 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_pictures_have_the_golden_classes(answer, small: Path, pictures: Path) -> None:
-    told = answer("classify", pictures, "--port", "sim", "--checkpoint", small, "--compare")
-    assert (told["failed"], told["different"], len(told["images"])) == (0, 0, 3)
+    report = answer("classify", pictures, "--port", "sim", "--checkpoint", small, "--compare")
+    assert (report["failed"], report["different"], len(report["images"])) == (0, 0, 3)
     logits = predict(load_checkpoint(small), load_dataset().images[:2])
-    for one, golden in zip(told["images"], logits, strict=False):
+    for one, golden in zip(report["images"], logits, strict=False):
         assert one["logits"] == golden.tolist()
         assert one["class"] == one["golden_class"] == int(classify(golden))
-    assert all(one["equal"] and one["cycles"] > 0 for one in told["images"])
+    assert all(one["equal"] and one["cycles"] > 0 for one in report["images"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("corrupt", "resent"), [(0.03, 10), pytest.param(0.1, 100, marks=pytest.mark.full)])
 def test_corrupted_bytes(answer, small: Path, corrupt: float, resent: int) -> None:
     options = "--compare", "--corrupt", corrupt, "--seed", 5
-    told = answer("classify", 1, "--port", "sim", "--checkpoint", small, *options)
-    assert (told["failed"], told["different"]) == (0, 0)
-    assert told["bad_frames"] > 10
-    assert all(one["resent"] > resent for one in told["images"])
+    report = answer("classify", 1, "--port", "sim", "--checkpoint", small, *options)
+    assert (report["failed"], report["different"]) == (0, 0)
+    assert report["bad_frames"] > 10
+    assert all(one["resent"] > resent for one in report["images"])
 
 
 def test_a_table_for_people(cli, small: Path, pictures: Path) -> None:

@@ -26,24 +26,24 @@ def test_version(cli) -> None:
 
 
 def test_evaluate_counts_on_a_folder_of_images(answer, cli, small: Path, few_digits: Path) -> None:
-    told = answer("evaluate", small, "--data", few_digits)
-    assert told["images"] == 20
-    assert told["network"] == "2-3-7-10"
-    assert list(told["wraps"]) == ["conv1", "conv2", "fc1", "fc2"]
-    assert min(told["wraps"].values()) > 0  # random codes
-    confusion = np.array(told["confusion"])
+    report = answer("evaluate", small, "--data", few_digits)
+    assert report["images"] == 20
+    assert report["network"] == "2-3-7-10"
+    assert list(report["wraps"]) == ["conv1", "conv2", "fc1", "fc2"]
+    assert min(report["wraps"].values()) > 0  # random codes
+    confusion = np.array(report["confusion"])
     assert confusion.sum() == 20
-    assert told["errors"] == 20 - confusion.trace()
+    assert report["errors"] == 20 - confusion.trace()
     said = cli("evaluate", small, "--data", few_digits).stdout
-    assert f"errors: {told['errors']} ({5 * told['errors']:.2f} %)" in said
-    assert re.search(rf"^fc2 +{told['wraps']['fc2']} ", said, re.M)
+    assert f"errors: {report['errors']} ({5 * report['errors']:.2f} %)" in said
+    assert re.search(rf"^fc2 +{report['wraps']['fc2']} ", said, re.M)
 
 
 def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
-    told = answer("generate", small, "--out", "v")
+    report = answer("generate", small, "--out", "v")
     manifest = json.loads(Path("v/manifest.json").read_text())
-    assert told["manifest"] == manifest
-    assert sorted(told["files"]) == sorted(path.name for path in Path("v").iterdir())
+    assert report["manifest"] == manifest
+    assert sorted(report["files"]) == sorted(path.name for path in Path("v").iterdir())
     for name, digest in manifest["files"].items():
         assert hashlib.sha256(Path("v", name).read_bytes()).hexdigest() == digest
     assert manifest["checkpoint"]["name"] == "small.npz"
@@ -56,11 +56,11 @@ def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
 def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path) -> None:
     pytest.importorskip("torch")
     words = ("train", "--data", few_digits, "--shape", "1-1-10", "--epochs", 2, "--seed", 3, "--threads", 1)
-    told = answer(*words, "--out", "new/f.npz")
-    assert told == json.loads(Path("new/f.json").read_text())
-    assert str(load("new/f.npz").shape) == told["shape"] == "1-1-10"
-    assert (told["seed"], told["config"]["epochs"], told["out"]) == (3, 2, "new/f.npz")
-    assert answer("evaluate", "new/f.npz", "--data", few_digits)["errors"] == told["test"]["errors"]
+    report = answer(*words, "--out", "new/f.npz")
+    assert report == json.loads(Path("new/f.json").read_text())
+    assert str(load("new/f.npz").shape) == report["shape"] == "1-1-10"
+    assert (report["seed"], report["config"]["epochs"], report["out"]) == (3, 2, "new/f.npz")
+    assert answer("evaluate", "new/f.npz", "--data", few_digits)["errors"] == report["test"]["errors"]
     assert "fivebyfive evaluate build/lenet.npz" in cli(*words).stdout
 
 
@@ -70,19 +70,19 @@ def test_quantize_makes_a_checkpoint_of_a_state_dict(answer, cli, few_digits: Pa
     shapes = LeNetShape(1, 2, (10,)).arrays
     torch.save({name: torch.randn(shape) for name, shape in shapes.items()}, "model.pt")
     words = ("quantize", "model.pt", "--data", few_digits, "--epochs", 1, "--threads", 1)
-    told = answer(*words, "--out", "q.npz", "--mean", 0.5, "--std", 0.25)
-    assert told["input"] == {"mean": 0.5, "std": 0.25}
-    assert {"float", "rounded", "rescaled", "held_out", "test"} <= set(told)
+    report = answer(*words, "--out", "q.npz", "--mean", 0.5, "--std", 0.25)
+    assert report["input"] == {"mean": 0.5, "std": 0.25}
+    assert {"float", "rounded", "rescaled", "held_out", "test"} <= set(report)
     assert str(load("q.npz").shape) == "1-2-10"
     said = cli(*words, "--out", "q.npz").stdout
-    assert re.search(rf"^naively rounded +20 test +{told['rounded']['test']['errors'] and ''}\d+", said, re.M)
+    assert re.search(rf"^naively rounded +20 test +{report['rounded']['test']['errors'] and ''}\d+", said, re.M)
 
 
 def test_demo_draws_what_it_simulated(answer) -> None:
-    told = answer("demo", "--images", 2)
-    assert told["equal"]
-    assert (told["images"], told["errors"]) == (2, 0)
-    assert Path(told["verilog"]).read_text().startswith("// lenet")
+    report = answer("demo", "--images", 2)
+    assert report["equal"]
+    assert (report["images"], report["errors"]) == (2, 0)
+    assert Path(report["verilog"]).read_text().startswith("// lenet")
     with Image.open("build/demo.png") as picture:
         assert picture.width > 2000
         assert picture.height > 500

@@ -46,8 +46,8 @@ def sparse(tmp_path: Path) -> Path:
 
 def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Path, few_digits: Path) -> None:
     words = ("compare", small, sparse, "--data", few_digits, "--clock", 50)
-    told = answer(*words)
-    dense, skips = told["results"]
+    report = answer(*words)
+    dense, skips = report["results"]
     test, checkpoint = load_dataset(few_digits), load_checkpoint(small)
     assert (dense["name"], skips["name"]) == ("small", "sparse")
     assert (dense["errors"], dense["images"]) == (evaluate(checkpoint, test).errors, 20)
@@ -61,9 +61,9 @@ def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Pat
     assert dense["parameters"] == sum(array.size for array in checkpoint.arrays.values())
     assert skips["nonzero_weights"] < 250
     assert skips["bytes"] < dense["bytes"] <= dense["huffman_bytes"]
-    assert told["tools"] == ["fake", "fake yosys"]
+    assert report["tools"] == ["fake", "fake yosys"]
     assert sorted(os.listdir("build/compare")) == [".compare.sha256", *FILES]
-    assert json.loads(Path("build/compare/compare.json").read_text()) == told
+    assert json.loads(Path("build/compare/compare.json").read_text()) == report
     assert Path("build/compare/compare.png").read_bytes().startswith(b"\x89PNG")
     picture = Path("build/compare/compare.svg").read_text()
     assert all(text in picture for text in ("sparse", "bytes stored", "errors of 20 test images"))
@@ -74,7 +74,7 @@ def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Pat
     assert f"| small | 2-3-7-10 | {dense['errors']} |" in table
     done = len((fake_tools / "done").read_text().splitlines())
     assert done == 4
-    assert answer(*words) == told
+    assert answer(*words) == report
     assert len((fake_tools / "done").read_text().splitlines()) == done
 
 
@@ -103,12 +103,12 @@ def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
         save_checkpoint(f"{name}.npz", Checkpoint.random(SMALL, seed))
     data = Path("data\udcff\n")
     data.symlink_to(few_digits)
-    told = answer("compare", *(f"{name}.npz" for name in NAMES), "--data", data)
+    report = answer("compare", *(f"{name}.npz" for name in NAMES), "--data", data)
     shown = [*NAMES[:2], "two\\nlines", "bytes\\udcff", *NAMES[4:6], "\\x1b[31m", NAMES[7]]
-    assert [one["name"] for one in told["results"]] == shown
-    assert json.loads(Path("build/compare/compare.json").read_text()) == told
+    assert [one["name"] for one in report["results"]] == shown
+    assert json.loads(Path("build/compare/compare.json").read_text()) == report
     with Path("build/compare/compare.csv").open() as file:
-        assert [row["name"] for row in csv.DictReader(file)] == [one["name"] for one in told["results"]]
+        assert [row["name"] for row in csv.DictReader(file)] == [one["name"] for one in report["results"]]
     table = Path("build/compare/compare.md").read_text()
     assert r"| a\|b | 2-3-7-10 |" in table
     assert r"test images of data\udcff\n, by the golden model" in table

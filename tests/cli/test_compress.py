@@ -18,18 +18,18 @@ pytest.importorskip("constriction")
 
 def test_a_method_and_the_plan_it_leaves(answer, cli, small: Path, few_digits: Path) -> None:
     words = ("compress", "magnitude", small, "--keep", "fc1=0.2,conv2=0.5", "--epochs", 1, "--data", few_digits)
-    told = answer(*words, "--seed", 3, "--out", "new/g.npz")
+    report = answer(*words, "--seed", 3, "--out", "new/g.npz")
     assert sorted(path.name for path in Path("new").iterdir()) == [".g.sha256", "g.npz", "g.toml"]  # no state is left
     card = tomllib.loads(Path("new/g.toml").read_text())
     assert (card["seed"], card["step"][0]["keep"]) == (3, {"fc1": 0.2, "conv2": 0.5})
-    assert card["result"]["bytes"] == told["bytes"]
-    assert card["result"]["digest"] == load_checkpoint(Path("new/g.npz")).digest == told["digest"]
+    assert card["result"]["bytes"] == report["bytes"]
+    assert card["result"]["digest"] == load_checkpoint(Path("new/g.npz")).digest == report["digest"]
     assert card["result"]["test"]["images"] == 20
-    assert told["contents"]["fc1"]["nonzero"] <= 68
+    assert report["contents"]["fc1"]["nonzero"] <= 68
     again = answer("compress", "--plan", "new/g.toml", "--out", "again/h.npz")
-    assert again["digest"] == told["digest"]
+    assert again["digest"] == report["digest"]
     assert tomllib.loads(Path("again/h.toml").read_text())["step"] == card["step"]
-    assert answer("pack", "again/h.npz")["bytes"] == told["bytes"]
+    assert answer("pack", "again/h.npz")["bytes"] == report["bytes"]
 
 
 def test_what_a_person_reads(cli, small: Path, few_digits: Path) -> None:
@@ -89,13 +89,13 @@ def test_several_seeds(answer, cache: Path, small: Path, few_digits: Path) -> No
     """Each as a run of its own would be, beside the median; what is done is not done again."""
     Path("plan.toml").write_text(f'data = "{few_digits}"\nstart = "{small}"\nseed = 4\n'
                                  '[[step]]\nmethod = "distill"\nshape = "1-2-10"\nepochs = 1\n')  # fmt: skip
-    told = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g")
+    report = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g")
     names = [f"g{seed}.{suffix}" for seed in ("-s4", "-s5", "") for suffix in ("npz", "toml")]
     names += [f".g{seed}.sha256" for seed in ("-s4", "-s5", "")]
     assert sorted(path.name for path in Path("new").iterdir()) == sorted(names)  # no state is left
     cards = {name: tomllib.loads(Path(f"new/{name}.toml").read_text()) for name in ("g-s4", "g-s5", "g")}
     rows = cards["g"]["result"]["seeds"]
-    assert rows == told["seeds"]
+    assert rows == report["seeds"]
     assert [row["seed"] for row in rows] == [4, 5]
     for row in rows:
         name = f"g-s{row['seed']}"
@@ -105,12 +105,12 @@ def test_several_seeds(answer, cache: Path, small: Path, few_digits: Path) -> No
         assert row["bytes"] == cards[name]["result"]["bytes"]
     assert rows[0]["digest"] != rows[1]["digest"]
     middle = median_seed(rows)
-    assert cards["g"]["seed"] == told["seed"] == middle
+    assert cards["g"]["seed"] == report["seed"] == middle
     assert Path("new/g.npz").read_bytes() == Path(f"new/g-s{middle}.npz").read_bytes()
     alone = answer("compress", "--plan", "new/g-s5.toml", "--out", "alone.npz")
     assert alone["digest"] == rows[1]["digest"]
     again = answer("compress", "--plan", "plan.toml", "--seeds", 2, "--out", "new/g.npz")
-    assert again == told  # its seconds too: nothing was trained
+    assert again == report  # its seconds too: nothing was trained
 
 
 def test_a_method_with_seeds(cli, cache: Path, small: Path, few_digits: Path) -> None:

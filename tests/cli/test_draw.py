@@ -62,13 +62,13 @@ def texts(path: Path) -> set[str]:
 
 def test_what_a_flip_flop_takes(answer, waves: Path) -> None:
     """What follows an edge is taken at the next one; cycles have the numbers of their times."""
-    told = answer("draw", "waves", waves, "--signal", "i__valid", "--signal", "i__payload", "--from", 5, "--cycles", 5)
-    assert (told["first"], told["last"]) == (5, 9)
-    assert told["signals"] == {
+    report = answer("draw", "waves", waves, "--signal", "i__valid", "--signal", "i__payload", "--from", 5, "--cycles", 5)
+    assert (report["first"], report["last"]) == (5, 9)
+    assert report["signals"] == {
         "i__valid": ["0", "0", "1", "1", "0"],
         "i__payload": ["00x1"] * 2 + ["1001", "1010", "1111"],
     }
-    assert Path(told["out"]) == Path("build/waves.svg")
+    assert Path(report["out"]) == Path("build/waves.svg")
 
 
 def test_a_window_begins_where_something_happens(answer, waves: Path) -> None:
@@ -82,8 +82,8 @@ def test_a_window_begins_where_something_happens(answer, waves: Path) -> None:
 
 def test_bits_and_formats(answer, waves: Path) -> None:
     words = ("--signal", "i__payload[3]", "--signal", "lenet.i__payload[2:1]:signed", "--from", 7, "--cycles", 2)
-    told = answer("draw", "waves", waves, *words, "--out", "a.svg")
-    assert told["signals"] == {"i__payload[3]": ["1", "1"], "lenet.i__payload[2:1]": ["00", "01"]}
+    report = answer("draw", "waves", waves, *words, "--out", "a.svg")
+    assert report["signals"] == {"i__payload[3]": ["1", "1"], "lenet.i__payload[2:1]": ["00", "01"]}
     drawn = texts(Path("a.svg"))
     assert {"lenet.i__payload[2:1]", "i__payload[3]", "w.vcd, cycles 7 to 8", "0", "1"} <= drawn
     assert Wanted.parse("a[b]:dec") == Wanted("a[b]", None, "dec", "a[b]")
@@ -119,11 +119,11 @@ def test_waves_of_a_simulation(answer, cli, small: Path, tmp_path: Path) -> None
     """FST of Icarus; the number of a cycle is that of the bench, and states have names."""
     np.save(tmp_path / "i.npy", np.full((1, 28, 28), 255, np.uint8))
     cli("simulate", small, "--images", tmp_path / "i.npy", "--simulator", "icarus", "--waves")
-    told = answer("draw", "waves", "--when", "conv.controller.state", "--cycles", 12)
-    assert "PREPARING" in texts(Path(told["out"]))
+    report = answer("draw", "waves", "--when", "conv.controller.state", "--cycles", 12)
+    assert "PREPARING" in texts(Path(report["out"]))
     pixels = answer("draw", "waves", "--cycles", 4)
     assert pixels["signals"]["i__payload"][-1] == "0" + 8 * "1"
-    assert told["signals"]["conv.controller.state"][:3] == ["0000", "0000", "0001"]
+    assert report["signals"]["conv.controller.state"][:3] == ["0000", "0000", "0001"]
     result = answer("draw", "waves", "--when", "o__valid")
     state = [int(bits, 2) for bits in result["signals"]["o__valid"]]
     arrived = pixels["first"] + 2 + 783  # no pauses
@@ -170,11 +170,11 @@ def test_files_that_are_no_waves(refused, waves: Path) -> None:
 def test_figures_of_the_diagram(answer, name: str) -> None:
     """Cycles are those of the model; bytes of weights those that the hardware's memories have."""
     path = SHIPPED.with_name(f"{name}.npz")
-    told = answer("draw", "diagram", path, "--out", "a.svg")
+    report = answer("draw", "diagram", path, "--out", "a.svg")
     network = load_checkpoint(path)
     config = Size().config(network)
     planned, depths = plan(network.shape, config), memory_depths(network.shape, config)
-    lines = {title: " ".join(found) for title, found in told["blocks"].items()}
+    lines = {title: " ".join(found) for title, found in report["blocks"].items()}
     assert lines["FC controller"].endswith(f" {planned.fc:,} cycles an image")
     assert f"between results: {planned.interval:,}" in lines["cycle counters"]
     assert f"{depths['fc']:,} words" in lines["FC weight memory"]
@@ -201,9 +201,9 @@ def test_bytes_of_weights() -> None:
 
 
 def test_sizes_of_the_diagram(answer, cli, small: Path) -> None:
-    told = answer("draw", "diagram", "--conv-pes", 4, "--fc-rows", 3, "--out", "a.svg")
-    assert told["blocks"]["conv array"][0] == "4 x 1 PEs, 100 multipliers"
-    assert told["blocks"]["fully-connected rows"][0] == "3 x 20 lanes, 60 multipliers"
+    report = answer("draw", "diagram", "--conv-pes", 4, "--fc-rows", 3, "--out", "a.svg")
+    assert report["blocks"]["conv array"][0] == "4 x 1 PEs, 100 multipliers"
+    assert report["blocks"]["fully-connected rows"][0] == "3 x 20 lanes, 60 multipliers"
     said = cli("draw", "diagram", small, "--out", "a.png").stdout
     assert said == "block diagram of 2-3-7-10 of small.npz, 45 products a cycle: a.png\n"
     assert Path("a.png").read_bytes().startswith(PNG)

@@ -30,15 +30,15 @@ def done_units(fake_tools: Path) -> list[str]:
 
 
 def test_measure_tells_all_there_is_to_know(answer, fake_tools: Path, small: Path) -> None:
-    told = answer("measure", small, "--part", "LFE5U-45F", "--seeds", 3)
-    assert set(told) >= KEYS
-    assert (told["part"], told["multipliers"], told["fits"]) == ("lfe5u-45f", 45, True)
-    assert (told["fmax_mhz"], told["fmax_seeds_mhz"]) == (120, [110, 120, 130])
+    report = answer("measure", small, "--part", "LFE5U-45F", "--seeds", 3)
+    assert set(report) >= KEYS
+    assert (report["part"], report["multipliers"], report["fits"]) == ("lfe5u-45f", 45, True)
+    assert (report["fmax_mhz"], report["fmax_seeds_mhz"]) == (120, [110, 120, 130])
     cycles = plan(SMALL, Config())
-    assert (told["interval_cycles"], told["latency_cycles"]) == (cycles.interval, cycles.latency)
-    assert told["images_per_s"] == pytest.approx(120e6 / cycles.interval, abs=0.1)
-    assert told["tools"] == ["fake yosys", "fake nextpnr"]
-    assert json.loads(Path("build/measure/measure.json").read_text()) == told
+    assert (report["interval_cycles"], report["latency_cycles"]) == (cycles.interval, cycles.latency)
+    assert report["images_per_s"] == pytest.approx(120e6 / cycles.interval, abs=0.1)
+    assert report["tools"] == ["fake yosys", "fake nextpnr"]
+    assert json.loads(Path("build/measure/measure.json").read_text()) == report
     assert "| max frequency | 120.0 MHz (median of 3, 110 to 130) |" in Path("build/measure/measure.md").read_text()
     assert Path("build/measure/measure.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md", "measure.png"]
@@ -68,18 +68,18 @@ def test_a_table_for_people(cli, fake_tools: Path, small: Path) -> None:
 
 
 def test_what_does_not_fit_is_not_routed(answer, fake_tools: Path, small: Path) -> None:
-    told = answer("measure", small, "--part", "lfe5u-12f")
-    assert (told["fits"], told["fmax_mhz"], told["images_per_s"]) == (False, None, None)
-    assert told["missing"] == {"dsp": 17, "bram": 8}
-    assert "lfe5u-45f" in told["fits_in"]
+    report = answer("measure", small, "--part", "lfe5u-12f")
+    assert (report["fits"], report["fmax_mhz"], report["images_per_s"]) == (False, None, None)
+    assert report["missing"] == {"dsp": 17, "bram": 8}
+    assert "lfe5u-45f" in report["fits_in"]
     assert not any("routing" in line for line in done_units(fake_tools))
 
 
 def test_an_estimate_writes_nothing(answer, small: Path) -> None:
-    told = answer("measure", small, "--estimate", "--part", "xc7z020", "--conv-pes", 4)
-    assert told["estimated"]
-    assert told["fmax_mhz"] is None
-    assert told["dsp"] == 120
+    report = answer("measure", small, "--estimate", "--part", "xc7z020", "--conv-pes", 4)
+    assert report["estimated"]
+    assert report["fmax_mhz"] is None
+    assert report["dsp"] == 120
     assert os.listdir(".") == []
 
 
@@ -142,24 +142,24 @@ def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) 
     from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
 
     save_checkpoint(tmp_path / "mini.npz", Checkpoint.random(LeNetShape(1, 1, (10,)), seed=1))
-    told = answer("measure", tmp_path / "mini.npz", "--part", "xc7z010")
-    assert (told["dsp"], told["fits"], told["fmax_mhz"]) == (45, True, None)
+    report = answer("measure", tmp_path / "mini.npz", "--part", "xc7z010")
+    assert (report["dsp"], report["fits"], report["fmax_mhz"]) == (45, True, None)
     guess = estimate(LeNetShape(1, 1, (10,)), Config(), PARTS["xc7z010"])
-    assert told["lut"] == pytest.approx(guess.lut, rel=0.5)
+    assert report["lut"] == pytest.approx(guess.lut, rel=0.5)
 
 
 def test_explore_draws_the_front(answer, fake_tools: Path) -> None:
-    told = answer("explore", "--part", "lfe5u-85f", "--top", 3)
-    assert len(told["results"]) == 3
-    assert told["swept"] > 300
-    intervals = [one["interval_cycles"] for one in told["results"]]
+    report = answer("explore", "--part", "lfe5u-85f", "--top", 3)
+    assert len(report["results"]) == 3
+    assert report["swept"] > 300
+    intervals = [one["interval_cycles"] for one in report["results"]]
     assert intervals == sorted(intervals)
-    assert told["front"]
-    front = [told["results"][index] for index in told["front"]]
+    assert report["front"]
+    front = [report["results"][index] for index in report["front"]]
     full = [sum(one["percent"].values()) for one in front]
     assert full == sorted(full, reverse=True)
     assert all(one["fits"] and one["fmax_mhz"] for one in front)
-    assert json.loads(Path("build/explore/explore.json").read_text()) == told
+    assert json.loads(Path("build/explore/explore.json").read_text()) == report
     assert Path("build/explore/explore.md").read_text().count(" front |") == len(front)
     assert Path("build/explore/explore.png").read_bytes().startswith(b"\x89PNG")
 
@@ -172,9 +172,9 @@ def test_explore_for_people_and_without_routing(cli, fake_tools: Path) -> None:
 
 
 def test_explore_from_the_models_alone(answer) -> None:
-    told = answer("explore", "--part", "xc7z045", "--estimate", "--top", 5)
-    assert all(one["estimated"] for one in told["results"])
-    assert len(told["results"]) == 5
+    report = answer("explore", "--part", "xc7z045", "--estimate", "--top", 5)
+    assert all(one["estimated"] for one in report["results"])
+    assert len(report["results"]) == 5
 
 
 def test_explore_goes_on_where_it_was_interrupted(cli, answer, fake_tools: Path, monkeypatch) -> None:
@@ -191,14 +191,14 @@ def test_explore_goes_on_where_it_was_interrupted(cli, answer, fake_tools: Path,
     assert "What is finished is kept; the same command goes on from there." in said
     before = done_units(fake_tools)
     assert len(before) in (1, 2)
-    told = answer(*words)
-    assert len(done_units(fake_tools)) == len(told["results"]) == 3
+    report = answer(*words)
+    assert len(done_units(fake_tools)) == len(report["results"]) == 3
 
 
 def test_explore_survives_a_worker_that_dies(answer, fake_tools: Path) -> None:
     (fake_tools / "die").touch()
-    told = answer("explore", "--part", "xc7z045", "--top", 3)
-    assert (len(told["results"]), told["failures"]) == (3, [])
+    report = answer("explore", "--part", "xc7z045", "--top", 3)
+    assert (len(report["results"]), report["failures"]) == (3, [])
 
 
 def test_what_explore_refuses(cli, refused, fake_tools: Path, monkeypatch, small: Path) -> None:

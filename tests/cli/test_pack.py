@@ -11,11 +11,11 @@ pytest.importorskip("constriction")
 
 
 def test_a_checkpoint_comes_back(answer, cli, small: Path) -> None:
-    told = answer("pack", small, "--out", "new/g.bin")
-    assert told["bytes"] == Path("new/g.bin").stat().st_size
-    assert told["bytes"] <= told["huffman_bytes"]
-    assert (told["parameters"], told["float_bytes"]) == (628, 2512)
-    assert told["arrays"]["fc1.weight"]["nonzero"] == np.count_nonzero(load_checkpoint(small).arrays["fc1.weight"])
+    report = answer("pack", small, "--out", "new/g.bin")
+    assert report["bytes"] == Path("new/g.bin").stat().st_size
+    assert report["bytes"] <= report["huffman_bytes"]
+    assert (report["parameters"], report["float_bytes"]) == (628, 2512)
+    assert report["arrays"]["fc1.weight"]["nonzero"] == np.count_nonzero(load_checkpoint(small).arrays["fc1.weight"])
     back = answer("unpack", "new/g.bin", "--out", "h.npz")
     assert back["sha256"] == load_checkpoint(small).digest == load_checkpoint(Path("h.npz")).digest
     assert back["network"] == "2-3-7-10"

@@ -25,28 +25,28 @@ from .conftest import SMALL
 
 
 def test_every_image_is_equal_and_its_cycles_are_told(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 12, "--seed", 9, "--out", "new/logits.npy")
-    assert told["equal"]
-    assert told["difference"] is None
-    assert (told["images"], told["multipliers"], told["simulator"], told["seed"]) == (12, 45, "verilator", 9)
+    report = answer("simulate", small, "--images", 12, "--seed", 9, "--out", "new/logits.npy")
+    assert report["equal"]
+    assert report["difference"] is None
+    assert (report["images"], report["multipliers"], report["simulator"], report["seed"]) == (12, 45, "verilator", 9)
     for clock in ("conv", "fc"):
-        assert told[f"{clock}_limit_cycles"] < told[f"{clock}_cycles"] < told[f"{clock}_limit_cycles"] + 200
-    assert told["latency_cycles"] > told["conv_cycles"]
-    assert told["interval_cycles"] >= told["conv_cycles"]
-    assert told["utilization"] == told["macs"] / told["interval_cycles"] / 45
+        assert report[f"{clock}_limit_cycles"] < report[f"{clock}_cycles"] < report[f"{clock}_limit_cycles"] + 200
+    assert report["latency_cycles"] > report["conv_cycles"]
+    assert report["interval_cycles"] >= report["conv_cycles"]
+    assert report["utilization"] == report["macs"] / report["interval_cycles"] / 45
     digits = load_dataset()
     logits = np.load("new/logits.npy", allow_pickle=False)
     assert (logits.dtype, logits.shape) == (np.int8, (12, 10))
     np.testing.assert_array_equal(logits, load(small).predict(digits.images[:12]))
-    assert told["errors"] == (logits.argmax(1) != digits.labels[:12]).sum()
+    assert report["errors"] == (logits.argmax(1) != digits.labels[:12]).sum()
 
 
 def test_the_shipped_lenet_within_its_budget(answer) -> None:
-    told = answer("simulate", "--images", 3)
-    assert told["equal"]
-    assert told["errors"] == 0
-    assert told["conv_cycles"] <= 76_300
-    assert told["fc_cycles"] <= 20_460
+    report = answer("simulate", "--images", 3)
+    assert report["equal"]
+    assert report["errors"] == 0
+    assert report["conv_cycles"] <= 76_300
+    assert report["fc_cycles"] <= 20_460
 
 
 def test_images_come_from_npy_and_pngs_alike(answer, small: Path) -> None:
@@ -57,9 +57,9 @@ def test_images_come_from_npy_and_pngs_alike(answer, small: Path) -> None:
     for name, image in zip(("b", "a"), pixels, strict=True):
         Image.fromarray(image).save(f"pngs/{name}.png")
     for spec, out in (("images.npy", "1.npy"), ("pngs", "2.npy")):
-        told = answer("simulate", small, "--images", spec, "--out", out)
-        assert told["equal"]
-        assert told["errors"] is None
+        report = answer("simulate", small, "--images", spec, "--out", out)
+        assert report["equal"]
+        assert report["errors"] is None
     np.testing.assert_array_equal(np.load("1.npy"), load(small).predict(pixels))
     np.testing.assert_array_equal(np.load("2.npy"), np.load("1.npy")[::-1])  # sorted by name
 
@@ -68,15 +68,15 @@ def test_coverage_of_the_verilog(answer, cli, refused, small: Path, tmp_path: Pa
     """Of a network without convolutions, whose counters Verilator compiles in a third of the time."""
     tiny = tmp_path / "tiny.npz"
     save_checkpoint(tiny, Checkpoint.random(LeNetShape(0, 0, (10,)), 1))
-    told = answer("simulate", tiny, "--images", 2, "--coverage", "--seed", 1)
-    assert told["equal"]
+    report = answer("simulate", tiny, "--images", 2, "--coverage", "--seed", 1)
+    assert report["equal"]
     for what in ("blocks", "toggles"):
-        counts = told["coverage"][what]
+        counts = report["coverage"][what]
         assert 0.7 * counts["all"] < counts["seen"] < counts["all"]
-    assert told["coverage"]["never_toggled"]["lenet_counters"]["now"] == "23:10"  # so few cycles
+    assert report["coverage"]["never_toggled"]["lenet_counters"]["now"] == "23:10"  # so few cycles
     assert "coverage" not in answer("simulate", small, "--images", 1)
     said = cli("simulate", tiny, "--images", 2, "--coverage", "--seed", 1).stdout
-    ran, toggles = (f"{told['coverage'][what]['seen']:,} of" for what in ("blocks", "toggles"))
+    ran, toggles = (f"{report['coverage'][what]['seen']:,} of" for what in ("blocks", "toggles"))
     assert re.search(rf"^coverage of the Verilog: {ran} .* blocks ran .*, {toggles} ", said, re.M)
     assert "not of a --netlist" in refused("simulate", small, "--coverage", "--netlist", "ecp5")
     assert "icarus cannot measure coverage" in refused("simulate", small, "--coverage", "--simulator", "icarus")
@@ -87,17 +87,17 @@ def test_icarus(answer, small: Path) -> None:
         find("icarus")
     except UserError as error:
         pytest.skip(str(error))
-    told = answer("simulate", small, "--images", 2, "--simulator", "icarus")
-    assert told["equal"]
-    assert told["simulator_version"].startswith("Icarus Verilog")
+    report = answer("simulate", small, "--images", 2, "--simulator", "icarus")
+    assert report["equal"]
+    assert report["simulator_version"].startswith("Icarus Verilog")
 
 
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--conv-pes", 2, "--fc-rows", 2, "--early-fc", "--no-overlap")
-    assert told["equal"]
-    assert told["multipliers"] == 90
+    report = answer("simulate", small, "--images", 2, "--conv-pes", 2, "--fc-rows", 2, "--early-fc", "--no-overlap")
+    assert report["equal"]
+    assert report["multipliers"] == 90
     dense = {"kind": "codes", "values": []}  # random weights
-    assert told["config"] == {
+    assert report["config"] == {
         "windows": 2,
         "outputs": 1,
         "fc_rows": 2,
@@ -106,13 +106,13 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
         "packed": False,
         "engines": {"conv": dense, "fc": dense, "sweeps": [], "words": []},
     }
-    assert told["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
+    assert report["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
 
 
 def test_packed(answer, small: Path) -> None:
-    told = answer("simulate", small, "--images", 2, "--conv-pes", 4, "--packed")
-    assert told["equal"]
-    assert (told["multipliers"], told["dsps"], told["config"]["packed"]) == (120, 60, True)
+    report = answer("simulate", small, "--images", 2, "--conv-pes", 4, "--packed")
+    assert report["equal"]
+    assert (report["multipliers"], report["dsps"], report["config"]["packed"]) == (120, 60, True)
 
 
 def test_a_table_for_people(cli, small: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_first_difference_is_found(answer, cli, small: Path, memory: str, la
     cli("generate", small, "--out", "v")
     (region,) = (region for region in memory_map(SMALL, Config()) if region.name == name)
     break_weight(Path("v"), memory, region.address, byte=1)
-    told = answer("simulate", small, "--verilog", "v", "--images", 3, "--out", "logits.npy", code=1)
+    report = answer("simulate", small, "--verilog", "v", "--images", 3, "--out", "logits.npy", code=1)
     checkpoint = load(small).checkpoint
     broken = dict(checkpoint.arrays)
     broken[name] = broken[name].copy()
@@ -149,8 +149,8 @@ def test_the_first_difference_is_found(answer, cli, small: Path, memory: str, la
     pixels = load_dataset().images[:3]
     got, expected = changed.trace(pixels).outputs[layer], load(small).trace(pixels).outputs[layer]
     first = tuple(np.argwhere(got[0] != expected[0])[0])
-    found = told["difference"]
-    assert not told["equal"]
+    found = report["difference"]
+    assert not report["equal"]
     assert (found["image"], found["layer"]) == (0, layer)
     assert tuple(found[key] for key in ("channel", "row", "column", "output") if key in found) == first
     assert (found["expected"], found["got"]) == (expected[0][first], got[0][first])

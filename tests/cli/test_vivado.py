@@ -6,15 +6,15 @@ import pytest
 
 
 def test_folder_for_vivado(answer, cli, small: Path) -> None:
-    told = answer("generate", small, "--target", "vivado", "--part", "xc7a35tcpg236-1", "--stream-bits", 8)
-    folder = Path(told["out"])
+    report = answer("generate", small, "--target", "vivado", "--part", "xc7a35tcpg236-1", "--stream-bits", 8)
+    folder = Path(report["out"])
     assert folder == Path("build/vivado")
-    assert sorted(told["files"]) == sorted(
+    assert sorted(report["files"]) == sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
-    assert {"component.xml", "README.md", "scripts/project.tcl", "hdl/lenet_axi.v"} <= set(told["files"])
-    assert told["manifest"]["part"] == "xc7a35tcpg236-1"
-    assert told["manifest"]["pixel_bytes"] == 1
+    assert {"component.xml", "README.md", "scripts/project.tcl", "hdl/lenet_axi.v"} <= set(report["files"])
+    assert report["manifest"]["part"] == "xc7a35tcpg236-1"
+    assert report["manifest"]["pixel_bytes"] == 1
     said = cli("generate", small, "--target", "vivado", "--fc-rows", 2).stdout  # its own folder is replaced
     assert "25 + 40 multipliers" in said
     assert "what was not tried" in said

@@ -24,12 +24,12 @@ def pixels_in(tmp_path_factory) -> Path:
 
 
 def test_every_image_is_equal(answer, cli, pixels_in: Path) -> None:
-    told = answer("simulate", pixels_in, "--images", 12, "--pause", 0.1, "--seed", 3)
-    assert told["equal"]
-    assert (told["network"], told["multipliers"], told["dsps"]) == ("784-12-10", 20, 20)
-    assert (told["conv_cycles"], told["conv_limit_cycles"], told["fc_limit_cycles"]) == (0, 0, 490)
-    assert told["fc_cycles"] == plan(SHAPE, sized(SHAPE)).fc
-    assert told["layers_compared"] == ["fc1", "fc2"]
+    report = answer("simulate", pixels_in, "--images", 12, "--pause", 0.1, "--seed", 3)
+    assert report["equal"]
+    assert (report["network"], report["multipliers"], report["dsps"]) == ("784-12-10", 20, 20)
+    assert (report["conv_cycles"], report["conv_limit_cycles"], report["fc_limit_cycles"]) == (0, 0, 490)
+    assert report["fc_cycles"] == plan(SHAPE, sized(SHAPE)).fc
+    assert report["layers_compared"] == ["fc1", "fc2"]
     said = cli("simulate", pixels_in, "--images", 2).stdout
     assert "conv" not in said
     assert "2 images, every value of fc1, fc2: equal" in said
@@ -51,14 +51,14 @@ def test_the_first_difference_is_found(answer, pixels_in: Path, tmp_path: Path) 
     arrays = {name: array.copy() for name, array in load(pixels_in).checkpoint.arrays.items()}
     arrays["fc2.bias"][5] ^= 1
     save_checkpoint(tmp_path / "other.npz", Checkpoint.from_arrays(arrays))
-    told = answer("simulate", tmp_path / "other.npz", "--verilog", "v", "--images", 1, code=1)
-    assert (told["difference"]["layer"], told["difference"]["output"]) == ("fc2", 5)
+    report = answer("simulate", tmp_path / "other.npz", "--verilog", "v", "--images", 1, code=1)
+    assert (report["difference"]["layer"], report["difference"]["output"]) == ("fc2", 5)
 
 
 def test_a_core_for_vivado(answer, pixels_in: Path) -> None:
-    told = answer("generate", pixels_in, "--target", "vivado", "--out", "core")
-    assert told["manifest"]["multipliers"] == {"conv": 0, "fc": 20}
-    assert not [name for name in told["files"] if "conv" in name]
+    report = answer("generate", pixels_in, "--target", "vivado", "--out", "core")
+    assert report["manifest"]["multipliers"] == {"conv": 0, "fc": 20}
+    assert not [name for name in report["files"] if "conv" in name]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_what_it_has_no_use_for(refused, pixels_in: Path, command: str, words: t
 
 
 def test_estimates(answer, pixels_in: Path) -> None:
-    told = answer("measure", pixels_in, "--part", "lfe5u-85f", "--estimate")
-    assert (told["multipliers"], told["conv_multipliers"], told["dsp"]) == (20, 0, 20)
-    assert told["interval_cycles"] == 784
-    assert 0 < told["lut"] < 6000
+    report = answer("measure", pixels_in, "--part", "lfe5u-85f", "--estimate")
+    assert (report["multipliers"], report["conv_multipliers"], report["dsp"]) == (20, 0, 20)
+    assert report["interval_cycles"] == 784
+    assert 0 < report["lut"] < 6000
     found = answer("explore", pixels_in, "--part", "xc7z020", "--estimate")
     assert all(one["conv_multipliers"] == 0 for one in found["results"])
     assert found["front"]
@@ -86,9 +86,9 @@ def test_estimates(answer, pixels_in: Path) -> None:
 def test_train_compress_pack(answer, few_digits: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("constriction")
-    told = answer("train", "--shape", "784-9-10", "--data", few_digits, "--epochs", 2, "--out", "f.npz")
-    assert told["shape"] == "784-9-10"
-    assert json.loads(Path("f.json").read_text()) == told
+    report = answer("train", "--shape", "784-9-10", "--data", few_digits, "--epochs", 2, "--out", "f.npz")
+    assert report["shape"] == "784-9-10"
+    assert json.loads(Path("f.json").read_text()) == report
     words = ("compress", "magnitude", "f.npz", "--keep", "fc1=0.1", "--epochs", 1, "--data", few_digits)
     small = answer(*words, "--out", "g.npz")
     assert small["contents"]["fc1"]["nonzero"] <= 706

@@ -17,7 +17,7 @@ FEW = 10  # a tenth of the kills for jobs whose tools take long
 LONG = ("simulate, Verilator", "measure, whole synthesis")
 
 
-def told(name: str, done: Figures) -> list[str]:
+def report(name: str, done: Figures) -> list[str]:
     """Lines of the log."""
     moments = f"{100 * min(done.moments):.0f} to {100 * max(done.moments):.0f} %"
     seconds = f"{min(done.seconds):.1f} to {max(done.seconds):.1f} s"
@@ -48,8 +48,8 @@ def main() -> int:
         with campaign(JOBS[name], f"{name}{seed}") as one:
             done = one.kills(int(kills) // FEW if name in LONG else int(kills))
         total += done.restarts
-        lines += told(name, done)
-        print(*lines[-len(told(name, done)) :], sep="\n", flush=True)
+        lines += report(name, done)
+        print(*lines[-len(report(name, done)) :], sep="\n", flush=True)
     lines.append(f"{total} kills, {total} restarts; half-written results: 0")
     print(lines[-1])
     if log:

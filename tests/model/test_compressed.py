@@ -59,25 +59,25 @@ CHECKED = [pytest.param(name, marks=pytest.mark.full if name in SLOWEST else ())
 @pytest.mark.parametrize("name", CHECKED)
 def test_the_card_belongs_to_it(name, digits):
     """Errors by the exact integer model on all test images, and no wrap that the card does not tell."""
-    told, network = card(name)["result"], load_checkpoint(path(name))
-    assert (told["digest"], told["shape"]) == (network.digest, str(network.shape))
+    report, network = card(name)["result"], load_checkpoint(path(name))
+    assert (report["digest"], report["shape"]) == (network.digest, str(network.shape))
     seen = evaluate(network, digits)
     assert (seen.images, seen.errors, seen.wraps) == (
-        told["test"]["images"], told["test"]["errors"], told["test"]["wraps"]
+        report["test"]["images"], report["test"]["errors"], report["test"]["wraps"]
     )  # fmt: skip
     assert seen.errors <= ROWS[name][0]
     if name in SPARSE:
-        assert pack(network).bytes == told["bytes"]
+        assert pack(network).bytes == report["bytes"]
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_it_is_the_median_of_three_seeds(name):
-    told = card(name)["result"]
-    seeds = told["seeds"]
+    report = card(name)["result"]
+    seeds = report["seeds"]
     assert sorted(one["seed"] for one in seeds) == [1, 2, 3]
-    assert told["test"]["errors"] == median_low(one["test"] for one in seeds)
-    own = {"digest": told["digest"], "bytes": told["bytes"], "test": told["test"]["errors"]}
-    assert own | {"seed": card(name)["seed"], "held_out": told["held_out"]["errors"]} in seeds
+    assert report["test"]["errors"] == median_low(one["test"] for one in seeds)
+    own = {"digest": report["digest"], "bytes": report["bytes"], "test": report["test"]["errors"]}
+    assert own | {"seed": card(name)["seed"], "held_out": report["held_out"]["errors"]} in seeds
 
 
 @pytest.mark.parametrize("name", ROWS)

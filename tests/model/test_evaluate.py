@@ -31,10 +31,10 @@ def test_counts_agree_with_the_golden_model(small_checkpoint, few_digits):
 
 def test_it_can_be_told_in_json(small_checkpoint, few_digits):
     seen = evaluate(small_checkpoint, few_digits)
-    told = json.loads(json.dumps(seen.as_dict()))
-    assert told["errors"] == seen.errors
-    assert told["confusion"] == seen.confusion.tolist()
-    assert list(told) == ["images", "errors", "wraps", "confusion", "peak"]
+    report = json.loads(json.dumps(seen.as_dict()))
+    assert report["errors"] == seen.errors
+    assert report["confusion"] == seen.confusion.tolist()
+    assert list(report) == ["images", "errors", "wraps", "confusion", "peak"]
 
 
 def test_more_classes_than_labels_are_fine(few_digits):

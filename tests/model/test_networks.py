@@ -149,11 +149,11 @@ def test_the_form_of_the_brief_needs_no_description(shape: str, tmp_path) -> Non
 )
 def test_another_network_is_not_taken_for_the_brief_s(change: dict) -> None:
     """Such networks have arrays of the same shapes, and mean something else."""
-    told = json.loads(describe(LeNetShape(20, 50, (500, 10)).network))
-    told["input"] = change.get("input", told["input"])
+    report = json.loads(describe(LeNetShape(20, 50, (500, 10)).network))
+    report["input"] = change.get("input", report["input"])
     for number, keys in change.get("layers", {}).items():
-        told["layers"][number] |= keys
-    network = parse(json.dumps(told))
+        report["layers"][number] |= keys
+    network = parse(json.dumps(report))
     assert LeNetShape.of_network(network) is None
     with pytest.raises(UserError, match=r"^only evaluate takes this network: .*; not 1x\d+x\d+, "):
         _ = Checkpoint.random(network, 1).shape

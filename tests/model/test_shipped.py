@@ -35,10 +35,10 @@ def test_the_card_belongs_to_it(card):
 
 
 def test_the_card_says_what_is_measured(card, shipped):
-    told = card["test"]
-    assert (told["images"], told["errors"]) == (shipped.images, shipped.errors)
-    assert told["wraps"] == shipped.wraps
-    assert told["peak"] == shipped.peak
+    report = card["test"]
+    assert (report["images"], report["errors"]) == (shipped.images, shipped.errors)
+    assert report["wraps"] == shipped.wraps
+    assert report["peak"] == shipped.peak
 
 
 def test_the_card_tells_how_to_make_it_again(card):

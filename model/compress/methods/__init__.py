@@ -1,4 +1,4 @@
-"""The methods of compression by name. Each is a file: its paper, its hyper-parameters (``Config``), and ``run``.
+"""The methods of compression by name. Each is a file: its paper, its hyper-parameters (``Options``), and ``run``.
 
 None of them needs PyTorch to be imported; running does.
 """

@@ -6,30 +6,30 @@ Courbariaux, Bengio and David 2015, BinaryConnect (arXiv:1511.00363); a scale fo
 
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.options import TuningOfLayers as Config
+from fivebyfive.model.compress.operations.options import TuningOfLayers as Options
 from fivebyfive.support.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Make the layers binary, and train the network. Raises UserError for a layer that is pruned."""
     from fivebyfive.model.compress.operations.projections import Binary, mask_of
     from fivebyfive.model.compress.operations.scales import project
 
     from ..naming import named
 
-    layers = named(job, config.layers)
+    layers = named(job, options.layers)
     for layer in layers:
         if not mask_of(job.net, layer).all():
             raise UserError(f"{layer} is pruned, but binary weights cannot be zero; make it ternary")
     project(job, layers, magnitude, Binary)
-    job.tune(config)
+    job.tune(options)
 
 
 def magnitude(weight: "torch.Tensor", mask: "torch.Tensor") -> float:

@@ -17,14 +17,14 @@ from ...shape import LeNetShape
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
     from fivebyfive.model.training.lenet import LeNet
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """The pupil is a new network of ``shape``, trained in floats first; without one, the network as it is."""
 
     teacher: str = option("start", "The checkpoint to learn from; 'start' for what is compressed.")
@@ -46,30 +46,30 @@ class Config(Tuning):
         return self.epochs + (self.float_epochs if self.shape else 0)
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Train the job's network, or a new one in its place."""
     from fivebyfive.model.training.lenet import LeNet
     from fivebyfive.model.training.loop import calibrated
 
-    teacher, temperature = job.teacher(config.teacher)
-    if config.shape:
+    teacher, temperature = job.teacher(options.teacher)
+    if options.shape:
         with user_values():
-            job.net = LeNet(LeNetShape.parse(config.shape), job.generator)
-        job.teacher(config.teacher)  # knows as many classes?
+            job.net = LeNet(LeNetShape.parse(options.shape), job.generator)
+        job.teacher(options.teacher)  # knows as many classes?
         job.temperature = TEMPERATURE
-        stage = Stage("float", config.float_epochs, False, config.float_learning_rate, warp=config.warp)
-        job.tune(config, stage, criterion=criterion(job, config, teacher, temperature))
+        stage = Stage("float", options.float_epochs, False, options.float_learning_rate, warp=options.warp)
+        job.tune(options, stage, criterion=criterion(job, options, teacher, temperature))
         job.temperature = calibrated(job.net, job.learning, job.temperature)
         job.net.clip()
-    job.tune(config, criterion=criterion(job, config, teacher, temperature))
+    job.tune(options, criterion=criterion(job, options, teacher, temperature))
 
 
-def criterion(job: "Job", config: Config, teacher: "LeNet", temperature: float) -> "torch.nn.Module":
+def criterion(job: "Compression", options: Options, teacher: "LeNet", temperature: float) -> "torch.nn.Module":
     """What the pupil learns from. Raises UserError where maps are compared and a network has none."""
     from fivebyfive.model.compress.operations.losses import Distilled
 
-    if (config.looks or config.hints) and not (job.net.shape.has_convolutions and teacher.shape.has_convolutions):
+    if (options.looks or options.hints) and not (job.net.shape.has_convolutions and teacher.shape.has_convolutions):
         raise UserError("looks and hints compare maps of convolutions, which both networks must have; leave them out")
 
-    both, amounts = (job.temperature, temperature), (config.soft, config.softness, config.looks, config.hints)
+    both, amounts = (job.temperature, temperature), (options.soft, options.softness, options.looks, options.hints)
     return Distilled(job.net, teacher, both, *amounts, job.generator)

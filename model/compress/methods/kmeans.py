@@ -15,15 +15,15 @@ from fivebyfive.support.optional import require
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run", "share"]
+__all__ = ["Options", "run", "share"]
 
 FINENESS = 4096  # weights are clustered as multiples of 1 / FINENESS, each with its number
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """``bits`` of an index into a layer's codebook; where the layer is pruned, one of its values is zero."""
 
     integers_by_layer: ClassVar[tuple[str, ...]] = ("bits",)
@@ -33,16 +33,20 @@ class Config(Tuning):
     reassign: bool = option(False, "A weight may change its centroid while it is trained.")
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Share the weights of the job's network, and train it."""
     seed = job.generator.initial_seed() % 2**32  # all that scikit-learn takes
-    for layer, bits in config.bits.chosen(job.net.shape.layers).items():
-        share(job, layer, int(bits), partial(centroids, start=config.start, seed=seed), config.reassign)
-    job.tune(config)
+    for layer, bits in options.bits.chosen(job.net.shape.layers).items():
+        share(job, layer, int(bits), partial(centroids, start=options.start, seed=seed), options.reassign)
+    job.tune(options)
 
 
 def share(
-    job: "Job", layer: str, bits: int, values: Callable[["torch.Tensor", int], "torch.Tensor"], reassign: bool
+    job: "Compression",
+    layer: str,
+    bits: int,
+    values: Callable[["torch.Tensor", int], "torch.Tensor"],
+    reassign: bool,
 ) -> None:
     """Replace a layer's projection by a codebook; ``values(weights, count)`` makes it, of the weights that are not
     masked (N,)."""

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from fivebyfive.model.compress.operations.narrow import Stepwise, remove, target_shape, waypoints
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Stepwise):
+class Options(Stepwise):
     """Nothing of its own."""
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it."""
-    for shape in (points := waypoints(job.net.shape, target_shape(job, config), config.rounds)):
+    for shape in (points := waypoints(job.net.shape, target_shape(job, options), options.rounds)):
         weights = {layer: job.net.effective(layer, False)[0].detach() for layer in job.net.shape.layers[:-1]}
         remove(job, {layer: weight.abs().flatten(1).sum(1) for layer, weight in weights.items()}, shape)
-        job.tune(config, None if shape is points[-1] else config.stage(config.round_epochs, 0))
+        job.tune(options, None if shape is points[-1] else options.stage(options.round_epochs, 0))

@@ -15,20 +15,20 @@ from fivebyfive.support.optional import require
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Stepwise):
+class Options(Stepwise):
     """Nothing of its own."""
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it. Raises UserError without scikit-learn."""
     require("sklearn.linear_model", "channel pruning by Lasso needs", "scikit-learn", "compress")
-    rebuild(job, config, choose)
+    rebuild(job, options, choose)
 
 
 def choose(products: "torch.Tensor", count: int) -> "torch.Tensor":

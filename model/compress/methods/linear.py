@@ -13,13 +13,13 @@ from .kmeans import share
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """``bits`` of an index into a layer's values; where the layer is pruned, one of them is zero."""
 
     integers_by_layer: ClassVar[tuple[str, ...]] = ("bits",)
@@ -27,12 +27,12 @@ class Config(Tuning):
     bits: ByLayer = option(ByLayer(4), "Of an index, for all layers or such as conv1=5,fc1=3.", 1, 8)
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Share the weights of the job's network, and train it."""
-    for layer, bits in config.bits.chosen(job.net.shape.layers).items():
+    for layer, bits in options.bits.chosen(job.net.shape.layers).items():
         share(job, layer, int(bits), even, reassign=True)
         job.net.projections[layer].centroids.requires_grad_(False)
-    job.tune(config)
+    job.tune(options)
 
 
 def even(weights: "torch.Tensor", count: int) -> "torch.Tensor":

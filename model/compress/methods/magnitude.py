@@ -18,15 +18,15 @@ from ..schedules import SCHEDULES, cubic, geometric
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 NONE = ByLayer()
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """One of ``keep``, ``sensitivity`` and ``each`` says how much stays."""
 
     integers_by_layer: ClassVar[tuple[str, ...]] = ("each",)
@@ -69,67 +69,67 @@ class Config(Tuning):
         return self.epochs + (self.round_epochs * (self.rounds - 1) if self.schedule == "iterative" else 0)
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Prune the job's network and train it."""
-    targets = install(job, config)
-    if config.schedule == "gradual":
-        job.tune(config, after_step=gradually(job, config, targets))
+    targets = install(job, options)
+    if options.schedule == "gradual":
+        job.tune(options, after_step=gradually(job, options, targets))
         return
-    rounds = config.rounds if config.schedule == "iterative" else 1
+    rounds = options.rounds if options.schedule == "iterative" else 1
     for number in range(1, rounds + 1):
-        cut(job, config, targets, number / rounds, geometric)
+        cut(job, options, targets, number / rounds, geometric)
         last = number == rounds
-        job.tune(config, config.stage() if last else config.stage(config.round_epochs, 0))
+        job.tune(options, options.stage() if last else options.stage(options.round_epochs, 0))
 
 
-def install(job: "Job", config: Config) -> dict[str, tuple[float, float]]:
+def install(job: "Compression", options: Options) -> dict[str, tuple[float, float]]:
     """Masks for the layers that are pruned. Returns the share of each that is there and that shall stay, or 0 and the
     sensitivity. Raises UserError where there is nothing to prune."""
     from fivebyfive.model.compress.operations.projections import Masked, mask_of, only_masked
 
-    given = next(value for value in (config.keep, config.sensitivity, config.each) if not value.empty)
+    given = next(value for value in (options.keep, options.sensitivity, options.each) if not value.empty)
     targets = {}
     for layer, value in given.chosen(job.net.shape.layers).items():
         old = mask_of(job.net, layer)
         only_masked(job.net, layer, "prune before that")
-        targets[layer] = share = shares(job, config, layer, old, value)
-        if config.sensitivity.empty and share[1] >= share[0]:
+        targets[layer] = share = shares(job, options, layer, old, value)
+        if options.sensitivity.empty and share[1] >= share[0]:
             raise UserError(
                 f"{layer} keeps {share[0]:.3g} of its weights already; {share[1]:.3g} prunes nothing, ask for less"
             )
-        job.net.projections[layer] = Masked(old, config.regrow)
+        job.net.projections[layer] = Masked(old, options.regrow)
     return targets
 
 
-def shares(job: "Job", config: Config, layer: str, mask: "torch.Tensor", value: float) -> tuple[float, float]:
+def shares(job: "Compression", options: Options, layer: str, mask: "torch.Tensor", value: float) -> tuple[float, float]:
     """The share of a layer's weights that is there, and that shall stay: of all, or of its lanes. Raises UserError
     where the layer has no lanes."""
     from fivebyfive.model.compress.operations.masks import banks
 
-    if config.each.empty:
+    if options.each.empty:
         return float(mask.double().mean()), value
     if mask.dim() != 2:
         raise UserError(f"lanes are of fully-connected layers; {layer} has none: use granularity kernel")
-    places = banks(job.net.shape, layer, config.outputs)
+    places = banks(job.net.shape, layer, options.outputs)
     numbers = mask[:, places].masked_fill(places < 0, 0).sum(1)  # (O, 20)
-    return float(numbers.mean() if config.uneven else numbers.max()) / len(places), value / len(places)
+    return float(numbers.mean() if options.uneven else numbers.max()) / len(places), value / len(places)
 
 
-def gradually(job: "Job", config: Config, targets: dict[str, tuple[float, float]]) -> Callable[[int], None]:
+def gradually(job: "Compression", options: Options, targets: dict[str, tuple[float, float]]) -> Callable[[int], None]:
     """What cuts a little more at each of several steps, and nothing after the ramp."""
-    steps = config.stage().steps(len(job.learning))
-    end = max(1, round(config.ramp * steps))
+    steps = options.stage().steps(len(job.learning))
+    end = max(1, round(options.ramp * steps))
 
     def after_step(step: int) -> None:
-        if step == end or (step < end and step % config.interval == 0):
-            cut(job, config, targets, step / end, cubic)
+        if step == end or (step < end and step % options.interval == 0):
+            cut(job, options, targets, step / end, cubic)
 
     return after_step
 
 
 def cut(
-    job: "Job",
-    config: Config,
+    job: "Compression",
+    options: Options,
     targets: dict[str, tuple[float, float]],
     progress: float,
     schedule: Callable[[float, float, float], float],
@@ -140,14 +140,14 @@ def cut(
     for layer, (start, target) in targets.items():
         projection = job.net.projections[layer]
         weight = job.net.layers[layer][0].detach()
-        if not config.regrow:
+        if not options.regrow:
             weight = weight * projection.mask
-        if not config.sensitivity.empty:
-            mask = above(weight, target * progress, config.granularity)
-        elif not config.keep.empty:
-            mask = largest(weight, schedule(start, target, progress), config.granularity)
+        if not options.sensitivity.empty:
+            mask = above(weight, target * progress, options.granularity)
+        elif not options.keep.empty:
+            mask = largest(weight, schedule(start, target, progress), options.granularity)
         else:
-            places = banks(job.net.shape, layer, config.outputs)
+            places = banks(job.net.shape, layer, options.outputs)
             each = round(schedule(start, target, progress) * len(places))
-            mask = balanced(weight, max(1, each), places, config.uneven)
+            mask = balanced(weight, max(1, each), places, options.uneven)
         projection.mask.copy_(mask)

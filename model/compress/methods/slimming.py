@@ -14,15 +14,15 @@ from fivebyfive.model.compress.operations.options import option
 from fivebyfive.model.training.stage import Stage
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 NO_PENALTY = 0.0  # no care for the range: the rescaling afterwards takes it
 
 
 @dataclass(frozen=True)
-class Config(Narrowing):
+class Options(Narrowing):
     """``sparsity``: what the sum of all scales costs."""
 
     sparsity: float = option(1e-3, "What a scale of 1 costs, beside the cross-entropy.", 0.0, 100.0)
@@ -34,21 +34,21 @@ class Config(Narrowing):
         return super().all_epochs + self.float_epochs
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it."""
     from fivebyfive.model.compress.operations.normalized import Normalized, Slimming
     from fivebyfive.model.training.loop import calibrated
 
-    target = target_shape(job, config)
+    target = target_shape(job, options)
     job.net = net = Normalized(job.net)
     stage = Stage(
-        "slimming", config.float_epochs, False, config.float_learning_rate, warp=config.warp,
+        "slimming", options.float_epochs, False, options.float_learning_rate, warp=options.warp,
         conv_penalty=NO_PENALTY, fc_penalty=NO_PENALTY,
     )  # fmt: skip
-    job.tune(config, stage, criterion=Slimming(net, job.temperature, config.sparsity))
+    job.tune(options, stage, criterion=Slimming(net, job.temperature, options.sparsity))
     worth = {layer: scale.detach().abs() for layer, scale in net.scales.items()}
     job.net = net.folded()
     remove(job, worth, target)
     job.temperature = calibrated(job.net, job.learning, job.temperature)
     job.net.clip()
-    job.tune(config)
+    job.tune(options)

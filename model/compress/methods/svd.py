@@ -16,31 +16,31 @@ from fivebyfive.support.errors import UserError
 from ...shape import MAX_FC_LAYERS
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """``layer`` becomes two, ``rank`` wide between them."""
 
     layer: str = option("fc1", "The layer.")
     rank: int = option(50, "Outputs of the first of the two, inputs of the second.", 1, 4096)
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Split a layer of the job's network, and train it. Raises UserError for a layer that cannot be split."""
     from fivebyfive.model.compress.operations.factors import split
 
     shape = job.net.shape
-    if not config.layer.startswith("fc") or config.layer not in shape.layers:
-        raise UserError(f"svd splits a fully-connected layer of the network, not {config.layer}")
+    if not options.layer.startswith("fc") or options.layer not in shape.layers:
+        raise UserError(f"svd splits a fully-connected layer of the network, not {options.layer}")
     if len(shape.fc) == MAX_FC_LAYERS:
         raise UserError(f"the network has {MAX_FC_LAYERS} fully-connected layers already, and none can be split")
-    outputs, inputs = shape.arrays[f"{config.layer}.weight"]
-    if config.rank * (outputs + inputs) >= outputs * inputs:
+    outputs, inputs = shape.arrays[f"{options.layer}.weight"]
+    if options.rank * (outputs + inputs) >= outputs * inputs:
         most = (outputs * inputs - 1) // (outputs + inputs)
-        raise UserError(f"a rank of {config.rank} makes {config.layer} no smaller; it must be at most {most}")
-    job.net = split(job.net, config.layer, config.rank, job.learning)
-    job.tune(config)
+        raise UserError(f"a rank of {options.rank} makes {options.layer} no smaller; it must be at most {most}")
+    job.net = split(job.net, options.layer, options.rank, job.learning)
+    job.tune(options)

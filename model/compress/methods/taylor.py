@@ -18,13 +18,13 @@ from ...shape import LeNetShape
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Stepwise):
+class Options(Stepwise):
     """One of ``shape`` and ``macs``."""
 
     needs_shape: ClassVar[bool] = False
@@ -42,21 +42,21 @@ class Config(Stepwise):
             raise ValueError("taylor needs one of shape and macs")
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it. Raises UserError where it is small enough already."""
-    points = waypoints(job.net.shape, target_shape(job, config), config.rounds) if config.shape else []
-    has, limits = cost(job.net.shape), budget(job.net.shape, config)
+    points = waypoints(job.net.shape, target_shape(job, options), options.rounds) if options.shape else []
+    has, limits = cost(job.net.shape), budget(job.net.shape, options)
     if not points and all(one <= limit for one, limit in zip(has, limits, strict=True)):
         raise UserError(f"the network has {has[0]} multiply-accumulates and {has[1]} parameters; ask for less")
-    for number in range(config.rounds):
-        worth = saliency(job, config)
-        part = 1 / (config.rounds - number)  # of what is still too much, on a scale of ratios
-        shape = points[number] if points else affordable(job.net.shape, worth, config, part)
+    for number in range(options.rounds):
+        worth = saliency(job, options)
+        part = 1 / (options.rounds - number)  # of what is still too much, on a scale of ratios
+        shape = points[number] if points else affordable(job.net.shape, worth, options, part)
         remove(job, worth, shape)
-        job.tune(config, None if number == config.rounds - 1 else config.stage(config.round_epochs, 0))
+        job.tune(options, None if number == options.rounds - 1 else options.stage(options.round_epochs, 0))
 
 
-def saliency(job: "Job", config: Config) -> dict[str, "torch.Tensor"]:
+def saliency(job: "Compression", options: Options) -> dict[str, "torch.Tensor"]:
     """|activation times gradient| of each output of the hidden layers, of length 1 in a layer; layer to (outputs,)."""
     import torch
 
@@ -66,7 +66,7 @@ def saliency(job: "Job", config: Config) -> dict[str, "torch.Tensor"]:
     criterion, net = CrossEntropy(job.temperature), job.net
     total = {layer: torch.zeros(net.shape.arrays[f"{layer}.bias"]) for layer in net.shape.layers[:-1]}
     order = torch.randperm(len(job.learning), generator=job.generator).split(128)
-    for index in order[: config.batches]:
+    for index in order[: options.batches]:
         x, labels = pixels_to_values(job.learning.pixels[index]), job.learning.labels[index]
         logits, before = net(x, quantized=True)
         values = [before[layer] for layer in total]
@@ -77,24 +77,26 @@ def saliency(job: "Job", config: Config) -> dict[str, "torch.Tensor"]:
     return {layer: value / value.norm().clamp(min=1e-12) for layer, value in total.items()}
 
 
-def budget(shape: LeNetShape, config: Config) -> tuple[int, int]:
+def budget(shape: LeNetShape, options: Options) -> tuple[int, int]:
     """Multiply-accumulates and parameters there may be."""
-    return config.macs, config.parameters or cost(shape)[1]
+    return options.macs, options.parameters or cost(shape)[1]
 
 
-def affordable(now: LeNetShape, worth: dict[str, "torch.Tensor"], config: Config, part: float) -> LeNetShape:
+def affordable(now: LeNetShape, worth: dict[str, "torch.Tensor"], options: Options, part: float) -> LeNetShape:
     """The widths that are left when the channels of least worth go, until ``part`` of what is too much is gone.
 
     Raises UserError where no network is so small.
     """
-    goals = [min(has, has * (limit / has) ** part) for has, limit in zip(cost(now), budget(now, config), strict=True)]
-    costly = {layer: config.flop_weight * flops(now, layer) for layer in worth}
+    goals = [min(has, has * (limit / has) ** part) for has, limit in zip(cost(now), budget(now, options), strict=True)]
+    costly = {layer: options.flop_weight * flops(now, layer) for layer in worth}
     ranked = {layer: sorted((value - costly[layer]).tolist(), reverse=True) for layer, value in worth.items()}
     sizes = dict(zip(now.layers, now.widths, strict=True))
     while any(has > goal for has, goal in zip(cost(now.with_widths(sizes.values())), goals, strict=True)):
         left = [layer for layer in ranked if sizes[layer] > 1]
         if not left:
-            raise UserError(f"no LeNet has only {config.macs} multiply-accumulates and {config.parameters} parameters")
+            raise UserError(
+                f"no LeNet has only {options.macs} multiply-accumulates and {options.parameters} parameters"
+            )
         least = min(left, key=lambda layer: ranked[layer][-1])
         ranked[least].pop()
         sizes[least] -= 1

@@ -5,25 +5,25 @@ Li, Zhang and Liu 2016, Ternary weight networks (arXiv:1605.04711).
 
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.options import TuningOfLayers as Config
+from fivebyfive.model.compress.operations.options import TuningOfLayers as Options
 
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Make the layers ternary, and train the network."""
     from fivebyfive.model.compress.operations.projections import Ternary
     from fivebyfive.model.compress.operations.scales import project
 
     from ..naming import named
 
-    project(job, named(job, config.layers), magnitude, Ternary)
-    job.tune(config)
+    project(job, named(job, options.layers), magnitude, Ternary)
+    job.tune(options)
 
 
 def magnitude(weight: "torch.Tensor", mask: "torch.Tensor") -> float:

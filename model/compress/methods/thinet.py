@@ -13,19 +13,19 @@ from fivebyfive.model.compress.operations.rebuild import rebuild
 if TYPE_CHECKING:
     import torch
 
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Stepwise):
+class Options(Stepwise):
     """Nothing of its own."""
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it."""
-    rebuild(job, config, choose)
+    rebuild(job, options, choose)
 
 
 def choose(products: "torch.Tensor", count: int) -> "torch.Tensor":

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 from fivebyfive.model.compress.operations.options import Tuning
 
 if TYPE_CHECKING:
-    from fivebyfive.model.compress.operations.job import Job
+    from fivebyfive.model.compress.operations.job import Compression
 
-__all__ = ["Config", "run"]
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Config(Tuning):
+class Options(Tuning):
     """Nothing of its own."""
 
 
-def run(job: "Job", config: Config) -> None:
+def run(job: "Compression", options: Options) -> None:
     """Train the job's network."""
-    job.tune(config)
+    job.tune(options)

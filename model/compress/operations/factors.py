@@ -4,7 +4,7 @@ import torch
 
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.lenet import LeNet
-from fivebyfive.model.training.loop import EXAMINE_BATCH, RANGE_TARGET, Images
+from fivebyfive.model.training.loop import EXAMINE_BATCH, RANGE_TARGET, TrainingImages
 from fivebyfive.support.errors import UserError
 
 from .moments import inputs_of
@@ -13,7 +13,7 @@ __all__ = ["split"]
 
 
 @torch.no_grad()
-def split(net: LeNet, layer: str, rank: int, images: Images) -> LeNet:
+def split(net: LeNet, layer: str, rank: int, images: TrainingImages) -> LeNet:
     """The network with ``layer`` as two layers, ``rank`` outputs between them, which compute nearly the same on
     ``images`` in floats. Raises UserError where a layer is pruned or has shared values."""
     if len(net.projections):
@@ -33,7 +33,7 @@ def split(net: LeNet, layer: str, rank: int, images: Images) -> LeNet:
 
 
 def halves(
-    net: LeNet, layer: str, rank: int, images: Images
+    net: LeNet, layer: str, rank: int, images: TrainingImages
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
     """Weight and bias of the two layers."""
     weight, bias = (value.detach().double() for value in net.layers[layer])
@@ -50,7 +50,7 @@ def halves(
     return (down.float(), lift.float()), (up.float(), (bias - up @ lift).float())
 
 
-def extremes(net: LeNet, layer: str, down: torch.Tensor, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
+def extremes(net: LeNet, layer: str, down: torch.Tensor, images: TrainingImages) -> tuple[torch.Tensor, torch.Tensor]:
     """The smallest and the largest of each output of ``down`` (R, K) on images; float64 (R,)."""
     low = torch.full((len(down),), torch.inf, dtype=torch.float64)
     high = -low

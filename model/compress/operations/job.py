@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.training.lenet import LeNet, from_checkpoint, pixels_to_values
-from fivebyfive.model.training.loop import EXAMINE_BATCH, Images, fit
+from fivebyfive.model.training.loop import EXAMINE_BATCH, TrainingImages, fit
 from fivebyfive.model.training.resume import States
 from fivebyfive.model.training.stage import Stage
 from fivebyfive.model.training.state import Extras
@@ -19,7 +19,7 @@ from .losses import Distilled
 from .options import Tuning
 from .projections import Masked
 
-__all__ = ["START", "Job", "loaded", "temperature_of"]
+__all__ = ["START", "Compression", "loaded", "temperature_of"]
 
 START = "start"  # the name of the teacher that is what the work started from
 TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(4, 29))  # 2 to 128
@@ -27,14 +27,14 @@ PRUNED = 0.5  # a layer with as many zeros keeps them
 
 
 @dataclass
-class Job:
+class Compression:
     """``net`` is replaced or changed by each method. ``temperature``: what its logits are multiplied with in the loss.
     ``start``: what the work began with. ``folder``: where paths of teachers begin. ``tick(steps, text)`` counts
     batches. ``records``: an entry for each epoch."""
 
     net: LeNet
-    learning: Images
-    held_out: Images
+    learning: TrainingImages
+    held_out: TrainingImages
     generator: torch.Generator
     temperature: float
     states: States
@@ -81,7 +81,7 @@ def loaded(net: LeNet) -> LeNet:
 
 
 @torch.no_grad()
-def temperature_of(net: LeNet, images: Images) -> float:
+def temperature_of(net: LeNet, images: TrainingImages) -> float:
     """The temperature under which a quantized network's classes are as sure as they are right on images it has not
     learned from (Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599)."""
     batches = images.pixels.split(EXAMINE_BATCH)

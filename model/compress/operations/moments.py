@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.shape import KERNEL
 from fivebyfive.model.training.lenet import LeNet, floor_activation, pixels_to_values
-from fivebyfive.model.training.loop import EXAMINE_BATCH, Images
+from fivebyfive.model.training.loop import EXAMINE_BATCH, TrainingImages
 
 __all__ = ["activations", "inputs_of", "next_layer", "parts", "refit", "second_moments"]
 
@@ -36,7 +36,7 @@ def inputs_of(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def second_moments(net: LeNet, layer: str, images: Images) -> torch.Tensor:
+def second_moments(net: LeNet, layer: str, images: TrainingImages) -> torch.Tensor:
     """X'X of the inputs of the layer after ``layer``, float64 (K, K); K counts as its weights of an output do."""
     total = torch.zeros(1, dtype=torch.float64)
     following = next_layer(net, layer)

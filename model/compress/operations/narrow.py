@@ -11,7 +11,7 @@ from .options import Tuning, option
 if TYPE_CHECKING:
     import torch
 
-    from .job import Job
+    from .job import Compression
 
 __all__ = ["Narrowing", "Stepwise", "remove", "target_shape", "waypoints"]
 
@@ -43,7 +43,7 @@ class Stepwise(Narrowing):
         return self.epochs + self.round_epochs * (self.rounds - 1)
 
 
-def target_shape(job: "Job", config: Narrowing) -> LeNetShape:
+def target_shape(job: "Compression", config: Narrowing) -> LeNetShape:
     """The widths there shall be. Raises UserError where these are not the network's or narrower."""
     with user_values():
         target = LeNetShape.parse(config.shape)
@@ -66,7 +66,7 @@ def waypoints(now: LeNetShape, target: LeNetShape, rounds: int) -> list[LeNetSha
     return points
 
 
-def remove(job: "Job", worth: dict[str, "torch.Tensor"], shape: LeNetShape) -> None:
+def remove(job: "Compression", worth: dict[str, "torch.Tensor"], shape: LeNetShape) -> None:
     """Keep the outputs of most ``worth`` of each layer (layer to (outputs,)), as many as ``shape`` has."""
     from .channels import Kept, keep
 

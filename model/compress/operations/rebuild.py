@@ -8,14 +8,14 @@ from .narrow import Stepwise, target_shape, waypoints
 if TYPE_CHECKING:
     import torch
 
-    from .job import Job
+    from .job import Compression
 
 __all__ = ["rebuild"]
 
 SAMPLES = 5000  # images
 
 
-def rebuild(job: "Job", config: Stepwise, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
+def rebuild(job: "Compression", config: Stepwise, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
     """Narrow the job's network to the widths asked for, and train it; ``choose(products, count)`` names the outputs
     of a layer that stay (`moments.parts`)."""
     for shape in (points := waypoints(job.net.shape, target_shape(job, config), config.rounds)):
@@ -25,11 +25,11 @@ def rebuild(job: "Job", config: Stepwise, choose: Callable[["torch.Tensor", int]
         job.tune(config, None if shape is points[-1] else config.stage(config.round_epochs, 0))
 
 
-def narrow(job: "Job", layer: str, count: int, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
+def narrow(job: "Compression", layer: str, count: int, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
     """Keep ``count`` outputs of a layer, and refit the layer after it."""
     import torch
 
-    from fivebyfive.model.training.loop import Images
+    from fivebyfive.model.training.loop import TrainingImages
 
     from .channels import Kept, keep
     from .moments import next_layer, parts, refit, second_moments
@@ -38,7 +38,7 @@ def narrow(job: "Job", layer: str, count: int, choose: Callable[["torch.Tensor",
     if count == channels:
         return
     index = torch.randperm(len(job.learning), generator=job.generator)[:SAMPLES]
-    moments = second_moments(net, layer, Images(job.learning.pixels[index], job.learning.labels[index]))
+    moments = second_moments(net, layer, TrainingImages(job.learning.pixels[index], job.learning.labels[index]))
     following = next_layer(net, layer)
     weight = net.effective(following, quantized=False)[0].detach()
     kept = choose(parts(moments, weight, channels), count)

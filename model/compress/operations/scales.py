@@ -10,14 +10,14 @@ import torch
 
 from fivebyfive.model.training.loop import rescale
 
-from .job import Job
+from .job import Compression
 from .projections import Projection, mask_of, only_masked, step_exponent, step_value
 
 __all__ = ["project"]
 
 
 def project(
-    job: Job,
+    job: Compression,
     layers: tuple[str, ...],
     magnitude: Callable[[torch.Tensor, torch.Tensor], float],
     make: Callable[[torch.Tensor, int], Projection],

@@ -12,13 +12,13 @@ from fivebyfive.model.compress.methods.lasso import choose as by_lasso  # noqa: 
 from fivebyfive.model.compress.methods.thinet import choose as by_thinet  # noqa: E402
 from fivebyfive.model.compress.operations.channels import Kept, keep  # noqa: E402
 from fivebyfive.model.compress.operations.factors import split  # noqa: E402
-from fivebyfive.model.compress.operations.job import Job  # noqa: E402
+from fivebyfive.model.compress.operations.job import Compression  # noqa: E402
 from fivebyfive.model.compress.operations.moments import activations, parts, refit, second_moments  # noqa: E402
 from fivebyfive.model.compress.operations.normalized import Normalized  # noqa: E402
 from fivebyfive.model.compress.operations.projections import Binary, Masked  # noqa: E402
 from fivebyfive.model.compress.operations.scales import project  # noqa: E402
 from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
-from fivebyfive.model.training.loop import Images  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages  # noqa: E402
 from fivebyfive.model.training.resume import States  # noqa: E402
 
 SHAPE = LeNetShape(5, 6, (12, 8, 10))
@@ -31,11 +31,11 @@ def net() -> LeNet:
 
 
 @pytest.fixture
-def images(few_digits) -> Images:
-    return Images.of(few_digits)
+def images(few_digits) -> TrainingImages:
+    return TrainingImages.of(few_digits)
 
 
-def logits(net: LeNet, images: Images, quantized: bool = False) -> torch.Tensor:
+def logits(net: LeNet, images: TrainingImages, quantized: bool = False) -> torch.Tensor:
     with torch.no_grad():
         return net(pixels_to_values(images.pixels[:50]), quantized)[0]
 
@@ -124,7 +124,7 @@ def after(layer: str) -> str:
 
 
 def test_scales_become_powers_of_two_without_loss(net, images) -> None:
-    job = Job(net, images, images, torch.Generator(), 3.0, States(), lambda *args: None)
+    job = Compression(net, images, images, torch.Generator(), 3.0, States(), lambda *args: None)
     before = 3.0 * logits(net, images)
     layers = ("conv2", "fc2", "fc3")
     project(job, layers, lambda weight, mask: float(weight.abs().mean()), lambda mask, exponent: Masked(mask))
@@ -137,7 +137,7 @@ def test_scales_become_powers_of_two_without_loss(net, images) -> None:
 
 @pytest.mark.parametrize(("layer", "size"), [("conv1", 25), ("conv2", 16), ("fc1", 1)])
 def test_parts_of_channels_are_what_they_are_summed_from(net, images, layer, size) -> None:
-    few = Images(images.pixels[:9], images.labels[:9])
+    few = TrainingImages(images.pixels[:9], images.labels[:9])
     channels = SHAPE.arrays[f"{layer}.bias"][0]
     following = SHAPE.layers[SHAPE.layers.index(layer) + 1]
     weight = net.layers[following][0].detach()

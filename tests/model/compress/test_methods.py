@@ -72,9 +72,9 @@ def test_what_comes_out_works(name: str, result, few_digits) -> None:
     assert sum(seen.wraps.values()) < 5  # held-out images choose, and these few are not all
     (step,) = found.report["steps"]
     assert step["held_out"]["errors"] == found.report["held_out"]["errors"]
-    for layer, told in step["contents"].items():
+    for layer, shown in step["contents"].items():
         array = codes(found, layer)
-        assert told == {
+        assert shown == {
             "weights": array.size, "nonzero": np.count_nonzero(array), "values": len(set(array[array != 0].tolist())),
         }  # fmt: skip
     assert found.report["bytes"] < 4 * found.report["huffman_bytes"]

@@ -21,7 +21,7 @@ from fivebyfive.model.compress.packing.packed import pack, unpack  # noqa: E402
 from fivebyfive.model.compress.plan import parse_plan  # noqa: E402
 from fivebyfive.model.compress.run import compress  # noqa: E402
 from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
-from fivebyfive.model.training.loop import Images  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages  # noqa: E402
 
 SHAPE = LeNetShape.parse("784-24-16-10")
 QUICK = {"epochs": 12, "clean_epochs": 4, "warp": 0.0, "learning_rate": 4e-3}
@@ -106,7 +106,7 @@ def test_pixels_are_never_taken_out() -> None:
 
 
 def test_the_first_layer_splits_without_loss(few_digits) -> None:
-    net, images = LeNet(SHAPE, torch.Generator().manual_seed(1)), Images.of(few_digits)
+    net, images = LeNet(SHAPE, torch.Generator().manual_seed(1)), TrainingImages.of(few_digits)
     with torch.no_grad():
         left, right = (torch.randn(size, generator=torch.Generator().manual_seed(2)) for size in ((24, 2), (2, 784)))
         net.layers["fc1"][0].copy_(left @ right / 200)

@@ -15,22 +15,22 @@ SIGNS = WeightForm("signs", ((-32, 0, 32), (-64, 0, 64)))
 
 
 def test_a_dense_network_does_every_product_once() -> None:
-    told = operations(SHAPE, Config())
+    report = operations(SHAPE, Config())
     assert PRODUCTS == sum(SHAPE.macs.values())
-    assert told["multiplications"] == told["additions"] == PRODUCTS
-    assert told["weight_bits"] == 8 * (8 * 25 + 480)
-    assert told["activation_bits"] == 8 * (2 * 784 + 6 * 144 + 10 * 48)
-    assert told["comparisons"] == 2 * 576 + 3 * 64
+    assert report["multiplications"] == report["additions"] == PRODUCTS
+    assert report["weight_bits"] == 8 * (8 * 25 + 480)
+    assert report["activation_bits"] == 8 * (2 * 784 + 6 * 144 + 10 * 48)
+    assert report["comparisons"] == 2 * 576 + 3 * 64
 
 
 def test_the_figures_are_horowitz_s() -> None:
-    told = energy(SHAPE, Config())
-    assert told["multiplications"] == pytest.approx(0.2 * PRODUCTS)
-    assert told["additions"] == pytest.approx(0.1 * PRODUCTS + 0.03 * (2 * 576 + 3 * 64))
-    assert told["weights"] == pytest.approx(5 * 2 * 680 / 8)
-    assert told["dram"] == pytest.approx(128 * told["weights"])
+    report = energy(SHAPE, Config())
+    assert report["multiplications"] == pytest.approx(0.2 * PRODUCTS)
+    assert report["additions"] == pytest.approx(0.1 * PRODUCTS + 0.03 * (2 * 576 + 3 * 64))
+    assert report["weights"] == pytest.approx(5 * 2 * 680 / 8)
+    assert report["dram"] == pytest.approx(128 * report["weights"])
     parts = ("multiplications", "additions", "weights", "activations")
-    assert told["total"] == pytest.approx(sum(told[name] for name in parts))
+    assert report["total"] == pytest.approx(sum(report[name] for name in parts))
 
 
 def test_what_is_computed_at_once_shares_its_reads() -> None:
@@ -41,31 +41,31 @@ def test_what_is_computed_at_once_shares_its_reads() -> None:
 
 
 def test_signs_need_no_multiplier() -> None:
-    told = operations(SHAPE, Config(engines=Engines(conv=SIGNS)))
-    assert (told["multiplications"], told["additions"]) == (480, PRODUCTS)
-    assert told["weight_bits"] == 2 * 8 * 25 + 8 * 480
+    report = operations(SHAPE, Config(engines=Engines(conv=SIGNS)))
+    assert (report["multiplications"], report["additions"]) == (480, PRODUCTS)
+    assert report["weight_bits"] == 2 * 8 * 25 + 8 * 480
 
 
 def test_kernels_of_zeros_are_not_swept() -> None:
-    told = operations(SHAPE, Config(engines=Engines(sweeps=((0,), (1,), (0, 1)))))
-    assert told["multiplications"] == PRODUCTS - 2 * 25 * 64
-    assert told["weight_bits"] == 8 * (6 * 25 + 480)
-    assert told["activation_bits"] == 8 * (2 * 784 + 4 * 144 + 10 * 48)
+    report = operations(SHAPE, Config(engines=Engines(sweeps=((0,), (1,), (0, 1)))))
+    assert report["multiplications"] == PRODUCTS - 2 * 25 * 64
+    assert report["weight_bits"] == 8 * (6 * 25 + 480)
+    assert report["activation_bits"] == 8 * (2 * 784 + 4 * 144 + 10 * 48)
 
 
 def test_banks_store_a_place_beside_each_weight() -> None:
     """48 inputs are three places in a lane: two bits."""
-    told = operations(SHAPE, Config(engines=Engines(words=((1,) * 9 + (2,),))))
-    assert told["multiplications"] == PRODUCTS - 480 + 20 * 11
-    assert told["weight_bits"] == 8 * 200 + 10 * 220
-    assert told["activation_bits"] == 8 * (2 * 784 + 6 * 144 + 220)
+    report = operations(SHAPE, Config(engines=Engines(words=((1,) * 9 + (2,),))))
+    assert report["multiplications"] == PRODUCTS - 480 + 20 * 11
+    assert report["weight_bits"] == 8 * 200 + 10 * 220
+    assert report["activation_bits"] == 8 * (2 * 784 + 6 * 144 + 220)
     rows = operations(SHAPE, Config(fc_rows=4, engines=Engines(words=((1, 1, 2),))))
     assert rows["additions"] == PRODUCTS - 480 + 20 * (4 + 4 + 2 * 2)
 
 
 def test_a_network_without_convolutions() -> None:
     shape = LeNetShape.parse("784-12-10")
-    told = operations(shape, Config(1, 0))
-    assert (told["multiplications"], told["comparisons"]) == (784 * 12 + 120, 0)
+    report = operations(shape, Config(1, 0))
+    assert (report["multiplications"], report["comparisons"]) == (784 * 12 + 120, 0)
     codebook = replace(Config(1, 0), engines=Engines(fc=WeightForm("codebook", ((-3, 5), (0, 1, 2)))))
     assert energy(shape, codebook)["weights"] == pytest.approx(energy(shape, Config(1, 0))["weights"] / 4)

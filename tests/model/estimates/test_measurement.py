@@ -50,8 +50,8 @@ def test_the_area_model_grows_with_the_machine(family: str) -> None:
     small, large = (estimate_area(CAFFE, config, family) for config in (Config(), Config(4, 5, 6)))
     assert (small["dsp"], large["dsp"]) == (45, 620)
     assert all(0 < small[what] < large[what] for what in ("lut", "lutram", "ff"))
-    told = json.loads(TABLE.read_text())[family]
-    assert max(told["largest_error_percent"].values()) < 30
+    report = json.loads(TABLE.read_text())[family]
+    assert max(report["largest_error_percent"].values()) < 30
 
 
 def test_an_estimate_has_all_but_a_frequency() -> None:

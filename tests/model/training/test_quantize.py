@@ -107,7 +107,7 @@ def test_rescaling_keeps_float_errors(good, few_digits):
     net = lenet.LeNet(SHAPE)
     net.load_state_dict(good)
     fold(net, (MEAN, STD))
-    images = loop.Images.of(few_digits)
+    images = loop.TrainingImages.of(few_digits)
     before = loop.examine(net, images, 1.0, quantized=False).errors
     loop.calibrated(net, images, 1.0)
     assert abs(loop.examine(net, images, 1.0, quantized=False).errors - before) <= 1

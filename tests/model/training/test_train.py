@@ -90,10 +90,10 @@ def stopped_at(step: int, config: TrainConfig, data: Dataset, folder: Path) -> N
 @pytest.mark.parametrize("step", [2, 4, 18, 19, 40, 46])
 def test_an_interrupted_training_goes_on_to_the_same_end(run, few_digits, tmp_path, step):
     """Three batches an epoch; six epochs in floats, ten quantized."""
-    whole, calls, told = run[0], [], []
+    whole, calls, shown = run[0], [], []
     stopped_at(step, TINY, few_digits, tmp_path / "s")
     torch.rand(3)  # nothing depends on anybody else's randomness
-    states = States(tmp_path / "s", told.append)
+    states = States(tmp_path / "s", shown.append)
     again = train(TINY, few_digits, few_digits, lambda *call: calls.append(call), states)
     done = (step - 1) // 3
     assert again.checkpoint.digest == whole.checkpoint.digest
@@ -103,7 +103,7 @@ def test_an_interrupted_training_goes_on_to_the_same_end(run, few_digits, tmp_pa
     assert {k: v for k, v in again.report.items() if k not in strip} == {
         k: v for k, v in whole.report.items() if k not in strip
     }
-    assert told == ([f"going on from {tmp_path / 's'}, where {done} epochs are done"] if done else [])
+    assert shown == ([f"going on from {tmp_path / 's'}, where {done} epochs are done"] if done else [])
     batches = [now for now, total, _ in calls if total == 48]
     assert batches[-1] == 48
     assert len(batches) <= 48 - 3 * done + 2  # epochs that were finished are not trained again
@@ -115,10 +115,10 @@ def test_the_state_of_other_work_is_not_used(few_digits, tmp_path):
     quick = replace(TINY, epochs=2)
     other = Dataset(few_digits.name, few_digits.images[::-1], few_digits.labels[::-1])
     for config, data in ((replace(quick, seed=4), few_digits), (replace(quick, epochs=3), few_digits), (quick, other)):
-        told = []
+        shown = []
         stopped_at(4, quick, few_digits, tmp_path / "s")
-        again = train(config, data, states=States(tmp_path / "s", told.append))
-        assert told == [f"{tmp_path / 's'} is of other work, and is started over"]
+        again = train(config, data, states=States(tmp_path / "s", shown.append))
+        assert shown == [f"{tmp_path / 's'} is of other work, and is started over"]
         assert again.report["resumed"] == 0
         assert again.checkpoint.digest == train(config, data).checkpoint.digest
 
@@ -287,7 +287,7 @@ def test_so_it_is_without_convolutions(noise):
 
 def test_the_examination_counts_what_the_golden_model_counts(few_digits):
     net = small_net(scale=3.0)
-    seen = loop.examine(net, loop.Images.of(few_digits), 1.0, quantized=True)
+    seen = loop.examine(net, loop.TrainingImages.of(few_digits), 1.0, quantized=True)
     conv1 = forward(lenet.to_checkpoint(net), few_digits.images)
     assert conv1.wraps["conv1"] > 0
     assert seen.wraps["conv1"] == conv1.wraps["conv1"]  # later layers differ: clamped here, wrapped there
@@ -312,7 +312,7 @@ def test_gradients_pass_straight_through():
 
 
 def test_rescaling_keeps_the_classes_and_fills_the_range(few_digits):
-    net, images = small_net(scale=2.0), loop.Images.of(few_digits)
+    net, images = small_net(scale=2.0), loop.TrainingImages.of(few_digits)
     before = net(lenet.pixels_to_values(images.pixels))[0]
     temperature = loop.calibrated(net, images, 5.0)
     after = net(lenet.pixels_to_values(images.pixels))[0]
@@ -337,7 +337,7 @@ def test_threads_are_given_back():
 
 def test_the_best_clean_epoch_is_kept(few_digits):
     """With a learning rate that ruins the network, an early epoch is the one that stays."""
-    images = loop.Images.of(few_digits)
+    images = loop.TrainingImages.of(few_digits)
     net = small_net()
     stage = replace(TINY.stages[1], epochs=4, clean_epochs=4, learning_rate=0.3)
     records = loop.fit(net, stage, images, images, 8.0, torch.Generator().manual_seed(1), lambda *args: None)

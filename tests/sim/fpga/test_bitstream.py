@@ -44,15 +44,15 @@ def echo() -> Design:
 
 @pytest.mark.slow
 def test_a_bitstream_and_a_clock_that_is_not_met(echo: Design) -> None:
-    told = []
-    made = make_bitstream(echo, ULX3S, 50 * MHZ, [2], lambda done, total, text: told.append(text))
+    shown = []
+    made = make_bitstream(echo, ULX3S, 50 * MHZ, [2], lambda done, total, text: shown.append(text))
     assert made.data.startswith(b"\xff\x00")
     assert b"Part: LFE5U-85F-6CABGA381" in made.data[:200]
     assert made.routed.fmax_mhz > 50
     assert made.area.ff >= 26
     assert made.area.cells["EHXPLLL"] == 1
     assert set(made.seconds) == {"synthesis", "place and route", "ecppack"}
-    assert any(text.startswith("place and route, ") for text in told)
+    assert any(text.startswith("place and route, ") for text in shown)
     assert "50.0 MHz for net clk" in made.log  # nextpnr knows what the PLL makes
 
 
@@ -78,14 +78,14 @@ def nextpnr(monkeypatch):
 def test_seeds_are_tried_in_turn(nextpnr, tmp_path) -> None:
     reached, limits = nextpnr
     reached |= {2: None, 3: 47.5, 4: 50.0, 5: 99.0}
-    told: list[str] = []
+    shown: list[str] = []
     seconds: dict[str, float] = {}
     seed, routed = place_and_route(
-        ["nextpnr"], tmp_path, ULX3S, 50 * MHZ, SEEDS, seconds, lambda done, total, text: told.append(text)
+        ["nextpnr"], tmp_path, ULX3S, 50 * MHZ, SEEDS, seconds, lambda done, total, text: shown.append(text)
     )
     assert (seed, routed.fmax_mhz) == (4, 50.0)
     assert limits == [SEED_LIMIT_S] * 3
-    assert told == [f"place and route, seed {seed}" for seed in (2, 3, 4)]
+    assert shown == [f"place and route, seed {seed}" for seed in (2, 3, 4)]
     assert set(seconds) == {"place and route"}
 
 

@@ -13,10 +13,10 @@ from fivebyfive.sim.simulator.process import SimulationFailed
 
 
 def test_a_bench_notices_mutants() -> None:
-    told = []
+    report = []
     mutated, given = mutate_machine(argmax, 12, 1)
-    tried = try_mutants(mutated, bench_of(argmax), given, numbers=(1, 5, 9), on_tried=told.append)
-    assert told == tried
+    tried = try_mutants(mutated, bench_of(argmax), given, numbers=(1, 5, 9), on_tried=report.append)
+    assert report == tried
     assert [one.mutant for one in tried] == [mutated.mutants[number - 1] for number in (1, 5, 9)]
     assert all(one.noticed and "failed with seed" in one.said for one in tried)
 

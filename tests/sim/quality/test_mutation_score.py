@@ -88,7 +88,7 @@ COMMAND = "mutate -mode inv -module pair -cell $add$x.v:5$1 -port Y -portbit 3 -
 def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: int) -> None:
     """98 %: two of a hundred may be left, those that are proved do not count."""
 
-    def results(make, count, seed, told) -> Score:
+    def results(make, count, seed, report) -> Score:
         outcomes = [(True, False)] * (100 - unexplained) + [(False, False)] * unexplained + [(False, True)] * 50
         return Score(make.__name__, tuple(MutantResult(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
 

@@ -208,7 +208,7 @@ def test_too_many_open_files_are_no_fault_of_the_cache(tools, cache: Path, monke
 
 
 def test_compiling_is_told(cache: Path, monkeypatch) -> None:
-    told: list[str] = []
+    report: list[str] = []
 
     def slow(command, folder, environment, output, timeout_s, watch=None) -> int:
         watch()
@@ -217,10 +217,10 @@ def test_compiling_is_told(cache: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(builder, "call", slow)
     icarus = replace(VERILATOR, name="icarus")
-    build(DESIGN, icarus, progress=lambda done, total, text: told.append(text))
-    assert told == ["compiling with icarus, once for each design, 0 s"]
-    build(DESIGN, icarus, progress=lambda done, total, text: told.append(text))
-    assert len(told) == 1
+    build(DESIGN, icarus, progress=lambda done, total, text: report.append(text))
+    assert report == ["compiling with icarus, once for each design, 0 s"]
+    build(DESIGN, icarus, progress=lambda done, total, text: report.append(text))
+    assert len(report) == 1
 
 
 def test_waiting_for_another_process_is_told(tools, cache: Path) -> None:
