@@ -89,9 +89,9 @@ def run_step(job: "Compression", step: Step, held_out: Dataset) -> dict:
 
 def contents(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
     """Of each layer its weights, how many are not zero, and how many values these have."""
-    shown = {}
+    found = {}
     for layer in checkpoint.shape.layers:
         codes = checkpoint.arrays[f"{layer}.weight"]
         values = np.unique(codes[codes != 0])
-        shown[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}
-    return shown
+        found[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}
+    return found

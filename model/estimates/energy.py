@@ -24,14 +24,14 @@ def energy(shape: LeNetShape, config: Config) -> dict[str, float]:
     comparisons of pooling), ``weights`` and ``activations`` (read from block RAM), ``total`` of these; and ``dram``,
     no part of it: what ``weights`` would be if they were read from DRAM."""
     counted = operations(shape, config)
-    report = {
+    estimated = {
         "multiplications": MULTIPLY_8_PJ * counted["multiplications"],
         "additions": ADD_32_PJ * counted["additions"] + ADD_8_PJ * counted["comparisons"],
         "weights": SRAM_BIT_PJ * counted["weight_bits"],
         "activations": SRAM_BIT_PJ * counted["activation_bits"],
     }
-    report |= {"total": sum(report.values()), "dram": DRAM_BIT_PJ * counted["weight_bits"]}
-    return {name: round(value, 3) for name, value in report.items()}
+    estimated |= {"total": sum(estimated.values()), "dram": DRAM_BIT_PJ * counted["weight_bits"]}
+    return {name: round(value, 3) for name, value in estimated.items()}
 
 
 def operations(shape: LeNetShape, config: Config) -> dict[str, int]:

@@ -62,7 +62,9 @@ def texts(path: Path) -> set[str]:
 
 def test_what_a_flip_flop_takes(answer, waves: Path) -> None:
     """What follows an edge is taken at the next one; cycles have the numbers of their times."""
-    report = answer("draw", "waves", waves, "--signal", "i__valid", "--signal", "i__payload", "--from", 5, "--cycles", 5)
+    report = answer(
+        "draw", "waves", waves, "--signal", "i__valid", "--signal", "i__payload", "--from", 5, "--cycles", 5
+    )
     assert (report["first"], report["last"]) == (5, 9)
     assert report["signals"] == {
         "i__valid": ["0", "0", "1", "1", "0"],

@@ -40,10 +40,10 @@ def walk(shape: tuple[int, ...], source: BitSource, array: np.ndarray | None) ->
     nonzero: np.ndarray | None = None if codes is None else codes != 0
     live_rows = _live(source, rows, None if nonzero is None else np.any(nonzero, axis=1))
     live_columns = _live(source, columns, None if nonzero is None else np.any(nonzero, axis=0))
-    report = _Cells(source, used, columns, conv=len(shape) == 4)
+    cells = _Cells(source, used, columns, conv=len(shape) == 4)
     found = np.zeros((rows, columns), np.int8)
     for row in live_rows:
-        found[row] = report.row(live_columns, None if codes is None else codes[row].tolist())
+        found[row] = cells.row(live_columns, None if codes is None else codes[row].tolist())
     return found.reshape(shape)
 
 
