@@ -98,8 +98,10 @@ class Place:
             weight = (layer.outputs, self.inputs[0] // layer.groups, layer.kernel, layer.kernel)
         else:
             weight = (layer.outputs, prod(self.inputs))
-        shapes = {f"{layer.name}.weight": weight, f"{layer.name}.bias": (layer.outputs,)}
-        return shapes | ({f"{layer.name}.table": (TABLE_SIZE,)} if layer.has_table else {})
+        shapes: dict[str, Shape] = {f"{layer.name}.weight": weight, f"{layer.name}.bias": (layer.outputs,)}
+        if layer.has_table:
+            shapes[f"{layer.name}.table"] = (TABLE_SIZE,)
+        return shapes
 
     @property
     def used(self) -> Shape:

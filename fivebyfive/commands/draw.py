@@ -88,7 +88,7 @@ def wave_file(given: Path) -> Path:
         return given
     found = [path for path in (given / "waves.vcd", given / "waves.fst") if path.is_file()]
     if not found:
-        raise UserError(f"there is no waves.vcd or waves.fst in {given}; fivebyfive simulate --waves makes one")
+        raise UserError(f"there is no waves.vcd or waves.fst in {given}; make one with: fivebyfive simulate --waves")
     return max(found, key=lambda path: path.stat().st_mtime)
 
 

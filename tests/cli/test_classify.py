@@ -38,13 +38,13 @@ def test_pictures_have_the_golden_classes(answer, small: Path, pictures: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("corrupt", "resent"), [(0.03, 10), pytest.param(0.1, 100, marks=pytest.mark.full)])
-def test_corrupted_bytes(answer, small: Path, corrupt: float, resent: int) -> None:
+@pytest.mark.parametrize(("corrupt", "least"), [(0.03, 1), pytest.param(0.1, 10, marks=pytest.mark.full)])
+def test_corrupted_bytes(answer, small: Path, corrupt: float, least: int) -> None:
     options = "--compare", "--corrupt", corrupt, "--seed", 5
     report = answer("classify", 1, "--port", "sim", "--checkpoint", small, *options)
     assert (report["failed"], report["different"]) == (0, 0)
-    assert report["bad_frames"] > 10
-    assert all(one["resent"] > resent for one in report["images"])
+    assert report["bad_frames"] >= least
+    assert all(one["resent"] > 2 * least for one in report["images"])
 
 
 def test_a_table_for_people(cli, small: Path, pictures: Path) -> None:

@@ -39,13 +39,13 @@ BOTH = pytest.mark.both
 # more outputs than lanes, activations that straddle words.
 SIZES = [
     pytest.param(SMALL, Config(1, 2, 1, early_fc=True, overlap=False), marks=BOTH),
-    (NARROW, Config()),
+    pytest.param(NARROW, Config(), marks=FULL),
     (LeNetShape(3, 2, (1,)), Config(1, 4, 2)),
-    (LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7)),
-    (LeNetShape(26, 27, (20,)), Config(1, 13, 2)),
+    pytest.param(LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7), marks=FULL),
+    pytest.param(LeNetShape(26, 27, (20,)), Config(1, 13, 2), marks=FULL),
     pytest.param(LENET5, Config(4, 5, 6, early_fc=True), marks=FULL),
     (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
-    (LeNetShape(1, 1, (60, 10)), Config(1, 1, 25)),
+    pytest.param(LeNetShape(1, 1, (60, 10)), Config(1, 1, 25), marks=FULL),
     pytest.param(LENET5, Config(overlap=False), marks=FULL),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
@@ -109,7 +109,7 @@ FITTED = [
     (LeNetShape(4, 6, (30, 10)), "kernels", Config()),
     (LeNetShape(7, 9, (33, 21, 10, 64)), "kernels+banks+codebook", Config(2, 3, 7)),
     pytest.param(LENET5, "banks", Config(4, 5, 6), marks=FULL),
-    (NARROW, "codebook", Config(4, 2, early_fc=True)),
+    pytest.param(NARROW, "codebook", Config(4, 2, early_fc=True), marks=FULL),
     (NARROW, "ternary+kernels", Config(2, 3, 2)),
     (NARROW, "binary", Config(overlap=False)),
     pytest.param(LENET5, "binary", Config(overlap=False), marks=FULL),
@@ -132,7 +132,7 @@ def test_engines_of_certain_weights(simulator, shape, kind, config):
 
 PAUSED = [
     (TINY, Config(), 0.3),
-    (SMALL, Config(4, 2, 3), 0.05),
+    pytest.param(SMALL, Config(4, 2, 3), 0.05, marks=FULL),
     (SMALL, Config(4, 2, 3), 0.6),
     (PIXELS_IN, Config(outputs=0), 0.3),
 ]
@@ -143,7 +143,8 @@ def test_pauses(simulator, shape, config, pause):
     check(Checkpoint.random(shape, SEED), noise(4), simulator, config, pause=pause)
 
 
-@pytest.mark.parametrize("code", [-128, 0, 127])
+@pytest.mark.on("verilator", alone=True)
+@pytest.mark.parametrize("code", [-128, pytest.param(0, marks=FULL), 127])
 def test_extremes(simulator, code):
     """Weights all alike, with all-maximum and all-zero pixels."""
     images = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
@@ -170,6 +171,7 @@ def test_shipped_network(simulator):
     assert cycles.interval == (75_580 if len(images) > 1 else None)
 
 
+@FULL
 def test_whole_range_caffe():
     """The shipped shape with random weights, extreme pixels included."""
     images = np.concatenate([noise(2), np.full((1, 28, 28), 255, np.uint8)])
@@ -189,7 +191,7 @@ def test_lenet_300_100(simulator):
 UPSET = [
     (TINY, "", Config()),
     pytest.param(SMALL, "", Config(), marks=FULL),
-    (SMALL, "", Config(4, 2, 3)),
+    pytest.param(SMALL, "", Config(4, 2, 3), marks=FULL),
     (PIXELS_IN, "", Config(outputs=0)),
     pytest.param(LENET5, "kernels+banks+codebook", Config(2, 3, 2), marks=FULL),
     (SMALL, "ternary+kernels", Config()),

@@ -1,8 +1,7 @@
-"""Every component's bench on both simulators: the first case of each test in every test run.
+"""Every component's bench: one or two cases of each in every test run, all cases on both simulators in `make test-all`.
 
-The other cases run on Icarus Verilog, which compiles at once, but for those of thousands of cycles: there Verilator is
-sooner done. Engines and arrays of PEs are on Icarus in the accelerators of `test_accelerator.py`. `make test-all` runs
-all of them on both.
+Benches run on Icarus Verilog, which compiles at once, but for those of thousands of cycles, of engines and of arrays of
+PEs: there Verilator is sooner done. Accelerators of `test_accelerator.py` are on both in every test run.
 """
 
 import random
@@ -47,9 +46,8 @@ from fivebyfive.model.machine.weights import memory_map, pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
 
-pytestmark = pytest.mark.on("icarus")
-on_verilator = pytest.mark.on("verilator")  # the nearest mark counts
-alone_on_verilator = pytest.mark.on("verilator", alone=True)
+pytestmark = pytest.mark.on("icarus", alone=True)
+on_verilator = pytest.mark.on("verilator", alone=True)  # the nearest mark counts
 
 
 def full(*values):
@@ -57,25 +55,24 @@ def full(*values):
     return pytest.param(*values, marks=pytest.mark.full)
 
 
-@pytest.mark.parametrize("terms", [1, 2, 20, 25])
+@pytest.mark.parametrize("terms", [1, full(2), full(20), 25])
 def test_dot_product(bench, terms):
     bench(DotProduct(terms), "dot_product", terms=terms)
 
 
-@pytest.mark.parametrize(("terms", "natural"), [(1, False), (10, False), (25, True)])
+@pytest.mark.parametrize(("terms", "natural"), [full(1, False), (10, False), (25, True)])
 def test_packed_dot_product(bench, terms, natural):
     dot = PackedDotProduct(terms, NATURAL if natural else CODE)
     bench(dot, "dot_product", terms=terms, natural=natural)
 
 
-@pytest.mark.parametrize("windows", [1, 2, 4])
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize(("outputs", "windows"), [(1, 1), (3, 4), full(1, 2), full(1, 4), full(3, 1), full(3, 2)])
 def test_pooling(bench, outputs, windows):
     sizes = (8, 24, 2)
     bench(Pooling(outputs, windows, sizes), "pooling", outputs=outputs, windows=windows, sizes=sizes)
 
 
-@pytest.mark.parametrize("windows", [1, 2, 4])
+@pytest.mark.parametrize("windows", [1, full(2), 4])
 def test_line_buffer(bench, windows):
     sizes = (28, 12)
     bench(LineBuffer(windows, sizes), "line_buffer", windows=windows, sizes=sizes)
@@ -86,7 +83,8 @@ def test_line_buffer_of_the_smallest_maps(bench):
 
 
 @pytest.mark.parametrize(
-    ("width", "banks"), [(25, (300,)), (20, (70,)), (25, (1,)), (20, (64, 64, 11)), (3, (16, 16, 16, 16, 8, 5))]
+    ("width", "banks"),
+    [(25, (300,)), full(20, (70,)), full(25, (1,)), (20, (64, 64, 11)), full(3, (16, 16, 16, 16, 8, 5))],
 )
 def test_weight_memory(bench, width, banks):
     rng = random.Random(width * sum(banks))
@@ -97,7 +95,14 @@ def test_weight_memory(bench, width, banks):
 
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts"),
-    [(224, 5, (5,)), full(800, 1, (1,)), (96, 6, (6, 4)), (500, 20, (20,)), (84, 25, (25, 9)), (7, 3, (3, 1))],
+    [
+        (224, 5, (5,)),
+        full(800, 1, (1,)),
+        (96, 6, (6, 4)),
+        full(500, 20, (20,)),
+        full(84, 25, (25, 9)),
+        full(7, 3, (3, 1)),
+    ],
 )
 def test_activation_memory(bench, inputs, writers, counts):
     memory = ActivationMemory(inputs, writers, counts)
@@ -107,7 +112,7 @@ def test_activation_memory(bench, inputs, writers, counts):
 @pytest.mark.parametrize(
     ("width", "biases", "form", "banks"),
     [
-        (25, 3, {"kind": "codebook", "values": [[-7, 0, 5], list(range(-8, 8))]}, None),
+        full(25, 3, {"kind": "codebook", "values": [[-7, 0, 5], list(range(-8, 8))]}, None),
         (20, 1, {"kind": "signs", "values": [[-64, 64]]}, [32, 32, 6]),
         (3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
     ],
@@ -133,24 +138,24 @@ def test_bank_weight_memory(bench, rows, places, biases, banks):
 
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts", "rows"),
-    [(96, 6, (6, 4), 2), full(800, 1, (1,), 1), (17, 3, (3, 2), 3), (110, 1, (1,), 1)],
+    [(96, 6, (6, 4), 2), full(800, 1, (1,), 1), full(17, 3, (3, 2), 3), (110, 1, (1,), 1)],
 )
 def test_bank_activation_memory(bench, inputs, writers, counts, rows):
     memory = BankActivationMemory(inputs, writers, counts, rows=rows)
     bench(memory, "activation_memory", inputs=inputs, writers=writers, counts=counts, rows=rows)
 
 
-@pytest.mark.parametrize("words", [[30, 10], [7], [3, 1, 5, 2]])
+@pytest.mark.parametrize("words", [[30, 10], full([7]), full([3, 1, 5, 2])])
 def test_bank_fc_controller(bench, words):
     bench(BankFcController(words, 5), "bank_fc_controller", words=words, drain=5)
 
 
-@pytest.mark.parametrize("entries", [[3], [0, 3, 2, 2, 1], list(range(100))])
+@pytest.mark.parametrize("entries", [full([3]), [0, 3, 2, 2, 1], full(list(range(100)))])
 def test_sweep_list(bench, entries):
     bench(SweepList(entries, 7), "sweep_list", entries=entries)
 
 
-@pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), (20, (3,)), (1, (1, 7, 0, 2))])
+@pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), full(20, (3,)), (1, (1, 7, 0, 2))])
 def test_sign_dot_product(bench, terms, shifts):
     bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, shifts=shifts)
 
@@ -159,16 +164,16 @@ def test_sign_conv_pe(bench):
     bench(ConvPE((5, 0)), "conv_pe", shifts=(5, 0))
 
 
-@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.parametrize("kept", [full(0), 3])
 def test_sign_fc_row(bench, kept):
     bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
 
 
-@alone_on_verilator
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "kind", "config"),
     [
-        (3, 4, "kernels", {}),
+        full(3, 4, "kernels", {}),
         (3, 5, "kernels", {"windows": 4, "outputs": 2}),
         (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
         full(4, 6, "codebook", {"outputs": 2}),
@@ -186,13 +191,13 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
 
 
-@alone_on_verilator
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "kind", "config"),
     [
-        (5, (60, 10), "banks", {}),
+        full(5, (60, 10), "banks", {}),
         (5, (61, 60, 30, 3), "banks", {"outputs": 3, "fc_rows": 2}),
-        (4, (45, 20, 7), "codebook", {}),
+        full(4, (45, 20, 7), "codebook", {}),
         (6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
         (4, (25, 12), "codebook", {"packed": True}),
         full(5, (40, 10), "binary", {"fc_rows": 3}),
@@ -209,16 +214,16 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
 
 
-@alone_on_verilator
-@pytest.mark.parametrize(("windows", "outputs", "bias_words"), [(1, 1, 1), full(1, 3, 1), full(2, 2, 1), (4, 5, 2)])
+@on_verilator
+@pytest.mark.parametrize(("windows", "outputs", "bias_words"), [full(1, 1, 1), full(1, 3, 1), full(2, 2, 1), (4, 5, 2)])
 def test_conv_array(bench, windows, outputs, bias_words):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
     array = ConvArray(windows, outputs, rows, columns, 64 // windows, bias_words)
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=bias_words)
 
 
-@alone_on_verilator
-@pytest.mark.parametrize(("windows", "outputs"), [(1, 3), full(2, 1), (4, 2)])
+@on_verilator
+@pytest.mark.parametrize(("windows", "outputs"), [full(1, 3), full(2, 1), (4, 2)])
 def test_packed_conv_array(bench, windows, outputs):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
     array = ConvArray(windows, outputs, rows, columns, 64 // windows, 1, packed=True)
@@ -230,11 +235,11 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
 
 
-@alone_on_verilator
+@on_verilator
 @pytest.mark.parametrize(
     ("conv1", "conv2", "config"),
     [
-        (3, 2, {}),
+        full(3, 2, {}),
         (2, 27, {}),  # more than one bias word
         full(4, 5, {"windows": 1, "outputs": 3}),
         full(3, 4, {"windows": 2, "outputs": 2}),
@@ -255,8 +260,8 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
     ("layers", "parallel"),
     [
         (((20, 1, 0), (50, 3, 21)), 1),  # 1 and 2 bias words, as the shipped network has
-        (((3, 1, 0), (4, 3, 4)), 1),  # BIAS1 is empty
-        (((30, 1, 0), (80, 2, 32)), 1),  # more bias words than the brief has states
+        full(((3, 1, 0), (4, 3, 4)), 1),  # BIAS1 is empty
+        full(((30, 1, 0), (80, 2, 32)), 1),  # more bias words than the brief has states
         (((6, 1, 0), (16, 6, 7)), 5),
     ],
 )
@@ -265,7 +270,7 @@ def test_conv_controller(bench, layers, parallel):
 
 
 @pytest.mark.parametrize(
-    ("layers", "sweeps"), [(((6, 1, 0), (5, 6, 7)), (2, 1, 6, 3, 1)), (((2, 1, 0), (1, 2, 4)), (1,))]
+    ("layers", "sweeps"), [(((6, 1, 0), (5, 6, 7)), (2, 1, 6, 3, 1)), full(((2, 1, 0), (1, 2, 4)), (1,))]
 )
 def test_conv_controller_of_listed_sweeps(bench, layers, sweeps):
     check_conv_controller(bench, layers, 1, sweeps=sweeps)
@@ -279,17 +284,17 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
     bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
 
 
-@alone_on_verilator
+@on_verilator
 @pytest.mark.parametrize(
     ("conv2", "fc", "config"),
     [
-        (3, (7, 10), {}),
+        full(3, (7, 10), {}),
         full(5, (10,), {}),
         (4, (45, 20, 30, 3), {}),  # four layers, more than one bias word
         full(6, (32, 1), {"outputs": 4}),
         full(5, (25, 12), {"fc_rows": 6, "outputs": 5}),
-        (4, (43, 22), {"fc_rows": 21, "outputs": 3}),  # more rows than are written in a cycle
-        (30, (22, 64), {"fc_rows": 3, "outputs": 25}),
+        full(4, (43, 22), {"fc_rows": 21, "outputs": 3}),  # more rows than are written in a cycle
+        full(30, (22, 64), {"fc_rows": 3, "outputs": 25}),
         full(6, (43, 10), {"early_fc": True}),
         full(9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
         (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
@@ -310,7 +315,7 @@ def test_conv_pe(bench):
     bench(ConvPE(), "conv_pe")
 
 
-@pytest.mark.parametrize("natural", [False, True])
+@pytest.mark.parametrize("natural", [full(False), True])
 def test_packed_conv_pe(bench, natural):
     bench(PackedConvPE(NATURAL if natural else CODE), "conv_pe", natural=natural)
 
@@ -318,10 +323,10 @@ def test_packed_conv_pe(bench, natural):
 @pytest.mark.parametrize(
     "sizes",
     [
-        {"channels": 3, "size": 12},
-        {"channels": 1, "size": 28, "sets": 2, "repeats": 3},
+        full({"channels": 3, "size": 12}),
+        full({"channels": 1, "size": 28, "sets": 2, "repeats": 3}),
         {"channels": 5, "size": 6, "parallel": 3, "rows_out": 2, "repeats": 2},
-        {"channels": 2, "size": 4, "parallel": 5, "sets": 2},
+        full({"channels": 2, "size": 4, "parallel": 5, "sets": 2}),
         {"channels": 5, "size": 6, "parallel": 2, "rows_out": 2, "order": (4, 0, 1, 3, 3, 2)},
     ],
 )
@@ -330,7 +335,7 @@ def test_map_memory(bench, sizes):
 
 
 @on_verilator
-@pytest.mark.parametrize(("rows_out", "repeats"), [(1, 1), (1, 3), (2, 2)])
+@pytest.mark.parametrize(("rows_out", "repeats"), [full(1, 1), full(1, 3), (2, 2)])
 def test_image_buffer(bench, rows_out, repeats):
     bench(ImageBuffer(rows_out, repeats), "image_buffer", rows_out=rows_out, repeats=repeats)
 
@@ -342,7 +347,7 @@ def test_pixel_feeder(bench):
 @pytest.mark.parametrize(
     ("plans", "outputs", "latency"),
     [
-        (((1, 4, 1), (7, 3, 4)), 1, 2),
+        full(((1, 4, 1), (7, 3, 4)), 1, 2),
         (((2, 6, 1), (9, 8, 3)), 3, 2),  # a short last group in both
         (((0, 3, 2),), 5, 1),  # fewer channels than there is room for
     ],
@@ -353,17 +358,17 @@ def test_kernel_fetcher(bench, plans, outputs, latency):
     bench(KernelFetcher(parts, outputs, **sizes), "kernel_fetcher", plans=plans, outputs=outputs, **sizes)
 
 
-@pytest.mark.parametrize(("classes", "rows"), [(10, 1), (1, 1), (10, 3), (64, 25), (3, 7)])
+@pytest.mark.parametrize(("classes", "rows"), [(10, 1), full(1, 1), (10, 3), full(64, 25), full(3, 7)])
 def test_argmax(bench, classes, rows):
     bench(Argmax(classes, rows), "argmax", classes=classes, rows=rows)
 
 
-@pytest.mark.parametrize("kept", [0, 3, 50])
+@pytest.mark.parametrize("kept", [full(0), 3, full(50)])
 def test_fc_row(bench, kept):
     bench(FcRow(kept), "fc_row", kept=kept)
 
 
-@pytest.mark.parametrize(("lanes", "kept"), [(10, 0), (10, 5), (20, 3)])
+@pytest.mark.parametrize(("lanes", "kept"), [full(10, 0), (10, 5), full(20, 3)])
 def test_packed_fc_row(bench, lanes, kept):
     bench(PackedFcRow(lanes, kept), "fc_row", lanes=lanes, kept=kept)
 
@@ -376,9 +381,9 @@ def test_packed_fc_row(bench, lanes, kept):
         full(((500, 80), (10, 500)), 1, False, False),
         (((45, 64), (20, 45), (3, 20)), 2, False, False),
         full(((7, 16),), 1, False, False),
-        (((45, 160), (10, 45)), 1, True, False),
+        full(((45, 160), (10, 45)), 1, True, False),
         (((41, 100), (30, 41), (5, 30)), 20, True, False),
-        (((45, 64), (20, 45), (3, 20)), 1, False, True),
+        full(((45, 64), (20, 45), (3, 20)), 1, False, True),
         (((45, 160), (10, 45)), 1, True, True),
     ],
 )
@@ -389,7 +394,7 @@ def test_fc_controller(bench, layers, rows, early, first):
     bench(controller, "fc_controller", layers=layers, rows=rows, early=early, biases_first=first, **sizes)
 
 
-@pytest.mark.parametrize("bits", [6, 24])
+@pytest.mark.parametrize("bits", [6, full(24)])
 def test_counters(bench, bits):
     bench(Counters(bits), "counters", bits=bits)
 

@@ -178,7 +178,9 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "fivebyfive/output/path_lock.py": "a lock of its own",
     "fivebyfive/output/provenance.py": "pages of the project itself",
     "fivebyfive/output/terminal.py": "/dev/null, and the standard files",
+    "fivebyfive/output/wave_file.py": "the request of the process that started it",
     "fivebyfive/verify/images.py": OWN,
+    "fivebyfive/verify/status.py": "sources and logs of the project itself",
 }
 
 

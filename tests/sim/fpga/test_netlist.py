@@ -48,7 +48,14 @@ def flipped(design: Design, before: str, digit: int) -> Design:
 
 @on_verilator
 @families
-@pytest.mark.parametrize(("width", "depth"), [(25, 300), (2, 1500), (1, 5000)])
+@pytest.mark.parametrize(
+    ("width", "depth"),
+    [
+        pytest.param(25, 300, marks=pytest.mark.full),
+        (2, 1500),
+        pytest.param(1, 5000, marks=pytest.mark.full),
+    ],
+)
 def test_block_ram(bench, family, width, depth):
     """Words as they were at the start and as they are after loads, in several widths of a block."""
     memory, parameters = weights(width, depth)
