@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,11 @@ from fivebyfive.model.compress.packing.packed import pack, read_packed
 from fivebyfive.model.compress.plan import read_plan
 from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
+from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
-from fivebyfive.support.errors import UserError
+from fivebyfive.support.errors import UserError, user_values
 
 __all__ = ["TARGETS", "Target"]
 
@@ -231,11 +233,13 @@ def frames(data: bytes) -> None:
 # folders of `generate`
 
 
+@cache
+def manifest_text() -> str:
+    return json.dumps(generate(NETWORK).manifest)
+
+
 def manifest() -> dict:
-    return json.loads(json.dumps(MANIFEST))
-
-
-MANIFEST = generate(NETWORK).manifest
+    return json.loads(manifest_text())
 
 
 def altered(parts: list[bytes]) -> bytes:
@@ -264,7 +268,24 @@ def folder(data: bytes) -> object:
     return read_folder(place)
 
 
+def described(data: bytes) -> object:
+    """A checkpoint's network of any description."""
+    with user_values():
+        return parse(data.decode("utf-8", "replace"), NETWORK.network.arrays)
+
+
+def descriptions() -> list[bytes]:
+    """The brief's form, and a network with all that a description may say."""
+    conv = {"name": "conv1", "kind": "conv", "outputs": 1, "kernel": 5, "stride": 2, "padding": [1, 2, 3, 4]}
+    conv |= {"fill": [17], "groups": 1, "then": ["table", {"average": 3, "stride": 2}, "relu"]}
+    pooled = {"name": "c.2", "kind": "conv", "outputs": 2, "kernel": 3, "padding": 1, "then": [{"max": 2}]}
+    layers = [conv, pooled, {"name": "fc1", "kind": "fc", "then": ["relu"]}]
+    whole = {"input": [1, 28, 28], "layers": layers}
+    return [describe(NETWORK.network).encode(), json.dumps(whole).encode()]
+
+
 TARGETS = {
+    "description": Target(described, descriptions, 20),
     "checkpoint": Target(lambda data: load_checkpoint(written("a.npz", data)), lambda: [npz(NETWORK.arrays)], 8),
     "checkpoint-members": Target(
         lambda data: load_checkpoint(written("b.npz", zipped(parts_of(data)))), lambda: [joined(members())], 8
