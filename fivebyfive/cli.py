@@ -102,22 +102,30 @@ def training_options(
     "--shape", default="20-50-500-10", show_default=True,
     help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
 )  # fmt: skip
+@click.option(
+    "--network", metavar="NAME|FILE.json",
+    help="Instead: lenet-5, lenet-5-cifar, caffe, d2l, d2l-tanh, lenet-300-100, lenet-1, keras-simple, separable, or a "
+    "description of layers.",
+)  # fmt: skip
 def train(
-    shape: str, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, as_json: bool
-) -> None:
+    shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Train a LeNet and write it as an integer checkpoint.
 
     Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
     'fivebyfive[train]'.
     """
     from fivebyfive.model.shape import LeNetShape
+    from fivebyfive.model.training.networks import find_network
     from fivebyfive.model.training.train import train as run
     from fivebyfive.support.optional import require_torch
 
     require_torch()
     with user_values():
-        config = TrainConfig(shape=LeNetShape.parse(shape), epochs=epochs, seed=seed, threads=threads)
-    states = trained_into(out, force, [data])
+        wanted = find_network(network) if network else LeNetShape.parse(shape)
+        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads)
+    states = trained_into(out, force, [data, *([network] if network else [])])
     with Stage("reading the data") as stage:
         training, test = training_sets(data, stage)
         result = run(config, training, test, stage, states)

@@ -24,7 +24,7 @@ from fivebyfive.support.npy import MAGIC, read_npy
 
 from .description import describe, parse
 from .network import Network
-from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape
+from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -78,14 +78,8 @@ class Checkpoint:
 
     @cached_property
     def shape(self) -> LeNetShape:
-        """The widths of a network of the brief's form. Raises UserError for any other: it is evaluated by the golden
-        model, and no hardware is made of it."""
-        if (shape := LeNetShape.of_network(self.network)) is None:
-            raise UserError(
-                "only evaluate takes this network: hardware, training and compression are for 5x5 convolutions with "
-                f"2x2 max pooling and ReLU on 28x28, such as 20-50-500-10; not {self.written}"
-            )
-        return shape
+        """The widths of a network of the brief's form. Raises UserError for any other."""
+        return brief_shape(self.network)
 
     @property
     def written(self) -> str:

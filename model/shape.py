@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from fivebyfive.support.errors import UserError
+
 from .network import Layer, Network, Pool
 
-__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "ceil_div"]
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "brief_shape", "ceil_div"]
 
 IMAGE = 28  # rows and columns of the input
 PIXELS = IMAGE * IMAGE
@@ -173,3 +175,13 @@ class LeNetShape:
 def ceil_div(value: int, divisor: int) -> int:
     """How many parts of ``divisor`` hold ``value``: the quotient, rounded up."""
     return -(-value // divisor)
+
+
+def brief_shape(network: Network) -> LeNetShape:
+    """The widths of a network of the brief's form. Raises UserError for any other, of which no hardware is made."""
+    if (shape := LeNetShape.of_network(network)) is None:
+        raise UserError(
+            "only train and evaluate take this network: hardware and compression are for 5x5 convolutions with 2x2 max "
+            f"pooling and ReLU on 28x28, such as 20-50-500-10; not {network.written}"
+        )
+    return shape

@@ -45,7 +45,7 @@ def compress(
 
     started = time.monotonic()
     start = load_checkpoint(plan.start_path)
-    learning, held_out = divide(start.shape, training, test)
+    learning, held_out = divide(start.network, training, test)
     states = states or States()
     states.begin(plan.digest(start.digest), training)
     with threads(plan.threads):

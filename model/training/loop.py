@@ -12,7 +12,7 @@ from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.q26 import Q2_6
 
 from .augment import augment
-from .lenet import LeNet, pixels_to_values
+from .lenet import LeNet, module_name, pixels_to_values
 from .stage import Stage
 from .state import CrossEntropy, Extras, TrainingState
 
@@ -68,7 +68,7 @@ def examine(net: LeNet, images: TrainingImages, temperature: float, quantized: b
     Raises FloatingPointError where values of a layer are not finite.
     """
     errors, loss = 0, 0.0
-    wraps, peak = dict.fromkeys(net.shape.layers, 0), dict.fromkeys(net.shape.layers, 0)
+    wraps, peak = dict.fromkeys(net.network.names, 0), dict.fromkeys(net.network.names, 0)
     for pixels, labels in zip(images.pixels.split(EXAMINE_BATCH), images.labels.split(EXAMINE_BATCH), strict=True):
         logits, before = net(pixels_to_values(pixels), quantized)  # (N, classes)
         errors += int((logits.argmax(1) != labels).sum())
@@ -133,8 +133,8 @@ def fit(
 def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:
     """What values near the end of the range cost, mean over the images of a batch."""
     total = torch.zeros(())
-    for layer, values in before.items():
-        weight = stage.conv_penalty if layer.startswith("conv") else stage.fc_penalty
+    for values in before.values():
+        weight = stage.conv_penalty if values.dim() == 4 else stage.fc_penalty
         total = total + weight * (values.abs() - stage.limit).relu().square().sum() / len(values)
     return total
 
@@ -147,14 +147,14 @@ def calibrated(net: LeNet, images: TrainingImages, temperature: float) -> float:
     """
     factors = {layer: RANGE_TARGET / max(peak, 1e-6) for layer, peak in peaks(net, images).items()}
     rescale(net, factors)
-    return temperature / factors[net.shape.layers[-1]]
+    return temperature / factors[net.network.names[-1]]
 
 
 @torch.no_grad()
 def peaks(net: LeNet, images: TrainingImages) -> dict[str, float]:
     """Largest magnitude before rounding of each layer, in units of 1.0, without any quantization. Raises
     FloatingPointError where one is not finite."""
-    largest = dict.fromkeys(net.shape.layers, 0.0)
+    largest = dict.fromkeys(net.network.names, 0.0)
     for pixels in images.pixels.split(EXAMINE_BATCH):
         for layer, values in net(pixels_to_values(pixels))[1].items():
             largest[layer] = max(largest[layer], finite(layer, float(values.abs().max())))
@@ -165,14 +165,18 @@ def peaks(net: LeNet, images: TrainingImages) -> dict[str, float]:
 def rescale(net: LeNet, factors: dict[str, float]) -> None:
     """Scale each layer's output by its factor: W by factor / factor of the layer before, b by the factor.
 
-    ReLU and max pooling commute with a positive factor, so the float network's classes stay what they were
-    (Nagel et al. 2019, arXiv:1906.04721, use the same freedom).
+    ReLU and pooling commute with a positive factor, so the float network's classes stay what they were (Nagel et al.
+    2019, arXiv:1906.04721, use the same freedom); a table takes the factor of its layer into itself.
     """
     previous = 1.0
-    for name, (weight, bias) in net.layers.items():
-        weight.mul_(factors[name] / previous)
-        bias.mul_(factors[name])
-        previous = factors[name]
+    for layer, (weight, bias) in zip(net.network.layers, net.layers.values(), strict=True):
+        factor = factors[layer.name]
+        weight.mul_(factor / previous)
+        bias.mul_(factor)
+        previous = factor
+        if layer.has_table:
+            net.tables[module_name(layer.name)].before /= factor
+            previous = 1.0
 
 
 @contextmanager

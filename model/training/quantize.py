@@ -121,7 +121,7 @@ def quantized(
     from .state import Extras
 
     started = time.monotonic()
-    learning, held_out = divide(shape, training, test)
+    learning, held_out = divide(shape.network, training, test)
     tick = counter(progress, [config.stage.steps(len(learning))])
     net = LeNet(shape)
     net.load_state_dict(state)

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
+from .networks import Trainable
 from .report import finished
 from .stage import Stage
 
@@ -44,7 +46,7 @@ class TrainConfig:
     out of range.
     """
 
-    shape: LeNetShape = LENET
+    shape: LeNetShape | Trainable = LENET
     epochs: int = 32
     seed: int = 2  # of the checkpoint that ships
     threads: int | None = 1  # more is faster, but another network
@@ -56,6 +58,11 @@ class TrainConfig:
         if not 2 <= self.epochs <= 10_000:
             raise ValueError(f"epochs must be 2 to 10000 (some in floats, some quantized), not {self.epochs}")
         check_run(self.seed, self.threads)
+
+    @property
+    def recipe(self) -> Trainable:
+        """The network to train."""
+        return Trainable(self.shape.network) if isinstance(self.shape, LeNetShape) else self.shape
 
     @property
     def stages(self) -> tuple[Stage, Stage]:
@@ -103,13 +110,13 @@ def train(
     from .state import Extras
 
     started = time.monotonic()
-    learning, held_out = divide(config.shape, training, test)
+    learning, held_out = divide(config.recipe.network, training, test)
     states = states or States()
     states.begin(config, training)
     tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
-        net = LeNet(config.shape, generator)
+        net = LeNet(config.recipe.network, generator, config.recipe.functions)
         data = TrainingImages.of(learning), TrainingImages.of(held_out)
         float_stage, quantized_stage = config.stages
         epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick, Extras(saved=states.next()))
@@ -136,13 +143,13 @@ def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float 
     )
 
 
-def divide(shape: LeNetShape, training: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset]:
+def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset]:
     """The images to learn from and those held out: 5,000, or a fifth of a small set. Raises UserError."""
     for dataset in (training, test):
-        if dataset is not None and dataset.classes > shape.classes:
+        if dataset is not None and dataset.classes > network.classes:
             raise UserError(
-                f"{dataset.name} has labels up to {dataset.classes - 1}, but the network {shape} has "
-                f"{shape.classes} classes; choose a shape that ends in {dataset.classes}"
+                f"{dataset.name} has labels up to {dataset.classes - 1}, but the network has "
+                f"{network.classes} classes; choose one with {dataset.classes}"
             )
     if len(training) < 10:
         raise UserError(f"{training.name} has only {len(training)} images; training needs at least 10")
@@ -164,7 +171,7 @@ def counter(progress: Progress, steps: list[int]) -> Callable[[int, str], None]:
 def plain(config: object) -> dict:
     """A configuration as plain values; the shape as its text."""
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {name: str(value) if isinstance(value, LeNetShape) else value for name, value in values.items()}
+    return {name: str(value) if isinstance(value, LeNetShape | Trainable) else value for name, value in values.items()}
 
 
 def check_run(seed: int, threads: int | None) -> None:
