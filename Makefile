@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# By way of Python: pip quotes its path badly in a script whose path has a space or a $$ in it.
+# By way of Python, which compiles what is imported, when it is: pip quotes its path badly in a script whose path has a space or a $$ in it.
 FIVEBYFIVE := $(BIN)/python -m fivebyfive
 PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
@@ -131,10 +131,10 @@ clean: ## remove all that was generated; keeps .venv
 	  printf '%s\n' "$$PWD" "move it, or rename that folder" >&2; exit 2;; esac
 	@echo "installing into .venv ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/test.stamp: .venv/demo.stamp
 	@echo "installing what training and tests need into .venv ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[train,test]'
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable '.[train,test]'
 	@touch $@

@@ -24,7 +24,7 @@ from fivebyfive.support.npy import MAGIC, read_npy
 
 from .description import describe, parse
 from .network import Network
-from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape
+from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape, in_words
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -84,8 +84,7 @@ class Checkpoint:
     @property
     def written(self) -> str:
         """The network in a few words: 20-50-500-10, or the input and what each layer gives."""
-        shape = LeNetShape.of_network(self.network)
-        return self.network.written if shape is None else str(shape)
+        return in_words(self.network)
 
     @property
     def described(self) -> str | None:

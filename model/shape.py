@@ -12,7 +12,7 @@ from fivebyfive.support.errors import UserError
 
 from .network import Layer, Network, Pool
 
-__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "brief_shape", "ceil_div"]
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "brief_shape", "ceil_div", "in_words"]
 
 IMAGE = 28  # rows and columns of the input
 PIXELS = IMAGE * IMAGE
@@ -175,6 +175,12 @@ class LeNetShape:
 def ceil_div(value: int, divisor: int) -> int:
     """How many parts of ``divisor`` hold ``value``: the quotient, rounded up."""
     return -(-value // divisor)
+
+
+def in_words(network: Network) -> str:
+    """20-50-500-10 of a network of the brief's form; of any other the input and what each layer gives."""
+    shape = LeNetShape.of_network(network)
+    return network.written if shape is None else str(shape)
 
 
 def brief_shape(network: Network) -> LeNetShape:

@@ -112,7 +112,9 @@ def test_names_are_drawn_as_they_are(cli) -> None:
 
 def test_a_folder_that_simulate_filled(answer, refused) -> None:
     Path("build/waves").mkdir(parents=True)
-    assert "there is no waves.vcd or waves.fst in build/waves; fivebyfive simulate --waves" in refused("draw", "waves")
+    assert "there is no waves.vcd or waves.fst in build/waves; make one with: fivebyfive simulate --waves" in refused(
+        "draw", "waves"
+    )
     wave(Path("build/waves/waves.vcd"))
     assert answer("draw", "waves")["waves"] == "build/waves/waves.vcd"
 

@@ -44,7 +44,7 @@ SIZES = [
     pytest.param(LeNetShape(7, 9, (33, 21, 10, 64)), Config(2, 3, 7), marks=FULL),
     pytest.param(LeNetShape(26, 27, (20,)), Config(1, 13, 2), marks=FULL),
     pytest.param(LENET5, Config(4, 5, 6, early_fc=True), marks=FULL),
-    (LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True)),
+    pytest.param(LeNetShape(2, 3, (50,)), Config(4, 1, 1, early_fc=True), marks=FULL),
     pytest.param(LeNetShape(1, 1, (60, 10)), Config(1, 1, 25), marks=FULL),
     pytest.param(LENET5, Config(overlap=False), marks=FULL),
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
@@ -53,7 +53,7 @@ SIZES = [
     pytest.param(LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True), marks=BOTH),
     (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
     pytest.param(PIXELS_IN, Config(outputs=0), marks=BOTH),  # without convolutions
-    (LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5)),  # faster than its pixels come
+    pytest.param(LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5), marks=FULL),  # faster than its pixels come
     (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),
     pytest.param(LENET5, Config(), marks=FULL),
     pytest.param(LENET5, Config(4, 5, 6), marks=FULL),
@@ -111,7 +111,7 @@ FITTED = [
     pytest.param(LENET5, "banks", Config(4, 5, 6), marks=FULL),
     pytest.param(NARROW, "codebook", Config(4, 2, early_fc=True), marks=FULL),
     (NARROW, "ternary+kernels", Config(2, 3, 2)),
-    (NARROW, "binary", Config(overlap=False)),
+    pytest.param(NARROW, "binary", Config(overlap=False), marks=FULL),
     pytest.param(LENET5, "binary", Config(overlap=False), marks=FULL),
     (LeNetShape(4, 6, (20, 10)), "codebook", Config(4, 1, 4, packed=True)),
     (PIXELS_IN, "banks", Config(outputs=0)),

@@ -43,6 +43,7 @@ def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int, kind: str = ""
 
 
 @pytest.mark.slow
+@pytest.mark.on("verilator", alone=True)  # those that are broken run on Icarus
 def test_32_bits(bench, simulator):
     core, given = axi_core(TINY, Config(), 4)
     bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])
@@ -62,7 +63,8 @@ def test_8_bits(bench, simulator):
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
 
 
-@pytest.mark.parametrize("kind", ["kernels+banks+codebook", pytest.param("ternary", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["kernels+banks+codebook", "ternary"])
 def test_engines_of_certain_weights(bench, simulator, kind):
     """Words of other widths, a mark in a register, and weights that fit the engines loaded over AXI."""
     if simulator == "icarus":

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The parts of the serial link, each alone, on both simulators."""
+"""The parts of the serial link, each alone; on both simulators in `make test-all`."""
 
 import pytest
 
@@ -10,6 +10,7 @@ from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.shape import LeNetShape
 
+pytestmark = pytest.mark.on("icarus", alone=True)
 ON_ICARUS = ("images", "resets")  # where undefined values could come from; what a host may say is said on Verilator
 
 

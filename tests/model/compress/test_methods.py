@@ -85,7 +85,7 @@ def test_every_method_is_here() -> None:
     assert tried == set(METHODS)
     for name, module in METHODS.items():
         assert module.__doc__
-        assert "Config" in vars(module), name
+        assert "Options" in vars(module), name
 
 
 def test_so_many_weights_stay(result) -> None:

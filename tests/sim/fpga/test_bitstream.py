@@ -118,6 +118,7 @@ def test_a_network_that_does_not_fit(echo: Design, monkeypatch) -> None:
         make_bitstream(echo, ULX3S, 50 * MHZ)
 
 
+@pytest.mark.full
 def test_memories_stay_memories(tmp_path) -> None:
     """Those whose contents nobody replaces are block RAM too, and not registers."""
     from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator

@@ -22,7 +22,7 @@ from fivebyfive.support.errors import UserError
 SEED = 5
 SIZES = {"channels": 3, "size": 12}
 
-families = pytest.mark.parametrize("family", ["ecp5", "xc7"])
+families = pytest.mark.parametrize("family", ["ecp5", pytest.param("xc7", marks=pytest.mark.full)])
 on_verilator = pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
 
 
