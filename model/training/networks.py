@@ -1,4 +1,4 @@
-"""Networks that `fivebyfive train --network` knows by name, and those that it reads from a file.
+"""Networks that the option --network of `train` knows by name, and those that it reads from a file.
 
 Sources of the names: LeCun et al. 1998, Gradient-based learning applied to document recognition (LeNet-1, LeNet-5,
 LeNet-300-100); BVLC Caffe, examples/mnist; Zhang et al., Dive into Deep Learning, section 7.6; Keras, Simple MNIST
