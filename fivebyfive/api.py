@@ -38,7 +38,7 @@ class Network:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"<Network {self.checkpoint.written}{f', {self.name}' if self.name else ''}>"
+        return f"<Network {self.checkpoint.summary}{f', {self.name}' if self.name else ''}>"
 
     @property
     def shape(self) -> LeNetShape:

@@ -24,7 +24,7 @@ from fivebyfive.support.npy import MAGIC, read_npy
 
 from .description import describe, parse
 from .network import Network
-from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape, in_words
+from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape, summary
 
 __all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -59,7 +59,8 @@ class Checkpoint:
         """The checkpoint of arrays in any order: its network is their description, or what they look like without one.
         Raises ValueError likewise."""
         shapes = {name: array.shape for name, array in arrays.items() if name != DESCRIPTION}
-        network = described(arrays[DESCRIPTION], shapes) if DESCRIPTION in arrays else infer_shape(shapes).network
+        known = DESCRIPTION in arrays
+        network = read_description(arrays[DESCRIPTION], shapes) if known else infer_shape(shapes).network
         for name in shapes:
             if name not in network.arrays:
                 raise ValueError(f"array {name} does not belong to the network; remove it")
@@ -82,26 +83,26 @@ class Checkpoint:
         return brief_shape(self.network)
 
     @property
-    def written(self) -> str:
+    def summary(self) -> str:
         """The network in a few words: 20-50-500-10, or the input and what each layer gives."""
-        return in_words(self.network)
+        return summary(self.network)
 
     @property
-    def described(self) -> str | None:
+    def description(self) -> str | None:
         """The description of a network that is not of the brief's form."""
         return describe(self.network) if LeNetShape.of_network(self.network) is None else None
 
     @property
     def digest(self) -> str:
         """SHA-256 over names, shapes, codes and description: the same for the same network, however it was packed."""
-        digest = sha256((self.described or "").encode())
+        digest = sha256((self.description or "").encode())
         for name, array in self.arrays.items():
             digest.update(f"{name}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 
-def described(text: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> Network:
+def read_description(text: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> Network:
     """The network that the array ``network`` describes. Raises ValueError."""
     if text.dtype.kind != "U" or text.shape:
         raise ValueError(f"{DESCRIPTION} must be a text, a 0-d array of unicode, not {text.dtype} {text.shape}")
@@ -162,7 +163,7 @@ def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     """Write an integer checkpoint; ``path`` is the old file or the whole new one, never half of it."""
-    text = checkpoint.described
+    text = checkpoint.description
     arrays = checkpoint.arrays if text is None else {DESCRIPTION: np.array(text), **checkpoint.arrays}
     with replacing(as_path(path, "checkpoint")) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a stub takes names for flags

@@ -182,7 +182,7 @@ class Network:
         return {place.layer.name: place.macs for place in self.places}
 
     @property
-    def written(self) -> str:
+    def summary(self) -> str:
         """The input and what each layer gives, such as 1x32x32, c1 6x14x14, f6 84, output 10."""
         return ", ".join([shown(self.input), *(f"{place.layer.name} {shown(place.outputs)}" for place in self)])
 

@@ -12,7 +12,7 @@ from fivebyfive.support.errors import UserError
 
 from .network import Layer, Network, Pool
 
-__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "brief_shape", "ceil_div", "in_words"]
+__all__ = ["CONV_WORD", "FC_WORD", "IMAGE", "KERNEL", "PIXELS", "LeNetShape", "brief_shape", "ceil_div", "summary"]
 
 IMAGE = 28  # rows and columns of the input
 PIXELS = IMAGE * IMAGE
@@ -137,14 +137,11 @@ class LeNetShape:
     @classmethod
     def of_network(cls, network: Network) -> "LeNetShape | None":
         """The shape of a network that has this form, else None."""
-        widths = [layer.outputs for layer in network.layers]
-        kinds = [layer.kind for layer in network.layers]
-        if kinds[:2] not in (["conv", "conv"], ["fc"], ["fc", "fc"]) or "conv" in kinds[2:] or kinds[-1] != "fc":
-            return None
-        conv1, conv2, *fc = widths if kinds[0] == "conv" else (0, 0, *widths)
+        convs, fc = (tuple(one.outputs for one in network.layers if one.kind == kind) for kind in ("conv", "fc"))
         try:
-            shape = cls(conv1, conv2, tuple(fc))
-        except ValueError:
+            conv1, conv2 = convs or (0, 0)
+            shape = cls(conv1, conv2, fc)
+        except ValueError:  # other numbers of layers, or wider ones
             return None
         return shape if shape.network == network else None
 
@@ -177,10 +174,10 @@ def ceil_div(value: int, divisor: int) -> int:
     return -(-value // divisor)
 
 
-def in_words(network: Network) -> str:
+def summary(network: Network) -> str:
     """20-50-500-10 of a network of the brief's form; of any other the input and what each layer gives."""
     shape = LeNetShape.of_network(network)
-    return network.written if shape is None else str(shape)
+    return network.summary if shape is None else str(shape)
 
 
 def brief_shape(network: Network) -> LeNetShape:
@@ -188,6 +185,6 @@ def brief_shape(network: Network) -> LeNetShape:
     if (shape := LeNetShape.of_network(network)) is None:
         raise UserError(
             "only train and evaluate take this network: hardware and compression are for 5x5 convolutions with 2x2 max "
-            f"pooling and ReLU on 28x28, such as 20-50-500-10; not {network.written}"
+            f"pooling and ReLU on 28x28, such as 20-50-500-10; not {network.summary}"
         )
     return shape

@@ -231,7 +231,8 @@ HEADER = """\
 Written by `make status` (do not edit), from the sources and logs of this repository; it measures nothing. A row for
 each component of `hw`:
 
-- **bench**: in `sim/benches`; it runs on Verilator and Icarus in every test run, and must reject broken components.
+- **bench**: in `sim/benches`; it runs on one simulator in every test run, on Verilator and
+  Icarus in `make test-all`, and must reject broken components.
 - **small machine**: whether `sim/quality/small_machines.py` has one: mutants are tried and coverage is measured on it.
 - **proofs**: files `tests/proofs/test_NAME.py`; [proofs](proofs.md) has the theorems, and what they assume.
 - **mutation score**: mutants that the bench notices, of those not proved equivalent

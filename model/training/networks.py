@@ -48,7 +48,7 @@ def stack(
         for n, (outputs, kernel) in enumerate(convs, 1)
     ]
     layers += [Layer(f"f{n}", "fc", outputs, then=(hidden,) if n < len(fc) else ()) for n, outputs in enumerate(fc, 1)]
-    return Network(size, tuple(layers))  # fmt: skip
+    return Network(size, tuple(layers))
 
 
 def of_one_function(network: Network, function: str) -> Trainable:

@@ -36,7 +36,7 @@ def finished(
 ) -> dict:
     """The end of every report: what the golden model says, and the time since ``started`` (monotonic)."""
     return {
-        "shape": checkpoint.written,
+        "shape": checkpoint.summary,
         "digest": checkpoint.digest,
         "held_out": figures(checkpoint, held_out, progress),
         "test": figures(checkpoint, test, progress),

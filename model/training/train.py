@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.network import Network
-from fivebyfive.model.shape import LeNetShape, in_words
+from fivebyfive.model.shape import LeNetShape, summary
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
@@ -148,7 +148,7 @@ def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[D
     for dataset in (training, test):
         if dataset is not None and dataset.classes > network.classes:
             raise UserError(
-                f"{dataset.name} has labels up to {dataset.classes - 1}, but the network {in_words(network)} has "
+                f"{dataset.name} has labels up to {dataset.classes - 1}, but the network {summary(network)} has "
                 f"{network.classes} classes; choose one with {dataset.classes}"
             )
     if len(training) < 10:
