@@ -70,7 +70,7 @@ class Network:
     def accelerator(self, config: Config | None = None) -> "Accelerator":
         """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
         says otherwise."""
-        return Accelerator(self, fitted(self.checkpoint, sized(self.shape)) if config is None else config)
+        return Accelerator(self, fitted(self.checkpoint, sized(self.checkpoint.network)) if config is None else config)
 
 
 class Accelerator:
@@ -81,12 +81,12 @@ class Accelerator:
         require(network, Network, "an accelerator is of", "fivebyfive.load(path) reads one")
         require(config, Config | None, "the sizes of an accelerator are", "leave it out for the best ones")
         self.network = network
-        self.config = config or sized(network.shape)
+        self.config = config or sized(network.checkpoint.network)
         try:
-            self.config.check(network.shape)
+            self.config.check(network.checkpoint.network)
             pack(network.checkpoint, self.config)
         except (ValueError, IndexError) as error:  # of engines that are not those of this network
-            raise UserError(f"{network.shape} cannot be served by that machine: {error}") from error
+            raise UserError(f"{network.checkpoint.summary} cannot be served by that machine: {error}") from error
 
     def __repr__(self) -> str:
         return f"<Accelerator of {self.network!r}, {self.config.multipliers} multipliers>"
@@ -107,7 +107,7 @@ class Accelerator:
     def simulate(self, images: np.ndarray, **options: Any) -> Simulation:
         """Run images through the RTL and compare every layer; options as `fivebyfive.sim.simulate`."""
         with user_values():
-            check_run(images, **options)
+            check_run(images, network=self.network.checkpoint.network, **options)
         if options.get("folder") is not None:
             options["folder"] = as_path(options["folder"], "folder")
         return simulate(self.network.checkpoint, self.generated, images, **options)

@@ -434,7 +434,7 @@ def identify(core: Any, expect: LeNetShape | None = None, config: Config | None 
     frame = fields("frame")
     try:
         shape, machine = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
-        machine.check(shape)
+        machine.check(shape.network)
     except ValueError as error:
         raise WrongCoreError(f"the core describes no network: {error}") from error
     if expect not in (None, shape):

@@ -1,5 +1,9 @@
 """The whole machine: pixels in, logits and class out."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,20 +11,25 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.types import CODE, codes
-from fivebyfive.hw.conv.conv_controller import ConvState
+from fivebyfive.hw.conv.conv_controller import conv_states
 from fivebyfive.hw.conv.conv_engine import ConvEngine, ConvTap
-from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.model.machine.weights import WeightImage, memory_depths, memory_map
-from fivebyfive.model.shape import CONV_WORD, LeNetShape
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.weights import WeightImage, memory_depths
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import summary
 
-from .counters import Counters, Cycles
+from .counters import COUNTER_BITS, Counters, Cycles
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
+
+LONG_COUNTER_BITS = 32  # of machines whose images take millions of cycles
 
 
 class Target(enum.Enum, shape=1):
@@ -47,7 +56,7 @@ class Load(data.StructLayout):
     address : range(depth)
         Address of the word.
     data : ``width`` codes
-        The word, in the low bits: 25 codes for the conv memory, 20 R for the FC memory; 40 R + 1 for the bank-balanced
+        The word, in the low bits: K^2 codes for the conv memory, 20 R for the FC memory; 40 R + 1 for the bank-balanced
         engine (`fivebyfive.model.machine.weights`).
     """
 
@@ -58,6 +67,11 @@ class Load(data.StructLayout):
 class Status(data.StructLayout):
     """State of the accelerator.
 
+    Parameters
+    ----------
+    convs : int, at least 0
+        Convolutions of the network.
+
     Fields
     ------
     busy : 1 bit
@@ -66,12 +80,12 @@ class Status(data.StructLayout):
         A frame with too few pixels was dropped since reset.
     long_frame : 1 bit
         A frame with too many pixels was dropped since reset.
-    state : `ConvState`
+    state : `conv_states`
         State of the conv controller; ``CONV_IDLE`` without convolutions.
     """
 
-    def __init__(self):
-        super().__init__({"busy": 1, "short_frame": 1, "long_frame": 1, "state": ConvState})
+    def __init__(self, convs: int = 2):
+        super().__init__({"busy": 1, "short_frame": 1, "long_frame": 1, "state": conv_states(convs or 2)})
 
 
 class Accelerator(wiring.Component):
@@ -79,22 +93,25 @@ class Accelerator(wiring.Component):
 
     The conv engine works on one image and the FC engine on the one before, while the pixels of the next are received.
     Backpressure on ``o`` stalls the pipeline; nothing is lost. Without convolutions pixels go straight into the
-    activations of the FC engine. Cycles of an image: `fivebyfive.model.machine.cycles`.
+    activations of the FC engine; without fully-connected layers the codes of the last convolution are the logits.
+    Cycles of an image: `fivebyfive.model.machine.cycles`.
 
     Parameters
     ----------
-    shape : LeNetShape
-        Widths of the network.
+    network : Network
+        The network.
     config : Config or None
         Size of the machine; None for the smallest (`sized`).
     weights : WeightImage or None
-        Contents of the weight memories, packed for this shape and size; zeros if None.
+        Contents of the weight memories, packed for this network and size; zeros if None.
+    tables : mapping
+        Tables of the layers that have one, int8 (256,), by name such as c1.table (`Checkpoint.tables`).
 
     Ports
     -----
     i : stream of `Pixel`, in
-        784 pixels per image, row-major; ``last`` on the last. Not ready while two images wait or, without convolutions,
-        while there is no room for an image's activations.
+        The pixels of an image, channel after channel, row-major; ``last`` on the last. Not ready while two images wait
+        or, without convolutions, while there is no room for an image's activations.
     o : stream of `Result`, out
         Logits and class, in the order of the images.
     load : stream of `Load`, in
@@ -105,62 +122,90 @@ class Accelerator(wiring.Component):
     cycles : `counters.Cycles`, out
         Cycle counts of the last image.
     conv_tap : `ConvTap`, out
-        Outputs of conv1 and conv2 as they are written; may be left open. Only with convolutions.
+        Outputs of the convolutions as they are written; may be left open. Only with convolutions.
     fc_tap : `FcTap`, out
-        Outputs of the fully-connected layers as they are written; may be left open.
+        Outputs of the fully-connected layers as they are written; may be left open. Only with such layers.
 
     Raises
     ------
     ValueError
-        ``config`` is not for a network of this shape, or ``weights`` have another size.
+        ``config`` is not for this network, ``weights`` have another size, or a table is missing.
     """
 
-    def __init__(self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None):
-        self.shape = shape
-        self.config = config or sized(shape)
-        self.config.check(shape)
-        self.map = {region.name: region for region in memory_map(shape, self.config)}
-        self.depths = memory_depths(shape, self.config)
+    def __init__(
+        self,
+        network: Network,
+        config: Config | None = None,
+        weights: WeightImage | None = None,
+        tables: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ):
+        self.network = network
+        self.config = config or sized(network)
+        self.config.check(network)
+        self.stages = stages(network)
+        self.depths = memory_depths(network, self.config)
         self.words = self.contents(weights)
-        width = max(CONV_WORD, self.config.fc_word_bytes)
-        conv = {"conv_tap": Out(ConvTap(shape, self.config))} if shape.has_convolutions else {}
+        self.tables = tables
+        for name in self.stages.tables:
+            if f"{name}.table" not in tables:
+                raise ValueError(f"{name} has a table, which is a constant of the machine; give it as {name}.table")
+        width = max(self.config.conv_word_bytes, self.config.fc_word_bytes)
+        convs, fc = self.stages.convs, self.stages.fc
         super().__init__(
             {
                 "i": In(stream.Signature(Pixel())),
-                "o": Out(stream.Signature(Result(shape.classes))),
+                "o": Out(stream.Signature(Result(network.classes))),
                 "load": In(stream.Signature(Load(max(self.depths.values()), width))),
-                "status": Out(Status()),
-                "cycles": Out(Cycles()),
-                **conv,
-                "fc_tap": Out(FcTap(shape, self.config)),
+                "status": Out(Status(len(convs))),
+                "cycles": Out(Cycles(self.counter_bits)),
+                **({"conv_tap": Out(ConvTap(network, self.config))} if convs else {}),
+                **({"fc_tap": Out(FcTap(network, self.config))} if fc else {}),
             }
         )
 
+    @property
+    def counter_bits(self) -> int:
+        """Width of the cycle counters: that of the brief's machine, or what an image of this one needs."""
+        planned = plan(self.network, self.config)
+        longest = max(planned.latency, planned.interval)
+        return COUNTER_BITS if longest < 1 << COUNTER_BITS - 2 else LONG_COUNTER_BITS
+
     def contents(self, weights: WeightImage | None) -> dict[str, list[int]]:
-        """Words of both memories as integers. Raises ValueError where they do not fit the shape and size."""
+        """Words of both memories as integers. Raises ValueError where they do not fit the network and size."""
         if weights is None:
             return {memory: [0] * depth for memory, depth in self.depths.items()}
-        widths = {"conv": CONV_WORD, "fc": self.config.fc_word_bytes}
+        widths = {"conv": self.config.conv_word_bytes, "fc": self.config.fc_word_bytes}
         words = {}
         for memory, image in (("conv", weights.conv), ("fc", weights.fc)):
             expected = (self.depths[memory], widths[memory])
             if image.shape != expected:
-                raise ValueError(f"{memory} weights must be {expected} bytes for {self.shape}, not {image.shape}")
+                raise ValueError(f"{memory} weights must be {expected} bytes for {summary(self.network)}, not {image.shape}")
             words[memory] = [int.from_bytes(word.tobytes(), "little") for word in image]
         return words
 
     def elaborate(self, platform):
         m = Module()
-        if self.shape.has_convolutions:
-            biases, kernels = (
-                tuple(self.map[f"conv{n}.{kind}"].address for n in (1, 2)) for kind in ("bias", "weight")
-            )
-            front = m.submodules.conv = ConvEngine(self.shape, self.config, self.words["conv"], biases, kernels)
+        if self.stages.convs:
+            front = m.submodules.conv = ConvEngine(self.network, self.config, self.words["conv"], self.tables)
         else:
-            front = m.submodules.pixels = PixelFeeder()
-        engine = BankFcEngine if self.config.engines.words else FcEngine
-        fc = m.submodules.fc = engine(self.shape, self.config, self.words["fc"])
+            front = m.submodules.pixels = PixelFeeder(self.network.pixels)
         wiring.connect(m, wiring.flipped(self.i), front.i)
+        if self.stages.fc:
+            back = self.add_fc(m, front)
+        else:
+            back = self.add_argmax(m, front)
+        if self.stages.convs:
+            m.d.comb += [self.conv_tap.eq(front.tap), self.status.state.eq(front.state)]
+        self.connect_status(m, front)
+        loads = [(front.load, Target.CONV)] if self.stages.convs else []
+        self.connect_load(m, loads + ([(back.load, Target.FC)] if self.stages.fc else []))
+        self.connect_counters(m, front, back)
+        return m
+
+    def add_fc(self, m: Module, front: ConvEngine | PixelFeeder) -> FcEngine:
+        """The engine of the fully-connected layers, behind the conv engine or the pixels."""
+        engine = BankFcEngine if self.config.engines.words else FcEngine
+        fc = m.submodules.fc = engine(self.network, self.config, self.words["fc"], self.tables)
         wiring.connect(m, fc.o, wiring.flipped(self.o))
         m.d.comb += [
             fc.i.valid.eq(front.o.valid),  # never stalled: `grant` guaranteed room for the whole image
@@ -169,14 +214,20 @@ class Accelerator(wiring.Component):
             front.grant.eq(fc.grant),
             self.fc_tap.eq(fc.tap),
         ]
-        if self.shape.has_convolutions:
-            m.d.comb += [self.conv_tap.eq(front.tap), self.status.state.eq(front.state)]
-        else:
+        if not self.stages.convs:
             m.d.comb += fc.drop.eq(front.drop)
-        self.connect_status(m, front)
-        self.connect_load(m, [(front.load, Target.CONV)] if self.shape.has_convolutions else [], fc)
-        self.connect_counters(m, front, fc)
-        return m
+        return fc
+
+    def add_argmax(self, m: Module, front: ConvEngine) -> Argmax:
+        """Logits straight from the conv engine, which begins the next image when they are taken."""
+        argmax = m.submodules.argmax = Argmax(self.network.classes, self.config.outputs)
+        wiring.connect(m, argmax.o, wiring.flipped(self.o))
+        m.d.comb += [
+            argmax.i.valid.eq(front.o.valid),
+            argmax.i.payload.eq(front.o.payload.values),
+            front.grant.eq(argmax.i.ready),
+        ]
+        return argmax
 
     def connect_status(self, m: Module, front: ConvEngine | PixelFeeder):
         inside = Signal(range(8))  # images accepted whose result is not transferred yet
@@ -188,11 +239,11 @@ class Accelerator(wiring.Component):
             self.status.long_frame.eq(front.long),
         ]
 
-    def connect_load(self, m: Module, conv: list, fc: FcEngine):
+    def connect_load(self, m: Module, ports: list):
         word = self.load.payload
         taken = self.load.valid & self.load.ready
         m.d.comb += self.load.ready.eq(~self.status.busy)
-        for port, target in (*conv, (fc.load, Target.FC)):
+        for port, target in ports:
             bits = CODE.width * port.signature.width
             m.d.comb += [
                 port.en.eq(taken & (word.target == target)),
@@ -200,11 +251,9 @@ class Accelerator(wiring.Component):
                 port.data.as_value().eq(word.data.as_value()[:bits]),
             ]
 
-    def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, fc: FcEngine):
-        m.submodules.counters = counters = Counters()
-        events = self.front_events(m, front) | {
-            "inputs_done": fc.inputs_done,
-            "fc_busy": fc.busy,
+    def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax):
+        m.submodules.counters = counters = Counters(self.counter_bits)
+        events = self.engine_events(m, front, back) | {
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,
         }
@@ -213,13 +262,25 @@ class Accelerator(wiring.Component):
             m.d.comb += getattr(counters, name).eq(delay(m, event, 1, name=f"counted_{name}"))
         m.d.comb += self.cycles.eq(counters.cycles)
 
-    def front_events(self, m: Module, front: ConvEngine | PixelFeeder) -> dict:
-        """What the counters count before the FC engine. Without convolutions no cycle is a conv cycle, and an image's
-        time stamp passes the counters' stages in one cycle each.
+    def engine_events(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax) -> dict:
+        """What the counters count in the engines. Where one of them is missing, no cycle is one of its cycles, and an
+        image's time stamp passes its stages of the counters in one cycle each.
         """
-        if self.shape.has_convolutions:
-            names = {"accepted": "accepted", "released": "released", "conv_busy": "busy", "conv_done": "done"}
-            return {name: getattr(front, member) for name, member in names.items()}
-        released = delay(m, front.accepted, 1, name="released")
-        done = delay(m, released, 1, name="done")
-        return {"accepted": front.accepted, "released": released, "conv_busy": Const(0), "conv_done": done}
+        if self.stages.convs and self.stages.fc:
+            return {
+                "accepted": front.accepted, "released": front.released, "conv_busy": front.busy,
+                "conv_done": front.done, "inputs_done": back.inputs_done, "fc_busy": back.busy,
+            }  # fmt: skip
+        if self.stages.fc:
+            released = delay(m, front.accepted, 1, name="released")
+            done = delay(m, released, 1, name="done")
+            return {
+                "accepted": front.accepted, "released": released, "conv_busy": Const(0), "conv_done": done,
+                "inputs_done": back.inputs_done, "fc_busy": back.busy,
+            }  # fmt: skip
+        began = front.busy & ~delay(m, front.busy, 1, name="was_busy")
+        done = delay(m, began, 1, name="done")
+        return {
+            "accepted": front.accepted, "released": began, "conv_busy": front.busy, "conv_done": done,
+            "inputs_done": delay(m, done, 1, name="inputs_done"), "fc_busy": Const(0),
+        }  # fmt: skip

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import memory_map, pack
@@ -49,8 +50,8 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
     ``source``: name of the checkpoint for the manifest, which also tells: the sizes; SHA-256 of every file and of the
     checkpoint's arrays; ports of the top module with the fields of each (bit offset and width); the memory map.
     """
-    config = config or sized(checkpoint.shape)
-    accelerator = Accelerator(checkpoint.shape, config, pack(checkpoint, config))
+    config = config or sized(checkpoint.network)
+    accelerator = Accelerator(checkpoint.network, config, pack(checkpoint, config), checkpoint.tables)
     ports = layouts(accelerator)
     design = to_verilog(accelerator, TOP)
     files = {f"{design.name}.v": design.verilog} | design.memories
@@ -64,14 +65,14 @@ def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: st
     return {
         "generator": GENERATOR,
         "top": top,
-        "checkpoint": {"name": source, "network": str(checkpoint.shape), "sha256": checkpoint.digest},
+        "checkpoint": {"name": source, "network": written(checkpoint.network), "sha256": checkpoint.digest},
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
         "config": asdict(config),
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
         "dsps": {"conv": config.conv_dsps, "fc": config.fc_dsps},
         "engines": list(config.engines.names),
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
-        "memory_map": [region.plain for region in memory_map(checkpoint.shape, config)],
+        "memory_map": [region.plain for region in memory_map(checkpoint.network, config)],
     }
 
 

@@ -88,6 +88,11 @@ class Checkpoint:
         return summary(self.network)
 
     @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """The arrays that are tables, by name: part of the machine, not of its weights."""
+        return {name: array for name, array in self.arrays.items() if name.endswith(".table")}
+
+    @property
     def description(self) -> str | None:
         """The description of a network that is not of the brief's form."""
         return describe(self.network) if LeNetShape.of_network(self.network) is None else None

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from .network import KINDS, MAX_CONVS, MAX_FC_LAYERS, MAX_NAME, Layer, Network, Pool, Shape, Step, check_name
+from .shape import LeNetShape
 
-__all__ = ["describe", "parse"]
+__all__ = ["describe", "parse", "read_network", "written"]
 
 MAX_CHARACTERS = 64 << 10  # twelve layers take some thousand
 MAX_WEIGHTS = 4 << 20  # bytes of all arrays
@@ -24,6 +25,17 @@ KEYS = {
 def describe(network: Network) -> str:
     """The JSON of a network, in one line; keys that hold their defaults are left out."""
     return json.dumps({"input": list(network.input), "layers": [describe_layer(layer) for layer in network.layers]})
+
+
+def written(network: Network) -> str:
+    """A network as manifests and jobs have it: 20-50-500-10 where it has the brief's form, else its JSON."""
+    shape = LeNetShape.of_network(network)
+    return describe(network) if shape is None else str(shape)
+
+
+def read_network(text: str) -> Network:
+    """The inverse of `written`. Raises ValueError, with one line, for anything else."""
+    return parse(text) if text.lstrip()[:1] == "{" else LeNetShape.parse(text).network
 
 
 def parse(text: str, shapes: Mapping[str, Shape] | None = None) -> Network:

@@ -12,8 +12,10 @@ import numpy as np
 
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import written
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.network import Network
 from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
 from fivebyfive.sim.simulator.builder import build
 from fivebyfive.sim.simulator.process import kept_if_failed
@@ -133,7 +135,7 @@ class _Watch:
     def compare(self, batch: slice) -> Difference | None:
         """The first difference in a batch of images: by image, then by layer, then by place."""
         trace = forward(self.checkpoint, self.pixels[batch])
-        names = self.checkpoint.shape.layers if self.layers else self.checkpoint.shape.layers[-1:]
+        names = self.checkpoint.network.names if self.layers else self.checkpoint.network.names[-1:]
         expected = {name: trace.outputs[name] for name in names} | {"class": classify(trace.logits)}
         found = [
             (int(place[0]), order, name, tuple(map(int, place[1:])))
@@ -175,7 +177,7 @@ def simulate(
     beside: Collection[str] = (),
     progress: Progress = silent,
 ) -> Simulation:
-    """Run images, uint8 (N, 28, 28), through the RTL and compare with the golden model until the first difference.
+    """Run images, uint8 (N, *network.input) or (N, 28, 28), through the RTL and compare with the golden model until the first difference.
 
     ``generated`` is the accelerator of ``checkpoint``. ``layers``: record and compare every layer, not only the logits.
     ``pause``: probability of a pause of the pixel source and of the result's receiver in each cycle. ``seed``: of the
@@ -187,7 +189,7 @@ def simulate(
     Raises UserError where the simulator is missing or files in ``folder`` would be lost, ValueError for images of the
     wrong shape, SimulationFailed where the RTL hangs or its run ends early.
     """
-    check_run(pixels, pause, seed, simulator)
+    check_run(pixels, pause, seed, simulator, network=checkpoint.network)
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     design = generated.design
     started = time.monotonic()
@@ -214,7 +216,7 @@ def simulate(
             seed_used, seconds = done.seed, done.seconds
         except _Different:
             seed_used, seconds = seed, time.monotonic() - started
-        names = checkpoint.shape.layers if layers else checkpoint.shape.layers[-1:]
+        names = checkpoint.network.names if layers else checkpoint.network.names[-1:]
         copies = {name: np.array(array) for name, array in arrays.items()}
         seen = place / FILE if coverage and not watch.difference else None
         covered = read_coverage(seen, design.verilog) if seen else None
@@ -235,10 +237,11 @@ def simulate(
 
 
 def check_run(
-    pixels: Any, pause: object = 0.0, seed: object = None, simulator: object = "verilator", **others: object
+    pixels: Any, pause: object = 0.0, seed: object = None, simulator: object = "verilator",
+    network: Network | None = None, **others: object,
 ) -> None:
     """Raise ValueError where what `simulate` is given cannot be simulated; it looks at no ``others``."""
-    check_pixels(pixels)
+    check_pixels(pixels, network)
     if not len(pixels):
         raise ValueError("there must be at least one image to simulate")
     if not isinstance(simulator, str):
@@ -264,7 +267,7 @@ def arrays_of(checkpoint: Checkpoint, count: int, waves: bool) -> dict[str, tupl
     """Shape and type of each array of a run: one a layer, classes, cycles, images done; with ``waves`` also the cycle
     in which each value of a layer was seen."""
     shapes: dict[str, tuple[tuple[int, ...], type]]
-    shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.shape.outputs.items()}
+    shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.network.outputs.items()}
     shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
     shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
     return shapes | {"speed": ((3,), np.float64)}  # the fields of `Speed`
@@ -284,19 +287,17 @@ def make_arrays(folder: Path, shapes: Mapping[str, tuple], pixels: np.ndarray) -
 
 
 def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: float, waves: bool) -> dict:
-    shape = checkpoint.shape
-    macs = sum(shape.macs.values())
+    network = checkpoint.network
+    macs = sum(network.macs.values())
     return {
-        "conv1": shape.conv1,
-        "conv2": shape.conv2,
-        "fc": shape.fc,
+        "network": written(network),
         "config": asdict(config),
         "layers": layers,
         "pause": pause,
         "waves": waves,
         "folder": ".",
         # Even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by then.
-        "limit_cycles": int((macs + 100_000) / (1 - pause)),
+        "limit_cycles": int((macs + 100_000 + 2 * network.pixels) / (1 - pause)),
     }
 
 

@@ -152,18 +152,18 @@ def test_cycles_in_the_logs_and_of_the_sizes() -> None:
     )
     sizes = (DOCS / "verify-sizes.log").read_text()
     for pes, rows in SIZES:
-        config = sized(shape, pes, rows)
-        now = plan(shape, config)
+        config = sized(shape.network, pes, rows)
+        now = plan(shape.network, config)
         split = f"{config.windows} x {config.outputs}"
         assert f"| {pes}, {rows} | {size_text(config)} | {split} |" in splits
         assert f"| {size_text(config)} | {now.interval:,} | {now.latency:,} | " in page
         for early in (False, True):
-            now = plan(shape, replace(config, early_fc=early))
+            now = plan(shape.network, replace(config, early_fc=early))
             counts = [f"{count:,}" for count in (now.conv, now.fc, now.latency, now.interval)]
             line = rf" {size_text(config, '').replace('+', '.')} +{'yes' if early else 'no'} +100 +" + " +".join(counts)
             assert re.search(line, sizes), line
     for log, pes in (("verify-all.log", 1), ("verify-100-20.log", 4), ("verify-netlist.log", 1)):
-        text, now = (DOCS / log).read_text(), plan(shape, sized(shape, pes))
+        text, now = (DOCS / log).read_text(), plan(shape.network, sized(shape.network, pes))
         if "an older schedule" not in text:
             assert re.search(rf"interval cycles: +{now.interval:,}\.00\n", text), log
 
@@ -177,15 +177,15 @@ def test_cycles_in_prose() -> None:
     """By the cycle model."""
     shape, dense = load_checkpoint().shape, LeNetShape.parse("784-300-100-10")
     small, four, packed = (
-        plan(shape, sized(shape, pes, packed=half)) for pes, half in ((1, False), (4, False), (4, True))
+        plan(shape.network, sized(shape.network, pes, packed=half)) for pes, half in ((1, False), (4, False), (4, True))
     )
     assert f"R = 1: {small.limit_conv:,} and {small.limit_fc:,}." in page("cycles")
     assert f"{plan(dense, sized(dense)).interval:,} cycles an image with 20 multipliers" in page("own-network")
     assert f"One image of the shipped network takes {small.interval:,} cycles" in page("simulation")
     for options, pair, half in (("", four, False), (" --packed", packed, True)):
-        dsps = sized(shape, 4, packed=half).dsps
+        dsps = sized(shape.network, 4, packed=half).dsps
         assert f"| `--conv-pes 4{options}` | 100 + 20 | {dsps} | {pair.interval:,} |" in page("arithmetic")
-    multiplied = sum(shape.macs.values()) / (small.interval * sized(shape).multipliers)
+    multiplied = sum(shape.macs.values()) / (small.interval * sized(shape.network).multipliers)
     readme = " ".join((DOCS.parent / "README.md").read_text().split())
     parameters = sum(array.size for array in shipped("lenet").arrays.values())
     assert f"20-50-500-10 ({parameters:,} parameters)" in readme
@@ -196,7 +196,7 @@ def test_cycles_in_prose() -> None:
 def test_addresses_in_the_memory_map() -> None:
     """The example of docs/architecture.md, and its table."""
     shape, said = load_checkpoint().shape, page("architecture")
-    at = {region.name: region for region in memory_map(shape, sized(shape))}
+    at = {region.name: region for region in memory_map(shape.network, sized(shape.network))}
     for name in ("conv1.weight", "conv2.weight", "fc1.bias", "fc1.weight"):
         region = at[name]
         assert f"`{name}` | {region.address:,} to {region.address + region.words - 1:,}" in said, name

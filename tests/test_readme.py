@@ -215,7 +215,7 @@ def test_figures_are_those_of_what_ships() -> None:
     from fivebyfive.model.machine.sizing import sized
 
     checkpoint, page = load_checkpoint(), (ROOT / "docs" / "measured.md").read_text()
-    planned, four = (plan(checkpoint.shape, sized(checkpoint.shape, pes)) for pes in (1, 4))
+    planned, four = (plan(checkpoint.network, sized(checkpoint.network, pes)) for pes in (1, 4))
     clocks = (
         planned.conv,
         planned.limit_conv,

@@ -110,8 +110,8 @@ def test_what_comes_out_of_the_digit(seven: np.ndarray) -> None:
 
 def test_cycles_of_the_page() -> None:
     shape = load_checkpoint().shape
-    one, four = plan(shape, sized(shape)), plan(shape, sized(shape, 4))
+    one, four = plan(shape.network, sized(shape.network)), plan(shape.network, sized(shape.network, 4))
     due = (one.conv, one.limit_conv, one.fc, one.limit_fc, one.latency, one.interval, four.interval, four.latency)
-    for cycles in (*due, plan(shape, sized(shape, 50, 13)).interval):
+    for cycles in (*due, plan(shape.network, sized(shape.network, 50, 13)).interval):
         assert re.search(rf"(?<!\d){cycles:,}(?!\d)", PAGE), f"{cycles:,}"
-    assert f"{100 * four.utilization(shape, sized(shape, 4)):.1f} %" in PAGE
+    assert f"{100 * four.utilization(shape.network, sized(shape.network, 4)):.1f} %" in PAGE

@@ -63,8 +63,8 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
     for name, (checkpoint, _) in chosen.items():
-        if not len(test) or test.classes > checkpoint.shape.classes:
-            raise UserError(f"{name} has {checkpoint.shape.classes} classes, {request.data} {test.classes}; "
+        if not len(test) or test.classes > checkpoint.network.classes:
+            raise UserError(f"{name} has {checkpoint.network.classes} classes, {request.data} {test.classes}; "
                             "give a set that fits with --data")  # fmt: skip
     if request.rtl_images > len(test):
         raise UserError(f"{request.data} has {len(test)} test images, fewer than --rtl-images {request.rtl_images}")

@@ -92,7 +92,7 @@ def digit(images: Images, result: Simulation, index: int) -> Digit:
 def show(report: dict, network: Network, images: Images, result: Simulation, out: Path) -> None:
     """The table, and what to do next."""
     print_ = console().print
-    print_(f"{report['simulator_version']}: LeNet {network.shape}, {images.source}, all layers compared")
+    print_(f"{report['simulator_version']}: LeNet {network.checkpoint.summary}, {images.source}, all layers compared")
     print_(image_table(images, result))
     print_(cycle_table(report))
     if report["equal"]:

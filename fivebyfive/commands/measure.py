@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from fivebyfive.model.estimates.measurement import Measurement, estimate
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import summary as in_words
 from fivebyfive.output.measurement_tables import (
     EXPLORED,
     explored_rows,
@@ -30,7 +31,7 @@ PLACES = ("json", "md", "png")
 
 
 def run_measure(
-    shape: LeNetShape, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool, workers: int | None,
+    network: Network, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool, workers: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Measure a machine on parts; writes measure.json, measure.md and measure.png into ``out``."""
@@ -39,17 +40,17 @@ def run_measure(
 
     files = result_paths(out, "measure", PLACES, force)
     with resume_hint(), Stage("measuring") as stage:
-        results = measure(shape, config, parts, seeds, LocalPool(workers), stage)
+        results = measure(network, config, parts, seeds, LocalPool(workers), stage)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
-    tables = {"md": f"# {shape}, {config.multipliers} multipliers\n\n{text}"}
+    tables = {"md": f"# {in_words(network)}, {config.multipliers} multipliers\n\n{text}"}
     with replacing_results(files, summary(results), tables, force) as pictures:
         draw("plot_parts", pictures, results)
     print_report(summary(results), as_json, lambda: show_measurements(results), files)
 
 
-def run_estimate(shape: LeNetShape, config: Config, parts: Sequence[Part], as_json: bool) -> None:
+def run_estimate(network: Network, config: Config, parts: Sequence[Part], as_json: bool) -> None:
     """The same table from the models alone; nothing is written."""
-    results = [estimate(shape, config, part) for part in parts]
+    results = [estimate(network, config, part) for part in parts]
     print_report(summary(results), as_json, lambda: show_measurements(results))
 
 
@@ -64,7 +65,7 @@ def summary(results: Sequence[Measurement]) -> dict:
 class ExploreRequest:
     """What explore is asked; ``scheduler``: address of a Dask cluster, None for ``workers`` processes here."""
 
-    shape: LeNetShape
+    network: Network
     part: Part
     top: int
     seeds: int
@@ -85,11 +86,11 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     pool = ClusterPool(scheduler) if scheduler else LocalPool(request.workers)
     with resume_hint(), Stage("exploring") as stage:
         found = explore(
-            request.shape, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
+            request.network, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
             estimated=request.estimated,
         )  # fmt: skip
     if not found.results:
-        raise UserError(f"no machine for {request.shape} could be built on {request.part.name}: {why_none(found)}")
+        raise UserError(f"no machine for {in_words(request.network)} could be built on {request.part.name}: {why_none(found)}")
     report = {
         "part": found.part, "network": found.network, "swept": found.swept,
         "results": [one.as_dict() for one in found.results], "front": [found.results.index(one) for one in found.front],

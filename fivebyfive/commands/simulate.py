@@ -123,8 +123,8 @@ def folder_of(folder: Path, network: Network) -> Generated:
     """What lies in ``folder``, if it can be compared with the network at all."""
     generated = read_folder(folder)
     of = generated.manifest["checkpoint"]
-    if of["network"] != str(network.shape):
-        raise UserError(f"{folder} is a {of['network']}, the checkpoint a {network.shape}; name the one it was made of")
+    if of["network"] != written(network.checkpoint.network):
+        raise UserError(f"{folder} is a {of['network']}, the checkpoint a {network.checkpoint.summary}; name the one it was made of")
     if of["sha256"] != network.checkpoint.digest:
         say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")
     return generated
@@ -171,13 +171,13 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
     """What a run showed, as plain values; the four clocks are hardware counters (docs/architecture.md)."""
     network, config = accelerator.network, accelerator.config
     cycles = result.cycles if result.images else None
-    macs = sum(network.shape.macs.values())
-    planned = plan(network.shape, config)
+    macs = sum(network.checkpoint.network.macs.values())
+    planned = plan(network.checkpoint.network, config)
     interval = cycles.interval if cycles else None
     return (
         {
             "checkpoint": network.name,
-            "network": str(network.shape),
+            "network": network.checkpoint.summary,
             "sha256": network.checkpoint.digest,
             "images": result.images,
             "equal": result.difference is None,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import CyclePlan, plan
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import fc_banks, memory_depths, memory_map
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS, LeNetShape, ceil_div
 from fivebyfive.support.errors import shown
 
@@ -34,14 +36,14 @@ class Block:
     lines: tuple[str, ...]
 
 
-def stored_bytes(shape: LeNetShape, config: Config) -> dict[str, int]:
+def stored_bytes(network: Network, config: Config) -> dict[str, int]:
     """Bytes of each weight memory as it is built, by its name, rounded up: a weight that is stored as the number of a
     value takes the bits of that number, a place in a lane those of the lane's last place."""
     held = {"conv": 0, "fc": 0}
-    place = max((ceil_div(max(shape.fc_inputs), FC_WORD) - 1).bit_length(), 1)
-    for region in memory_map(shape, config):
+    place = max((ceil_div(max((one.inputs for one in stages(network).fc), default=1), FC_WORD) - 1).bit_length(), 1)
+    for region in memory_map(network, config):
         form = config.engines.conv if region.memory == "conv" else config.engines.fc
-        codes = CONV_WORD if region.memory == "conv" else config.fc_multipliers
+        codes = config.conv_word_bytes if region.memory == "conv" else config.fc_multipliers
         if region.memory == "fc" and config.engines.words:
             bits = codes * (8 + place) + 1 if region.is_weight else config.fc_rows * 8
         else:
@@ -52,7 +54,7 @@ def stored_bytes(shape: LeNetShape, config: Config) -> dict[str, int]:
 
 def blocks(shape: LeNetShape, config: Config) -> dict[str, Block]:
     """The boxes by name."""
-    planned = plan(shape, config)
+    planned = plan(shape.network, config)
     found = {} if shape.has_convolutions else {"feeder": feeder()}
     if shape.has_convolutions:
         found |= conv_blocks(shape, config, planned)
@@ -66,12 +68,12 @@ def feeder() -> Block:
 def conv_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[str, Block]:
     rows = KERNEL if config.windows == 1 else KERNEL + 1  # of windows one above the other
     form = config.engines.conv
-    words = memory_depths(shape, config)["conv"]
+    words = memory_depths(shape.network, config)["conv"]
     maps = shape.conv1 * shape.pool1_out**2
     pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
     work = f"{pes} sign adders" if form.kind == "signs" else f"{pes} multipliers"
     sweeps = config.engines.sweeps
-    order = f"{sum(map(len, sweeps)):,} sweeps, zeros skipped" if sweeps else "bias, kernels, sweeps"
+    order = f"{sum(len(one) for layer in sweeps for one in layer):,} sweeps, zeros skipped" if sweeps else "bias, kernels, sweeps"
     return {
         "image": Block("memory", "image buffer", (f"2 images of {IMAGE} x {IMAGE}", f"{2 * PIXELS:,} bytes")),
         "lines": Block("memory", "line buffer", (f"{rows} rows of {IMAGE}", "5x5 windows")),
@@ -87,7 +89,7 @@ def conv_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[s
 def weight_lines(words: int, codes: int, shape: LeNetShape, config: Config, memory: str) -> tuple[str, ...]:
     """What a weight memory holds."""
     form = config.engines.conv if memory == "conv" else config.engines.fc
-    held = f"{stored_bytes(shape, config)[memory]:,} bytes"
+    held = f"{stored_bytes(shape.network, config)[memory]:,} bytes"
     if memory == "fc" and config.engines.words:
         return f"{words:,} words: {codes:,} weights", "and their places", held
     size = f"{words:,} words of {codes:,}" + ("" if form.narrow else " bytes")
@@ -96,8 +98,8 @@ def weight_lines(words: int, codes: int, shape: LeNetShape, config: Config, memo
 
 def fc_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[str, Block]:
     form = config.engines.fc
-    words, sets = memory_depths(shape, config)["fc"], 2 if config.overlap else 1
-    banks = len(fc_banks(shape, config))
+    words, sets = memory_depths(shape.network, config)["fc"], 2 if config.overlap else 1
+    banks = len(fc_banks(shape.network, config))
     what = "sign adders" if form.kind == "signs" else "multipliers"
     rows = f"{config.fc_outputs} x {config.fc_lanes} lanes, {config.fc_multipliers:,} {what}"
     found = {
@@ -152,7 +154,7 @@ def draw_diagram(path: Path, name: str, shape: LeNetShape, config: Config) -> No
     tall = 6.28 if shape.has_convolutions else 3.8
     figure, axes = new_figure(WIDTH, tall)
     sheet = Sheet(axes)
-    planned = plan(shape, config)
+    planned = plan(shape.network, config)
     for number, text in enumerate(headline(shape, config, planned, name)):
         size, color = (11, INK) if number == 0 else (8.5, QUIET)
         axes.text(

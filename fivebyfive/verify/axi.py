@@ -85,7 +85,7 @@ def verify(case: Case, images: int) -> str:
     """The log of a case in which everything was equal and every rule held. Raises SimulationFailed otherwise."""
     started = time.monotonic()
     checkpoint = case_checkpoint(case)
-    config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
+    config = sized(checkpoint.network, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
     built = build(to_verilog(core, TOP), case.simulator)
     with kept_if_failed() as folder:
@@ -103,7 +103,7 @@ def verify(case: Case, images: int) -> str:
 
 def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
     """What `fivebyfive.sim.benches.axi.axi_core` is to know."""
-    shape, cycles = checkpoint.shape, plan(checkpoint.shape, config)
+    shape, cycles = checkpoint.shape, plan(checkpoint.network, config)
     return {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": asdict(config),
         "checkpoint": str(SHIPPED) if case.shipped else None, "pixel_bytes": case.pixel_bytes, "stalls": STALLS,

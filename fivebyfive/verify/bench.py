@@ -95,9 +95,9 @@ def our_row(one: Measurement) -> tuple[str, ...]:
 def cycle_rows(shape: LeNetShape, configs: Sequence[Config]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for config in configs:
-        planned = plan(shape, config)
-        early = f"{plan(shape, replace(config, early_fc=True)).latency:,}"
-        used = f"{100 * planned.utilization(shape, config):.1f} %"
+        planned = plan(shape.network, config)
+        early = f"{plan(shape.network, replace(config, early_fc=True)).latency:,}"
+        used = f"{100 * planned.utilization(shape.network, config):.1f} %"
         rows.append((size_text(config), f"{planned.interval:,}", f"{planned.latency:,}", early, used))
     return rows
 
@@ -125,9 +125,9 @@ def path_text(results: Sequence[Measurement]) -> str:
 
 def parts_for(shape: LeNetShape, config: Config) -> list[Part]:
     """The first 7-series part that the models say is large enough, and the ECP5 part where it can fit."""
-    guesses = [estimate(shape, config, PARTS[name]) for name in XC7]
+    guesses = [estimate(shape.network, config, PARTS[name]) for name in XC7]
     names = [guess.part for guess in guesses if guess.fits][:1] or [XC7[-1]]
-    if may_fit(estimate(shape, config, PARTS[ROUTED])):
+    if may_fit(estimate(shape.network, config, PARTS[ROUTED])):
         names.append(ROUTED)
     return [PARTS[name] for name in names]
 
@@ -137,7 +137,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
     from fivebyfive.sim.jobs.measure import measure_many
     from fivebyfive.sim.jobs.workers import LocalPool
 
-    configs = [sized(shape, *size) for size in SIZES]
+    configs = [sized(shape.network, *size) for size in SIZES]
     wanted = [(shape, config, part) for config in configs for part in parts_for(shape, config)]
     with Stage("bench") as stage:
         found, failures = measure_many(wanted, seeds, LocalPool(workers), stage)

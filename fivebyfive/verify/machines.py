@@ -38,7 +38,7 @@ def by_default(checkpoint: str) -> Design:
 
 def axi_core(case: Case) -> Design:
     checkpoint = case_checkpoint(case)
-    config = sized(checkpoint.shape, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
+    config = sized(checkpoint.network, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
     return to_verilog(AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes), TOP)
 
 
@@ -47,7 +47,7 @@ def component(make: Callable) -> Design:
 
 
 SHAPE = load_checkpoint().shape
-CONFIGS = [sized(SHAPE, *size) for size in SIZES]
+CONFIGS = [sized(SHAPE.network, *size) for size in SIZES]
 SIZED, SIZED_EARLY = (
     {lenet_name(config): partial(lenet, config) for config in configs}
     for configs in (CONFIGS, [replace(config, early_fc=True) for config in CONFIGS])

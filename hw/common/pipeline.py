@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 
-__all__ = ["choose", "counter", "delay"]
+__all__ = ["choose", "counter", "delay", "pick"]
 
 
 def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool = False) -> Value:
@@ -52,3 +52,11 @@ def choose(m: Module, value: Value, index: Value, width: int, *, name: str) -> S
     high = delay(m, index[low:], 1, name=f"part_of_{name}") if len(parts) > 1 else 0
     m.d.sync += chosen.eq(some.word_select(high, width))
     return chosen
+
+
+def pick(values: Sequence, which: Value) -> Value:
+    """``values[which]`` as a tree of multiplexers, one level a bit of ``which``; one beyond the last is the last."""
+    if len(values) == 1:
+        return values[0]
+    pairs = [values[n : n + 2] for n in range(0, len(values), 2)]
+    return pick([Mux(which[0], pair[1], pair[0]) if len(pair) == 2 else pair[0] for pair in pairs], which[1:])

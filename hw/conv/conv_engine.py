@@ -1,25 +1,36 @@
-"""Both conv layers of an image: pixels in, pooled codes of conv2 out."""
+"""The convolutions of an image: pixels in, codes of the last one out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
+from math import prod
+from operator import or_
+from types import MappingProxyType
 
-from amaranth.hdl import Module, Mux, Signal
+import numpy as np
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
+from fivebyfive.hw.common.pipeline import pick
 from fivebyfive.hw.common.pixels import Pixel
-from fivebyfive.hw.common.types import codes
+from fivebyfive.hw.common.table_lookup import TableLookup
+from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape, ceil_div
+from fivebyfive.model.machine.stages import ConvStage, function_codes, stages
+from fivebyfive.model.machine.weights import memory_map
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import ceil_div
 
 from .conv_array import ConvArray
-from .conv_controller import ConvController, ConvLayer, ConvState, Mode
+from .conv_controller import ConvController, ConvLayer, Mode, conv_states
 from .image_buffer import ImageBuffer
 from .kernel_fetcher import KernelFetcher, KernelPlan
-from .line_buffer import LineBuffer
-from .map_memory import MapMemory
-from .pooling import Pooling
+from .line_buffer import LineBuffer, LineMap
+from .map_memory import MapMemory, StoredMaps
+from .pooling import PooledMap, Pooling
 
 __all__ = ["ConvEngine", "ConvTap"]
 
@@ -31,8 +42,8 @@ class ConvTap(data.StructLayout):
     ------
     toggle : 1 bit
         Changes with each write.
-    layer : 1 bit
-        0 for conv1, 1 for conv2.
+    layer : range(layers)
+        0 for the first convolution.
     group : range(groups)
         Group of output channels.
     cell : range(cells)
@@ -41,14 +52,14 @@ class ConvTap(data.StructLayout):
         Codes of the group's output channels; undefined beyond the last channel.
     """
 
-    def __init__(self, shape: LeNetShape, config: Config):
-        groups = max(len(config.groups(shape.conv1)), len(config.groups(shape.conv2)))
+    def __init__(self, network: Network, config: Config):
+        convs = stages(network).convs
         super().__init__(
             {
                 "toggle": 1,
-                "layer": 1,
-                "group": range(groups),
-                "cell": range(shape.pool1_out**2),
+                "layer": range(len(convs)),
+                "group": range(max(len(config.groups(stage.width)) for stage in convs)),
+                "cell": range(max(stage.cells for stage in convs)),
                 "values": codes(config.outputs),
             }
         )
@@ -56,45 +67,58 @@ class ConvTap(data.StructLayout):
 
 @dataclass(frozen=True)
 class Parts:
-    """The components of a `ConvEngine`, by the names of its submodules."""
+    """The components of a `ConvEngine`. ``features``: memories of maps, of which one is read while the other is
+    written; ``before``, ``after``: functions of codes in front of and behind the pooling unit, where some layer has a
+    table or, in front, any."""
 
     image: ImageBuffer
     lines: LineBuffer
     array: ConvArray
     pooling: Pooling
-    features: MapMemory
+    features: list[MapMemory]
     weights: WeightMemory | NarrowWeightMemory
     controller: ConvController
     fetcher: KernelFetcher
+    before: TableLookup | None
+    after: TableLookup | None
+
+    @property
+    def named(self) -> dict[str, wiring.Component]:
+        """Each one by the name of its submodule."""
+        found: dict[str, wiring.Component] = {}
+        for field in fields(self):
+            part = getattr(self, field.name)
+            many = part if isinstance(part, list) else [part] if part is not None else []
+            found |= {f"{field.name}_{n}" if n > 1 else field.name: one for n, one in enumerate(many, 1)}
+        return found
 
 
 class ConvEngine(wiring.Component):
-    """conv1 and conv2 of an image, each with max pooling and ReLU.
+    """The convolutions of an image, each with its pooling and what else happens to its codes.
 
-    ``fivebyfive.model.golden`` defines the result. An image takes (576 ceil(C1/O) + 64 C1 ceil(C2/O)) / W cycles and a
-    few more at the start of each layer (`fivebyfive.model.machine.cycles`); the pixels of the next image are received
-    meanwhile. With `Config.engines`, kernels of zeros take no cycle, and weights may be stored as indices of values or
-    need no multiplier.
+    ``fivebyfive.model.golden`` defines the result. A layer takes a cycle for each position of W windows, each group of
+    O output channels and each input channel that the group reads, and a few more at its start
+    (`fivebyfive.model.machine.cycles`); the pixels of the next image are received meanwhile. Maps go from layer to
+    layer through two memories in turn. With `Config.engines`, kernels of zeros take no cycle, and weights may be stored
+    as indices of values or need no multiplier.
 
     Parameters
     ----------
-    shape : LeNetShape
-        Widths of the network, which has convolutions.
+    network : Network
+        The network, which has convolutions.
     config : Config
-        Size of the machine; W and O are used here.
+        Size of the machine; W, O and K are used here.
     words : list of int
         Contents of the conv weight memory (`fivebyfive.model.machine.weights`), code 0 in the lowest bits.
-    bias_addresses : tuple of two int
-        Addresses of the biases of conv1 and conv2.
-    kernel_addresses : tuple of two int or None
-        Addresses of the kernels of conv1 and conv2; None where they follow the biases of their layer.
+    tables : mapping
+        Tables of the layers that have one, int8 (256,), by name such as c1.table.
 
     Ports
     -----
     i : stream of `Pixel`, in
-        784 pixels per image, row-major.
+        The pixels of an image: channel after channel, row-major.
     o : stream of {values, count}, out, always ready
-        Pooled codes of conv2: those of one group of output channels at one cell. The first ``count`` of the O
+        Codes of the last convolution: those of one group of output channels at one cell. The first ``count`` of the O
         ``values`` are valid, the others undefined.
     grant : 1 bit, in
         The receiver has room for all codes of an image. Sampled while the engine is idle; no image starts without it.
@@ -107,35 +131,27 @@ class ConvEngine(wiring.Component):
     accepted : 1 bit, out
         Asserted in the cycle in which the last pixel of an image is transferred.
     released : 1 bit, out
-        Asserted for one cycle when conv1 no longer needs its image.
+        Asserted for one cycle when the first convolution no longer needs its image.
     short : 1 bit, out
         Asserted from the first frame with too few pixels until reset.
     long : 1 bit, out
         Asserted from the first frame with too many pixels until reset.
     busy : 1 bit, out
         Asserted while an image is computed.
-    state : `ConvState`, out
+    state : `conv_states`, out
         State of the controller.
     tap : `ConvTap`, out
-        Results of both layers, one cycle after they leave the pooling unit.
+        Results of all layers, one cycle after they leave the pooling unit.
     """
 
     def __init__(
-        self,
-        shape: LeNetShape,
-        config: Config,
-        words: list[int],
-        bias_addresses: tuple[int, int],
-        kernel_addresses: tuple[int, int] | None = None,
+        self, network: Network, config: Config, words: list[int], tables: Mapping[str, np.ndarray] = MappingProxyType({})
     ):
-        self.shape = shape
+        self.network = network
         self.config = config
         self.words = words
-        self.bias_addresses = bias_addresses
-        self.kernel_addresses = kernel_addresses or tuple(
-            address + ceil_div(outputs, CONV_WORD)
-            for (outputs, _), address in zip(self.layers, bias_addresses, strict=True)
-        )
+        self.tables = tables
+        self.layers = stages(network).convs
         out = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
         super().__init__(
             {
@@ -143,28 +159,23 @@ class ConvEngine(wiring.Component):
                 "o": Out(stream.Signature(out, always_ready=True)),
                 "grant": In(1),
                 "done": Out(1),
-                "load": In(WriteSignature(len(words), CONV_WORD)),
+                "load": In(WriteSignature(len(words), config.conv_word_bytes)),
                 "available": Out(1),
                 "accepted": Out(1),
                 "released": Out(1),
                 "short": Out(1),
                 "long": Out(1),
                 "busy": Out(1),
-                "state": Out(ConvState),
-                "tap": Out(ConvTap(shape, config)),
+                "state": Out(conv_states(len(self.layers))),
+                "tap": Out(ConvTap(network, config)),
             }
         )
-
-    @property
-    def layers(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Output and input channels of conv1 and conv2."""
-        return (self.shape.conv1, 1), (self.shape.conv2, self.shape.conv1)
 
     def elaborate(self, platform):
         m = Module()
         parts = self.parts()
-        for field in fields(parts):
-            m.submodules[field.name] = getattr(parts, field.name)
+        for name, part in parts.named.items():
+            m.submodules[name] = part
         self.connect_image(m, parts)
         self.connect_weights(m, parts)
         self.connect_positions(m, parts)
@@ -173,69 +184,138 @@ class ConvEngine(wiring.Component):
 
     def parts(self) -> Parts:
         """The components of the engine."""
-        shape, config, engines = self.shape, self.config, self.config.engines
-        lines = LineBuffer(config.windows, (IMAGE, shape.pool1_out))
+        config, engines = self.config, self.config.engines
+        lines = LineBuffer(config.windows, config.kernel, [self.line_map(stage) for stage in self.layers])
         array = ConvArray(
             config.windows,
             config.outputs,
             lines.rows,
             lines.columns,
-            depth=shape.conv2_out**2 // config.windows,
-            bias_words=ceil_div(max(shape.conv1, shape.conv2), CONV_WORD),
+            depth=max((prod(self.positions(stage)) for stage in self.layers if stage.channels > 1), default=1),
+            bias_words=max(ceil_div(stage.width, config.conv_word_bytes) for stage in self.layers),
             packed=config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
+            kernel=config.kernel,
         )
-        pooling = Pooling(config.outputs, config.windows, (shape.conv1_out, shape.conv2_out))
+        pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers])
         weights = self.weight_memory()
+        before, after = self.lookups()
+        lookups = sum(lookup.latency for lookup in (before, after) if lookup is not None)
         return Parts(
-            image=ImageBuffer(lines.rows_in, repeats=len(config.groups(shape.conv1))),
+            image=ImageBuffer(self.stored_maps(0, lines), rows_out=lines.rows_in),
             lines=lines,
             array=array,
             pooling=pooling,
-            features=MapMemory(
-                shape.conv1,
-                shape.pool1_out,
-                parallel=config.outputs,
-                rows_out=lines.rows_in,
-                repeats=len(config.groups(shape.conv2)),
-                order=[channel for sweeps in engines.sweeps for channel in sweeps],
-            ),
+            features=[
+                MapMemory(
+                    [self.stored_maps(layer, lines) for layer in readers],
+                    parallel=config.outputs,
+                    rows_out=lines.rows_in,
+                )
+                for readers in self.readers
+            ],
             weights=weights,
             controller=ConvController(
                 self.controller_layers(),
                 weights.depth,
                 weights.latency,
                 # From the last position: the array, the pooling unit, a write, and a cycle until it can be read.
-                drain=array.latency + pooling.latency + 1,
+                drain=array.latency + pooling.latency + lookups + 1,
             ),
-            fetcher=KernelFetcher(self.kernel_plans(), config.outputs, weights.depth, weights.latency),
+            fetcher=KernelFetcher(
+                self.kernel_plans(), config.outputs, weights.depth, weights.latency, kernel=config.kernel
+            ),
+            before=before,
+            after=after,
         )
 
+    @property
+    def readers(self) -> list[range]:
+        """The layers that read each memory of maps: the second, fourth, ...; and the third, fifth, ..."""
+        return [readers for readers in (range(1, len(self.layers), 2), range(2, len(self.layers), 2)) if readers]
+
+    def positions(self, stage: ConvStage) -> tuple[int, int]:
+        return stage.positions(self.config.windows)
+
+    def line_map(self, stage: ConvStage) -> LineMap:
+        """A layer's input as the line buffer sees it."""
+        rows, columns = self.positions(stage)
+        top, left, _, _ = stage.layer.padding
+        return LineMap(stage.rows, stage.columns, rows, columns, stride=stage.layer.stride, top=top, left=left)
+
+    def stored_maps(self, layer: int, lines: LineBuffer) -> StoredMaps:
+        """A layer's input as a memory streams it."""
+        stage, swept = self.layers[layer], self.config.sweeps(self.network, layer)
+        every = self.config.sweeps_all(self.network, layer)
+        return StoredMaps(
+            stage.channels,
+            stage.rows,
+            stage.columns,
+            top=stage.layer.padding[0],
+            transfers=lines.real_transfers(lines.maps[layer]),
+            repeats=len(swept),
+            order=() if every else [channel for channels in swept for channel in channels],
+            fill=stage.layer.fill if any(stage.layer.padding) else (),
+        )
+
+    def pooled_map(self, stage: ConvStage) -> PooledMap:
+        """A layer's codes as the pooling unit sees them."""
+        return PooledMap(*stage.used, pool=stage.pool, relu=self.function(stage, stage.after) == "relu")
+
+    def function(self, stage: ConvStage, steps: tuple[str, ...]):
+        """What some steps of a layer do to its codes, as a function of `TableLookup`."""
+        return function_codes(steps, self.tables.get(f"{stage.name}.table"))
+
+    def lookups(self) -> tuple[TableLookup | None, TableLookup | None]:
+        """Functions of codes in front of and behind the pooling unit, whose ReLU is not among them."""
+        config = self.config
+        before = [self.function(stage, stage.before) for stage in self.layers]
+        after = [self.function(stage, stage.after) for stage in self.layers]
+        after = [None if function == "relu" else function for function in after]
+        return (
+            TableLookup(config.outputs * config.windows, before) if any(before) else None,
+            TableLookup(config.outputs, after) if any(after) else None,
+        )
+
+    def address(self, layer: int, kind: str) -> int:
+        """Where the biases or kernels ("weight") of a layer begin in the weight memory."""
+        regions = memory_map(self.network, self.config)
+        return next(one.address for one in regions if (one.memory, one.layer, one.kind) == ("conv", layer, kind))
+
     def kernel_plans(self) -> list[KernelPlan]:
-        """Where the kernels of each layer are. Where sweeps are skipped, every set of kernels has full size."""
-        plans = [
-            KernelPlan(address, outputs, inputs, self.config.outputs)
-            for (outputs, inputs), address in zip(self.layers, self.kernel_addresses, strict=True)
-        ]
-        if sweeps := self.config.engines.sweeps:
-            together = min(self.config.outputs, self.shape.conv2)
-            plans[1] = KernelPlan(self.kernel_addresses[1], together * sum(map(len, sweeps)), 1, together)
+        """Where the kernels of each layer are. Where sweeps are listed, every set of kernels has full size."""
+        plans = []
+        for layer, stage in enumerate(self.layers):
+            address, together = self.address(layer, "weight"), min(self.config.outputs, stage.width)
+            if self.config.sweeps_all(self.network, layer):
+                plans.append(KernelPlan(address, stage.width, stage.channels, self.config.outputs))
+            else:
+                sweeps = sum(map(len, self.config.sweeps(self.network, layer)))
+                plans.append(KernelPlan(address, together * sweeps, 1, together))
         return plans
 
     def controller_layers(self) -> list[ConvLayer]:
-        """conv1 and conv2 as the controller sees them."""
-        sweeps = (), tuple(map(len, self.config.engines.sweeps))
+        """The layers as the controller sees them."""
+        config = self.config
         return [
-            ConvLayer(outputs, inputs, self.config.outputs, address, swept)
-            for (outputs, inputs), address, swept in zip(self.layers, self.bias_addresses, sweeps, strict=True)
+            ConvLayer(
+                stage.width,
+                stage.channels,
+                config.outputs,
+                self.address(layer, "bias"),
+                kernel=config.kernel,
+                sweeps=() if config.sweeps_all(self.network, layer) else list(map(len, config.sweeps(self.network, layer))),
+                pace=config.pace(self.network, layer),
+            )
+            for layer, stage in enumerate(self.layers)
         ]
 
     def weight_memory(self) -> WeightMemory | NarrowWeightMemory:
         """The memory that fits how weights are stored."""
         form = self.config.engines.conv
         if not form.narrow:
-            return WeightMemory(self.words, CONV_WORD)
-        return NarrowWeightMemory(self.words, CONV_WORD, self.kernel_addresses[0], form)
+            return WeightMemory(self.words, self.config.conv_word_bytes)
+        return NarrowWeightMemory(self.words, self.config.conv_word_bytes, self.address(0, "weight"), form)
 
     def connect_image(self, m: Module, parts: Parts):
         """Pixels into the image buffer; an image that is complete to the controller."""
@@ -251,7 +331,7 @@ class ConvEngine(wiring.Component):
             self.short.eq(image.short),
             self.long.eq(image.long),
             self.state.eq(controller.state),
-            self.busy.eq(controller.state != ConvState.CONV_IDLE),
+            self.busy.eq(controller.state != controller.states.CONV_IDLE),
         ]
 
     def connect_weights(self, m: Module, parts: Parts):
@@ -276,20 +356,26 @@ class ConvEngine(wiring.Component):
         ]
 
     def connect_positions(self, m: Module, parts: Parts):
-        """Rows of the image or of the features into the line buffer, its positions into the array."""
-        image, features, lines = parts.image, parts.features, parts.lines
-        controller, array = parts.controller, parts.array
+        """Rows of the image or of maps into the line buffer, its positions into the array."""
+        lines, controller, array = parts.lines, parts.controller, parts.array
+        sources = [parts.image, *parts.features]
         m.d.comb += [
-            features.start.eq(controller.start & (controller.layer == 1)),
             lines.size.eq(controller.layer),
             # Each streams only in its own layer, and only the rows that the layer needs.
-            lines.i.valid.eq(image.o.valid | features.o.valid),
-            image.o.ready.eq(lines.i.ready),
-            features.o.ready.eq(lines.i.ready),
+            lines.i.valid.eq(reduce(or_, [source.o.valid for source in sources])),
         ]
+        for number, (features, readers) in enumerate(zip(parts.features, self.readers, strict=True)):
+            begins = reduce(or_, [controller.layer == layer for layer in readers])
+            m.d.comb += features.start.eq(controller.start & begins)
+            if len(readers) > 1:  # what was written last, or is being written
+                m.d.comb += features.which.eq((controller.layer - number) >> 1)
+        m.d.comb += [source.o.ready.eq(lines.i.ready) for source in sources]
         for row in range(lines.rows_in):
-            wide, narrow = image.o.payload[row].as_value(), features.o.payload[row].as_value()
-            m.d.comb += lines.i.payload[row].as_value().eq(Mux(controller.layer, narrow, wide))
+            rows = [source.o.payload[row].as_value() for source in sources]
+            m.d.comb += lines.i.payload[row].as_value().eq(self.from_source(controller.layer, rows))
+        if lines.needs_fill:
+            fills = [source.fill if hasattr(source, "fill") else Const(0, CODE) for source in sources]
+            m.d.comb += lines.fill.eq(self.from_source(controller.layer, fills))
         position = array.i.payload
         m.d.comb += [
             controller.position_valid.eq(lines.o.valid),
@@ -303,35 +389,67 @@ class ConvEngine(wiring.Component):
             position.last.eq(controller.last),
         ]
 
+    @staticmethod
+    def from_source(layer: Signal, values: Sequence) -> Value:
+        """The one of the values of image buffer and map memories that belongs to the layer."""
+        image, *features = values
+        if not features:
+            return image
+        later = Mux(layer[0], features[0], features[1]) if len(features) > 1 else features[0]
+        return Mux(layer if len(layer) == 1 else layer.any(), later, image)
+
     def connect_results(self, m: Module, parts: Parts):
-        """Codes through the pooling unit into the feature memory or out, and past the tap."""
-        array, pooling, features, controller = parts.array, parts.pooling, parts.features, parts.controller
-        layer = controller.layer
+        """Codes through the pooling unit and the functions around it into a memory of maps or out, and past the tap."""
+        array, pooling, layer = parts.array, parts.pooling, parts.controller.layer
+        last = len(self.layers) - 1
+        m.d.comb += pooling.size.eq(layer)
+        self.look_up(m, parts.before, layer, array.o, pooling.i)
+        results = pooling.o
+        if parts.after is not None:
+            self.look_up(m, parts.after, layer, pooling.o, None)
+            results = parts.after.o
+        for features, readers in zip(parts.features, self.readers, strict=True):
+            writes = reduce(or_, [self.is_layer(layer, reader - 1) for reader in readers])
+            m.d.comb += [features.i.valid.eq(results.valid & writes), features.i.payload.eq(results.payload)]
         m.d.comb += [
-            pooling.size.eq(layer),
-            pooling.i.valid.eq(array.o.valid),
-            pooling.i.payload.eq(array.o.payload),
-            features.i.valid.eq(pooling.o.valid & ~layer),
-            features.i.payload.eq(pooling.o.payload),
-            self.o.valid.eq(pooling.o.valid & layer),
-            self.o.payload.values.eq(pooling.o.payload),
-            self.done.eq(controller.done),
+            self.o.valid.eq(results.valid & self.is_layer(layer, last)),
+            self.o.payload.values.eq(results.payload),
+            self.done.eq(parts.controller.done),
         ]
-        cells = [self.shape.pool1_out**2, self.shape.pool2_out**2]
-        groups = [self.config.groups(outputs) for outputs, _ in self.layers]
+        cells = [stage.cells for stage in self.layers]
+        groups = [self.config.groups(stage.width) for stage in self.layers]
         cell, group = Signal(range(max(cells))), Signal(range(max(map(len, groups))))
-        with m.If(pooling.o.valid):
+        with m.If(results.valid):
             m.d.sync += cell.eq(cell + 1)
-            with m.If(cell == Mux(layer, cells[1] - 1, cells[0] - 1)):
+            with m.If(cell == pick([count - 1 for count in cells], layer)):
                 m.d.sync += [cell.eq(0), group.eq(group + 1)]
-                with m.If(group == Mux(layer, len(groups[1]) - 1, len(groups[0]) - 1)):
+                with m.If(group == pick([len(one) - 1 for one in groups], layer)):
                     m.d.sync += group.eq(0)
             m.d.sync += [
                 self.tap.toggle.eq(~self.tap.toggle),
                 self.tap.layer.eq(layer),
                 self.tap.group.eq(group),
                 self.tap.cell.eq(cell),
-                self.tap.values.eq(pooling.o.payload),
+                self.tap.values.eq(results.payload),
             ]
-        short = group == len(groups[1]) - 1
-        m.d.comb += self.o.payload.count.eq(Mux(short, len(groups[1][-1]), len(groups[1][0])))
+        short = group == len(groups[last]) - 1
+        m.d.comb += self.o.payload.count.eq(Mux(short, len(groups[last][-1]), len(groups[last][0])))
+
+    def is_layer(self, layer: Signal, number: int) -> Value:
+        """Whether it is that layer."""
+        if len(self.layers) == 2:
+            return layer if number else ~layer
+        return layer == number
+
+    @staticmethod
+    def look_up(m: Module, lookup: TableLookup | None, layer: Signal, source, target):
+        """Codes from a stream through a lookup, if there is one, to another stream, if there is one."""
+        if lookup is not None:
+            m.d.comb += [
+                lookup.i.valid.eq(source.valid),
+                lookup.i.payload.as_value().eq(source.payload),
+                lookup.which.eq(layer),
+            ]
+            source = lookup.o
+        if target is not None:
+            m.d.comb += [target.valid.eq(source.valid), target.payload.as_value().eq(source.payload)]

@@ -26,12 +26,14 @@ class BankFcEngine(FcEngine):
 
     Parameters
     ----------
-    shape : LeNetShape
+    network : Network
         As of `FcEngine`.
     config : Config
         As of `FcEngine`; with `Engines.words`.
     words : list of int
         Contents of the weight memory (`fivebyfive.model.machine.banks`): biases first.
+    tables : mapping
+        As of `FcEngine`.
 
     Ports
     -----
@@ -56,16 +58,16 @@ class BankFcEngine(FcEngine):
     """
 
     def weight_memory(self, layers: list[FcLayer]) -> BankWeightMemory:
-        places = ceil_div(max(self.shape.fc_inputs), FC_WORD)
+        places = ceil_div(max(stage.inputs for stage in self.stages), FC_WORD)
         biases = sum(layer.groups for layer in layers)
-        return BankWeightMemory(self.words, self.config.fc_rows, places, biases, fc_banks(self.shape, self.config))
+        return BankWeightMemory(self.words, self.config.fc_rows, places, biases, fc_banks(self.network, self.config))
 
     def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> BankActivationMemory:
         return BankActivationMemory(inputs, writers, counts, sets, self.config.fc_rows)
 
     def add_controller(self, m: Module, layers: list[FcLayer], weights: BankWeightMemory, inputs) -> BankFcController:
         words = [sum(layer) for layer in self.config.engines.words]
-        drain = weights.latency + self.reading(inputs) + FcRow.latency - 1
+        drain = weights.latency + self.reading(inputs) + FcRow.latency - 1 + self.lookup_latency
         controller = m.submodules.controller = BankFcController(words, drain)
         return controller
 

@@ -1,16 +1,26 @@
 """Fully-connected engine: 20 lanes, one group of outputs after the other, layer after layer."""
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
+
+import numpy as np
 from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
+
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.stages import function_codes, stages
 from fivebyfive.model.machine.weights import fc_banks
-from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 from .activation_memory import ActivationMemory
 from .argmax import Argmax, Result
@@ -36,12 +46,13 @@ class FcTap(data.StructLayout):
         Outputs of the group; undefined beyond the last output.
     """
 
-    def __init__(self, shape: LeNetShape, config: Config):
-        groups = max(ceil_div(width, config.fc_outputs) for width in shape.fc)
+    def __init__(self, network: Network, config: Config):
+        layers = stages(network).fc
+        groups = max(ceil_div(layer.outputs, config.fc_outputs) for layer in layers)
         super().__init__(
             {
                 "toggle": 1,
-                "layer": range(len(shape.fc)),
+                "layer": range(len(layers)),
                 "group": range(groups),
                 "values": codes(config.fc_outputs),
             }
@@ -59,17 +70,19 @@ class FcEngine(wiring.Component):
 
     Parameters
     ----------
-    shape : LeNetShape
-        Widths of the network.
+    network : Network
+        The network, which has fully-connected layers.
     config : Config
         Size of the machine; O (the activations per transfer) and R are used here.
     words : list of int
         Contents of the FC weight memory (`fivebyfive.model.machine.weights`), code 0 in the lowest bits.
+    tables : mapping
+        Tables of the layers that have one, int8 (256,), by name such as f6.table.
 
     Ports
     -----
     i : stream of {values, count}, in
-        The next ``count`` activations of an image, in the order of `Config.fc1_order`; none is negative. An image
+        The next ``count`` activations of an image, in the order of `Config.fc1_order`. An image
         begins only while ``grant`` is asserted.
     commit : 1 bit, in
         Asserted for one cycle when all activations of an image are written: with the last transfer or after it.
@@ -90,38 +103,52 @@ class FcEngine(wiring.Component):
         Outputs of all layers, one cycle after they leave the rows.
     """
 
-    def __init__(self, shape: LeNetShape, config: Config, words: list[int]):
-        self.shape = shape
+    def __init__(
+        self, network: Network, config: Config, words: list[int], tables: Mapping[str, np.ndarray] = MappingProxyType({})
+    ):
+        self.network = network
         self.config = config
         self.words = words
-        self.counts = tuple(len(group) for group in config.groups(shape.conv2)) or (1,)
+        self.tables = tables
+        self.stages = stages(network).fc
+        convs = stages(network).convs
+        self.counts = tuple(len(group) for group in config.groups(convs[-1].width)) if convs else (1,)
         payload = data.StructLayout({"values": codes(config.at_once), "count": range(config.at_once + 1)})
-        pixels = {} if shape.has_convolutions else {"drop": In(1)}
+        pixels = {} if convs else {"drop": In(1)}
         super().__init__(
             {
                 "i": In(stream.Signature(payload)),
                 "commit": In(1),
                 **pixels,
                 "grant": Out(1),
-                "o": Out(stream.Signature(Result(shape.classes))),
+                "o": Out(stream.Signature(Result(network.classes))),
                 "load": In(WriteSignature(len(words), config.fc_word_bytes)),
                 "inputs_done": Out(1),
                 "busy": Out(1),
-                "tap": Out(FcTap(shape, config)),
+                "tap": Out(FcTap(network, config)),
             }
         )
+
+    @property
+    def functions(self) -> list:
+        """What happens to the codes of each layer: `TableLookup`'s functions."""
+        return [function_codes(stage.after, self.tables.get(f"{stage.name}.table")) for stage in self.stages]
+
+    @property
+    def lookup_latency(self) -> int:
+        """Cycles that a table takes, where some layer has one."""
+        return TableLookup.latency if any(isinstance(function, tuple) for function in self.functions) else 0
 
     def elaborate(self, platform):
         m = Module()
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
-        sizes = zip(self.shape.fc, self.shape.fc_inputs, strict=True)
-        layers = [FcLayer(outputs, inputs, rows, lanes) for outputs, inputs in sizes]
+        layers = [FcLayer(stage.outputs, stage.inputs, rows, lanes) for stage in self.stages]
         weights = m.submodules.weights = self.weight_memory(layers)
         inputs = m.submodules.inputs = self.activations(
-            self.shape.fc_inputs[0], self.config.at_once, self.counts, 2 if self.config.overlap else 1
+            self.stages[0].inputs, self.config.at_once, self.counts, 2 if self.config.overlap else 1
         )
         controller = self.add_controller(m, layers, weights, inputs)
-        argmax = m.submodules.argmax = Argmax(self.shape.classes, rows)
+        argmax = m.submodules.argmax = Argmax(self.network.classes, rows)
         wiring.connect(m, wiring.flipped(self.i), inputs.i)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         wiring.connect(m, argmax.o, wiring.flipped(self.o))
@@ -140,7 +167,7 @@ class FcEngine(wiring.Component):
 
     def weight_memory(self, layers: list[FcLayer]) -> WeightMemory | NarrowWeightMemory:
         """The memory that fits how weights are stored."""
-        width, banks, form = FC_WORD * self.config.fc_rows, fc_banks(self.shape, self.config), self.config.engines.fc
+        width, banks, form = FC_WORD * self.config.fc_rows, fc_banks(self.network, self.config), self.config.engines.fc
         if not form.narrow:
             return WeightMemory(self.words, width, banks)
         return NarrowWeightMemory(self.words, width, sum(layer.bias_words for layer in layers), form, banks)
@@ -153,8 +180,8 @@ class FcEngine(wiring.Component):
         """The controller, which waits between layers until the last output has left this pipeline."""
         # The layer may change in the cycle after its last output leaves the rows; more than 20 rows take two cycles.
         row_latency = PackedFcRow.cycles(self.config.fc_lanes) if self.config.packed else FcRow.latency
-        drain = weights.latency + row_latency - 1 + (self.config.fc_outputs - 1) // FC_WORD
-        early = self.config.inputs_outside(self.shape, 0)
+        drain = weights.latency + row_latency - 1 + (self.config.fc_outputs - 1) // FC_WORD + self.lookup_latency
+        early = self.config.inputs_outside(self.network, 0)
         narrow = self.config.engines.fc.narrow
         controller = m.submodules.controller = FcController(layers, weights.depth, drain, early, biases_first=narrow)
         if narrow:
@@ -179,7 +206,7 @@ class FcEngine(wiring.Component):
             available |= (w_set == r_set) & (inputs.written > self.split(controller.word)[0])
         m.d.comb += [
             self.grant.eq(~full.bit_select(w_set, 1) & (self.config.overlap | ~controller.busy)),
-            inputs.rewind.eq(self.commit if self.shape.has_convolutions else self.commit | self.drop),
+            inputs.rewind.eq(self.commit | self.drop if hasattr(self, "drop") else self.commit),
             inputs.w_set.eq(w_set),
             inputs.r_set.eq(r_set),
             controller.available.eq(available),
@@ -194,7 +221,7 @@ class FcEngine(wiring.Component):
 
     def add_hidden(self, m: Module, controller: FcController):
         """Activations between fully-connected layers; None where there is a single layer."""
-        widths = self.shape.fc[:-1]
+        widths = [stage.outputs for stage in self.stages[:-1]]
         if not widths:
             return None
         rows = self.config.fc_outputs
@@ -266,14 +293,15 @@ class FcEngine(wiring.Component):
         return streams
 
     def deliver(self, m: Module, rows: list, layers: list, controller: FcController, hidden, argmax: Argmax):
-        """Finished outputs: through ReLU into the hidden activations, or as logits to the argmax; past the tap."""
+        """Finished outputs: through ReLU or a table into the hidden activations, or as logits to the argmax; past the
+        tap."""
         last_layer = controller.layer == len(layers) - 1
         valid = rows[0].valid
         outputs = [code for row in rows for code in (row.payload if self.config.packed else [row.payload])]
         group = Signal(range(max(layer.groups for layer in layers)))
         values = Signal(codes(self.config.fc_outputs))
-        for value, code in zip(values, outputs, strict=False):  # the last packed row may have an unused output
-            m.d.comb += value.eq(Mux(last_layer | ~code[-1], code, 0))
+        # The last packed row may have an unused output.
+        valid = self.apply_functions(m, valid, outputs[: len(values)], controller.layer, values)
         m.d.comb += [argmax.i.valid.eq(valid & last_layer), argmax.i.payload.eq(values)]
         last_group = Array(layer.groups - 1 for layer in layers)[controller.layer]
         if hidden is not None:
@@ -291,3 +319,16 @@ class FcEngine(wiring.Component):
                 self.tap.group.eq(group),
                 self.tap.values.eq(values),
             ]
+
+    def apply_functions(self, m: Module, valid, outputs: list, layer: Signal, values: Signal):
+        """Assign ``values`` what the layer's function makes of ``outputs``; when they are valid."""
+        functions = self.functions
+        if self.lookup_latency:
+            m.submodules.functions = lookup = TableLookup(len(outputs), functions)
+            m.d.comb += [lookup.i.valid.eq(valid), lookup.which.eq(layer), values.eq(lookup.o.payload)]
+            m.d.comb += [lookup.i.payload[n].eq(code) for n, code in enumerate(outputs)]
+            return lookup.o.valid
+        whole = [layer == n for n, function in enumerate(functions) if function is None]  # without ReLU
+        for value, code in zip(values, outputs, strict=True):
+            m.d.comb += value.eq(Mux(reduce(or_, [*whole, ~code[-1]]), code, 0))
+        return valid

@@ -7,12 +7,14 @@ again: after a change of the hardware that moves its area. docs/measuring.md tel
 
 import json
 from functools import cache
-from math import gcd
+from math import gcd, prod
 from pathlib import Path
 
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import fc_banks, memory_depths
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, LeNetShape, ceil_div
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 __all__ = ["TABLE", "estimate_area", "features"]
 
@@ -29,9 +31,9 @@ def table() -> dict:
     return json.loads(TABLE.read_text())
 
 
-def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
+def estimate_area(network: Network, config: Config, family: str) -> dict[str, float]:
     """lut, lutram, ff, dsp and bram, as synthesis would count them."""
-    given = features(shape, config, family)
+    given = features(network, config, family)
     area: dict[str, float] = {"dsp": config.dsps}
     for what, weights in table()[family]["coefficients"].items():
         value = sum(weight * given[name] for name, weight in weights.items())
@@ -39,15 +41,16 @@ def estimate_area(shape: LeNetShape, config: Config, family: str) -> dict[str, f
     return area
 
 
-def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]:
+def features(network: Network, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
     pes, rows = config.windows * config.outputs, config.fc_rows
-    early = config.inputs_outside(shape, 0)
-    maps = map_memories(shape, config)
+    parts = stages(network)
+    early = config.inputs_outside(network, 0)
+    maps = map_memories(network, config)
     shallow = [memory for memory in maps if memory[0] <= SHALLOW]
     deep = [memory for memory in maps if memory[0] > SHALLOW]
-    weights = weight_memories(shape, config)
-    banks = weights[1:] if shape.has_convolutions else weights
+    weights = weight_memories(network, config)
+    banks = weights[1:] if parts.convs else weights
     return {
         "machine": 1,
         "windows": config.windows,
@@ -57,13 +60,22 @@ def features(shape: LeNetShape, config: Config, family: str) -> dict[str, float]
         "early_rows": rows if early else 0,
         "packed_pes": pes if config.packed else 0,
         "packed_rows": rows if config.packed else 0,
-        "crossbar": lane_choices(config.at_once, shape.conv2) + lane_choices(rows, *shape.fc[:-1]),
+        "crossbar": crossbars(network, config),
         "map_banks": len(maps),
         "weight_banks": sum(bits for _, bits in banks) / 1000 if len(banks) > 1 else 0,  # a register each
         "weight_blocks": sum(blocks(*memory, family) for memory in weights),
         "map_blocks": sum(blocks(words, 9 * bits // BYTE, family) for words, bits in deep),
-        "lutram_pieces": sum(pieces(*memory, family) for memory in [*lane_memories(shape, config), *shallow]),
+        "lutram_pieces": sum(pieces(*memory, family) for memory in [*lane_memories(network, config), *shallow]),
     }
+
+
+def crossbars(network: Network, config: Config) -> float:
+    """Choices of lanes in front of the activations of the first fully-connected layer, and of the others."""
+    parts = stages(network)
+    if not parts.fc:
+        return 0
+    written = parts.convs[-1].width if parts.convs else 0
+    return lane_choices(config.at_once, written) + lane_choices(config.fc_rows, *(one.outputs for one in parts.fc[:-1]))
 
 
 def lane_choices(parallel: int, *widths: int) -> float:
@@ -73,38 +85,48 @@ def lane_choices(parallel: int, *widths: int) -> float:
     return min(parallel, FC_WORD) * starts / FC_WORD - 1
 
 
-def weight_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+def weight_memories(network: Network, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the weight memory of the convolutions, and of the banks of the fully-connected layers'."""
-    engines = config.engines
-    place_bits = (max(shape.fc_inputs) // FC_WORD).bit_length()
+    engines, parts = config.engines, stages(network)
+    place_bits = (max((one.inputs for one in parts.fc), default=0) // FC_WORD).bit_length()
     bits = config.fc_multipliers * (BYTE + place_bits) + 1 if engines.words else config.fc_multipliers * engines.fc.bits
-    banks = [(count, bits) for count in fc_banks(shape, config)]
-    conv = memory_depths(shape, config)["conv"], CONV_WORD * engines.conv.bits
-    return [conv, *banks] if shape.has_convolutions else banks
+    banks = [(count, bits) for count in fc_banks(network, config)]
+    conv = memory_depths(network, config)["conv"], config.conv_word_bytes * engines.conv.bits
+    return [conv, *banks] if parts.convs else banks
 
 
-def map_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
-    """Words and bits of the memories of the image buffer and of conv1's feature maps, banks of rows."""
-    if not shape.has_convolutions:
+def map_memories(network: Network, config: Config) -> list[tuple[int, int]]:
+    """Words and bits of the memories of the image buffer and of the feature maps, banks of rows. Maps go from layer to
+    layer through two memories in turn."""
+    convs = stages(network).convs
+    if not convs:
         return []
     halves = 2 if config.windows == 4 else 1
-    image = (2 * power_of_two(IMAGE // halves), BYTE * IMAGE)
-    banks = min(config.outputs, shape.conv1)
-    words = ceil_div(shape.conv1, config.outputs) * shape.pool1_out // halves
-    return [image] * halves + [(words, BYTE * shape.pool1_out)] * (banks * halves)
+    channels, rows, columns = network.input
+    memories = [(2 * power_of_two(channels * ceil_div(rows, halves)), BYTE * columns)] * halves
+    for turn in range(2):
+        held = [stage.outputs for stage in convs[turn:-1:2]]
+        if held:
+            banks = max(min(config.outputs, channels) for channels, _, _ in held)
+            words = max(ceil_div(channels, config.outputs) * rows // halves for channels, rows, _ in held)
+            memories += [(words, BYTE * max(columns for _, _, columns in held))] * (banks * halves)
+    return memories
 
 
-def lane_memories(shape: LeNetShape, config: Config) -> list[tuple[int, int]]:
+def lane_memories(network: Network, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the distributed RAMs: activations, partial sums, rows being pooled."""
-    hidden = shape.fc[:-1]
-    depths = [(2 if config.overlap else 1) * ceil_div(shape.fc_inputs[0], FC_WORD)]
-    depths += [min(len(hidden), 2) * ceil_div(max(hidden), FC_WORD)] if hidden else []
+    parts, depths = stages(network), []
+    if parts.fc:
+        hidden = [stage.outputs for stage in parts.fc[:-1]]
+        depths += [(2 if config.overlap else 1) * ceil_div(parts.fc[0].inputs, FC_WORD)]
+        depths += [min(len(hidden), 2) * ceil_div(max(hidden), FC_WORD)] if hidden else []
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
-    if shape.has_convolutions:
-        memories += [(shape.conv2_out**2 // config.windows, SUM_BITS)] * (config.windows * config.outputs)
-        memories += [(shape.pool1_out, BYTE * config.outputs)]
-    if config.inputs_outside(shape, 0):
-        memories += [(ceil_div(shape.fc[0], config.fc_rows), SUM_BITS)] * config.fc_rows
+    if parts.convs:
+        summed = [prod(stage.positions(config.windows)) for stage in parts.convs if stage.channels > 1]
+        memories += [(max(summed, default=1), SUM_BITS)] * (config.windows * config.outputs)
+        memories += [(max(stage.outputs[2] for stage in parts.convs), BYTE * config.outputs)]
+    if config.inputs_outside(network, 0):
+        memories += [(ceil_div(parts.fc[0].outputs, config.fc_rows), SUM_BITS)] * config.fc_rows
     return memories
 
 

@@ -6,8 +6,12 @@ Compression (Han et al. 2016) argues with the same ones. They are of an ASIC: an
 clocks, wires, writes and leakage are left out. What is left tells one network and its engines from another.
 """
 
+from math import prod
+
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, PIXELS, LeNetShape, ceil_div
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 __all__ = ["energy", "operations"]
 
@@ -19,11 +23,11 @@ DRAM_BIT_PJ = 640.0 / 32
 CODE = 8  # bits of a Q2.6 code
 
 
-def energy(shape: LeNetShape, config: Config) -> dict[str, float]:
+def energy(network: Network, config: Config) -> dict[str, float]:
     """pJ of an image: ``multiplications`` (none where weights are signs), ``additions`` (one for each product, and the
     comparisons of pooling), ``weights`` and ``activations`` (read from block RAM), ``total`` of these; and ``dram``,
     no part of it: what ``weights`` would be if they were read from DRAM."""
-    counted = operations(shape, config)
+    counted = operations(network, config)
     estimated = {
         "multiplications": MULTIPLY_8_PJ * counted["multiplications"],
         "additions": ADD_32_PJ * counted["additions"] + ADD_8_PJ * counted["comparisons"],
@@ -34,39 +38,34 @@ def energy(shape: LeNetShape, config: Config) -> dict[str, float]:
     return {name: round(value, 3) for name, value in estimated.items()}
 
 
-def operations(shape: LeNetShape, config: Config) -> dict[str, int]:
+def operations(network: Network, config: Config) -> dict[str, int]:
     """What the engines do for an image: products of zeros that are not skipped included, idle lanes left out."""
-    parts = [*conv_parts(shape, config), *fc_parts(shape, config)]
+    parts = [*conv_parts(network, config), *fc_parts(network, config)]
     names = ("multiplications", "additions", "weight_bits", "activation_bits")
     counted = dict(zip(names, map(sum, zip(*parts, strict=True)), strict=True))
-    pooled = shape.conv1_out**2 * shape.conv1 + shape.conv2_out**2 * shape.conv2
-    return counted | {"comparisons": pooled}
+    compared = sum(prod(stage.used) * stage.width for stage in stages(network).convs if stage.pool or stage.after)
+    return counted | {"comparisons": compared}
 
 
-def conv_parts(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
-    """Multiplications, additions, bits of weights and of activations of conv1 and conv2. A sweep reads each kernel of a
-    group of output channels once, and a whole input map."""
-    if not shape.has_convolutions:
-        return []
-    groups = config.groups(shape.conv2)
-    swept = [len(one) for one in config.engines.sweeps] or [shape.conv1] * len(groups)
-    kernels = sum(len(group) * count for group, count in zip(groups, swept, strict=True))
-    layers = (
-        (shape.conv1, len(config.groups(shape.conv1)) * PIXELS, shape.conv1_out),
-        (kernels, sum(swept) * shape.pool1_out**2, shape.conv2_out),
-    )
-    return [
-        (*work(count * CONV_WORD * size**2, config.engines.conv.kind), count * CONV_WORD * config.engines.conv.bits,
-         CODE * read)
-        for count, read, size in layers
-    ]  # fmt: skip
+def conv_parts(network: Network, config: Config) -> list[tuple[int, int, int, int]]:
+    """Multiplications, additions, bits of weights and of activations of each convolution. A sweep reads each kernel of
+    a group of output channels once, and a whole input map."""
+    parts, form, word = [], config.engines.conv, config.conv_word_bytes
+    for layer, stage in enumerate(stages(network).convs):
+        swept = list(map(len, config.sweeps(network, layer)))
+        groups = config.groups(stage.width)
+        kernels = sum(len(group) * count for group, count in zip(groups, swept, strict=True))
+        products = kernels * word * prod(stage.used)
+        read = sum(swept) * stage.rows * stage.columns
+        parts.append((*work(products, form.kind), kernels * word * form.bits, CODE * read))
+    return parts
 
 
-def fc_parts(shape: LeNetShape, config: Config) -> list[tuple[int, int, int, int]]:
+def fc_parts(network: Network, config: Config) -> list[tuple[int, int, int, int]]:
     """The same of each fully-connected layer. The dense engine's rows share a word of activations; in the bank-balanced
     engine each weight is stored with its place in the lane, and picks an activation of its own."""
     form, banked, parts = config.engines.fc, config.engines.words, []
-    for layer, (outputs, inputs) in enumerate(zip(shape.fc, shape.fc_inputs, strict=True)):
+    for layer, (outputs, inputs) in enumerate((one.outputs, one.inputs) for one in stages(network).fc):
         if banked:
             groups = [min(config.fc_rows, outputs - first) for first in range(0, outputs, config.fc_rows)]
             products = FC_WORD * sum(rows * words for rows, words in zip(groups, banked[layer], strict=True))

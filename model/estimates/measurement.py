@@ -6,7 +6,8 @@ from statistics import median
 
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import summary
 
 from .area import estimate_area
 from .parts import Part, parts_that_hold
@@ -77,21 +78,21 @@ def size_text(one: Config | Measurement, separator: str = ",") -> str:
 
 
 def measurement(
-    shape: LeNetShape, config: Config, part: Part, area: Mapping, routed: Sequence[Mapping] = (), *,
+    network: Network, config: Config, part: Part, area: Mapping, routed: Sequence[Mapping] = (), *,
     estimated: bool = False, tools: Sequence[str] = (),
 ) -> Measurement:  # fmt: skip
     """Put together cycles, an area (lut, lutram, ff, dsp, bram) and what came of routing, one mapping a seed."""
-    planned = plan(shape, config)
+    planned = plan(network, config)
     used = {"lut": area["lut"] + area["lutram"]} | {name: area[name] for name in ("ff", "dsp", "bram")}
     missing = part.missing(used)
     speeds = sorted(one["fmax_mhz"] for one in routed)
     fmax = round(median(speeds), 2) if speeds else None
     rate = 1e6 * fmax / planned.interval if fmax else None
     return Measurement(
-        part=part.name, network=str(shape), config=asdict(config), multipliers=config.multipliers,
+        part=part.name, network=summary(network), config=asdict(config), multipliers=config.multipliers,
         conv_multipliers=config.conv_multipliers, fc_multipliers=config.fc_multipliers,
         interval_cycles=planned.interval, latency_cycles=planned.latency, conv_cycles=planned.conv,
-        fc_cycles=planned.fc, utilization=round(planned.utilization(shape, config), 6), lut=area["lut"],
+        fc_cycles=planned.fc, utilization=round(planned.utilization(network, config), 6), lut=area["lut"],
         lutram=area["lutram"], ff=area["ff"], dsp=area["dsp"], bram=area["bram"],
         percent={name: round(value, 1) for name, value in part.percent(used).items()}, fits=not missing,
         missing=missing, fits_in=parts_that_hold(part.family, used), fmax_mhz=fmax, fmax_seeds_mhz=speeds,
@@ -110,9 +111,9 @@ def median_path(routed: Sequence[Mapping]) -> dict | None:
     return {key: one[key] for key in ("path", "path_ns", "logic_ns")}
 
 
-def estimate(shape: LeNetShape, config: Config, part: Part) -> Measurement:
+def estimate(network: Network, config: Config, part: Part) -> Measurement:
     """From the models alone: exact cycles, an area that was fitted, no frequency."""
-    return measurement(shape, config, part, estimate_area(shape, config, part.family), estimated=True)
+    return measurement(network, config, part, estimate_area(network, config, part.family), estimated=True)
 
 
 def may_fit(guess: Measurement) -> bool:

@@ -5,16 +5,18 @@ from dataclasses import dataclass, fields
 from operator import index
 from typing import Any
 
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, LeNetShape, ceil_div
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, KERNEL, ceil_div, summary
 
 from .latency import bank_latency
+from .stages import stages
 from .weight_form import DENSE, Engines
 
 __all__ = ["Config"]
 
 FETCH_MARGIN = bank_latency(1) + 2  # cycles from the last address of a kernel set to its sweep: data, capture, transfer
-CONV2_WINDOWS = 64  # windows of the smallest sweep: an 8 x 8 output map
-POOL2_CELLS = 16  # values of a conv2 channel after pooling
+SWEEP_WINDOWS = 64  # windows of a sweep that fetches of the most O kernels still hide behind: an 8 x 8 map
+KERNELS = range(3, 8)  # rows and columns of the conv array's kernels
 
 
 def of_type(kind: type, name: str, value: Any) -> Any:
@@ -35,9 +37,11 @@ class Config:
     """Sizes of the accelerator.
 
     ``windows``: windows of one 2x2 pool cell computed at once, W: 1, 2 (one above the other) or 4 (the whole cell).
-    ``outputs``: output channels computed at once, O. The conv array has W x O PEs of 25 multipliers. 0, with one
-    window: a machine for networks without convolutions, which has no conv array (`check`).
-    ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes.
+    ``outputs``: output channels computed at once, O. The conv array has W x O PEs. 0, with one window: a machine for
+    networks without convolutions, which has no conv array (`check`).
+    ``fc_rows``: outputs of a fully-connected layer computed at once, R; each row has 20 lanes. 0: a machine for
+    networks without fully-connected layers.
+    ``kernel``: rows and columns of the kernels, K: a PE has K^2 multipliers, a conv word K^2 bytes. 3 to 7.
     ``early_fc``: fc1 takes each word of 20 activations as soon as conv2 has made it, for all of its outputs, instead of
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
     ``overlap``: the conv engine works on the next image while the FC engine works on this one. Without it an image
@@ -48,8 +52,8 @@ class Config:
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
-    Raises ValueError where a size is out of range, or no number. A sweep of 64 / W windows must outlast the fetch of O
-    kernels, so O is at most 59, 27 and 11 for W = 1, 2 and 4.
+    Raises ValueError where a size is out of range, or no number. O is at most 59, 27 and 11 for W = 1, 2 and 4: a sweep
+    of 64 / W windows then outlasts the fetch of O kernels.
     """
 
     windows: int = 1
@@ -58,6 +62,7 @@ class Config:
     early_fc: bool = False
     overlap: bool = True
     packed: bool = False
+    kernel: int = KERNEL
     engines: Engines = DENSE
 
     def __post_init__(self) -> None:
@@ -70,8 +75,10 @@ class Config:
         limit = self.most_outputs(self.windows)
         if not 1 <= self.outputs <= limit and (self.windows, self.outputs) != (1, 0):
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
-        if not 1 <= self.fc_rows <= 25:
+        if not 1 <= self.fc_rows <= 25 and (self.fc_rows, self.early_fc, self.engines.words) != (0, False, ()):
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
+        if self.kernel not in KERNELS:
+            raise ValueError(f"kernel must be {KERNELS[0]} to {KERNELS[-1]}, not {self.kernel}")
         if self.early_fc and self.fc_rows > FC_WORD:
             raise ValueError(f"fc_rows must be 1 to {FC_WORD} with early_fc, not {self.fc_rows}")
         if self.engines.words and (self.packed or self.early_fc):
@@ -83,22 +90,51 @@ class Config:
         if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
             raise ValueError("packed shares multipliers; signs have none")
 
-    def check(self, shape: LeNetShape) -> None:
+    def check(self, network: Network) -> None:
         """Raise ValueError where this is no machine for the network."""
-        if shape.has_convolutions != bool(self.outputs):
-            rule = "outputs must be at least 1" if self.outputs == 0 else "outputs must be 0: it has no convolutions"
-            raise ValueError(f"for {shape}, {rule}")
-        if self.early_fc and not shape.has_convolutions:
-            raise ValueError(f"early_fc is for networks with convolutions; the first layer of {shape} takes pixels")
+        convs, fc = stages(network).convs, stages(network).fc
+        for name, count, layers, what in (
+            ("outputs", self.outputs, convs, "convolutions"), ("fc_rows", self.fc_rows, fc, "fully-connected layers"),
+        ):  # fmt: skip
+            if bool(layers) != bool(count):
+                rule = f"{name} must be at least 1" if layers else f"{name} must be 0: it has no {what}"
+                raise ValueError(f"for {summary(network)}, {rule}")
+        if self.early_fc and not (convs and fc):
+            raise ValueError(f"early_fc is for networks with convolutions and fully-connected layers, not {summary(network)}")
+        if convs and self.kernel < stages(network).kernel:
+            raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")
+        self.check_windows(network)
+        if self.engines.sweeps and len(self.engines.sweeps) != len(convs):
+            raise ValueError("zero-skipping engines have lists of sweeps for another number of convolutions")
+
+    def check_windows(self, network: Network) -> None:
+        """Raise ValueError where several windows of a pool cell can't be computed at once."""
+        if self.windows == 1:
+            return
+        for stage in stages(network).convs:
+            if not stage.takes_windows:
+                raise ValueError(
+                    f"windows must be 1: {stage.name} has no 2x2 pool of stride 2 behind a convolution of stride 1"
+                )
+        signed = None
+        for stage in stages(network).convs:
+            if self.packed and (signed or any(code < 0 for code in stage.layer.fill if any(stage.layer.padding))):
+                raise ValueError(f"packed with {self.windows} windows takes no negative codes; {stage.name} has some")
+            signed = stage.after[-1:] != ("relu",)
 
     @staticmethod
     def most_outputs(windows: int) -> int:
         """The largest O with this W."""
-        return CONV2_WINDOWS // windows - FETCH_MARGIN
+        return SWEEP_WINDOWS // windows - FETCH_MARGIN
+
+    @property
+    def conv_word_bytes(self) -> int:
+        """Bytes of a word of the conv weight memory: one kernel, or as many biases."""
+        return self.kernel**2
 
     @property
     def conv_multipliers(self) -> int:
-        return CONV_WORD * self.windows * self.outputs
+        return self.conv_word_bytes * self.windows * self.outputs
 
     @property
     def fc_multipliers(self) -> int:
@@ -117,7 +153,7 @@ class Config:
             return 0
         if not self.packed:
             return self.conv_multipliers
-        return CONV_WORD * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
+        return self.conv_word_bytes * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
 
     @property
     def fc_dsps(self) -> int:
@@ -173,22 +209,41 @@ class Config:
         """Most of fc1's activations that come in a cycle: of O channels, or a single pixel."""
         return max(1, self.outputs)
 
-    def inputs_outside(self, shape: LeNetShape, layer: int) -> bool:
+    def inputs_outside(self, network: Network, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
         loop; with a single group of outputs there is only one order."""
-        return self.early_fc and layer == 0 and shape.fc[0] > self.fc_outputs
+        return self.early_fc and layer == 0 and stages(network).fc[0].outputs > self.fc_outputs
 
-    def fc1_order(self, shape: LeNetShape) -> list[int]:
-        """Index into PyTorch's flattened conv2 output, of each fc1 input in the order in which the array finishes it.
+    def fc1_order(self, network: Network) -> list[int]:
+        """Index into PyTorch's flattened output of the last convolution, of each fc1 input in the order in which the
+        array finishes it.
 
         Channels of a group finish a pool cell together; so activation words fill up densely at any size. For one
-        output channel at a time it is PyTorch's own order; pixels are in theirs, row by row.
+        output channel at a time it is PyTorch's own order; pixels are in theirs, channel by channel, row by row.
         """
-        if not shape.has_convolutions:
-            return list(range(shape.fc_inputs[0]))
+        if not stages(network).convs:
+            return list(range(network.pixels))
+        last = stages(network).convs[-1]
         return [
-            channel * POOL2_CELLS + cell
-            for group in self.groups(shape.conv2)
-            for cell in range(POOL2_CELLS)
-            for channel in group
+            channel * last.cells + cell for group in self.groups(last.width) for cell in range(last.cells) for channel in group
         ]
+
+    def sweeps(self, network: Network, layer: int) -> list[tuple[int, ...]]:
+        """The input channels that each group of output channels of a convolution sweeps, ascending: those that it
+        reads and, where zeros are skipped, that have weights."""
+        stage = stages(network).convs[layer]
+        listed = self.engines.sweeps[layer] if self.engines.sweeps else ()
+        return list(listed) or [stage.group_channels(group) for group in self.groups(stage.width)]
+
+    def sweeps_all(self, network: Network, layer: int) -> bool:
+        """Whether every group of output channels sweeps every input channel."""
+        every = tuple(range(stages(network).convs[layer].channels))
+        return all(channels == every for channels in self.sweeps(network, layer))
+
+    def pace(self, network: Network, layer: int) -> int:
+        """Least cycles between positions that complete codes: the FC engine takes 20 codes a cycle."""
+        stage = stages(network).convs[layer]
+        if layer < len(stages(network).convs) - 1 or not stages(network).fc:
+            return 1
+        apart = stage.pool.stride if stage.pool and self.windows < 4 else 1
+        return ceil_div(ceil_div(min(self.outputs, stage.width), FC_WORD), apart)

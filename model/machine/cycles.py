@@ -7,10 +7,12 @@ The constants are the fixed waits of the schedule, in cycles; those of single co
 from dataclasses import dataclass
 from itertools import accumulate
 
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, KERNEL, PIXELS, LeNetShape, ceil_div
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 from .config import Config
-from .latency import ACTIVATION_MEMORY, MAP_MEMORY, POOLING, bank_latency, dot_product_latency
+from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, dot_product_latency, pooling_latency
+from .stages import stages
 from .weights import fc_banks
 
 __all__ = ["CyclePlan", "plan"]
@@ -22,9 +24,8 @@ INPUT_REGISTER = 1  # a position waits for its patch
 ADD_BASE = 1  # the sum of products is added to a bias or partial sum, in both engines
 WRITE = 1  # of a code into a memory
 READABLE = 1  # the controller's step from the write to the state that follows it
-CONV_PIPELINE = INPUT_REGISTER + dot_product_latency(CONV_WORD) + ADD_BASE + POOLING  # position to pooled code
-CONV_DRAIN = CONV_PIPELINE + WRITE + READABLE  # from a layer's last position to the state after it
-CELL = CONV_PIPELINE + WRITE  # from a cell's last position to its activations being readable
+FETCH = 1  # a kernel set is complete in the cycle after its last word
+MOVE = 1  # rows that are complete go to the windows in the next cycle, the first position in the one after
 FED = 1  # from an image's last pixel to its activations being complete, where pixels are the activations
 PREPARE = 1  # FC_PREPARING, before the words of a layer or, early, of a word of inputs
 PLACES = ACTIVATION_MEMORY + 1  # from a word with places to its activations, which pass a register
@@ -46,53 +47,41 @@ class CyclePlan:
     limit_conv: int
     limit_fc: int
 
-    def utilization(self, shape: LeNetShape, config: Config) -> float:
+    def utilization(self, network: Network, config: Config) -> float:
         """MACs / (interval x multipliers): the part of the multipliers that does useful work."""
-        return sum(shape.macs.values()) / (self.interval * config.multipliers)
+        return sum(network.macs.values()) / (self.interval * config.multipliers)
 
 
-def plan(shape: LeNetShape, config: Config) -> CyclePlan:
+def plan(network: Network, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
-    if not shape.has_convolutions:
-        conv, alone, between = 0, fc_cycles(shape, config, 0, [], FED), fed_interval(shape, config)
+    parts = stages(network)
+    if not parts.convs:
+        conv, alone, between = 0, fc_cycles(network, config, 0, [], FED), fed_interval(network, config)
     else:
-        conv, finished = conv_cycles(shape, config)
+        conv, finished = conv_cycles(network, config)
         # One image that has the machine to itself, counted from its last pixel's cycle.
         begin = AVAILABLE + LEAVE_IDLE
-        alone = fc_cycles(shape, config, 0, [begin + cycle for cycle in finished], begin + conv)
-        between = interval(shape, config, conv, finished)
+        work = fc_cycles if parts.fc else no_fc_cycles
+        alone = work(network, config, 0, [begin + cycle for cycle in finished], begin + conv)
+        between = interval(network, config, conv, finished)
     return CyclePlan(
         conv=conv,
         fc=alone.cycles,
         latency=alone.result,
         interval=between,
-        limit_conv=sum(layer.positions for layer in conv_layers(shape, config)),
-        limit_fc=sum(map(sum, fc_layers(shape, config))),
+        limit_conv=sum(conv_limit(network, config, layer) for layer in range(len(parts.convs))),
+        limit_fc=sum(map(sum, fc_words(network, config))),
     )
 
 
-@dataclass(frozen=True)
-class _Conv:
-    """A conv layer: its ``outputs``; the ``positions`` of a ``sweep``, and of all its sweeps."""
-
-    outputs: int
-    sweep: int
-    positions: int
-
-
-def conv_layers(shape: LeNetShape, config: Config) -> list[_Conv]:
-    """conv1 and conv2; nothing without convolutions."""
-    if not shape.has_convolutions:
-        return []
-    sizes = [(shape.conv1, shape.conv1_out**2 // config.windows), (shape.conv2, shape.conv2_out**2 // config.windows)]
-    counts = [len(config.groups(shape.conv1)), sum(conv2_sweeps(shape, config))]
-    return [_Conv(outputs, sweep, sweep * count) for (outputs, sweep), count in zip(sizes, counts, strict=True)]
-
-
-def conv2_sweeps(shape: LeNetShape, config: Config) -> list[int]:
-    """Sweeps of each group of conv2's output channels: of every input channel, or fewer where zeros are skipped."""
-    sweeps = config.engines.sweeps
-    return [len(one) for one in sweeps] if sweeps else [shape.conv1] * len(config.groups(shape.conv2))
+def conv_limit(network: Network, config: Config, layer: int) -> int:
+    """Cycles of a convolution with every multiplier busy. A sweep takes as long as the fetch of the next kernels."""
+    stage = stages(network).convs[layer]
+    rows, columns = stage.positions(config.windows)
+    if stage.layer.kernel == 1 and stage.layer.groups == 1:  # a dot product over channels
+        pes = config.windows * config.outputs
+        return stage.used[0] * stage.used[1] * ceil_div(stage.width, pes) * ceil_div(stage.channels, config.kernel**2)
+    return sum(map(len, config.sweeps(network, layer))) * max(rows * columns, config.outputs + bank_latency(1) + 2)
 
 
 def conv_memory(config: Config) -> int:
@@ -100,28 +89,86 @@ def conv_memory(config: Config) -> int:
     return bank_latency(1) + config.engines.conv.narrow
 
 
-def conv_cycles(shape: LeNetShape, config: Config) -> tuple[int, list[int]]:
-    """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read."""
-    cycle = 0
-    for number, layer in enumerate(conv_layers(shape, config)):
-        words = ceil_div(layer.outputs, CONV_WORD)
-        words += words % 2 if number else 0  # conv2 loads its bias words in pairs
-        begin = cycle + words * (conv_memory(config) + LOAD_BIAS) + fill(config, layer.outputs)
-        cycle = begin + layer.positions + CONV_DRAIN
-    return cycle, activation_words(shape, config, begin)
+def conv_pipeline(network: Network, config: Config) -> int:
+    """Cycles from a position to the code of a cell that it completes."""
+    convs = stages(network).convs
+    tables = any(stage.before for stage in convs) + any("table" in stage.after for stage in convs)
+    pools = [stage.pool for stage in convs]
+    return INPUT_REGISTER + dot_product_latency(config.kernel**2) + ADD_BASE + pooling_latency(pools) + TABLE_LOOKUP * tables
 
 
-def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]:
-    """When each word of 20 activations can be read, where conv2's first position is in cycle ``begin``."""
-    sweep = conv_layers(shape, config)[1].sweep
+def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
+    """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read or,
+    without fully-connected layers, each group of logits is taken."""
+    cycle, ends = 0, []
+    for layer, stage in enumerate(stages(network).convs):
+        words = ceil_div(stage.width, config.conv_word_bytes)
+        words += words % 2 if layer else 0  # from the second convolution on, words of biases are loaded in pairs
+        ends = sweeps(network, config, layer, cycle + words * (conv_memory(config) + LOAD_BIAS))
+        # The controller waits until the last code can be read.
+        cycle = ends[-1][-1] + 1 + conv_pipeline(network, config) + WRITE + READABLE
+    return cycle, activation_words(network, config, ends)
+
+
+def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[list[int]]:
+    """Of each group of output channels of a convolution, whose maps and kernels are asked for in the cycle before
+    ``begin``: the cycle of the first position of each row of its last sweep, and at the end that of its last position.
+
+    Rows come into a stage, a transfer a cycle, while the windows slide over the rows before; a kernel set is fetched
+    during the sweep before it.
+    """
+    stage = stages(network).convs[layer]
+    rows, columns = stage.positions(config.windows)
+    whole, step = stage.transfers(config.kernel, config.windows)
+    pace, memory = config.pace(network, layer), conv_memory(config)
+    groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
+    swept = config.sweeps(network, layer)
+    sizes = [min(config.outputs, stage.width) if listed else len(group) for group in groups]
+    found: dict[tuple[int, int, int], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
+
+    def one(rows_come: int, kernels_come: int, apart: int) -> tuple[list[int], int]:
+        """First position of each row of a sweep and last position; when the next sweep's rows have come."""
+        firsts, come = [max(rows_come + MOVE, kernels_come, apart)], rows_come
+        for _ in range(rows - 1):
+            last = firsts[-1] + (columns - 1) * apart
+            come = max(come + step + MOVE, last)
+            firsts.append(max(come + MOVE, last + apart))
+        last = firsts[-1] + (columns - 1) * apart
+        return [*firsts, last], max(come + whole + MOVE, last)
+
+    end = begin
+    rows_come, kernels_come = MAP_MEMORY + whole - MOVE, sizes[0] + memory  # counted from ``end``
+    results = []
+    for group, channels in enumerate(swept):
+        for number in range(len(channels)):
+            last = number == len(channels) - 1
+            key = rows_come, kernels_come, pace if last else 1
+            if key not in found:
+                found[key] = one(*key)
+            times, come = found[key]
+            following = sizes[min(group + last, len(groups) - 1)]
+            if last:
+                results.append([end + time for time in times])
+            end, rows_come, kernels_come = (
+                end + times[-1], come - times[-1], times[0] + following + memory + FETCH - times[-1],
+            )  # fmt: skip
+    return results
+
+
+def activation_words(network: Network, config: Config, ends: list[list[int]]) -> list[int]:
+    """When each word of 20 activations can be read, where the last sweeps of the last convolution are at ``ends``
+    (`sweeps`). Without fully-connected layers: when each group of logits is valid."""
+    stage, pace = stages(network).convs[-1], config.pace(network, len(stages(network).convs) - 1)
+    pipeline = conv_pipeline(network, config)
     finished: list[int] = []
     count = 0
-    swept = 0
-    for group, sweeps in zip(config.groups(shape.conv2), conv2_sweeps(shape, config), strict=True):
-        swept += sweeps
-        last_sweep = begin + (swept - 1) * sweep
-        for cell in range(shape.pool2_out**2):
-            written = last_sweep + last_position(shape, config, cell) + CELL
+    for group, times in zip(config.groups(stage.width), ends, strict=True):
+        for cell in range(stage.cells):
+            row, column = stage.last_position(cell, config.windows)
+            written = times[row] + column * pace + pipeline + WRITE
+            if not stages(network).fc:
+                finished.append(written)
+                continue
             for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
                 count += min(FC_WORD, len(group) - chunk)
                 if count // FC_WORD > len(finished):
@@ -129,35 +176,18 @@ def activation_words(shape: LeNetShape, config: Config, begin: int) -> list[int]
     return finished
 
 
-def last_position(shape: LeNetShape, config: Config, cell: int) -> int:
-    """Position of a sweep at which the last window of a pool cell of conv2 is computed."""
-    row, column = divmod(cell, shape.pool2_out)
-    if config.windows == 4:
-        return cell
-    if config.windows == 2:
-        return row * shape.conv2_out + 2 * column + 1
-    return (2 * row + 1) * shape.conv2_out + 2 * column + 1
-
-
-def fill(config: Config, outputs: int) -> int:
-    """Cycles from a layer's last bias to its first position: its first kernels are fetched, its first rows come."""
-    kernels = min(config.outputs, outputs) + conv_memory(config)
-    rows = KERNEL + (0 if config.windows == 1 else 1)
-    transfers = rows // (2 if config.windows == 4 else 1)
-    return max(kernels, transfers + MAP_MEMORY)
-
-
-def fc_layers(shape: LeNetShape, config: Config) -> list[tuple[int, ...]]:
+def fc_words(network: Network, config: Config) -> list[tuple[int, ...]]:
     """Of each fully-connected layer the words of inputs of each group of outputs."""
-    sizes = zip(shape.fc, shape.fc_inputs, strict=True)
-    dense = [(config.input_words(inputs),) * ceil_div(outputs, config.fc_outputs) for outputs, inputs in sizes]
+    dense = [
+        (config.input_words(stage.inputs),) * ceil_div(stage.outputs, config.fc_outputs) for stage in stages(network).fc
+    ]
     return list(config.engines.words) or dense
 
 
-def fc_memory(shape: LeNetShape, config: Config) -> int:
+def fc_memory(network: Network, config: Config) -> int:
     """Cycles from the address of weights to a row: the latency of their memory; then values are looked up, or
     activations by their places."""
-    memory = bank_latency(len(fc_banks(shape, config)))
+    memory = bank_latency(len(fc_banks(network, config)))
     return memory + (PLACES if config.engines.words else config.engines.fc.narrow)
 
 
@@ -172,17 +202,19 @@ class _Fc:
     result: int
 
 
-def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], commit: int) -> _Fc:
+def fc_cycles(network: Network, config: Config, idle: int, words: list[int], commit: int) -> _Fc:
     """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
     idle from cycle ``idle`` on."""
-    outside = config.inputs_outside(shape, 0)
+    layers = stages(network).fc
+    outside = config.inputs_outside(network, 0)
     late = (config.fc_outputs - 1) // FC_WORD
-    drain = fc_memory(shape, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + late
+    tables = TABLE_LOOKUP * any("table" in stage.after for stage in layers)
+    drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables + late
     start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + LEAVE_IDLE
     done = 0
-    for layer, words_of in enumerate(fc_layers(shape, config)):
+    for layer, words_of in enumerate(fc_words(network, config)):
         groups, inputs = len(words_of), words_of[0]
-        biases = 0 if config.engines.words else ceil_div(shape.fc[layer], FC_WORD * config.fc_rows)
+        biases = 0 if config.engines.words else ceil_div(layers[layer].outputs, FC_WORD * config.fc_rows)
         if outside and layer == 0:
             ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
             ready += [commit] * (inputs - len(ready))
@@ -192,45 +224,57 @@ def fc_cycles(shape: LeNetShape, config: Config, idle: int, words: list[int], co
             cycle += PREPARE + biases + sum(words_of)
         cycle += drain
         done = done or cycle
-    return _Fc(cycle - start, done, cycle, cycle + argmax(shape, config) - late)
+    return _Fc(cycle - start, done, cycle, cycle + argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late)
 
 
-def interval(shape: LeNetShape, config: Config, conv: int, words: list[int]) -> int:
+def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int], commit: int) -> _Fc:
+    """The same without fully-connected layers: groups of ``logits`` come in these cycles, and nothing is computed. The
+    conv engine waits for the result to be taken."""
+    result = logits[-1] + argmax(network.classes, logits, config.outputs)
+    return _Fc(0, result + 1, result + 1, result)
+
+
+def interval(network: Network, config: Config, conv: int, words: list[int]) -> int:
     """Cycles between results when pixels never fail: each engine in turn, until the distance is steady."""
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
     results: list[int] = []
     for image in range(STEADY):
-        room = sets[image % 2] if config.overlap else fc_idle
-        image_end = (image + 1) * PIXELS - 1  # cycle of its last pixel
+        room = sets[image % 2] if config.overlap and stages(network).fc else fc_idle
+        image_end = (image + 1) * network.pixels - 1  # cycle of its last pixel
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         conv_idle = begin + conv
-        done = fc_cycles(shape, config, fc_idle, [begin + word for word in words], conv_idle)
+        work = fc_cycles if stages(network).fc else no_fc_cycles
+        done = work(network, config, fc_idle, [begin + word for word in words], conv_idle)
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)
     return results[-1] - results[-2]
 
 
-def fed_interval(shape: LeNetShape, config: Config) -> int:
+def fed_interval(network: Network, config: Config) -> int:
     """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
     taken = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[int] = []
     for image in range(STEADY):
-        taken = PIXELS + max(taken, sets[image % 2] if config.overlap else fc_idle)
-        done = fc_cycles(shape, config, fc_idle, [], taken - 1 + FED)
+        taken = network.pixels + max(taken, sets[image % 2] if config.overlap else fc_idle)
+        done = fc_cycles(network, config, fc_idle, [], taken - 1 + FED)
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)
     return results[-1] - results[-2]
 
 
-def argmax(shape: LeNetShape, config: Config) -> int:
-    """Cycles from the last logits to the result: one logit is looked at in a cycle, as soon as it has come, and
-    compared in the next."""
-    words = fc_layers(shape, config)[-1]
-    periods = [1] * len(words) if config.inputs_outside(shape, len(shape.fc) - 1) else words
-    arrived = list(accumulate(periods))  # each group of logits
+def logits_arrive(network: Network, config: Config) -> list[int]:
+    """When each group of logits comes from the rows, counted from an instant before the first."""
+    words = fc_words(network, config)[-1]
+    outside = config.inputs_outside(network, len(stages(network).fc) - 1)
+    return list(accumulate([1] * len(words) if outside else words))
+
+
+def argmax(classes: int, arrived: list[int], at_once: int) -> int:
+    """Cycles from the last of the groups of ``at_once`` logits that have ``arrived`` to the result: one logit is looked
+    at in a cycle, as soon as it has come, and compared in the next."""
     looked = 0  # when the latest logit was looked at
-    for logit in range(shape.classes):
-        looked = max(looked, arrived[logit // config.fc_outputs]) + 1
+    for logit in range(classes):
+        looked = max(looked, arrived[logit // at_once]) + 1
     return looked + COMPARE - arrived[-1]

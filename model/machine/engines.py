@@ -3,7 +3,7 @@
 A checkpoint that was made smaller (`fivebyfive compress`) has kernels and weights that are zero, few values, or values
 that need no multiplier. Each of these has hardware that gains by it, with the same results:
 
-* conv2's kernels of zeros are neither stored nor swept (``sweeps``);
+* the convolutions' kernels of zeros are neither stored nor swept (``sweeps``);
 * the fully-connected layers store only what is not zero, for each of 20 lanes of inputs as many weights as the fullest
   lane of an output has, each with its place in the lane (``words``): bank-balanced sparsity, Cao et al. 2019;
 * weights that have few values are stored as their numbers in a codebook (`WeightForm` "codebook"): Han et al. 2016;
@@ -19,6 +19,7 @@ from fivebyfive.model.shape import FC_WORD
 
 from .banks import fullest_lanes
 from .config import Config
+from .stages import stages
 from .weight_form import CODES, Engines, WeightForm, are_signs
 
 __all__ = ["choose", "fitted"]
@@ -36,15 +37,17 @@ def fitted(checkpoint: Checkpoint, config: Config) -> Config:
 
 def choose(checkpoint: Checkpoint, config: Config) -> Engines:
     """The engines that serve a checkpoint best on a machine of this size."""
-    shape = checkpoint.shape
-    conv = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("conv")]
-    fc = [checkpoint.arrays[f"{layer}.weight"] for layer in shape.layers if layer.startswith("fc")]
+    parts, arrays = stages(checkpoint.network), checkpoint.arrays
+    conv = [arrays[f"{stage.name}.weight"] for stage in parts.convs]
+    fc = [dense_weights(checkpoint, layer) for layer in range(len(parts.fc))]
     # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
-    padded = [config.input_words(inputs) * config.fc_lanes > inputs for inputs in shape.fc_inputs]
+    padded = [config.input_words(stage.inputs) * config.fc_lanes > stage.inputs for stage in parts.fc]
+    # So must what lies around a smaller kernel, or in the place of one that belongs to another group of channels.
+    around = [stage.layer.kernel < config.kernel or stage.layer.groups > 1 for stage in parts.convs]
     form = form_of(fc, config, padded)
     words = () if form.kind == "signs" else bank_words(checkpoint, config)
     quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
-    conv_form = form_of(conv, config, [False] * len(conv)) if quick else CODES
+    conv_form = form_of(conv, config, around) if quick else CODES
     return Engines(conv_form, CODES if words else form, conv_sweeps(checkpoint, config), words)
 
 
@@ -63,29 +66,41 @@ def form_of(layers: list[np.ndarray], config: Config, padded: list[bool]) -> Wei
     return WeightForm("codebook", tuple(values)) if all(len(found) <= MOST_VALUES for found in values) else CODES
 
 
-def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...], ...]:
-    """For each group of conv2's output channels the input channels with a kernel that is not all zeros: one at least.
-    Empty where that would be all of them."""
-    if not checkpoint.shape.has_convolutions:
-        return ()
-    kernels = np.any(checkpoint.arrays["conv2.weight"] != 0, axis=(2, 3))
-    sweeps = []
-    for group in config.groups(checkpoint.shape.conv2):
-        used = np.flatnonzero(kernels[group.start : group.stop].any(axis=0))
-        sweeps.append(tuple(map(int, used)) or (0,))
-    return () if all(len(one) == checkpoint.shape.conv1 for one in sweeps) else tuple(sweeps)
+def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """For each convolution, for each group of its output channels, the input channels with a kernel that is not all
+    zeros: one at least. Empty where that would be all that are read."""
+    layers = []
+    for stage in stages(checkpoint.network).convs:
+        weights = checkpoint.arrays[f"{stage.name}.weight"]
+        each = stage.channels // stage.layer.groups  # input channels of an output
+        used = np.any(weights != 0, axis=(2, 3))
+        sweeps, reads = [], 0
+        for group in config.groups(stage.width):
+            first = {output: output // (stage.width // stage.layer.groups) * each for output in group}
+            found = {first[output] + int(channel) for output in group for channel in np.flatnonzero(used[output])}
+            sweeps.append(tuple(sorted(found)) or (first[group.start],))
+            reads += len(stage.group_channels(group))
+        layers.append(() if sum(map(len, sweeps)) == reads else tuple(sweeps))
+    return tuple(layers) if any(layers) else ()
+
+
+def dense_weights(checkpoint: Checkpoint, layer: int) -> np.ndarray:
+    """Weights (outputs, inputs) of a layer of the FC engine, counted from 0."""
+    stage = stages(checkpoint.network).fc[layer]
+    return checkpoint.arrays[f"{stage.name}.weight"].reshape(stage.outputs, stage.inputs)
 
 
 def bank_words(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...], ...]:
     """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`). Empty
     where the dense engine stores fewer bits."""
-    shape = checkpoint.shape
-    if config.packed or config.early_fc or config.fc_rows > FC_WORD:
+    layers = stages(checkpoint.network).fc
+    if not layers or config.packed or config.early_fc or config.fc_rows > FC_WORD:
         return ()
     words = []
-    for layer in range(len(shape.fc)):
-        weights = checkpoint.arrays[f"fc{layer + 1}.weight"]
-        words.append(fullest_lanes(weights[:, config.fc1_order(shape)] if layer == 0 else weights, config.fc_rows))
-    dense = sum(len(one) * config.input_words(inputs) for one, inputs in zip(words, shape.fc_inputs, strict=True))
+    for layer in range(len(layers)):
+        weights = dense_weights(checkpoint, layer)
+        order = config.fc1_order(checkpoint.network)
+        words.append(fullest_lanes(weights[:, order] if layer == 0 else weights, config.fc_rows))
+    dense = sum(len(one) * config.input_words(stage.inputs) for one, stage in zip(words, layers, strict=True))
     sparse = sum(map(sum, words))
     return tuple(words) if sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS else ()

@@ -4,12 +4,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import summary
 from fivebyfive.support.errors import user_values
 
 from .config import Config, of_type
 from .cycles import conv_cycles
 from .engines import fitted
+from .stages import stages
 
 __all__ = ["MAX_CONV_PES", "Size", "sized"]
 
@@ -33,12 +35,12 @@ class Size:
         wanted = asdict(self)
         dense = wanted.pop("dense_engines")
         with user_values():
-            config = sized(checkpoint.shape, **wanted)
+            config = sized(checkpoint.network, **wanted)
             return config if dense else fitted(checkpoint, config)
 
 
 def sized(
-    shape: LeNetShape,
+    network: Network,
     conv_pes: int = 1,
     fc_rows: int = 1,
     *,
@@ -49,22 +51,40 @@ def sized(
     """The configuration with the fewest conv cycles for this network out of at most ``conv_pes`` PEs (1 to 50).
 
     Of several that are as fast, the one with the fewest PEs: a PE that would save no cycle is not built. A network
-    without convolutions has none. The other arguments are fields of `Config`. Raises ValueError where a size is out of
-    range.
+    without convolutions has none, one without fully-connected layers no rows (``fc_rows`` may be anything then). The
+    other arguments are fields of `Config`. Raises ValueError where a size is out of range.
     """
     conv_pes = of_type(int, "conv_pes", conv_pes)
     if not 1 <= conv_pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
-    made = partial(Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed)
-    if not shape.has_convolutions:
+    parts = stages(network)
+    made = partial(
+        Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel
+    )
+    if not parts.fc:
+        made(1, 1)  # what is asked for must be a size, though nothing of it is built
+        made = partial(made, fc_rows=0, early_fc=False)
+    if not parts.convs:
         if conv_pes > 1:
-            raise ValueError(f"{shape} has no convolutions, so no work for {conv_pes} conv PEs; leave them out")
+            raise ValueError(f"{summary(network)} has no convolutions, so no work for {conv_pes} conv PEs; leave them out")
         config = made(1, 0)
-        config.check(shape)
+        config.check(network)
         return config
     configs = [
         made(windows, outputs)
         for windows in (1, 2, 4)
         for outputs in range(1, min(conv_pes // windows, Config.most_outputs(windows)) + 1)
     ]
-    return min(configs, key=lambda config: (conv_cycles(shape, config)[0], config.conv_multipliers))
+    fitting = [config for config in configs if fits(config, network)]
+    if not fitting:
+        configs[0].check(network)  # tells why
+    return min(fitting, key=lambda config: (conv_cycles(network, config)[0], config.conv_multipliers))
+
+
+def fits(config: Config, network: Network) -> bool:
+    """Whether this is a machine for the network."""
+    try:
+        config.check(network)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 __all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_signs"]
@@ -58,26 +58,26 @@ CODES = WeightForm()
 
 @dataclass(frozen=True)
 class Engines:
-    """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each group of conv2's output
-    channels the input channels that are swept, ascending; empty for all of them. ``words``: for each fully-connected
+    """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each convolution, for each group of
+    its output channels, the input channels that are swept, ascending; empty for all that it reads, and as a whole where
+    that is so in each convolution. ``words``: for each fully-connected
     layer the words of each group of outputs in the bank-balanced engine; empty for the dense one."""
 
     conv: WeightForm = CODES
     fc: WeightForm = CODES
-    sweeps: tuple[tuple[int, ...], ...] = ()
+    sweeps: tuple[tuple[tuple[int, ...], ...], ...] = ()
     words: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("conv", "fc"):
             if isinstance(form := getattr(self, name), Mapping):  # as JSON has it
                 object.__setattr__(self, name, WeightForm(**form))
-        for name in ("sweeps", "words"):
-            lists = tuple(tuple(one) for one in getattr(self, name))
-            if not all(one and all(type(n) is int and n >= 0 for n in one) for one in lists):
-                raise ValueError(f"{name} must be lists of numbers that are not negative")
-            object.__setattr__(self, name, lists)
-        if any(list(one) != sorted(set(one)) for one in self.sweeps):
+        object.__setattr__(self, "words", numbers("words", self.words))
+        object.__setattr__(self, "sweeps", tuple(numbers("sweeps", layer) for layer in self.sweeps))
+        if any(list(one) != sorted(set(one)) for layer in self.sweeps for one in layer):
             raise ValueError("the channels of a sweep must ascend")
+        if self.sweeps and not any(self.sweeps):
+            raise ValueError("some convolution must leave out a sweep")
         if self.words and not all(n for one in self.words for n in one):
             raise ValueError("every output has at least one word")
         if self.words and self.fc != CODES:
@@ -88,7 +88,9 @@ class Engines:
         """What they are called in manifests and reports; empty for the dense engines."""
         found = [f"conv {self.conv.kind}, {self.conv.bits} bits"] if self.conv != CODES else []
         found += [f"fc {self.fc.kind}, {self.fc.bits} bits"] if self.fc != CODES else []
-        found += [f"zero-skipping conv2, {sum(map(len, self.sweeps)):,} sweeps"] if self.sweeps else []
+        found += [
+            f"zero-skipping conv{n}, {sum(map(len, layer)):,} sweeps" for n, layer in enumerate(self.sweeps, 1) if layer
+        ]
         found += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
         return tuple(found)
 
@@ -101,6 +103,16 @@ class Engines:
     def mark(self) -> int:
         """32 bits that tell these engines from others; 0 for the dense ones."""
         return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode()) if self != DENSE else 0
+
+
+def numbers(name: str, lists: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    """``lists`` as tuples. Raises ValueError unless each is of some numbers that are not negative."""
+    if not isinstance(lists, Iterable) or not all(isinstance(one, Iterable) for one in lists):
+        raise ValueError(f"{name} must be lists of numbers")
+    found = tuple(tuple(one) for one in lists)
+    if not all(one and all(type(n) is int and n >= 0 for n in one) for one in found):
+        raise ValueError(f"{name} must be lists of numbers that are not negative")
+    return found
 
 
 DENSE = Engines()

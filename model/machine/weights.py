@@ -1,7 +1,10 @@
 """The weight image: which byte of a checkpoint lies in which word of the two weight memories.
 
-Conv memory, 25 bytes a word (byte 0 in the lowest bits): for each conv layer its biases, 25 a word, then its kernels,
-row-major, in the order in which the array takes them: group of output channels, input channel, output channel.
+Conv memory, K^2 bytes a word, 25 in the brief's network (byte 0 in the lowest bits): for each convolution its biases,
+K^2 a word, then its kernels, row-major, in the order in which the array takes them: group of output channels, input
+channel, output channel. A kernel smaller than K lies at the top left, with zeros around it. Where a group does not
+sweep all input channels (groups of channels, kernels of zeros) it has O kernels for each that it does; those that
+belong to no output channel of the group, or to one that does not read the channel, are zeros.
 
 FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word, then its weights: group of R outputs,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
@@ -9,8 +12,7 @@ output r of the group. Whatever does not fill a word is zero. Where rows are spl
 2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
 fc1's inputs are in the order of `Config.fc1_order`. Engines that are made for certain weights (`engines`) change this:
 
-* zero-skipping: conv2 has only the kernels of the input channels that a group sweeps, O of them for each, those beyond
-  a short last group zeros;
+* zero-skipping: a convolution has only the kernels of the input channels that a group sweeps, as above;
 * weights that are stored as numbers of values: a byte of a weight word is that number; all biases come first;
 * bank-balanced: FC words have places beside the codes (`banks`); all biases come first, a word for each group of R.
 
@@ -19,15 +21,19 @@ Without convolutions the conv memory has no words.
 The FC memory is built of banks (`fc_banks`), each with a .mem file of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.shape import CONV_WORD, KERNEL, LeNetShape, ceil_div
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import ceil_div
 
 from .banks import to_weights, to_words
 from .config import Config
+from .stages import ConvStage, FcStage, stages
 from .weight_form import DENSE
 
 __all__ = [
@@ -44,17 +50,18 @@ WIDE_WORDS = 512  # of 36 bits, likewise: for the few wide words of the bank-bal
 @dataclass(frozen=True)
 class Region:
     """``words`` consecutive words from ``address`` that hold the array ``name``: the biases or weights (``kind``) of a
-    layer of ``memory``, "conv" or "fc", whose layers count from 0."""
+    layer of ``memory``, "conv" or "fc", whose layers count from 0; ``stage`` is its name in the network."""
 
     memory: str
     layer: int
+    stage: str
     kind: str
     address: int
     words: int
 
     @property
     def name(self) -> str:
-        return f"{self.memory}{self.layer + 1}.{self.kind}"
+        return f"{self.stage}.{self.kind}"
 
     @property
     def plain(self) -> dict[str, str | int]:
@@ -72,47 +79,46 @@ class Region:
 
 @dataclass(frozen=True)
 class WeightImage:
-    """Contents of the two weight memories: int8 (words, 25) and int8 (words, `Config.fc_word_bytes`)."""
+    """Contents of the two weight memories: int8 (words, `Config.conv_word_bytes`) and (words, `Config.fc_word_bytes`)."""
 
     conv: np.ndarray
     fc: np.ndarray
 
 
-def memory_map(shape: LeNetShape, config: Config) -> list[Region]:
+def memory_map(network: Network, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
     regions: list[Region] = []
-    for memory, layers in (("conv", 2 if shape.has_convolutions else 0), ("fc", len(shape.fc))):
+    for memory, layers in (("conv", stages(network).convs), ("fc", stages(network).fc)):
         parts = [
-            (layer, kind, count)
-            for layer in range(layers)
-            for kind, count in zip(KINDS, _words(memory, layer, shape, config), strict=True)
+            (layer, stage.name, kind, count)
+            for layer, stage in enumerate(layers)
+            for kind, count in zip(KINDS, _words(network, stage, layer, config), strict=True)
         ]
         if config.biases_first(memory):
             parts = parts[::2] + parts[1::2]
         address = 0
-        for layer, kind, count in parts:
-            regions.append(Region(memory, layer, kind, address, count))
+        for layer, name, kind, count in parts:
+            regions.append(Region(memory, layer, name, kind, address, count))
             address += count
     return regions
 
 
-def _words(memory: str, layer: int, shape: LeNetShape, config: Config) -> tuple[int, int]:
+def _words(network: Network, stage: ConvStage | FcStage, layer: int, config: Config) -> tuple[int, int]:
     """Words of biases and of weights of a layer."""
-    outputs, inputs = shape.arrays[f"{memory}{layer + 1}.weight"][:2]
-    engines = config.engines
-    if memory == "conv":
-        skipping = layer == 1 and engines.sweeps
-        kernels = sum(map(len, engines.sweeps)) * min(config.outputs, outputs) if skipping else outputs * inputs
-        return ceil_div(outputs, CONV_WORD), kernels
+    if isinstance(stage, ConvStage):
+        dense = config.sweeps_all(network, layer)
+        swept = sum(map(len, config.sweeps(network, layer))) * min(config.outputs, stage.width)
+        return ceil_div(stage.width, config.conv_word_bytes), stage.width * stage.channels if dense else swept
     rows, lanes = config.fc_outputs, config.fc_lanes
-    if engines.words:
-        return ceil_div(outputs, rows), sum(engines.words[layer])
-    return ceil_div(outputs, rows * lanes), ceil_div(outputs, rows) * config.input_words(inputs)
+    if config.engines.words:
+        return ceil_div(stage.outputs, rows), sum(config.engines.words[layer])
+    return ceil_div(stage.outputs, rows * lanes), ceil_div(stage.outputs, rows) * config.input_words(stage.inputs)
 
 
-def memory_depths(shape: LeNetShape, config: Config) -> dict[str, int]:
+def memory_depths(network: Network, config: Config) -> dict[str, int]:
     """Words of each memory, by its name."""
-    return {"conv": 0} | {region.memory: region.end for region in memory_map(shape, config)}  # the last region's
+    regions = memory_map(network, config)
+    return {"conv": 0, "fc": 0} | {region.memory: region.end for region in regions}  # the last region's
 
 
 def bank_sizes(words: int, bank: int = BANK_WORDS) -> list[int]:
@@ -125,31 +131,34 @@ def bank_sizes(words: int, bank: int = BANK_WORDS) -> list[int]:
     return [bank] * whole + parts
 
 
-def fc_banks(shape: LeNetShape, config: Config) -> list[int]:
+def fc_banks(network: Network, config: Config) -> list[int]:
     """Words of each bank of the FC weight memory, without biases that have a memory of their own."""
     if config.engines.words:
         return bank_sizes(sum(map(sum, config.engines.words)), WIDE_WORDS)
     thin = config.fc_multipliers * config.engines.fc.bits <= THIN_BITS
-    return bank_sizes(memory_depths(shape, config)["fc"], THIN_WORDS if thin else BANK_WORDS)
+    return bank_sizes(memory_depths(network, config)["fc"], THIN_WORDS if thin else BANK_WORDS)
 
 
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
     """The weight image of a checkpoint for a machine of this size. Raises ValueError where the machine was made for
     certain weights and these are others."""
-    parts = {"conv": [np.empty((0, CONV_WORD), np.int8)], "fc": []}
-    for region in memory_map(checkpoint.shape, config):
+    network = checkpoint.network
+    parts = {
+        "conv": [np.empty((0, config.conv_word_bytes), np.int8)], "fc": [np.empty((0, config.fc_word_bytes), np.int8)],
+    }  # fmt: skip
+    for region in memory_map(network, config):
         array = checkpoint.arrays[region.name]
         if _is_banked(region, config):
-            ordered = array[:, _order(region, checkpoint.shape, config)]
+            ordered = array.reshape(len(array), -1)[:, _order(region, network, config)]
             words = to_words(ordered, config.fc_rows, config.engines.words[region.layer])
         else:
             padded = np.append(array.ravel(), np.int8(0))  # position -1 is padding
-            words = padded[_positions(region, checkpoint.shape, config)]
+            words = padded[_positions(region, network, config)]
             values = _values(region, config)
             words = numbers(words, values, region.name) if values else words
         parts[region.memory].append(words)
     image = WeightImage(np.concatenate(parts["conv"]), np.concatenate(parts["fc"]))
-    if config.engines != DENSE and unpack(image, checkpoint.shape, config).digest != checkpoint.digest:
+    if config.engines != DENSE and unpack(image, network, config, checkpoint.tables).digest != checkpoint.digest:
         raise ValueError("weights are not zero where this machine skips them; generate it again")
     return image
 
@@ -172,66 +181,76 @@ def _is_banked(region: Region, config: Config) -> bool:
     return region.memory == "fc" and region.is_weight and bool(config.engines.words)
 
 
-def _order(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
+def _order(region: Region, network: Network, config: Config) -> np.ndarray:
     """Of a fully-connected layer: index of each input in the order in which activations are stored."""
-    inputs = shape.arrays[region.name][1]
-    return np.array(config.fc1_order(shape)) if region.name == "fc1.weight" else np.arange(inputs)
+    return np.array(config.fc1_order(network)) if not region.layer else np.arange(stages(network).fc[region.layer].inputs)
 
 
-def unpack(image: WeightImage, shape: LeNetShape, config: Config) -> Checkpoint:
-    """The checkpoint whose weight image this is: the inverse of `pack`."""
-    arrays = {}
-    for region in memory_map(shape, config):
+def unpack(
+    image: WeightImage, network: Network, config: Config, tables: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> Checkpoint:
+    """The checkpoint whose weight image this is: the inverse of `pack`. ``tables`` (`Checkpoint.tables`) are no part of
+    the image."""
+    arrays = dict(tables)
+    for region in memory_map(network, config):
         words = (image.conv if region.memory == "conv" else image.fc)[region.address : region.end]
+        shape = network.arrays[region.name]
         if _is_banked(region, config):
-            order = _order(region, shape, config)
-            weights = arrays[region.name] = np.zeros(shape.arrays[region.name], np.int8)
-            weights[:, order] = to_weights(words, config.fc_rows, *shape.arrays[region.name])
+            order = _order(region, network, config)
+            weights = np.zeros((shape[0], len(order)), np.int8)
+            weights[:, order] = to_weights(words, config.fc_rows, *weights.shape)
+            arrays[region.name] = weights.reshape(shape)
             continue
         if values := _values(region, config):
             words = np.array(values, np.int8)[words.view(np.uint8)]
-        positions = _positions(region, shape, config)
-        flat = np.zeros(int(np.prod(shape.arrays[region.name])), np.int8)
+        positions = _positions(region, network, config)
+        flat = np.zeros(int(np.prod(shape)), np.int8)
         used = positions >= 0
         flat[positions[used]] = words[used]
-        arrays[region.name] = flat.reshape(shape.arrays[region.name])
-    return Checkpoint(shape.network, {name: arrays[name] for name in shape.arrays})
+        arrays[region.name] = flat.reshape(shape)
+    return Checkpoint(network, {name: arrays[name] for name in network.arrays})
 
 
-def _positions(region: Region, shape: LeNetShape, config: Config) -> np.ndarray:
+def _positions(region: Region, network: Network, config: Config) -> np.ndarray:
     """For each byte of a region's words, (words, bytes), its index in the flattened array; -1 for padding."""
-    dimensions = shape.arrays[region.name]
-    width = CONV_WORD if region.memory == "conv" else config.fc_word_bytes
-    if not region.is_weight and config.engines.words and region.memory == "fc":
+    conv = region.memory == "conv"
+    width = config.conv_word_bytes if conv else config.fc_word_bytes
+    biases = np.arange(network.arrays[region.name][0])
+    if not region.is_weight and config.engines.words and not conv:
         positions = np.full((region.words, width), -1)
-        positions[:, : config.fc_rows] = _fill(np.arange(dimensions[0]), (region.words, config.fc_rows))
+        positions[:, : config.fc_rows] = _fill(biases, (region.words, config.fc_rows))
         return positions
     if not region.is_weight:
-        return _fill(np.arange(dimensions[0]), (region.words, width))
-    if region.memory == "conv":
-        kernels = np.arange(np.prod(dimensions)).reshape(*dimensions[:2], KERNEL * KERNEL)
-        if region.layer == 1 and config.engines.sweeps:
-            return _swept(kernels, shape, config)
-        groups = [kernels[group.start : group.stop].swapaxes(0, 1) for group in config.groups(dimensions[0])]
-        return np.concatenate([group.reshape(-1, KERNEL * KERNEL) for group in groups])
-    outputs, inputs = dimensions
-    order = _order(region, shape, config)
+        return _fill(biases, (region.words, width))
+    if conv:
+        return _kernels(region.layer, network, config)
+    stage, order = stages(network).fc[region.layer], _order(region, network, config)
+    outputs, inputs = stage.outputs, stage.inputs
     rows, lanes = config.fc_outputs, config.fc_lanes
     index = np.full((ceil_div(outputs, rows) * rows, config.input_words(inputs) * lanes), -1)
     index[:outputs, :inputs] = np.arange(outputs)[:, np.newaxis] * inputs + order
     grouped = index.reshape(-1, rows, index.shape[1] // lanes, lanes)  # (group, row, word, lane)
-    inputs_outside = config.inputs_outside(shape, region.layer)
+    inputs_outside = config.inputs_outside(network, region.layer)
     axes = (2, 0, 1, 3) if inputs_outside else (0, 2, 1, 3)
     return grouped.transpose(axes).reshape(region.words, width)
 
 
-def _swept(kernels: np.ndarray, shape: LeNetShape, config: Config) -> np.ndarray:
-    """Positions (words, 25) of the kernels that are swept, out of those of all (P, O, 25)."""
-    together, sets = min(config.outputs, shape.conv2), []
-    for group, channels in zip(config.groups(shape.conv2), config.engines.sweeps, strict=True):
-        padded = np.full((together, len(channels), KERNEL * KERNEL), -1)
-        padded[: len(group)] = kernels[group.start : group.stop, list(channels)]
-        sets.append(padded.swapaxes(0, 1).reshape(-1, KERNEL * KERNEL))
+def _kernels(layer: int, network: Network, config: Config) -> np.ndarray:
+    """Positions (words, K^2) of the kernels of a convolution, in the order in which they are swept."""
+    stage = stages(network).convs[layer]
+    size, groups = stage.layer.kernel, stage.layer.groups
+    each = stage.channels // groups
+    every = np.full((stage.width, stage.channels, config.kernel, config.kernel), -1)  # -1 where a channel is not read
+    index = np.arange(stage.width * each * size**2).reshape(groups, stage.width // groups, each, size, size)
+    for group, kernels in enumerate(index):
+        outputs = slice(group * len(kernels), (group + 1) * len(kernels))
+        every[outputs, group * each : (group + 1) * each, :size, :size] = kernels
+    dense, together, sets = config.sweeps_all(network, layer), min(config.outputs, stage.width), []
+    for group, channels in zip(config.groups(stage.width), config.sweeps(network, layer), strict=True):
+        padded = np.full((len(group) if dense else together, len(channels), config.conv_word_bytes), -1)
+        chosen = every[group.start : group.stop, list(channels)]
+        padded[: len(group)] = chosen.reshape(*chosen.shape[:2], -1)
+        sets.append(padded.swapaxes(0, 1).reshape(-1, config.conv_word_bytes))
     return np.concatenate(sets)
 
 

@@ -131,7 +131,7 @@ async def counters(dut: Dut) -> None:
     """They say what can be seen from outside, and what the model of the cycles says; of images alone and in a row."""
     await start(dut)
     network, rng = checkpoint(), random_source()
-    model = plan(network.shape, Config(**parameters()["config"]))
+    model = plan(network.network, Config(**parameters()["config"]))
     pixels = StreamMonitor(dut, "i").start()
     results: list[tuple[int, dict]] = []
     cocotb.start_soon(note_counters(dut, results))
@@ -199,7 +199,7 @@ async def other_weights(dut: Dut) -> None:
 def load_words(network: Checkpoint) -> list[int]:
     """Both weight memories as words of the load stream, in random order."""
     config = Config(**parameters()["config"])
-    machine = Accelerator(network.shape, config)
+    machine = Accelerator(network.network, config)
     image = pack_weights(network, config)
     targets: Any = Target  # Any: Amaranth's enumerations have no annotations
     layout = Load(max(machine.depths.values()), max(image.conv.shape[1], image.fc.shape[1]))

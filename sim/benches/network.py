@@ -18,7 +18,9 @@ from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape, ceil_div
+from fivebyfive.model.description import read_network
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
@@ -37,22 +39,22 @@ class Recorder:
     """Writes what comes out of the accelerator into the caller's arrays."""
 
     def __init__(self, given: dict):
-        self.shape = shape = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"]))
+        self.network = network = read_network(given["network"])
         self.config = config = Config(**given["config"])
         self.folder = folder = Path(given["folder"])
         self.limit_cycles = given["limit_cycles"]  # of any wait
         self.waves = given["waves"]
-        names = (*shape.layers, "classes", "cycles", "done", "speed")
-        names += tuple(f"{layer}.cycle" for layer in shape.layers if self.waves)
+        names = (*network.names, "classes", "cycles", "done", "speed")
+        names += tuple(f"{layer}.cycle" for layer in network.names if self.waves)
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
-        self.groups = [config.groups(shape.conv1), config.groups(shape.conv2)]
-        self.cells = [shape.pool1_out**2, shape.pool2_out**2]
+        self.convs, self.fc = stages(network).convs, stages(network).fc
+        self.groups = [config.groups(stage.width) for stage in self.convs]
         self.conv_events = self.fc_events = 0
-        self.conv_layout = ConvTap(shape, config) if shape.has_convolutions else None
-        self.fc_layout = FcTap(shape, config)
-        self.result_layout, self.cycles_layout = Result(shape.classes), Cycles()
-        self.conv_per_image = sum(len(g) * c for g, c in zip(self.groups, self.cells, strict=True))
-        self.fc_per_image = sum(ceil_div(width, config.fc_outputs) for width in shape.fc)
+        self.conv_layout = ConvTap(network, config) if self.convs else None
+        self.fc_layout = FcTap(network, config) if self.fc else None
+        self.result_layout, self.cycles_layout = Result(network.classes), Cycles()
+        self.conv_per_image = sum(len(g) * stage.cells for g, stage in zip(self.groups, self.convs, strict=True))
+        self.fc_per_image = sum(ceil_div(stage.outputs, config.fc_outputs) for stage in self.fc)
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
         self.valid: list[int] = []  # first cycle in which each result was valid
 
@@ -67,20 +69,22 @@ class Recorder:
         self.conv_events += 1
         layer = field(self.conv_layout, "layer", word)
         group = self.groups[layer][field(self.conv_layout, "group", word)]
-        row, column = divmod(field(self.conv_layout, "cell", word), int(self.cells[layer] ** 0.5))
+        row, column = divmod(field(self.conv_layout, "cell", word), self.convs[layer].outputs[2])
         values = self.values(self.conv_layout, "values", word)
         place = (image, slice(group.start, group.stop), row, column)
-        self.record(f"conv{layer + 1}", place, values[: len(group)])
+        self.record(self.convs[layer].name, place, values[: len(group)])
 
-    def fc(self, word: int) -> None:
+    def fc_tap(self, word: int) -> None:
         """A group of outputs of a fully-connected layer."""
         image = self.fc_events // self.fc_per_image
         self.fc_events += 1
-        layer = field(self.fc_layout, "layer", word)
+        stage = self.fc[field(self.fc_layout, "layer", word)]
         first = field(self.fc_layout, "group", word) * self.config.fc_outputs
         values = self.values(self.fc_layout, "values", word)
-        values = values[: self.shape.fc[layer] - first]
-        self.record(f"fc{layer + 1}", (image, slice(first, first + len(values))), values)
+        values = values[: stage.outputs - first]
+        place = (image, slice(first, first + len(values)))
+        shape = self.arrays[stage.name].shape
+        self.record(stage.name, place if len(shape) == 2 else (*place, 0, 0), values)  # a convolution to 1x1
 
     def record(self, layer: str, place: tuple, values: np.ndarray) -> None:
         """Keep values of a layer and, where somebody will look at waves, the cycle in which the tap shows them."""
@@ -90,7 +94,8 @@ class Recorder:
 
     def result(self, image: int, word: int, cycles: int) -> None:
         """The result's own logits are what the last layer's array keeps: the tap has been seen before."""
-        self.arrays[self.shape.layers[-1]][image] = self.values(self.result_layout, "logits", word)
+        last = self.arrays[self.network.names[-1]]
+        last[image] = self.values(self.result_layout, "logits", word).reshape(last.shape[1:])
         self.arrays["classes"][image] = field(self.result_layout, "index", word)
         counted = [field(self.cycles_layout, name, cycles) for name in ("conv", "fc", "latency", "interval")]
         self.check_clocks(image, *counted[2:])
@@ -140,9 +145,10 @@ async def images(dut: Dut) -> None:
     rng = random_source()
     await start(dut)
     if given["layers"]:
-        if recorder.shape.has_convolutions:
+        if recorder.convs:
             cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
-        cocotb.start_soon(watch(dut.fc_tap, recorder.fc))
+        if recorder.fc:
+            cocotb.start_soon(watch(dut.fc_tap, recorder.fc_tap))
     pixels = np.load(recorder.folder / "pixels.npy")
     feeder = cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))
     for image in range(len(pixels)):

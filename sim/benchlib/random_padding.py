@@ -14,7 +14,7 @@ __all__ = ["pad_randomly"]
 def pad_randomly(image: WeightImage, shape: LeNetShape, config: Config, seed: int = 3) -> WeightImage:
     """The same image, but for the zeros beside and behind the biases of each layer, which become anything."""
     rng, words = random.Random(seed), {"conv": image.conv.copy(), "fc": image.fc.copy()}
-    for region in memory_map(shape, config):
+    for region in memory_map(shape.network, config):
         if region.name.endswith(".bias"):
             place = words[region.memory][region.address : region.end]  # a view
             banked = region.memory == "fc" and config.engines.words

@@ -51,7 +51,7 @@ class AxiDevice:
         pixel_bytes: int = 4,
         simulator: str = "verilator",
     ):
-        self.config = config or sized(checkpoint.shape)
+        self.config = config or sized(checkpoint.network)
         core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
         built = build(to_verilog(core, TOP), simulator)
         self._failure: Exception | None = None

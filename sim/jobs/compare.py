@@ -50,7 +50,7 @@ def compare(
         if rtl_images:
             jobs.append(RtlRun(**codes, config=config, data=place, digest=digest, images=rtl_images))
         if synthesis:
-            jobs.append(Synthesis(str(checkpoint.shape), config, FAMILY))
+            jobs.append(Synthesis(written(checkpoint.network), config, FAMILY))
         wanted[name] = jobs
     longest_first = [job for kind in (Synthesis, RtlRun, GoldenRun) for jobs in wanted.values()
                      for job in jobs if isinstance(job, kind)]  # fmt: skip
@@ -70,24 +70,24 @@ def compare(
 
 def compared(name: str, checkpoint: Checkpoint, config: Config, found: dict, clock_mhz: float) -> Compared:
     """A row, of what the jobs of a checkpoint have found."""
-    shape, seen, area = checkpoint.shape, found[GoldenRun], found.get(Synthesis)
-    planned = plan(shape, config)
+    network, seen, area = checkpoint.network, found[GoldenRun], found.get(Synthesis)
+    planned = plan(network, config)
     cycles = {"conv": planned.conv, "fc": planned.fc, "latency": planned.latency, "interval": planned.interval}
     cycles |= {"images": 0} | found.get(RtlRun, {})
     interval = cycles["interval"]
     memories = area["memories"] if area else {}
     weights = [array for name, array in checkpoint.arrays.items() if name.endswith(".weight")]
     return Compared(
-        name=name, network=str(shape), sha256=checkpoint.digest, engines=config.engines.names, errors=seen["errors"],
+        name=name, network=checkpoint.summary, sha256=checkpoint.digest, engines=config.engines.names, errors=seen["errors"],
         images=seen["images"], parameters=sum(array.size for array in checkpoint.arrays.values()),
         nonzero_weights=sum(int(np.count_nonzero(array)) for array in weights), bytes=seen["bytes"],
-        huffman_bytes=seen["huffman_bytes"], macs=sum(shape.macs.values()),
-        products=operations(shape, config)["additions"], conv_cycles=cycles["conv"], fc_cycles=cycles["fc"],
+        huffman_bytes=seen["huffman_bytes"], macs=sum(network.macs.values()),
+        products=operations(network, config)["additions"], conv_cycles=cycles["conv"], fc_cycles=cycles["fc"],
         latency_cycles=cycles["latency"],
         interval_cycles=int(interval) if interval == int(interval) else round(interval, 2),
         rtl_images=cycles["images"], multipliers=config.multipliers, ramb36=area and area["bram"],
         conv_weights_ramb36=area and memories.get("conv.weights", 0),
         fc_weights_ramb36=area and memories.get("fc.weights", 0), dsp=area and area["dsp"], lut=area and area["lut"],
-        lutram=area and area["lutram"], ff=area and area["ff"], energy_pj=energy(shape, config)["total"],
+        lutram=area and area["lutram"], ff=area and area["ff"], energy_pj=energy(network, config)["total"],
         images_per_s=round(1e6 * clock_mhz / interval, 1), clock_mhz=clock_mhz,
     )  # fmt: skip

@@ -6,7 +6,9 @@ from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fi
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import MAX_CONV_PES, sized
-from fivebyfive.model.shape import LeNetShape, ceil_div
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import ceil_div, summary
 from fivebyfive.support.progress import Progress, silent
 
 from .measure import measure_many
@@ -29,7 +31,7 @@ class Exploration:
 
 
 def explore(
-    shape: LeNetShape, part: Part, top: int = 8, seeds: int = 1, pool: Pool | None = None, progress: Progress = silent,
+    network: Network, part: Part, top: int = 8, seeds: int = 1, pool: Pool | None = None, progress: Progress = silent,
     estimated: bool = False,
 ) -> Exploration:  # fmt: skip
     """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.
@@ -38,29 +40,32 @@ def explore(
 
     Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
     """
-    swept = candidates(shape, part.family)
-    chosen = promising(shape, part, swept, top)
+    swept = candidates(network, part.family)
+    chosen = promising(network, part, swept, top)
     if estimated:
-        results = [estimate(shape, config, part) for config in chosen]
-        return Exploration(part.name, str(shape), len(swept), results, front(results))
-    found, failures = measure_many([(shape, config, part) for config in chosen], seeds, pool, progress)
+        results = [estimate(network, config, part) for config in chosen]
+        return Exploration(part.name, summary(network), len(swept), results, front(results))
+    found, failures = measure_many([(network, config, part) for config in chosen], seeds, pool, progress)
     results = sorted(found.values(), key=lambda one: one.interval_cycles)
-    return Exploration(part.name, str(shape), len(swept), results, front(results), list(map(str, failures.values())))
+    return Exploration(part.name, summary(network), len(swept), results, front(results), list(map(str, failures.values())))
 
 
-def candidates(shape: LeNetShape, family: str) -> list[Config]:
+def candidates(network: Network, family: str) -> list[Config]:
     """Machines of all sizes that can be asked for, less those that are larger than another of the same cycles.
 
     A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
     be packed: two products in a DSP block.
     """
-    most = MAX_CONV_PES if shape.has_convolutions else 1
+    most = MAX_CONV_PES if stages(network).convs else 1
     convs = [
-        sized(shape, conv_pes, packed=packed)
+        sized(network, conv_pes, packed=packed)
         for packed in ([False, True] if family == "xc7" else [False])
         for conv_pes in range(1, most + 1)
     ]
-    return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, shape.fc)]
+    widths = tuple(stage.outputs for stage in stages(network).fc)
+    if not widths:
+        return list(dict.fromkeys(convs))
+    return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, widths)]
 
 
 def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
@@ -71,9 +76,9 @@ def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
     return list(found.values())
 
 
-def promising(shape: LeNetShape, part: Part, swept: list[Config], top: int) -> list[Config]:
+def promising(network: Network, part: Part, swept: list[Config], top: int) -> list[Config]:
     """At most ``top`` of the machines that no other beats by the models, evenly spread from the largest down."""
-    guesses = {config: estimate(shape, config, part) for config in swept}
+    guesses = {config: estimate(network, config, part) for config in swept}
     fitting = [config for config, guess in guesses.items() if may_fit(guess)]
     best = {id(one) for one in front([guesses[config] for config in fitting], fits=False)}
     ranked = [config for config in fitting if id(guesses[config]) in best]

@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 
 from fivebyfive.model.estimates.area import TABLE, features
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.description import read_network
 from fivebyfive.support.files import replacing
 
 from .measurement_jobs import Synthesis
@@ -76,7 +76,7 @@ def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, flo
     """The largest relative error of each figure, in percent."""
     worst = dict.fromkeys(FIGURES, 0.0)
     for job in wanted:
-        given = features(LeNetShape.parse(job.network), job.config, job.family)
+        given = features(read_network(job.network), job.config, job.family)
         for what in FIGURES:
             guess = sum(weight * given[name] for name, weight in area[what].items())
             measured = outcomes[job].value[what]
@@ -90,7 +90,7 @@ def main() -> None:
     for family in ("xc7", "ecp5"):
         samples, held_out = jobs(SAMPLES, family), jobs(HELD_OUT, family)
         outcomes = run_jobs([*samples, *held_out], LocalPool(int(sys.argv[1]) if len(sys.argv) > 1 else None))
-        rows = [features(LeNetShape.parse(job.network), job.config, family) for job in samples]
+        rows = [features(read_network(job.network), job.config, family) for job in samples]
         area = {what: fit(what, rows, [outcomes[job].value[what] for job in samples]) for what in FIGURES}
         found[family] = {
             "coefficients": area,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from fivebyfive.model.estimates.measurement import Measurement, measurement
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.description import written
+from fivebyfive.model.network import Network
 from fivebyfive.sim.fpga.nextpnr import find_nextpnr
 from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
@@ -17,7 +18,7 @@ __all__ = ["measure", "measure_many"]
 
 
 def measure(
-    shape: LeNetShape,
+    network: Network,
     config: Config,
     parts: Sequence[Part],
     seeds: int = 1,
@@ -28,7 +29,7 @@ def measure(
 
     Raises ToolFailed where Yosys or nextpnr fails, UserError where nextpnr is missing.
     """
-    found, failures = measure_many([(shape, config, part) for part in parts], seeds, pool, progress)
+    found, failures = measure_many([(network, config, part) for part in parts], seeds, pool, progress)
     for failure in failures.values():
         raise failure
     return list(found.values())
@@ -47,7 +48,7 @@ def measure_many(
     if seeds and any(part.device for _, _, part in wanted):
         find_nextpnr()
     pool = pool or LocalPool()
-    jobs = [Synthesis(str(shape), config, part.family) for shape, config, part in wanted]
+    jobs = [Synthesis(written(network), config, part.family) for network, config, part in wanted]
     outcomes = run_jobs(jobs, pool, progress, "synthesizing")
     areas = [outcomes[job] for job in jobs]
     routings = [routing_jobs(*what, area, seeds) for what, area in zip(wanted, areas, strict=True)]
@@ -66,8 +67,8 @@ def measure_many(
     return found, failures
 
 
-def routing_jobs(shape: LeNetShape, config: Config, part: Part, area: Outcome, seeds: int) -> list[Routing]:
+def routing_jobs(network: Network, config: Config, part: Part, area: Outcome, seeds: int) -> list[Routing]:
     """A job for each seed, none where the machine does not fit or the part cannot be routed."""
-    if part.device is None or area.result is None or not measurement(shape, config, part, area.result).fits:
+    if part.device is None or area.result is None or not measurement(network, config, part, area.result).fits:
         return []
-    return [Routing(str(shape), config, part.name, seed) for seed in range(1, seeds + 1)]
+    return [Routing(written(network), config, part.name, seed) for seed in range(1, seeds + 1)]

@@ -18,7 +18,7 @@ from fivebyfive.hw.codegen.yosys import YosysError
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.description import read_network
 from fivebyfive.sim.fpga import nextpnr
 from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
 from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known
@@ -174,7 +174,7 @@ def generate_design(job: Synthesis | Routing) -> "Design":
     from fivebyfive.hw.generate import TOP
 
     try:
-        return to_verilog(Accelerator(LeNetShape.parse(job.network), job.config), TOP)
+        return to_verilog(Accelerator(read_network(job.network), job.config), TOP)
     except YosysError as error:
         raise ToolFailed(f"Verilog of {job.network}: {error}") from error
 

@@ -10,31 +10,31 @@ import numpy as np
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset, load_dataset
 from fivebyfive.model.data.download import SETS
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.description import read_network, written
 from fivebyfive.support.errors import UserError
 
 __all__ = ["checkpoint_of", "checkpoint_texts", "data_digest", "load_same", "place_of"]
 
 
 def checkpoint_texts(checkpoint: Checkpoint) -> dict[str, str]:
-    """A checkpoint as texts: ``network``, its widths, and ``codes``."""
+    """A checkpoint as texts: ``network`` (`written`) and ``codes``."""
     codes = b"".join(array.tobytes() for array in checkpoint.arrays.values())
-    return {"network": str(checkpoint.shape), "codes": base64.b64encode(zlib.compress(codes, 6)).decode()}
+    return {"network": written(checkpoint.network), "codes": base64.b64encode(zlib.compress(codes, 6)).decode()}
 
 
-def checkpoint_of(network: str, codes: str) -> Checkpoint:
+def checkpoint_of(text: str, codes: str) -> Checkpoint:
     """The checkpoint again. Raises ValueError where that is none."""
-    shape = LeNetShape.parse(network)
+    network = read_network(text)
     try:
         data = zlib.decompress(base64.b64decode(codes, validate=True))
     except zlib.error as error:
         raise ValueError(f"codes that are not packed: {error}") from error
     arrays, place = {}, 0
-    for name, dimensions in shape.arrays.items():
+    for name, dimensions in network.arrays.items():
         size = int(np.prod(dimensions))
         arrays[name] = np.frombuffer(data[place : place + size], np.int8).reshape(dimensions).copy()
         place += size
-    return Checkpoint(shape.network, arrays)
+    return Checkpoint(network, arrays)
 
 
 def place_of(data: str) -> str:

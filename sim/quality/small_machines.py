@@ -112,7 +112,7 @@ def conv_engine() -> SmallMachine:
     shape, config = LeNetShape(2, 2, (1,)), Config()
     image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape, config)
     words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
-    at = {region.name: region.address for region in memory_map(shape, config)}
+    at = {region.name: region.address for region in memory_map(shape.network, config)}
     engine = ConvEngine(shape, config, words, (at["conv1.bias"], at["conv2.bias"]))
     return engine, {"conv1": 2, "conv2": 2, "config": {}, "seed": 5}
 
@@ -186,15 +186,15 @@ def serial_accelerator() -> SmallMachine:
 def accelerator() -> SmallMachine:
     shape, config = LeNetShape(2, 3, (22, 10)), Config(4, 2, 3)
     network = Checkpoint.random(shape, 5)
-    image_cycles = plan(shape, config).conv + 400
+    image_cycles = plan(shape.network, config).conv + 400
     given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
-    image = pad_randomly(pack(network, config), shape, config)
-    return Accelerator(shape, config, image), given | {"config": asdict(config)}
+    image = pad_randomly(pack(network, config), shape.network, config)
+    return Accelerator(shape.network, config, image), given | {"config": asdict(config)}
 
 
 def axi_core() -> SmallMachine:
     config = Config()
-    network, cycles = Checkpoint.random(FULL, 11), plan(FULL, config)
+    network, cycles = Checkpoint.random(FULL, 11), plan(FULL.network, config)
     given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
     given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
     return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
@@ -249,7 +249,7 @@ def skipping_conv_engine() -> SmallMachine:
     network = random_network(shape, 5, kind)
     config = fitted(network, Config())
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).conv]
-    at = {region.name: region.address for region in memory_map(shape, config)}
+    at = {region.name: region.address for region in memory_map(shape.network, config)}
     biases, weights = ((at[f"conv1.{part}"], at[f"conv2.{part}"]) for part in ("bias", "weight"))
     given = {"conv1": 2, "conv2": 25, "kind": kind, "config": asdict(config), "seed": 5}
     return ConvEngine(shape, config, words, biases, weights), given

@@ -53,7 +53,7 @@ def test_all_there_is_to_know(answer, fake_tools: Path, small: Path, sparse: Pat
     assert (dense["errors"], dense["images"]) == (evaluate(checkpoint, test).errors, 20)
     config = fitted(load_checkpoint(sparse), Config())
     assert skips["engines"] == list(config.engines.names) != []
-    assert skips["energy_pj"] == energy(SMALL, config)["total"] < dense["energy_pj"]
+    assert skips["energy_pj"] == energy(SMALL.network, config)["total"] < dense["energy_pj"]
     assert (dense["interval_cycles"], dense["latency_cycles"], dense["rtl_images"]) == (1_000, 1_200, 2)
     assert dense["images_per_s"] == 50_000
     assert (dense["ramb36"], dense["conv_weights_ramb36"], dense["fc_weights_ramb36"], dense["dsp"]) == (40, 7, 30, 45)
@@ -83,7 +83,7 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
     words = ("compare", small, sparse, "--data", few_digits, "--no-synthesis", "--rtl-images", 0, "--out", "c")
     said = cli(*words).stdout
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    cycles = [plan(SMALL, fitted(load_checkpoint(path), Config())) for path in (small, sparse)]
+    cycles = [plan(SMALL.network, fitted(load_checkpoint(path), Config())) for path in (small, sparse)]
     assert "cycles " + " ".join(f"{one.interval:,}" for one in cycles) in lines
     assert "latency " + " ".join(f"{one.latency:,}" for one in cycles) in lines
     assert "RAMB36 - -" in lines
@@ -202,7 +202,7 @@ def trial(monkeypatch, cache: Path, small: Path, few_digits: Path) -> compare_jo
 
 def test_a_real_simulation(trial) -> None:
     """The hardware's counters are those of the cycle model."""
-    result, planned = from_json(to_json(trial)).work(), plan(SMALL, Config())
+    result, planned = from_json(to_json(trial)).work(), plan(SMALL.network, Config())
     assert (result["conv"], result["fc"], result["images"]) == (planned.conv, planned.fc, 2)
     assert (result["latency"], result["interval"]) == (planned.latency, planned.interval)
     assert result["tools"] == [find("icarus").version]

@@ -177,12 +177,12 @@ def test_figures_of_the_diagram(answer, name: str) -> None:
     report = answer("draw", "diagram", path, "--out", "a.svg")
     network = load_checkpoint(path)
     config = Size().config(network)
-    planned, depths = plan(network.shape, config), memory_depths(network.shape, config)
+    planned, depths = plan(network.network, config), memory_depths(network.network, config)
     lines = {title: " ".join(found) for title, found in report["blocks"].items()}
     assert lines["FC controller"].endswith(f" {planned.fc:,} cycles an image")
     assert f"between results: {planned.interval:,}" in lines["cycle counters"]
     assert f"{depths['fc']:,} words" in lines["FC weight memory"]
-    assert f"{stored_bytes(network.shape, config)['fc']:,} bytes" in lines["FC weight memory"]
+    assert f"{stored_bytes(network.network, config)['fc']:,} bytes" in lines["FC weight memory"]
     if network.shape.has_convolutions:
         assert lines["conv controller"].endswith(f" {planned.conv:,} cycles an image")
         assert f"{depths['conv']:,} words of 25" in lines["conv weight memory"]
@@ -196,12 +196,12 @@ def test_bytes_of_weights() -> None:
     network = load_checkpoint()
     config = Size().config(network)
     image = pack(network, config)
-    assert stored_bytes(network.shape, config) == {"conv": image.conv.nbytes, "fc": image.fc.nbytes}
+    assert stored_bytes(network.network, config) == {"conv": image.conv.nbytes, "fc": image.fc.nbytes}
     banked = load_checkpoint(SHIPPED.with_name("lenet-300-100.npz"))
     config = Size().config(banked)
     words = sum(map(sum, config.engines.words))
-    bits = words * BankWord(1, 40).size + 8 * (memory_depths(banked.shape, config)["fc"] - words)
-    assert stored_bytes(banked.shape, config)["fc"] == -(-bits // 8)
+    bits = words * BankWord(1, 40).size + 8 * (memory_depths(banked.network, config)["fc"] - words)
+    assert stored_bytes(banked.network, config)["fc"] == -(-bits // 8)
 
 
 def test_sizes_of_the_diagram(answer, cli, small: Path) -> None:

@@ -34,7 +34,7 @@ def test_measure_tells_all_there_is_to_know(answer, fake_tools: Path, small: Pat
     assert set(report) >= KEYS
     assert (report["part"], report["multipliers"], report["fits"]) == ("lfe5u-45f", 45, True)
     assert (report["fmax_mhz"], report["fmax_seeds_mhz"]) == (120, [110, 120, 130])
-    cycles = plan(SMALL, Config())
+    cycles = plan(SMALL.network, Config())
     assert (report["interval_cycles"], report["latency_cycles"]) == (cycles.interval, cycles.latency)
     assert report["images_per_s"] == pytest.approx(120e6 / cycles.interval, abs=0.1)
     assert report["tools"] == ["fake yosys", "fake nextpnr"]
@@ -144,7 +144,7 @@ def test_real_synthesis_of_a_small_network(answer, cache: Path, tmp_path: Path) 
     save_checkpoint(tmp_path / "mini.npz", Checkpoint.random(LeNetShape(1, 1, (10,)), seed=1))
     report = answer("measure", tmp_path / "mini.npz", "--part", "xc7z010")
     assert (report["dsp"], report["fits"], report["fmax_mhz"]) == (45, True, None)
-    guess = estimate(LeNetShape(1, 1, (10,)), Config(), PARTS["xc7z010"])
+    guess = estimate(LeNetShape(1, 1, (10,)).network, Config(), PARTS["xc7z010"])
     assert report["lut"] == pytest.approx(guess.lut, rel=0.5)
 
 
@@ -217,12 +217,12 @@ def test_a_network_too_large_for_the_part(cli) -> None:
 def test_the_page_of_figures_has_a_source_for_each_row() -> None:
     shape = LeNetShape(20, 50, (500, 10))
     configs = [Config(), Config(4)]
-    text = page(shape, [estimate(shape, config, PARTS["lfe5u-85f"]) for config in configs], configs)
+    text = page(shape, [estimate(shape.network, config, PARTS["lfe5u-85f"]) for config in configs], configs)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     same = [row for row in rows if len(row) == 7]
     assert all(row[5].strip() for row in same)
     assert any("Lenet_Accelerator" in row[0] and row[3] == "92.0 %" for row in same)
-    assert f"{plan(shape, Config()).interval:,}" in text
+    assert f"{plan(shape.network, Config()).interval:,}" in text
 
 
 def test_bench_writes_the_page_from_measurements(fake_tools: Path) -> None:

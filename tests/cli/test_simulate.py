@@ -137,7 +137,7 @@ def test_the_first_difference_is_found(answer, cli, small: Path, memory: str, la
     """One bias broken by hand: the first value that it changes is named."""
     name = f"{layer}.bias"
     cli("generate", small, "--out", "v")
-    (region,) = (region for region in memory_map(SMALL, Config()) if region.name == name)
+    (region,) = (region for region in memory_map(SMALL.network, Config()) if region.name == name)
     break_weight(Path("v"), memory, region.address, byte=1)
     report = answer("simulate", small, "--verilog", "v", "--images", 3, "--out", "logits.npy", code=1)
     checkpoint = load(small).checkpoint
@@ -184,7 +184,7 @@ def test_waves_and_a_view_of_them(cli, small: Path) -> None:
 
 def test_a_marker_stands_where_the_difference_is(answer, cli, small: Path) -> None:
     cli("generate", small, "--out", "v")
-    break_weight(Path("v"), "conv", memory_map(SMALL, Config())[0].address, byte=1)
+    break_weight(Path("v"), "conv", memory_map(SMALL.network, Config())[0].address, byte=1)
     found = answer("simulate", small, "--verilog", "v", "--waves", code=1)["difference"]
     view = Path("build/waves/waves.gtkw").read_text()
     marker = int(re.search(r"^\*-[\d.]+ (\d+) ", view, re.M)[1])

@@ -94,4 +94,4 @@ def test_lint_can_fail(shipped):
 def test_weights_of_another_size_are_refused():
     image = pack(Checkpoint.random(SHAPE, 1), Config(fc_rows=2))
     with pytest.raises(ValueError, match=r"fc weights must be \(\d+, 20\) bytes for 3-4-30-10, not \(\d+, 40\)"):
-        Accelerator(SHAPE, Config(), image)
+        Accelerator(SHAPE.network, Config(), image)

@@ -44,7 +44,7 @@ def card(name: str) -> dict:
 
 def machine(name: str) -> Config:
     network = load_checkpoint(path(name))
-    return fitted(network, sized(network.shape))
+    return fitted(network, sized(network.network))
 
 
 def test_every_checkpoint_has_its_row():
@@ -114,7 +114,7 @@ def test_kernels_and_lanes():
 def test_fewer_channels():
     network = load_checkpoint(path("narrow"))
     assert sum(array.size for array in network.arrays.values()) <= 21_000
-    assert plan(network.shape, machine("narrow")).interval <= 13_000
+    assert plan(network.network, machine("narrow")).interval <= 13_000
 
 
 @pytest.mark.parametrize("name", ["ternary", "binary"])

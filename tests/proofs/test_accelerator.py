@@ -99,7 +99,7 @@ class Pipeline:
     ids=["45", "620", "small"],
 )
 def test_what_cannot_wait_finds_room(shape: LeNetShape, config: Config) -> None:
-    Pipeline(Accelerator(shape, config), config).prove()
+    Pipeline(Accelerator(shape.network, config), config).prove()
 
 
 ROOM_BUGS = {

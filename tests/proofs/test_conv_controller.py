@@ -188,7 +188,7 @@ def prove_controller(shape: LeNetShape, config: Config, module=conv_controller.C
 def test_every_image_ends(shape: LeNetShape, config: Config) -> None:
     machine = prove_controller(shape, config)
     waiting = sum(fill(config, outputs) for outputs in (shape.conv1, shape.conv2))
-    assert sum(machine.layer_cycles) == conv_cycles(shape, config)[0] - waiting
+    assert sum(machine.layer_cycles) == conv_cycles(shape.network, config)[0] - waiting
 
 
 BUGS = {

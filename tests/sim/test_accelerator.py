@@ -84,7 +84,7 @@ def check(checkpoint: Checkpoint, pixels: np.ndarray, simulator: str, config: Co
     assert list(result.outputs) == list(expected)
     assert all(np.array_equal(result.outputs[name], expected[name]) for name in expected)
     if not options.get("pause"):
-        check_cycles(result, plan(checkpoint.shape, config or Config()))
+        check_cycles(result, plan(checkpoint.network, config or Config()))
     return result
 
 
@@ -217,8 +217,8 @@ def test_all_upsets_on_icarus(bench, simulator):
 def upset(bench, shape, kind, config, tests=()):
     network = random_network(shape, SEED, kind)
     config = fitted(network, config) if kind else config
-    design = to_verilog(Accelerator(shape, config, pack(network, config)), "lenet")
-    cycles = plan(shape, config)
+    design = to_verilog(Accelerator(shape.network, config, pack(network, config)), "lenet")
+    cycles = plan(shape.network, config)
     bench(
         design,
         "accelerator",

@@ -33,7 +33,7 @@ def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int, kind: str = ""
     """The core of random weights of a ``kind``, and what its bench is to know of it."""
     checkpoint = random_network(shape, SEED, kind)
     core = AxiCore(shape, config, pack(checkpoint, config), pixel_bytes)
-    cycles = plan(shape, config)
+    cycles = plan(shape.network, config)
     given = {
         "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "pixel_bytes": pixel_bytes,
         "config": asdict(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,

@@ -185,7 +185,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     network = random_network(LeNetShape(conv1, conv2, (1,)), 5, kind)
     size = fitted(network, Config(**config))
     assert size.engines != DENSE
-    at = {region.name: region.address for region in memory_map(network.shape, size)}
+    at = {region.name: region.address for region in memory_map(network.network, size)}
     places = [tuple(at[f"conv{n}.{part}"] for n in (1, 2)) for part in ("bias", "weight")]
     engine = ConvEngine(network.shape, size, words_of(pack(network, size).conv), *places)
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
@@ -251,7 +251,7 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
     spared_by_icarus(simulator, conv2 > 5 or config.get("outputs", 1) > 2)
     shape, size, seed = LeNetShape(conv1, conv2, (1,)), Config(**config), 5
     words = words_of(pack(Checkpoint.random(shape, seed), size).conv)
-    regions = {region.name: region.address for region in memory_map(shape, size)}
+    regions = {region.name: region.address for region in memory_map(shape.network, size)}
     engine = ConvEngine(shape, size, words, (regions["conv1.bias"], regions["conv2.bias"]))
     bench(engine, "conv_engine", conv1=conv1, conv2=conv2, config=config, seed=seed)
 

@@ -23,12 +23,12 @@ NETWORKS = [
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_and_every_cycle(name):
     network = load_checkpoint(SHIPPED.with_name(f"{name}.npz"))
-    config = fitted(network, sized(network.shape))
+    config = fitted(network, sized(network.network))
     images = load_dataset("mnist", "test").images[:3]
     result = simulate(network, generate(network, config), images, seed=SEED)
     assert result.difference is None, str(result.difference)
     assert list(result.outputs) == list(forward(network, images).outputs)
-    model, cycles = plan(network.shape, config), result.cycles
+    model, cycles = plan(network.network, config), result.cycles
     assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (
         model.conv, model.fc, model.latency, model.interval
     )  # fmt: skip

@@ -87,7 +87,7 @@ class Watch(TapMonitor):
         self.setting = setting
         self.out = StreamMonitor(dut, "o").start()
         self.done = 0
-        super().__init__(dut, ConvTap(setting.shape, setting.config))
+        super().__init__(dut, ConvTap(setting.shape.network, setting.config))
 
     def at_edge(self) -> None:
         self.done += int(self.dut.done.value)

@@ -54,7 +54,7 @@ class Setting:
         self.word_cycles = sum(map(sum, fc_layers(self.shape, self.config)))
         biases = sum(ceil_div(m, lanes * rows) for m, _ in layers)  # in cycles of their own only in the dense engine
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
-        if self.config.inputs_outside(self.shape, 0):  # it may wait for each word, and takes a cycle to look
+        if self.config.inputs_outside(self.shape.network, 0):  # it may wait for each word, and takes a cycle to look
             self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
 
     def draw(self, count: int, arrays: np.random.Generator) -> np.ndarray:
@@ -74,7 +74,7 @@ class Setting:
 
     def transfers(self, dut_shape: Any, activations: np.ndarray, rng: random.Random) -> list[int]:
         """Words of one image's activations, as the conv engine gives them: a group's channels at one cell."""
-        ordered = activations[self.config.fc1_order(self.shape)]
+        ordered = activations[self.config.fc1_order(self.shape.network)]
         words, at = [], 0
         for group in self.config.groups(self.shape.conv2):
             for _ in range(self.shape.pool2_out**2):
@@ -110,7 +110,7 @@ class Taps(TapMonitor):
 
     def __init__(self, dut: Dut, setting: Setting) -> None:
         self.setting = setting
-        super().__init__(dut, FcTap(setting.shape, setting.config))
+        super().__init__(dut, FcTap(setting.shape.network, setting.config))
 
     def shown(self, tap: dict) -> tuple:
         rows = self.setting.config.fc_outputs
@@ -210,7 +210,7 @@ async def resets(dut: Dut) -> None:
 
 def order(network: Checkpoint, config: Config, layer: int) -> list[int]:
     """Index of each input of a layer in the order in which they are stored."""
-    return config.fc1_order(network.shape) if layer == 0 else list(range(network.shape.fc_inputs[layer]))
+    return config.fc1_order(network.network) if layer == 0 else list(range(network.shape.fc_inputs[layer]))
 
 
 def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) -> Checkpoint:

@@ -35,7 +35,7 @@ def test_banks_stay_balanced_in_codes(conv2, hidden, each, outputs, uneven, regr
         net.projections[layer] = Masked(mask, regrow)
         codes = to_checkpoint(net).arrays[f"{layer}.weight"]
         assert not codes[~mask.numpy()].any()
-        order = np.array(Config(outputs=outputs).fc1_order(shape)) if layer == "fc1" else np.arange(hidden)
+        order = np.array(Config(outputs=outputs).fc1_order(shape.network)) if layer == "fc1" else np.arange(hidden)
         kept = np.zeros((len(codes), FC_WORD), int)
         full = np.zeros(FC_WORD, int)
         for place, column in enumerate(order):

@@ -23,7 +23,7 @@ def routed(*speeds: float) -> list[dict]:
 
 def test_rates_follow_from_frequency_and_interval() -> None:
     one = measurement(CAFFE, Config(), PARTS["lfe5u-85f"], AREA, routed(130, 110, 150))
-    cycles = plan(CAFFE, Config())
+    cycles = plan(CAFFE.network, Config())
     assert (one.interval_cycles, one.latency_cycles) == (cycles.interval, cycles.latency)
     assert (one.fmax_mhz, one.fmax_seeds_mhz) == (130, [110, 130, 150])
     assert one.images_per_s == pytest.approx(130e6 / cycles.interval, abs=0.1)
@@ -47,7 +47,7 @@ def test_what_does_not_fit_says_by_how_much_and_where_it_would() -> None:
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])
 def test_the_area_model_grows_with_the_machine(family: str) -> None:
-    small, large = (estimate_area(CAFFE, config, family) for config in (Config(), Config(4, 5, 6)))
+    small, large = (estimate_area(CAFFE.network, config, family) for config in (Config(), Config(4, 5, 6)))
     assert (small["dsp"], large["dsp"]) == (45, 620)
     assert all(0 < small[what] < large[what] for what in ("lut", "lutram", "ff"))
     report = json.loads(TABLE.read_text())[family]
@@ -55,11 +55,11 @@ def test_the_area_model_grows_with_the_machine(family: str) -> None:
 
 
 def test_an_estimate_has_all_but_a_frequency() -> None:
-    one = estimate(CAFFE, Config(), PARTS["lfe5u-85f"])
+    one = estimate(CAFFE.network, Config(), PARTS["lfe5u-85f"])
     assert one.estimated
     assert one.fits
     assert one.fmax_mhz is None
-    assert one.interval_cycles == plan(CAFFE, Config()).interval
+    assert one.interval_cycles == plan(CAFFE.network, Config()).interval
 
 
 def test_estimating_needs_no_hardware_and_no_tools() -> None:

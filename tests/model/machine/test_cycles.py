@@ -23,22 +23,22 @@ CAFFE = LeNetShape(20, 50, (500, 10))
 )
 def test_arithmetic_limits(config, conv, fc):
     """The limits that the design states."""
-    cycles = plan(CAFFE, config)
+    cycles = plan(CAFFE.network, config)
     assert (cycles.limit_conv, cycles.limit_fc) == (conv, fc)
     assert conv < cycles.conv <= conv + 100
     assert fc < cycles.fc <= fc + 60
 
 
 def test_one_pe():
-    cycles = plan(CAFFE, Config())
+    cycles = plan(CAFFE.network, Config())
     assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (75_579, 20_308, 95_892, 75_580)
-    assert cycles.utilization(CAFFE, Config()) == pytest.approx(2_293_000 / (75_580 * 45))
+    assert cycles.utilization(CAFFE.network, Config()) == pytest.approx(2_293_000 / (75_580 * 45))
 
 
 @pytest.mark.parametrize("config", [Config(4, 1, 1), Config(4, 5, 6), Config(2, 10, 3)], ids=str)
 def test_packing_costs_no_throughput(config):
     """At most what a last group of outputs has more to round up, where rows are split."""
-    plain, packed = plan(CAFFE, config), plan(CAFFE, replace(config, packed=True))
+    plain, packed = plan(CAFFE.network, config), plan(CAFFE.network, replace(config, packed=True))
     assert packed.limit_conv == plain.limit_conv
     assert plain.limit_fc <= packed.limit_fc <= 1.01 * plain.limit_fc
     assert plain.interval - 2 <= packed.interval <= 1.01 * plain.interval
@@ -46,15 +46,15 @@ def test_packing_costs_no_throughput(config):
 
 def test_packed_hundred_and_twenty():
     """60 DSP blocks keep the pace that the design asks of 120 multipliers."""
-    assert plan(CAFFE, Config(4, 1, 1, packed=True)).interval <= 20_460
-    early = plan(CAFFE, Config(4, 1, 1, early_fc=True, packed=True))
+    assert plan(CAFFE.network, Config(4, 1, 1, packed=True)).interval <= 20_460
+    early = plan(CAFFE.network, Config(4, 1, 1, early_fc=True, packed=True))
     assert early.interval <= 20_460
     assert early.latency <= 24_000
 
 
 def test_pixels_limit_a_small_network():
     """784 pixels take 784 cycles, however fast the engines are."""
-    assert plan(LeNetShape(2, 2, (10,)), Config(4, 2)).interval == 784
+    assert plan(LeNetShape(2, 2, (10,)).network, Config(4, 2)).interval == 784
 
 
 LENET_300_100 = LeNetShape.parse("784-300-100-10")
@@ -64,7 +64,7 @@ LENET_300_100 = LeNetShape.parse("784-300-100-10")
 def test_without_convolutions(rows, limit):
     """40, 15 and 5 words for each group of outputs; never faster than its pixels come."""
     config = Config(1, 0, rows)
-    cycles = plan(LENET_300_100, config)
+    cycles = plan(LENET_300_100.network, config)
     assert (cycles.conv, cycles.limit_conv, cycles.limit_fc) == (0, 0, limit)
     assert limit < cycles.fc <= limit + 100
     assert cycles.interval == max(784, cycles.fc + 1)
@@ -72,8 +72,8 @@ def test_without_convolutions(rows, limit):
 
 
 def test_sizes_without_convolutions():
-    assert sized(LENET_300_100, fc_rows=3) == Config(1, 0, 3)
+    assert sized(LENET_300_100.network, fc_rows=3) == Config(1, 0, 3)
     with pytest.raises(ValueError, match="784-300-100-10 has no convolutions, so no work for 4 conv PEs"):
-        sized(LENET_300_100, 4)
+        sized(LENET_300_100.network, 4)
     with pytest.raises(ValueError, match="takes pixels"):
-        sized(LENET_300_100, early_fc=True)
+        sized(LENET_300_100.network, early_fc=True)

@@ -33,12 +33,12 @@ configs = st.one_of(
 @settings(deadline=None, max_examples=60)
 def test_round_trip(shape, config, seed):
     checkpoint = Checkpoint.random(shape, seed)
-    assert unpack(pack(checkpoint, config), shape, config).digest == checkpoint.digest
+    assert unpack(pack(checkpoint, config), shape.network, config).digest == checkpoint.digest
 
 
 def test_memory_map_of_the_caffe_lenet():
     """The words that the design counts: 1,023 of 25 bytes and 20,276 of 20 bytes."""
-    regions = [(r.memory, r.name, r.address, r.words) for r in memory_map(CAFFE, Config())]
+    regions = [(r.memory, r.name, r.address, r.words) for r in memory_map(CAFFE.network, Config())]
     assert regions == [
         ("conv", "conv1.bias", 0, 1),
         ("conv", "conv1.weight", 1, 20),
@@ -69,7 +69,7 @@ def test_groups_of_outputs():
     shape, config = LeNetShape(3, 5, (4,)), Config(2, 2, 3)
     checkpoint = Checkpoint.random(shape, 2)
     image = pack(checkpoint, config)
-    conv2 = next(r for r in memory_map(shape, config) if r.name == "conv2.weight")
+    conv2 = next(r for r in memory_map(shape.network, config) if r.name == "conv2.weight")
     order = [
         (0, 0),
         (1, 0),
@@ -89,9 +89,9 @@ def test_groups_of_outputs():
     ]
     for word, (output, channel) in zip(image.conv[conv2.address :], order, strict=True):
         assert np.array_equal(word, checkpoint.arrays["conv2.weight"][output, channel].ravel())
-    assert config.fc1_order(shape)[:6] == [0, 16, 1, 17, 2, 18]
-    assert config.fc1_order(shape)[-2:] == [78, 79]
-    fc1 = next(r for r in memory_map(shape, config) if r.name == "fc1.weight")
+    assert config.fc1_order(shape.network)[:6] == [0, 16, 1, 17, 2, 18]
+    assert config.fc1_order(shape.network)[-2:] == [78, 79]
+    fc1 = next(r for r in memory_map(shape.network, config) if r.name == "fc1.weight")
     weights = checkpoint.arrays["fc1.weight"]
     first = image.fc[fc1.address]
     assert first[[0, 1, 20, 41]].tolist() == [weights[0, 0], weights[0, 16], weights[1, 0], weights[2, 16]]
@@ -118,7 +118,7 @@ def test_split_rows():
     shape, config = LeNetShape(2, 4, (7, 10)), Config(packed=True)
     checkpoint = Checkpoint.random(shape, 3)
     image = pack(checkpoint, config)
-    regions = {region.name: region for region in memory_map(shape, config)}
+    regions = {region.name: region for region in memory_map(shape.network, config)}
     fc1, weights = regions["fc1.weight"], checkpoint.arrays["fc1.weight"]
     assert [regions[name].words for name in ("fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight")] == [1, 4 * 7, 1, 5]
     assert np.array_equal(image.fc[fc1.address, :10], weights[0, :10])
@@ -160,7 +160,7 @@ def test_round_trip_without_convolutions(fc, rows, packed, seed):
 def test_lenet_300_100():
     """Pixels in their own order, 40 words of them; the last has four, and zeros."""
     shape, config = LeNetShape.parse("784-300-100-10"), Config(outputs=0)
-    assert [(r.memory, r.name, r.address, r.words) for r in memory_map(shape, config)] == [
+    assert [(r.memory, r.name, r.address, r.words) for r in memory_map(shape.network, config)] == [
         ("fc", "fc1.bias", 0, 15),
         ("fc", "fc1.weight", 15, 12_000),
         ("fc", "fc2.bias", 12_015, 5),
@@ -168,7 +168,7 @@ def test_lenet_300_100():
         ("fc", "fc3.bias", 13_520, 1),
         ("fc", "fc3.weight", 13_521, 50),
     ]
-    assert memory_depths(shape, config) == {"conv": 0, "fc": 13_571}
+    assert memory_depths(shape.network, config) == {"conv": 0, "fc": 13_571}
     checkpoint = Checkpoint.random(shape, 1)
     words = pack(checkpoint, config).fc
     assert np.array_equal(words[15 + 40 * 7 + 3], checkpoint.arrays["fc1.weight"][7, 60:80])
