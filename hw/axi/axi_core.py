@@ -11,7 +11,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import WeightImage
 from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
-from fivebyfive.model.shape import CONV_WORD, IMAGE, LeNetShape
+from fivebyfive.model.shape import CONV_WORD, IMAGE, PIXELS, LeNetShape
 
 from .axi_lite import AxiLite
 from .axi_pixels import PixelUnpacker
@@ -176,7 +176,7 @@ class AxiCore(wiring.Component):
         restart = DomainRenamer({"sync": "core"})
         m.submodules.accelerator = restart(self.accelerator)
         m.submodules.unpacker = unpacker = restart(PixelUnpacker(self.pixel_bytes))
-        m.submodules.frames = frames = restart(FrameWatch())
+        m.submodules.frames = frames = restart(FrameWatch(PIXELS))
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.shape.classes)
         m.submodules.registers = registers = RegisterFile()

@@ -4,8 +4,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.model.shape import PIXELS
-
 __all__ = ["FrameWatch", "Pixel"]
 
 
@@ -19,8 +17,13 @@ class Pixel(data.StructLayout):
 class FrameWatch(wiring.Component):
     """Checks the length of frames by the rule of the image buffer, and numbers them.
 
-    A frame ends with the pixel that has ``last`` set; it must have 784 pixels. All outputs but ``number`` are
-    combinational functions of the inputs and the pixels counted so far.
+    A frame ends with the pixel that has ``last`` set; it must have ``pixels`` pixels. All outputs but ``number``
+    are combinational functions of the inputs and the pixels counted so far.
+
+    Parameters
+    ----------
+    pixels : int, at least 1
+        Pixels of a frame.
 
     Ports
     -----
@@ -29,18 +32,19 @@ class FrameWatch(wiring.Component):
     last : 1 bit, in
         The pixel is the last of its frame. Don't-care unless ``taken`` is asserted.
     accepted : 1 bit, out
-        Asserted in the cycle in which a frame of 784 pixels ends.
+        Asserted in the cycle in which a frame of ``pixels`` pixels ends.
     short : 1 bit, out
         Asserted in the cycle in which a frame of fewer pixels ends.
     long : 1 bit, out
         Asserted in the cycle in which a frame of more pixels ends.
     over : 1 bit, out
-        Asserted from the cycle after the frame's 784th pixel until the frame ends, unless it ends with that pixel.
+        Asserted from the cycle after pixel number ``pixels`` of a frame until the frame ends, unless that ends it.
     number : 16 bits, out
         Number of the current frame, modulo 2**16, from 0; a register. Dropped frames count.
     """
 
-    def __init__(self):
+    def __init__(self, pixels: int):
+        self.pixels = pixels
         super().__init__(
             {
                 "taken": In(1), "last": In(1),
@@ -50,13 +54,13 @@ class FrameWatch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count = Signal(range(PIXELS + 1))  # pixels before this one; stays at 784
+        count = Signal(range(self.pixels + 1))  # pixels before this one; stays at ``pixels``
         ends = self.taken & self.last
         m.d.comb += [
-            self.accepted.eq(ends & (count == PIXELS - 1)),
-            self.short.eq(ends & (count < PIXELS - 1)),
+            self.accepted.eq(ends & (count == self.pixels - 1)),
+            self.short.eq(ends & (count < self.pixels - 1)),
             self.long.eq(ends & self.over),
-            self.over.eq(count == PIXELS),
+            self.over.eq(count == self.pixels),
         ]
         with m.If(ends):
             m.d.sync += [count.eq(0), self.number.eq(self.number + 1)]

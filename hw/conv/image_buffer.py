@@ -6,72 +6,75 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.types import CODE, codes
-from fivebyfive.model.shape import IMAGE, PIXELS
 
-from .map_memory import MapMemory
+from .map_memory import MapMemory, StoredMaps
 
 __all__ = ["ImageBuffer"]
 
 
 class ImageBuffer(wiring.Component):
-    """Two images of 28 x 28 pixels. A pixel 0 to 255 becomes a code 0 to 127.
+    """Two images, whose maps are their channels. A pixel 0 to 255 becomes a code 0 to 127.
 
-    A frame whose last mark is not on its 784th pixel is dropped and flagged; the pixel after the mark begins the next
-    frame.
+    A frame whose last mark is not on the last pixel of an image is dropped and flagged; the pixel after the mark begins
+    the next frame.
 
     Throughput: a pixel per cycle in, a transfer of rows per cycle out.
 
     Parameters
     ----------
+    image : StoredMaps, of at least two pixels
+        Channels, rows and columns of an image, and how it is streamed out.
     rows_out : int, 1 or 2
         Rows in a transfer.
-    repeats : int, at least 1
-        Number of times an image is streamed out.
 
     Ports
     -----
     i : stream of `Pixel`, in
-        784 pixels per image, row-major. Not ready while both images are in use.
+        The pixels of an image, channel after channel, row-major. Not ready while both images are in use.
     available : 1 bit, out
         An image is complete: asserted from the cycle after its last pixel until it is released, and on if the other one
         is complete then.
     start : 1 bit, in
-        Asserted for one cycle to stream the image's rows ``repeats`` times; only while ``available`` is asserted and no
+        Asserted for one cycle to stream the image's rows; only while ``available`` is asserted and no
         rows are being streamed.
     release : 1 bit, in
         Asserted for one cycle when the image is no longer needed; only while ``available`` is asserted, after its last
         rows are transferred.
-    o : stream of ``rows_out`` x 28 codes, out
-        Rows of the image from top to bottom.
+    o : stream of ``rows_out`` rows of codes, out
+        Rows of a channel from top to bottom; see `MapMemory`.
+    fill : `CODE`, out
+        Fill code of the channel whose rows are on ``o``; valid as ``o`` is. Only with a ``fill`` that is not 0.
     accepted : 1 bit, out
-        Asserted in the cycle in which the last pixel of a frame of 784 is transferred.
+        Asserted in the cycle in which the last pixel of a frame of the right length is transferred.
     short : 1 bit, out
         Asserted from the first frame with too few pixels until reset.
     long : 1 bit, out
         Asserted from the first frame with too many pixels until reset.
     """
 
-    def __init__(self, rows_out: int = 1, repeats: int = 1):
+    def __init__(self, image: StoredMaps, rows_out: int = 1):
+        self.image = image
         self.rows_out = rows_out
-        self.repeats = repeats
-        super().__init__(
-            {
-                "i": In(stream.Signature(Pixel())),
-                "available": Out(1),
-                "start": In(1),
-                "release": In(1),
-                "o": Out(stream.Signature(data.ArrayLayout(codes(IMAGE), rows_out))),
-                "accepted": Out(1),
-                "short": Out(1),
-                "long": Out(1),
-            }
-        )
+        self.pixels = image.channels * image.rows * image.columns
+        members = {
+            "i": In(stream.Signature(Pixel())),
+            "available": Out(1),
+            "start": In(1),
+            "release": In(1),
+            "o": Out(stream.Signature(data.ArrayLayout(codes(image.columns), rows_out))),
+            "accepted": Out(1),
+            "short": Out(1),
+            "long": Out(1),
+        }
+        super().__init__(members | ({"fill": Out(CODE)} if image.fills else {}))
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.maps = maps = MapMemory(1, IMAGE, rows_out=self.rows_out, sets=2, repeats=self.repeats)
+        m.submodules.maps = maps = MapMemory([self.image], rows_out=self.rows_out, sets=2)
         taken = Signal()
         m.d.comb += [taken.eq(self.i.valid & self.i.ready), maps.start.eq(self.start)]
+        if self.image.fills:
+            m.d.comb += self.fill.eq(maps.fill)
         wiring.connect(m, maps.o, wiring.flipped(self.o))
         self.check_frame(m, maps, taken)
         self.share(m, maps)
@@ -94,10 +97,10 @@ class ImageBuffer(wiring.Component):
             m.d.sync += [self.available.eq(blocked), blocked.eq(0)]
 
     def check_frame(self, m: Module, maps: MapMemory, taken: Signal):
-        """Write the frame's pixels; count them, and drop a frame whose last mark is not on the 784th pixel."""
-        count = Signal(range(PIXELS))
-        at_last = Signal()  # the next pixel is the 784th
-        overrun = Signal()  # the frame has had its 784 pixels without a last mark
+        """Write the frame's pixels; count them, and drop a frame whose last mark is not on the image's last pixel."""
+        count = Signal(range(self.pixels))
+        at_last = Signal()  # the next pixel is the image's last
+        overrun = Signal()  # the frame has had the pixels of an image without a last mark
         pixel = self.i.payload
         m.d.comb += self.accepted.eq(taken & pixel.last & at_last)
         m.d.sync += [
@@ -106,7 +109,7 @@ class ImageBuffer(wiring.Component):
             maps.rewind.eq(taken & pixel.last),
         ]
         with m.If(taken):
-            m.d.sync += [count.eq(count + 1), at_last.eq(count == PIXELS - 2)]
+            m.d.sync += [count.eq(count + 1), at_last.eq(count == self.pixels - 2)]
             with m.If(pixel.last):
                 m.d.sync += [count.eq(0), at_last.eq(0), overrun.eq(0)]
                 with m.If(~at_last):

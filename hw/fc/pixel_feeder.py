@@ -13,18 +13,24 @@ __all__ = ["PixelFeeder"]
 class PixelFeeder(wiring.Component):
     """Takes the place of the conv engine in networks without convolutions: a pixel 0 to 255 becomes a code 0 to 127.
 
-    There is no buffer: pixels fill the receiver's set of activations. A frame whose last mark is not on its 784th pixel
-    is dropped and flagged: the receiver discards its codes, and the pixel after the mark begins the next frame.
+    There is no buffer: pixels fill the receiver's set of activations. A frame that has not ``pixels`` pixels up to
+    its last mark is dropped and flagged: the receiver discards its codes, and the pixel after the mark begins the next
+    frame.
 
     Latency: none; a pixel's code is on ``o`` in the same cycle. Throughput: a pixel per cycle, also between images.
+
+    Parameters
+    ----------
+    pixels : int, at least 1
+        Pixels of an image.
 
     Ports
     -----
     i : stream of `Pixel`, in
-        784 pixels per image, row-major. Ready while ``grant`` is asserted.
+        ``pixels`` pixels per image, channel after channel, row-major. Ready while ``grant`` is asserted.
     o : stream of {values, count}, out, always ready
-        ``values``: one code; ``count`` is 1. Valid in the cycle of the pixel's transfer; not for pixels beyond the
-        784th.
+        ``values``: one code; ``count`` is 1. Valid in the cycle of the pixel's transfer; not for pixels beyond
+        those of an image.
     grant : 1 bit, in
         The receiver has room for an image.
     done : 1 bit, out
@@ -40,7 +46,8 @@ class PixelFeeder(wiring.Component):
         Asserted from the cycle after the first frame with too many pixels until reset.
     """
 
-    def __init__(self):
+    def __init__(self, pixels: int):
+        self.pixels = pixels
         super().__init__(
             {
                 "i": In(stream.Signature(Pixel())),
@@ -56,7 +63,7 @@ class PixelFeeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.frames = frames = FrameWatch()
+        m.submodules.frames = frames = FrameWatch(self.pixels)
         pixel = self.i.payload
         m.d.comb += [
             self.i.ready.eq(self.grant),

@@ -45,7 +45,7 @@ def instances() -> dict[type, wiring.Component]:
     """One component of each class."""
     form = WeightForm("codebook", ((0, 1),))
     made = [
-        AxiLite(), Codebook(form), FrameWatch(), Link(10, "00" * 32), PixelUnpacker(4), RegisterFile(),
+        AxiLite(), Codebook(form), FrameWatch(784), Link(10, "00" * 32), PixelUnpacker(4), RegisterFile(),
         ResultPacker(10), WeightLoader({"conv": 2, "fc": 2}, {"conv": 25, "fc": 20}),
         *(make()[0] for make in SMALL_MACHINES),
     ]  # fmt: skip
