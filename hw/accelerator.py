@@ -18,18 +18,16 @@ from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.cycles import counter_bits
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import WeightImage, memory_depths
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import summary
 
-from .counters import COUNTER_BITS, Counters, Cycles
+from .counters import Counters, Cycles
 
 __all__ = ["Accelerator", "Load", "Status", "Target"]
-
-LONG_COUNTER_BITS = 32  # of machines whose images take millions of cycles
 
 
 class Target(enum.Enum, shape=1):
@@ -157,18 +155,11 @@ class Accelerator(wiring.Component):
                 "o": Out(stream.Signature(Result(network.classes))),
                 "load": In(stream.Signature(Load(max(self.depths.values()), width))),
                 "status": Out(Status(len(convs))),
-                "cycles": Out(Cycles(self.counter_bits)),
+                "cycles": Out(Cycles(counter_bits(network, self.config))),
                 **({"conv_tap": Out(ConvTap(network, self.config))} if convs else {}),
                 **({"fc_tap": Out(FcTap(network, self.config))} if fc else {}),
             }
         )
-
-    @property
-    def counter_bits(self) -> int:
-        """Width of the cycle counters: that of the brief's machine, or what an image of this one needs."""
-        planned = plan(self.network, self.config)
-        longest = max(planned.latency, planned.interval)
-        return COUNTER_BITS if longest < 1 << COUNTER_BITS - 2 else LONG_COUNTER_BITS
 
     def contents(self, weights: WeightImage | None) -> dict[str, list[int]]:
         """Words of both memories as integers. Raises ValueError where they do not fit the network and size."""
@@ -252,7 +243,7 @@ class Accelerator(wiring.Component):
             ]
 
     def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax):
-        m.submodules.counters = counters = Counters(self.counter_bits)
+        m.submodules.counters = counters = Counters(counter_bits(self.network, self.config))
         events = self.engine_events(m, front, back) | {
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,

@@ -4,9 +4,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["COUNTER_BITS", "Counters", "Cycles"]
+from fivebyfive.model.machine.cycles import COUNTER_BITS
 
-COUNTER_BITS = 24  # 16.7 million cycles: some hundred images of the smallest machine
+__all__ = ["Counters", "Cycles"]
+
 
 
 class Cycles(data.StructLayout):

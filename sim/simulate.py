@@ -15,6 +15,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import written
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import counter_bits
 from fivebyfive.model.network import Network
 from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
 from fivebyfive.sim.simulator.builder import build
@@ -291,6 +292,7 @@ def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: floa
     macs = sum(network.macs.values())
     return {
         "network": written(network),
+        "counter_bits": counter_bits(network, config),
         "config": asdict(config),
         "layers": layers,
         "pause": pause,

@@ -11,7 +11,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import WeightImage
 from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
-from fivebyfive.model.shape import CONV_WORD, IMAGE, PIXELS, LeNetShape
+from fivebyfive.model.shape import IMAGE, PIXELS, LeNetShape
 
 from .axi_lite import AxiLite
 from .axi_pixels import PixelUnpacker
@@ -143,9 +143,9 @@ class AxiCore(wiring.Component):
     ):
         check_pixel_bytes(pixel_bytes)
         self.shape = shape
-        self.config = config or sized(shape)
+        self.config = config or sized(shape.network)
         self.pixel_bytes = pixel_bytes
-        self.accelerator = Accelerator(shape, self.config, weights)
+        self.accelerator = Accelerator(shape.network, self.config, weights)
         keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}
         super().__init__(
             {
@@ -180,7 +180,7 @@ class AxiCore(wiring.Component):
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.shape.classes)
         m.submodules.registers = registers = RegisterFile()
-        loads = WeightLoader(self.accelerator.depths, {"conv": CONV_WORD, "fc": self.config.fc_word_bytes})
+        loads = WeightLoader(self.accelerator.depths, {"conv": self.config.conv_word_bytes, "fc": self.config.fc_word_bytes})
         m.submodules.loader = loads
         self.connect_lite(m, registers)
         self.connect_pixels(m, unpacker, frames, numbers, soft)

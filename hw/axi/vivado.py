@@ -86,7 +86,7 @@ def package(
     """
     check_part(part)
     check_pixel_bytes(pixel_bytes)
-    config = config or sized(checkpoint.shape)
+    config = config or sized(checkpoint.network)
     core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
     design = to_verilog(core, TOP)
     hdl = {f"hdl/{TOP}.v": design.verilog} | {f"hdl/{name}": text for name, text in design.memories.items()}

@@ -196,6 +196,7 @@ class ConvEngine(wiring.Component):
             packed=config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
             kernel=config.kernel,
+            strides=tuple(stage.layer.stride for stage in self.layers),
         )
         pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers])
         weights = self.weight_memory()
@@ -252,7 +253,7 @@ class ConvEngine(wiring.Component):
             stage.rows,
             stage.columns,
             top=stage.layer.padding[0],
-            transfers=lines.real_transfers(lines.maps[layer]),
+            transfers=len(lines.maps[layer].real_transfers(lines.windows, lines.kernel)),
             repeats=len(swept),
             order=() if every else [channel for channels in swept for channel in channels],
             fill=stage.layer.fill if any(stage.layer.padding) else (),
@@ -306,6 +307,7 @@ class ConvEngine(wiring.Component):
                 kernel=config.kernel,
                 sweeps=() if config.sweeps_all(self.network, layer) else list(map(len, config.sweeps(self.network, layer))),
                 pace=config.pace(self.network, layer),
+                single=prod(self.positions(stage)) == 1,
             )
             for layer, stage in enumerate(self.layers)
         ]
@@ -373,7 +375,7 @@ class ConvEngine(wiring.Component):
         for row in range(lines.rows_in):
             rows = [source.o.payload[row].as_value() for source in sources]
             m.d.comb += lines.i.payload[row].as_value().eq(self.from_source(controller.layer, rows))
-        if lines.needs_fill:
+        if lines.fills:
             fills = [source.fill if hasattr(source, "fill") else Const(0, CODE) for source in sources]
             m.d.comb += lines.fill.eq(self.from_source(controller.layer, fills))
         position = array.i.payload

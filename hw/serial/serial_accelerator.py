@@ -51,7 +51,7 @@ class SerialAccelerator(wiring.Component):
 
     def __init__(self, checkpoint: Checkpoint, config: Config | None = None, divisor: int = 50):
         self.checkpoint = checkpoint
-        self.config = config or sized(checkpoint.shape)
+        self.config = config or sized(checkpoint.network)
         self.divisor = check_divisor(divisor)
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.shape.classes)),
@@ -66,7 +66,7 @@ class SerialAccelerator(wiring.Component):
         m.submodules.link = link = Link(shape.classes, self.checkpoint.digest)
         m.submodules.framer = framer = Framer(link.most)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
-        m.submodules.lenet = lenet = Accelerator(shape, self.config, pack(self.checkpoint, self.config))
+        m.submodules.lenet = lenet = Accelerator(shape.network, self.config, pack(self.checkpoint, self.config))
         for output, input_ in (
             (link.answer, framer.i), (framer.o, transmitter.i), (link.pixels, lenet.i), (lenet.o, link.result),
         ):  # fmt: skip

@@ -15,7 +15,7 @@ from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, 
 from .stages import stages
 from .weights import fc_banks
 
-__all__ = ["CyclePlan", "plan"]
+__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "plan"]
 
 AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
 LEAVE_IDLE = 1  # a controller sees an image in its idle state; the next cycle is its first busy one
@@ -30,6 +30,8 @@ FED = 1  # from an image's last pixel to its activations being complete, where p
 PREPARE = 1  # FC_PREPARING, before the words of a layer or, early, of a word of inputs
 PLACES = ACTIVATION_MEMORY + 1  # from a word with places to its activations, which pass a register
 COMPARE = 1  # a logit is compared in the cycle after it was selected
+COUNTER_BITS = 24  # of the hardware's counters, 16.7 million cycles: some hundred images of the smallest machine
+LONG_COUNTER_BITS = 32  # of machines whose images take millions of cycles
 STEADY = 12  # images after which the interval between results is constant
 
 
@@ -72,6 +74,12 @@ def plan(network: Network, config: Config) -> CyclePlan:
         limit_conv=sum(conv_limit(network, config, layer) for layer in range(len(parts.convs))),
         limit_fc=sum(map(sum, fc_words(network, config))),
     )
+
+
+def counter_bits(network: Network, config: Config) -> int:
+    """Width of the hardware's counters: that of the brief's machine unless an image takes too long for it."""
+    planned = plan(network, config)
+    return COUNTER_BITS if max(planned.latency, planned.interval) < 1 << COUNTER_BITS - 2 else LONG_COUNTER_BITS
 
 
 def conv_limit(network: Network, config: Config, layer: int) -> int:
@@ -124,11 +132,11 @@ def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[lis
     groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
     swept = config.sweeps(network, layer)
     sizes = [min(config.outputs, stage.width) if listed else len(group) for group in groups]
-    found: dict[tuple[int, int, int], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
+    found: dict[tuple[int, int, int, int], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
 
-    def one(rows_come: int, kernels_come: int, apart: int) -> tuple[list[int], int]:
+    def one(rows_come: int, kernels_come: int, rest: int, apart: int) -> tuple[list[int], int]:
         """First position of each row of a sweep and last position; when the next sweep's rows have come."""
-        firsts, come = [max(rows_come + MOVE, kernels_come, apart)], rows_come
+        firsts, come = [max(rows_come + MOVE, kernels_come, rest)], rows_come
         for _ in range(rows - 1):
             last = firsts[-1] + (columns - 1) * apart
             come = max(come + step + MOVE, last)
@@ -136,19 +144,20 @@ def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[lis
         last = firsts[-1] + (columns - 1) * apart
         return [*firsts, last], max(come + whole + MOVE, last)
 
-    end = begin
+    end, rest = begin, 0
     rows_come, kernels_come = MAP_MEMORY + whole - MOVE, sizes[0] + memory  # counted from ``end``
     results = []
     for group, channels in enumerate(swept):
         for number in range(len(channels)):
             last = number == len(channels) - 1
-            key = rows_come, kernels_come, pace if last else 1
+            key = rows_come, kernels_come, rest, pace if last else 1
             if key not in found:
                 found[key] = one(*key)
             times, come = found[key]
             following = sizes[min(group + last, len(groups) - 1)]
             if last:
                 results.append([end + time for time in times])
+            rest = key[-1]
             end, rows_come, kernels_come = (
                 end + times[-1], come - times[-1], times[0] + following + memory + FETCH - times[-1],
             )  # fmt: skip

@@ -1,6 +1,7 @@
 """`Accelerator` when things go wrong or change: resets, frames of the wrong length, slow receivers, other weights."""
 
 import random
+from functools import cache
 from typing import Any
 
 import cocotb
@@ -11,11 +12,12 @@ from fivebyfive.hw.accelerator import Accelerator, Load, Status, Target
 from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.cycles import counter_bits, plan
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack as pack_weights
-from fivebyfive.model.shape import PIXELS, LeNetShape
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
@@ -28,16 +30,18 @@ IMAGES = 3
 COUNTED = 12  # cycles from a result until the counters show it, at most
 
 
+@cache
 def checkpoint(offset: int = 0) -> Checkpoint:
-    """The checkpoint that the accelerator was generated from, or another one of the same shape."""
+    """The checkpoint that the accelerator was generated from, or another one of the same layers."""
     given = parameters()
-    shape, kind = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given.get("kind", "")
-    network = random_network(shape, given["seed"], kind)
+    kind = given.get("kind", "")
+    network = random_network(read_network(given["network"]), given["seed"], kind)
     return other_network(network, given["seed"] + offset, kind) if offset else network
 
 
 def draw_images(count: int = IMAGES) -> np.ndarray:
-    return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
+    size = checkpoint().network.input
+    return random_arrays().integers(0, 256, (count, *(size if size[0] > 1 else size[1:])), np.uint8)
 
 
 async def check(dut: Dut, images: np.ndarray, network: Checkpoint, pause: float, rng: random.Random) -> None:
@@ -45,7 +49,7 @@ async def check(dut: Dut, images: np.ndarray, network: Checkpoint, pause: float,
     source = StreamSource(dut, "i", pause=pause, rng=rng)
     sink = StreamSink(dut, "o", pause=pause, rng=rng)
     sender = cocotb.start_soon(source.send([word for image in images for word in words_of(image)]))
-    results = [unpack(Result(network.shape.classes), word) for word in await sink.receive(len(images))]
+    results = [unpack(Result(network.network.classes), word) for word in await sink.receive(len(images))]
     await sender
     logits = predict(network, images)
     assert [result["logits"] for result in results] == logits.tolist()
@@ -58,8 +62,13 @@ def watch(dut: Dut) -> None:
         StreamMonitor(dut, name).start()
 
 
+def cycles_layout() -> Cycles:
+    """Of the counters, whose width is what the machine needs."""
+    return Cycles(counter_bits(checkpoint().network, Config(**parameters()["config"])))
+
+
 def status(dut: Dut) -> dict:
-    return unpack(Status(), int(dut.status.value))
+    return unpack(Status(len(stages(checkpoint().network).convs)), int(dut.status.value))
 
 
 @cocotb.test()
@@ -79,9 +88,9 @@ async def receiver_asleep(dut: Dut) -> None:
     sender = cocotb.start_soon(StreamSource(dut, "i").send([w for image in images for w in words_of(image)]))
     await cycles(dut, parameters()["image_cycles"] * 8)
     assert not sender.done()
-    assert len(pixels.words) % PIXELS == 0, "the accelerator stopped in the middle of an image"
+    assert len(pixels.words) % checkpoint().network.pixels == 0, "the accelerator stopped in the middle of an image"
     results = await StreamSink(dut, "o").receive(len(images))
-    layout = Result(checkpoint().shape.classes)
+    layout = Result(checkpoint().network.classes)
     assert [unpack(layout, word)["logits"] for word in results] == predict(checkpoint(), images).tolist()
 
 
@@ -95,7 +104,7 @@ async def resets(dut: Dut) -> None:
         images = draw_images()
         work = StreamSource(dut, "i", pause=0.1, rng=rng).send([w for image in images for w in words_of(image)])
         sink = StreamSink(dut, "o", pause=0.5, rng=rng).receive(IMAGES)
-        await reset_sometime(dut, [work, sink], parameters()["image_cycles"] * 2 + PIXELS, rng)
+        await reset_sometime(dut, [work, sink], parameters()["image_cycles"] * 2 + checkpoint().network.pixels, rng)
         assert status(dut) == {"busy": 0, "short_frame": 0, "long_frame": 0, "state": 0}
         await check(dut, images[:2], checkpoint(), 0.0, rng)
 
@@ -107,9 +116,9 @@ async def frames_of_wrong_length(dut: Dut) -> None:
     watch(dut)
     rng = random_source()
     images = draw_images(4)
-    source = StreamSource(dut, "i", pause=0.1, rng=rng)
+    source, whole = StreamSource(dut, "i", pause=0.1, rng=rng), checkpoint().network.pixels
     assert not status(dut)["short_frame"]
-    for length in (1, 28, rng.randint(2, PIXELS - 2), PIXELS - 1):
+    for length in (1, min(28, whole - 1), rng.randint(2, whole - 2), whole - 1):
         words = words_of(images[0])
         await source.send([*words[: length - 1], words[-1]])
         await cycles(dut, 2)
@@ -117,9 +126,9 @@ async def frames_of_wrong_length(dut: Dut) -> None:
         assert not status(dut)["busy"]
     await check(dut, images[1:2], checkpoint(), 0.1, rng)
     assert not status(dut)["long_frame"]
-    for length in (PIXELS + 1, PIXELS + rng.randint(2, 2000), 2 * PIXELS):
+    for length in (whole + 1, whole + rng.randint(2, 2000), 2 * whole):
         words = words_of(images[0])
-        await source.send([words[n % (PIXELS - 1)] for n in range(length - 1)] + [words[-1]])
+        await source.send([words[n % (whole - 1)] for n in range(length - 1)] + [words[-1]])
         await cycles(dut, 2)
         assert status(dut)["long_frame"]
         assert not status(dut)["busy"]
@@ -140,7 +149,8 @@ async def counters(dut: Dut) -> None:
         await cycles(dut, COUNTED + rng.randint(0, 1000))
     await take_late(dut, draw_images(4), rng)
     there, shown = zip(*results, strict=True)
-    last_pixels = pixels.cycles[PIXELS - 1 :: PIXELS]
+    whole = network.network.pixels
+    last_pixels = pixels.cycles[whole - 1 :: whole]
     assert [one["latency"] for one in shown] == list(np.subtract(there, last_pixels))
     assert [one["interval"] for one in shown[1:]] == list(np.diff(there))
     assert {(one["conv"], one["fc"]) for one in shown} == {(model.conv, model.fc)}
@@ -151,7 +161,7 @@ async def take_late(dut: Dut, images: np.ndarray, rng: random.Random) -> None:
     """Results are there for a while before they are taken."""
     sender = cocotb.start_soon(StreamSource(dut, "i").send([word for image in images for word in words_of(image)]))
     for _ in images:
-        await until(dut, dut.o__valid, 1, 4 * (parameters()["image_cycles"] + PIXELS))
+        await until(dut, dut.o__valid, 1, 4 * (parameters()["image_cycles"] + checkpoint().network.pixels))
         await cycles(dut, rng.randint(COUNTED + 2, 500))
         await StreamSink(dut, "o").receive(1)
     await sender
@@ -169,7 +179,7 @@ async def note_counters(dut: Dut, results: list[tuple[int, dict]]) -> None:
 
 async def note_one(dut: Dut, results: list[tuple[int, dict]], there: int) -> None:
     await cycles(dut, COUNTED)
-    results.append((there, unpack(Cycles(), int(dut.cycles.value))))
+    results.append((there, unpack(cycles_layout(), int(dut.cycles.value))))
 
 
 @cocotb.test()
@@ -191,7 +201,7 @@ async def other_weights(dut: Dut) -> None:
         await RisingEdge(dut.clk)
         assert not dut.load__ready.value, "weights were taken while an image was inside"
     (word,) = await StreamSink(dut, "o").receive(1)
-    assert unpack(Result(other.shape.classes), word)["logits"] == predict(other, images[:1])[0].tolist()
+    assert unpack(Result(other.network.classes), word)["logits"] == predict(other, images[:1])[0].tolist()
     await sender
     await check(dut, images, checkpoint(), 0.0, rng)
 
@@ -199,7 +209,7 @@ async def other_weights(dut: Dut) -> None:
 def load_words(network: Checkpoint) -> list[int]:
     """Both weight memories as words of the load stream, in random order."""
     config = Config(**parameters()["config"])
-    machine = Accelerator(network.network, config)
+    machine = Accelerator(network.network, config, tables=network.tables)
     image = pack_weights(network, config)
     targets: Any = Target  # Any: Amaranth's enumerations have no annotations
     layout = Load(max(machine.depths.values()), max(image.conv.shape[1], image.fc.shape[1]))

@@ -5,7 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.counters import COUNTER_BITS, Cycles
+from fivebyfive.hw.counters import Cycles
+from fivebyfive.model.machine.cycles import COUNTER_BITS
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, limited, random_source, reset, start

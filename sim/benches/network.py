@@ -52,7 +52,7 @@ class Recorder:
         self.conv_events = self.fc_events = 0
         self.conv_layout = ConvTap(network, config) if self.convs else None
         self.fc_layout = FcTap(network, config) if self.fc else None
-        self.result_layout, self.cycles_layout = Result(network.classes), Cycles()
+        self.result_layout, self.cycles_layout = Result(network.classes), Cycles(given["counter_bits"])
         self.conv_per_image = sum(len(g) * stage.cells for g, stage in zip(self.groups, self.convs, strict=True))
         self.fc_per_image = sum(ceil_div(stage.outputs, config.fc_outputs) for stage in self.fc)
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken

@@ -3,17 +3,18 @@
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape
 
 __all__ = ["KINDS", "other_network", "random_network"]
 
 KINDS = ("kernels", "banks", "codebook", "ternary", "binary", "seen")
-ZERO_KERNELS = 0.6  # share of conv2's kernels
+ZERO_KERNELS = 0.6  # share of the kernels behind the first convolution
 ZERO_WEIGHTS = 0.95  # share of the fully-connected weights
 VALUES = 6  # of a layer
 
 
-def random_network(shape: LeNetShape, seed: int, kind: str = "") -> Checkpoint:
+def random_network(shape: LeNetShape | Network, seed: int, kind: str = "") -> Checkpoint:
     """Codes drawn evenly over the whole range; ``kind``, some of `KINDS` with a + between them, says what is changed
     then: kernels of zeros, weights of zeros, few values, or three or two of them that need no multiplier; or that each
     input of a fully-connected layer has a weight somewhere."""
@@ -23,17 +24,17 @@ def random_network(shape: LeNetShape, seed: int, kind: str = "") -> Checkpoint:
         rng = np.random.default_rng((seed, number))
         for name, array in arrays.items():
             if name.endswith(".weight"):
-                change(one, name, array, rng)
-    return Checkpoint(shape.network, arrays)
+                change(one, array, name == next(iter(arrays)), rng)
+    return Checkpoint(network.network, arrays)
 
 
-def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) -> None:
-    """Make one array of weights what ``kind`` says."""
+def change(kind: str, array: np.ndarray, first: bool, rng: np.random.Generator) -> None:
+    """Make one array of weights, perhaps the ``first``, what ``kind`` says."""
     size = 1 << rng.integers(0, 7)
     match kind:
-        case "kernels" if name == "conv2.weight":
+        case "kernels" if array.ndim == 4 and not first:
             array[rng.random(array.shape[:2]) < ZERO_KERNELS] = 0
-        case "banks" if name.startswith("fc"):
+        case "banks" if array.ndim == 2:
             array[rng.random(array.shape) < ZERO_WEIGHTS] = 0
         case "codebook":
             array[:] = np.append(rng.integers(-128, 128, VALUES - 1), 0)[rng.integers(0, VALUES, array.shape)]
@@ -41,7 +42,7 @@ def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) ->
             array[:] = size * rng.integers(-1, 2, array.shape)
         case "binary":
             array[:] = size * (2 * rng.integers(0, 2, array.shape) - 1)
-        case "seen" if name.startswith("fc"):
+        case "seen" if array.ndim == 2:
             unseen = np.flatnonzero(~array.any(axis=0))
             array[rng.integers(0, len(array), len(unseen)), unseen] = rng.integers(1, 128, len(unseen))
         case _ if kind not in KINDS:
@@ -51,7 +52,8 @@ def change(kind: str, name: str, array: np.ndarray, rng: np.random.Generator) ->
 def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:
     """Another network for the machine that was made for ``network``: any codes where there is no ``kind``, else the
     weights that are not zero in another order; and other biases."""
-    other = Checkpoint.random(network.shape, seed)
+    other = Checkpoint.random(network.network, seed)
+    other.arrays.update(network.tables)
     if not kind:
         return other
     rng = np.random.default_rng(seed)

@@ -49,7 +49,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
-from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.benchlib.random_networks import random_network
@@ -110,11 +110,9 @@ def conv_controller() -> SmallMachine:
 
 def conv_engine() -> SmallMachine:
     shape, config = LeNetShape(2, 2, (1,)), Config()
-    image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape, config)
+    image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape.network, config)
     words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
-    at = {region.name: region.address for region in memory_map(shape.network, config)}
-    engine = ConvEngine(shape, config, words, (at["conv1.bias"], at["conv2.bias"]))
-    return engine, {"conv1": 2, "conv2": 2, "config": {}, "seed": 5}
+    return ConvEngine(shape.network, config, words), {"network": str(shape), "config": {}, "seed": 5}
 
 
 def fc_row() -> SmallMachine:
@@ -135,7 +133,7 @@ def fc_controller() -> SmallMachine:
 def fc_engine() -> SmallMachine:
     config = Config()
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(FULL, 6), config).fc]
-    return FcEngine(FULL, config, words), {"conv2": FULL.conv2, "fc": FULL.fc, "config": {}, "seed": 6}
+    return FcEngine(FULL.network, config, words), {"network": str(FULL), "config": {}, "seed": 6}
 
 
 def map_memory() -> SmallMachine:
@@ -187,7 +185,7 @@ def accelerator() -> SmallMachine:
     shape, config = LeNetShape(2, 3, (22, 10)), Config(4, 2, 3)
     network = Checkpoint.random(shape, 5)
     image_cycles = plan(shape.network, config).conv + 400
-    given = {"conv1": 2, "conv2": 3, "fc": shape.fc, "seed": 5, "resets": 3, "image_cycles": image_cycles}
+    given = {"network": str(shape), "seed": 5, "resets": 3, "image_cycles": image_cycles}
     image = pad_randomly(pack(network, config), shape.network, config)
     return Accelerator(shape.network, config, image), given | {"config": asdict(config)}
 
@@ -240,8 +238,8 @@ def bank_fc_engine() -> SmallMachine:
     network = random_network(shape, 6, kind)
     config = fitted(network, Config())
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).fc]
-    given = {"conv2": 5, "fc": shape.fc, "kind": kind, "config": asdict(config), "seed": 6}
-    return BankFcEngine(shape, config, words), given
+    given = {"network": str(shape), "kind": kind, "config": asdict(config), "seed": 6}
+    return BankFcEngine(shape.network, config, words), given
 
 
 def skipping_conv_engine() -> SmallMachine:
@@ -249,10 +247,8 @@ def skipping_conv_engine() -> SmallMachine:
     network = random_network(shape, 5, kind)
     config = fitted(network, Config())
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).conv]
-    at = {region.name: region.address for region in memory_map(shape.network, config)}
-    biases, weights = ((at[f"conv1.{part}"], at[f"conv2.{part}"]) for part in ("bias", "weight"))
-    given = {"conv1": 2, "conv2": 25, "kind": kind, "config": asdict(config), "seed": 5}
-    return ConvEngine(shape, config, words, biases, weights), given
+    given = {"network": str(shape), "kind": kind, "config": asdict(config), "seed": 5}
+    return ConvEngine(shape.network, config, words), given
 
 
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}

@@ -33,7 +33,7 @@ SMALL = LeNetShape(6, 16, (40, 10))
 class Proof:
     def __init__(self, shape: LeNetShape, config: Config, component=fc_engine.FcEngine):
         words = memory_depths(shape.network, config)["fc"]
-        self.netlist = netlist(component(shape, config, [0] * words))
+        self.netlist = netlist(component(shape.network, config, [0] * words))
         self.argmax = test_argmax.Proof(shape.classes, config.fc_rows, self.netlist, "argmax.")
         self.memory = bank_latency(len(bank_sizes(words)))
         self.drain = self.memory + FcRow.latency - 1

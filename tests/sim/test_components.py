@@ -42,7 +42,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
-from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
 
@@ -185,10 +185,8 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     network = random_network(LeNetShape(conv1, conv2, (1,)), 5, kind)
     size = fitted(network, Config(**config))
     assert size.engines != DENSE
-    at = {region.name: region.address for region in memory_map(network.network, size)}
-    places = [tuple(at[f"conv{n}.{part}"] for n in (1, 2)) for part in ("bias", "weight")]
-    engine = ConvEngine(network.shape, size, words_of(pack(network, size).conv), *places)
-    bench(engine, "conv_engine", conv1=conv1, conv2=conv2, kind=kind, config=asdict(size), seed=5)
+    engine = ConvEngine(network.network, size, words_of(pack(network, size).conv))
+    bench(engine, "conv_engine", network=str(network.shape), kind=kind, config=asdict(size), seed=5)
 
 
 @on_verilator
@@ -210,8 +208,8 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     size = fitted(network, Config(**config))
     assert size.engines.fc != CODES or size.engines.words
     make = BankFcEngine if size.engines.words else FcEngine
-    engine = make(network.shape, size, words_of(pack(network, size).fc))
-    bench(engine, "fc_engine", conv2=conv2, fc=fc, kind=kind, config=asdict(size), seed=6)
+    engine = make(network.network, size, words_of(pack(network, size).fc))
+    bench(engine, "fc_engine", network=str(network.shape), kind=kind, config=asdict(size), seed=6)
 
 
 @on_verilator
@@ -251,9 +249,8 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
     spared_by_icarus(simulator, conv2 > 5 or config.get("outputs", 1) > 2)
     shape, size, seed = LeNetShape(conv1, conv2, (1,)), Config(**config), 5
     words = words_of(pack(Checkpoint.random(shape, seed), size).conv)
-    regions = {region.name: region.address for region in memory_map(shape.network, size)}
-    engine = ConvEngine(shape, size, words, (regions["conv1.bias"], regions["conv2.bias"]))
-    bench(engine, "conv_engine", conv1=conv1, conv2=conv2, config=config, seed=seed)
+    engine = ConvEngine(shape.network, size, words)
+    bench(engine, "conv_engine", network=str(shape), config=config, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -307,8 +304,8 @@ def check_conv_controller(bench, layers, parallel, sweeps=()):
 def test_fc_engine(bench, simulator, conv2, fc, config):
     spared_by_icarus(simulator, conv2 > 6 or config.get("fc_rows", 1) > 4)
     shape, size, seed = LeNetShape(1, conv2, fc), Config(**config), 6
-    engine = FcEngine(shape, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
-    bench(engine, "fc_engine", conv2=conv2, fc=fc, config=config, seed=seed)
+    engine = FcEngine(shape.network, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
+    bench(engine, "fc_engine", network=str(shape), config=config, seed=seed)
 
 
 def test_conv_pe(bench):

@@ -1,4 +1,4 @@
-"""`ConvEngine` against the golden model's conv1 and conv2: pixels in, pooled codes out, layers on the tap."""
+"""`ConvEngine` against the golden model's convolutions: pixels in, pooled codes out, layers on the tap."""
 
 import random
 from copy import copy
@@ -8,11 +8,13 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.conv_engine import ConvTap
+from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import forward
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import conv2_sweeps
+from fivebyfive.model.machine.cycles import conv_cycles
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.shape import IMAGE, LeNetShape, ceil_div
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
@@ -30,7 +32,7 @@ from fivebyfive.sim.benchlib.testbench import (
     until,
 )
 
-START_CYCLES = 400  # of an image, beyond its sweeps: biases, first windows, drains
+SPARE_CYCLES = 400  # in a wait for an image
 
 
 class Setting:
@@ -38,17 +40,17 @@ class Setting:
 
     def __init__(self) -> None:
         given = parameters()
-        self.shape = LeNetShape(given["conv1"], given["conv2"], (1,))
+        self.network = read_network(given["network"])
         self.config = Config(**given["config"])
         self.kind = given.get("kind", "")
-        self.checkpoint = random_network(self.shape, given["seed"], self.kind)
-        self.groups = [self.config.groups(self.shape.conv1), self.config.groups(self.shape.conv2)]
-        sweeps = 576 * len(self.groups[0]) + 64 * sum(conv2_sweeps(self.shape, self.config))
-        self.sweep_cycles = sweeps // self.config.windows
+        self.checkpoint = random_network(self.network, given["seed"], self.kind)
+        self.layers = stages(self.network).convs
+        self.groups = [self.config.groups(stage.width) for stage in self.layers]
+        self.cycles = conv_cycles(self.network, self.config)[0]
 
     @property
     def limit(self) -> int:
-        return self.sweep_cycles + START_CYCLES
+        return self.cycles + SPARE_CYCLES
 
 
 def pixel_words(image: np.ndarray) -> list[int]:
@@ -61,14 +63,14 @@ def golden(setting: Setting, image: np.ndarray) -> tuple[list, list]:
     """What the taps show, (layer, group, cell, codes), and what comes out, codes of a group at a cell."""
     outputs = forward(setting.checkpoint, image[np.newaxis]).outputs
     taps, out = [], []
-    for layer, groups in enumerate(setting.groups):
-        codes = outputs[f"conv{layer + 1}"][0]
+    for layer, (stage, groups) in enumerate(zip(setting.layers, setting.groups, strict=True)):
+        codes = outputs[stage.name][0]
         flat = codes.reshape(len(codes), -1)  # (channels, cells)
         for number, group in enumerate(groups):
             for cell in range(flat.shape[1]):
                 values = flat[group.start : group.stop, cell].tolist()
                 taps.append((layer, number, cell, values))
-                if layer == 1:
+                if layer == len(setting.layers) - 1:
                     out.append(values)
     return taps, out
 
@@ -87,7 +89,7 @@ class Watch(TapMonitor):
         self.setting = setting
         self.out = StreamMonitor(dut, "o").start()
         self.done = 0
-        super().__init__(dut, ConvTap(setting.shape.network, setting.config))
+        super().__init__(dut, ConvTap(setting.network, setting.config))
 
     def at_edge(self) -> None:
         self.done += int(self.dut.done.value)
@@ -119,7 +121,7 @@ async def check(dut: Dut, watch: Watch, images: np.ndarray, pause: float, rng: r
     words = [word for image in images for word in pixel_words(image)]
     source = StreamSource(dut, "i", pause=pause, rng=rng, limit_cycles=3 * setting.limit)
     sender = cocotb.start_soon(source.send(words))
-    pixel_cycles = IMAGE * IMAGE * (4 if pause else 1)
+    pixel_cycles = setting.network.pixels * (4 if pause else 1)
     await limited(finished(dut, watch, len(images)), len(images) * (setting.limit + pixel_cycles), "images")
     await sender
     await cycles(dut, 2)
@@ -136,7 +138,8 @@ async def finished(dut: Dut, watch: Watch, count: int) -> None:
 
 
 def draw(count: int) -> np.ndarray:
-    return random_arrays().integers(0, 256, (count, IMAGE, IMAGE), np.uint8)
+    size = Setting().network.input
+    return random_arrays().integers(0, 256, (count, *(size if size[0] > 1 else size[1:])), np.uint8)
 
 
 @cocotb.test()
@@ -153,15 +156,14 @@ async def slow_pixels(dut: Dut) -> None:
 
 @cocotb.test()
 async def busy_cycles(dut: Dut) -> None:
-    """An image takes its sweeps and at most START_CYCLES more."""
+    """An image takes the cycles that the model says."""
     await start(dut)
     setting = Setting()
     dut.grant.value = 1
     await StreamSource(dut, "i").send(pixel_words(draw(1)[0]))
     await until(dut, dut.busy, 1, 20)
     busy = 1 + await until(dut, dut.busy, 0, setting.limit)
-    assert setting.sweep_cycles < busy <= setting.limit, busy
-    dut._log.info(f"{busy} cycles busy, {busy - setting.sweep_cycles} beyond the sweeps")
+    assert busy == setting.cycles
 
 
 @cocotb.test()
@@ -184,7 +186,8 @@ async def wrong_frames(dut: Dut) -> None:
     """They are dropped and flagged as what they are; the image behind them is right."""
     await start(dut)
     watch = Watch(dut, Setting())
-    for length, flags in ((IMAGE * IMAGE + 5, (0, 1)), (IMAGE * IMAGE - 5, (1, 0))):
+    pixels = watch.setting.network.pixels
+    for length, flags in ((pixels + 5, (0, 1)), (pixels - 5, (1, 0))):
         await reset(dut)
         await StreamSource(dut, "i").send([7] * (length - 1) + [7 | 256])
         await cycles(dut, 2)
@@ -201,7 +204,7 @@ async def resets(dut: Dut) -> None:
     for _ in range(4):
         dut.grant.value = 1
         words = [word for image in images for word in pixel_words(image)]
-        longest = 2 * watch.setting.limit + IMAGE * IMAGE
+        longest = 2 * watch.setting.limit + watch.setting.network.pixels
         await reset_sometime(dut, [StreamSource(dut, "i", limit_cycles=10**6).send(words)], longest, rng)
         assert not dut.busy.value
         await check(dut, watch, images[:1], 0, rng)
@@ -216,7 +219,7 @@ async def other_weights(dut: Dut) -> None:
     seed = parameters()["seed"]
     for setting in (with_seed(built, seed + 1), with_seed(built, seed + 2), built):
         packed = pack(setting.checkpoint, setting.config)
-        image = pad_randomly(packed, setting.shape, setting.config, rng.getrandbits(32))
+        image = pad_randomly(packed, setting.network, setting.config, rng.getrandbits(32))
         await load_memory(dut, image.conv, rng)
         watch.setting = setting
         await check(dut, watch, images, 0, rng)

@@ -13,13 +13,15 @@ from fivebyfive.hw.common.types import codes
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.golden import accumulate
+from fivebyfive.model.description import read_network
+from fivebyfive.model.golden import accumulate, apply_steps
 from fivebyfive.model.machine.banks import fullest_lanes
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import fc_layers
+from fivebyfive.model.machine.cycles import fc_words
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
+from fivebyfive.model.shape import FC_WORD, ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
@@ -45,39 +47,41 @@ class Setting:
 
     def __init__(self) -> None:
         given = parameters()
-        self.shape = LeNetShape(1, given["conv2"], tuple(given["fc"]))
+        self.network = read_network(given["network"])
+        self.last_conv, self.stages = stages(self.network).convs[-1], stages(self.network).fc
         self.config = Config(**given["config"])
         self.kind = given.get("kind", "")
-        self.checkpoint = random_network(self.shape, given["seed"], self.kind)
+        self.checkpoint = random_network(self.network, given["seed"], self.kind)
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
-        layers = list(zip(self.shape.fc, self.shape.fc_inputs, strict=True))
-        self.word_cycles = sum(map(sum, fc_layers(self.shape, self.config)))
-        biases = sum(ceil_div(m, lanes * rows) for m, _ in layers)  # in cycles of their own only in the dense engine
-        self.limit = self.word_cycles + biases + LAYER_CYCLES * len(layers)
-        if self.config.inputs_outside(self.shape.network, 0):  # it may wait for each word, and takes a cycle to look
-            self.limit += 16 * len(self.config.groups(self.shape.conv2)) + self.shape.fc_inputs[0]
+        self.word_cycles = sum(map(sum, fc_words(self.network, self.config)))
+        biases = sum(ceil_div(stage.outputs, lanes * rows) for stage in self.stages)  # in cycles of their own only in the dense engine
+        self.limit = self.word_cycles + biases + LAYER_CYCLES * len(self.stages)
+        if self.config.inputs_outside(self.network, 0):  # it may wait for each word, and takes a cycle to look
+            cells = self.last_conv.cells * len(self.config.groups(self.last_conv.width))
+            self.limit += cells + self.stages[0].inputs
 
     def draw(self, count: int, arrays: np.random.Generator) -> np.ndarray:
-        """Activations after ReLU, int8 (count, 16 * conv2), in PyTorch's order."""
-        return arrays.integers(0, 128, (count, self.shape.fc_inputs[0]), np.int8)
+        """Activations of the last convolution, int8 (count, inputs), in PyTorch's order; not negative after ReLU."""
+        least = 0 if self.last_conv.after[-1:] == ("relu",) else -128
+        return arrays.integers(least, 128, (count, self.stages[0].inputs), np.int8)
 
     def layers(self, activations: np.ndarray) -> list[list[int]]:
         """Every layer's codes for activations (inputs,)."""
         x, result = activations, []
-        for number in range(1, len(self.shape.fc) + 1):
-            weight, bias = (self.checkpoint.arrays[f"fc{number}.{kind}"] for kind in ("weight", "bias"))
-            x = Q2_6.requantize(accumulate(x[np.newaxis], weight, bias))[0]
-            if number < len(self.shape.fc):
-                x = np.maximum(x, 0)
+        arrays = self.checkpoint.arrays
+        for stage in self.stages:
+            weight, bias = (arrays[f"{stage.name}.{kind}"] for kind in ("weight", "bias"))
+            x = Q2_6.requantize(accumulate(x[np.newaxis], weight.reshape(stage.outputs, -1), bias))[0]
+            x = apply_steps(x, stage.after, arrays.get(f"{stage.name}.table"))
             result.append(x.tolist())
         return result
 
     def transfers(self, dut_shape: Any, activations: np.ndarray, rng: random.Random) -> list[int]:
         """Words of one image's activations, as the conv engine gives them: a group's channels at one cell."""
-        ordered = activations[self.config.fc1_order(self.shape.network)]
+        ordered = activations[self.config.fc1_order(self.network)]
         words, at = [], 0
-        for group in self.config.groups(self.shape.conv2):
-            for _ in range(self.shape.pool2_out**2):
+        for group in self.config.groups(self.last_conv.width):
+            for _ in range(self.last_conv.cells):
                 values = ordered[at : at + len(group)].tolist()
                 at += len(group)
                 junk = [rng.randint(-128, 127) for _ in range(self.config.outputs - len(group))]
@@ -110,11 +114,11 @@ class Taps(TapMonitor):
 
     def __init__(self, dut: Dut, setting: Setting) -> None:
         self.setting = setting
-        super().__init__(dut, FcTap(setting.shape.network, setting.config))
+        super().__init__(dut, FcTap(setting.network, setting.config))
 
     def shown(self, tap: dict) -> tuple:
         rows = self.setting.config.fc_outputs
-        count = min(rows, self.setting.shape.fc[tap["layer"]] - tap["group"] * rows)
+        count = min(rows, self.setting.stages[tap["layer"]].outputs - tap["group"] * rows)
         return tap["layer"], tap["group"], tap["values"][:count]
 
     def expected(self, layers: list[list[int]]) -> list[tuple]:
@@ -140,7 +144,7 @@ async def check(
     images = setting.draw(count, arrays)
     sender = cocotb.start_soon(send(dut, setting, images, pauses[0], rng))
     sink = StreamSink(dut, "o", pause=pauses[1], rng=rng, limit_cycles=10 * setting.limit + 100_000)
-    results = [unpack(Result(setting.shape.classes), word) for word in await sink.receive(count)]
+    results = [unpack(Result(setting.network.classes), word) for word in await sink.receive(count)]
     await sender
     await cycles(dut, 2)
     layers = [setting.layers(activations) for activations in images]
@@ -192,7 +196,7 @@ async def result_waits(dut: Dut) -> None:
     await cycles(dut, (WAITING + 2) * setting.limit + 2000)
     assert not sender.done(), f"room for {WAITING + 1} images, though no result was taken"
     sink = StreamSink(dut, "o", limit_cycles=10 * setting.limit)
-    results = [unpack(Result(setting.shape.classes), word) for word in await sink.receive(len(images))]
+    results = [unpack(Result(setting.network.classes), word) for word in await sink.receive(len(images))]
     assert [r["logits"] for r in results] == [setting.layers(activations)[-1] for activations in images]
 
 
@@ -210,7 +214,7 @@ async def resets(dut: Dut) -> None:
 
 def order(network: Checkpoint, config: Config, layer: int) -> list[int]:
     """Index of each input of a layer in the order in which they are stored."""
-    return config.fc1_order(network.network) if layer == 0 else list(range(network.shape.fc_inputs[layer]))
+    return config.fc1_order(network.network) if layer == 0 else list(range(stages(network.network).fc[layer].inputs))
 
 
 def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) -> Checkpoint:
@@ -218,7 +222,7 @@ def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) ->
     of ``network``; the machine that skips none has them already."""
     result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
     for layer, words in enumerate(config.engines.words):
-        weights = result.arrays[f"fc{layer + 1}.weight"]
+        weights = result.arrays[f"{stages(network.network).fc[layer].name}.weight"]
         known, stored = weights[weights != 0], np.zeros_like(weights)
         for output, row in enumerate(stored):
             for lane in range(FC_WORD):
@@ -231,8 +235,9 @@ def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) ->
 def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
     """A network whose logits are the same but for ``above``, by which each second one is larger."""
     result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
-    last = len(network.shape.fc) - 1
-    weights, biases = (result.arrays[f"fc{last + 1}.{kind}"] for kind in ("weight", "bias"))
+    fc = stages(network.network).fc
+    last = len(fc) - 1
+    weights, biases = (result.arrays[f"{fc[last].name}.{kind}"] for kind in ("weight", "bias"))
     weights[:] = weights[np.argmin(fullest_lanes(weights[:, order(network, config, last)], 1))]  # fits everywhere
     biases[:] = min(biases[0], 127 - above)
     biases[1::2] += above
