@@ -23,7 +23,7 @@ from fivebyfive.hw.conv.conv_engine import ConvEngine
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
-from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
@@ -80,7 +80,8 @@ def pooling() -> SmallMachine:
 
 
 def line_buffer() -> SmallMachine:
-    return LineBuffer(1, (28, 12)), {"windows": 1, "sizes": (28, 12)}
+    maps = LineMap(12, 12, 8, 8), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)  # padded on all sides
+    return LineBuffer(1, 5, maps), {"windows": 1, "kernel": 5, "maps": [asdict(map_) for map_ in maps]}
 
 
 def weight_memory() -> SmallMachine:

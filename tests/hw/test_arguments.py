@@ -6,7 +6,7 @@ import pytest
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.pooling import Pooling
 
 
@@ -17,8 +17,17 @@ from fivebyfive.hw.conv.pooling import Pooling
         (lambda: PackedDotProduct(0), "a dot product needs at least one term, not 0"),
         (lambda: Pooling(1, 3, (8,)), "windows must be 1, 2 or 4, not 3"),
         (lambda: Pooling(1, 1, (7,)), r"sizes of maps to be pooled must be even, not \(7,\)"),
-        (lambda: LineBuffer(8, (28,)), "windows must be 1, 2 or 4, not 8"),
-        (lambda: LineBuffer(1, (28, 4)), r"sizes of maps must be even and at least 6, not \(28, 4\)"),
+        (lambda: LineBuffer(8, 5, [LineMap(28, 28, 24, 24)]), "windows must be 1, 2 or 4, not 8"),
+        (lambda: LineBuffer(1, 2, [LineMap(28, 28, 27, 27)]), "a kernel must have 3 to 7 rows, not 2"),
+        (lambda: LineBuffer(2, 3, [LineMap(9, 9, 2, 4, stride=2)]), "a stride must be 1, or 2 with one window, not 2"),
+        (
+            lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 9, left=3)]),
+            "padding must be less than the kernel, 3, not 0 and 3",
+        ),
+        (
+            lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 0)]),
+            r"a map must have a row, a column and a position: LineMap\(.*\)",
+        ),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
         (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),
     ],
@@ -29,8 +38,10 @@ def test_message(make, message):
 
 
 def test_parameters_stay_readable():
-    lines = LineBuffer(4, (28, 12))
-    assert (lines.windows, lines.sizes, lines.rows, lines.columns, lines.rows_in) == (4, (28, 12), 6, 6, 2)
+    maps = LineMap(28, 28, 12, 12), LineMap(12, 12, 4, 4)
+    lines = LineBuffer(4, 5, maps)
+    assert (lines.windows, lines.kernel, lines.maps, lines.rows, lines.columns) == (4, 5, maps, 6, 6)
+    assert (lines.width, lines.rows_in) == (28, 2)
     assert DotProduct(25).latency == 7
     assert DotProduct(1).latency == 2
     assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [3, 3, 6, 7]

@@ -21,7 +21,7 @@ from fivebyfive.hw.conv.conv_engine import ConvEngine
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
-from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
@@ -72,14 +72,33 @@ def test_pooling(bench, outputs, windows):
     bench(Pooling(outputs, windows, sizes), "pooling", outputs=outputs, windows=windows, sizes=sizes)
 
 
-@pytest.mark.parametrize("windows", [1, full(2), 4])
-def test_line_buffer(bench, windows):
-    sizes = (28, 12)
-    bench(LineBuffer(windows, sizes), "line_buffer", windows=windows, sizes=sizes)
+@pytest.mark.parametrize(("windows", "down", "across"), [(1, 1, 1), full(2, 2, 1), (4, 2, 2)])
+def test_line_buffer(bench, windows, down, across):
+    maps = [LineMap(size, size, (size - 4) // down, (size - 4) // across) for size in (28, 12)]
+    run_line_buffer(bench, windows, 5, maps)
 
 
-def test_line_buffer_of_the_smallest_maps(bench):
-    bench(LineBuffer(1, (8, 6)), "line_buffer", windows=1, sizes=(8, 6))
+@pytest.mark.parametrize(("windows", "seed"), [(1, 1), (2, 2), (4, 3), *(full(2**n % 7, n) for n in range(4, 16))])
+def test_line_buffer_of_any_maps(bench, windows, seed):
+    rng = random.Random(seed)
+    kernel = rng.randint(3, 7)
+    run_line_buffer(bench, windows, kernel, [line_map(rng, windows, kernel) for _ in range(rng.randint(1, 4))])
+
+
+def line_map(rng: random.Random, windows: int, most: int) -> LineMap:
+    """A map of which the windows of a kernel of up to ``most`` rows are computed, or some of them."""
+    kernel, stride = rng.randint(1, most), rng.randint(1, 2) if windows == 1 else 1
+    top, left, bottom, right = (rng.choice([0, rng.randrange(kernel)]) for _ in range(4))
+    rows, columns = (rng.randint(max(1, kernel - padding), 16) for padding in (top + bottom, left + right))
+    down, across = (rows + top + bottom - kernel) // stride + 1, (columns + left + right - kernel) // stride + 1
+    out_rows, out_columns = -(-down // (1 + (windows > 1))), -(-across // (1 + (windows == 4)))
+    out_rows, out_columns = (rng.choice([out, rng.randint(1, out)]) for out in (out_rows, out_columns))
+    return LineMap(rows, columns, out_rows, out_columns, stride, top, left)
+
+
+def run_line_buffer(bench, windows: int, kernel: int, maps: list[LineMap]) -> None:
+    given = {"windows": windows, "kernel": kernel, "maps": [asdict(map_) for map_ in maps]}
+    bench(LineBuffer(windows, kernel, maps), "line_buffer", **given)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.conv.conv_array import ConvArray
-from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
@@ -24,7 +24,7 @@ OUT = 8  # rows and columns of an output map
 @cache
 def component() -> ConvArray:
     given = parameters()
-    lines = LineBuffer(given["windows"], (OUT + KERNEL - 1,))
+    lines = LineBuffer(given["windows"], KERNEL, [LineMap(KERNEL, KERNEL, 1, 1)])
     return ConvArray(
         given["windows"],
         given["outputs"],
