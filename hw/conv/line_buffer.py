@@ -67,8 +67,9 @@ class LineBuffer(wiring.Component):
 
     There are two sets of rows: the windows slide over ``lines``, a shift register per row, while ``stage`` receives the
     rows of the next output row. Within a map of stride 1 that is one new row (two for W > 1). At the start of a map all
-    rows are new; they still arrive within the time of the last output row if that has as many positions, so a source
-    with a transfer per cycle never stalls the windows.
+    rows are new; they still arrive within the time of the last output row if it has more positions than they have
+    transfers, so that a source with a transfer per cycle never stalls the windows. Where n transfers meet n positions
+    or fewer, an output row takes n + 1 cycles.
 
     With W = 1 a position is a window of K x K codes. With W = 2 it is the patch of two windows, one above the other,
     and output rows advance by two. With W = 4 it is the patch of a pool cell; columns advance by two as well, and a
