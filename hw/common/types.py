@@ -4,14 +4,13 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import CONV_WORD, FC_WORD
+from fivebyfive.model.shape import FC_WORD
 
-__all__ = ["ACC", "CODE", "CONV_KERNEL", "FC_LANES", "NATURAL", "NO_COLLISIONS", "codes"]
+__all__ = ["ACC", "CODE", "FC_LANES", "NATURAL", "NO_COLLISIONS", "codes"]
 
 CODE = signed(Q2_6.bits)  # a Q2.6 weight, bias or activation
 NATURAL = unsigned(Q2_6.bits - 1)  # a code that is never negative: of a pixel, or after ReLU
 ACC = unsigned(Q2_6.acc_bits)  # an accumulator modulo 2**14: the bits that can reach a code
-CONV_KERNEL = CONV_WORD  # codes of a conv word; byte 0 in the lowest bits
 FC_LANES = FC_WORD  # codes of an FC or activation word
 
 # Attribute of a memory in which no word is read in the cycle of its write, or the word read then is not used. Without

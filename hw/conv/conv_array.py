@@ -4,15 +4,18 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import choose, delay
-from fivebyfive.hw.common.types import ACC, CODE, CONV_KERNEL, NATURAL, codes
+from fivebyfive.hw.common.types import ACC, CODE, NATURAL, NO_COLLISIONS, codes
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import KERNEL, ceil_div
+from fivebyfive.model.shape import ceil_div
 
 from .conv_pe import ConvPE
 from .packed_conv_pe import PackedConvPE
 
 __all__ = ["ConvArray", "Sweep"]
+
+DISTRIBUTED = 64  # words of the deepest memory of partial sums that is not block RAM
 
 
 class Sweep(data.StructLayout):
@@ -23,7 +26,7 @@ class Sweep(data.StructLayout):
     load : 1 bit
         The first position of the sweep; ``kernels`` are latched with it.
     end : 1 bit
-        The last position of the sweep.
+        The last position of the sweep. In a sweep of one position it is the first as well.
     first : 1 bit
         The map is the first input channel of its output channels: sums start from the biases.
     last : 1 bit
@@ -41,7 +44,8 @@ class ConvArray(wiring.Component):
     from the biases, the others from the partial sums of the channel before; with the last one the codes come out.
 
     Latency: `latency` cycles from a position of the last input channel to its codes. Throughput: a position per cycle,
-    with any number of cycles between positions; there is no backpressure.
+    with any number of cycles between positions; there is no backpressure. A position of an input channel comes at least
+    three cycles after that of the channel before (a fetch of kernels takes longer).
 
     Parameters
     ----------
@@ -50,19 +54,24 @@ class ConvArray(wiring.Component):
     outputs : int, at least 1
         Output channels computed at once, O.
     rows : int
-        Rows of the patch under the windows (`LineBuffer.rows`).
+        Rows of the patch under the windows (`LineBuffer.rows`): ``kernel``, one more where W > 1.
     columns : int
-        Columns of the patch (`LineBuffer.columns`).
-    depth : int
-        Positions in a sweep of the layers with more than one input channel.
+        Columns of the patch (`LineBuffer.columns`): ``kernel``, one more where W = 4.
+    depth : int, at least 1
+        Positions in a sweep of the layers with more than one input channel. More than 64 partial sums are kept in block
+        RAM.
     bias_words : int, at least 1
-        Words of 25 biases that the array holds.
+        Words of ``kernel``^2 biases that the array holds.
     packed : bool
-        Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. Codes of
-        a patch must not be negative.
+        Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. With
+        W > 1 codes of a patch must not be negative.
     shifts : tuple of int, 0 to 7
         Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`); else
         empty. Not with ``packed``.
+    kernel : int, 3 to 7
+        Rows and columns of a kernel. Smaller ones lie at its top left, with zeros elsewhere.
+    strides : tuple of int
+        Stride of each layer; 1 where W > 1, so that windows are a row or a column apart.
 
     Ports
     -----
@@ -70,16 +79,21 @@ class ConvArray(wiring.Component):
         A position.
     patch : ``rows`` x ``columns`` codes, in
         Codes under the windows; valid in the cycle after their position.
-    kernels : O kernels of 25 codes, in
+    kernels : O kernels of ``kernel``^2 codes, in
         Latched in a cycle in which ``i`` is valid with ``load``.
     bias : write port {en, index, data}, in
-        Writes 25 biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is in flight.
-        Biases are in the order of output channels: the first group of O uses the first O of them; each position with
-        ``end`` and ``last`` moves on to the next O. A write goes back to the first group.
+        Writes ``kernel``^2 biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is
+        in flight. Biases are in the order of output channels: the first group of O uses the first O of them; each
+        position with ``end`` and ``last`` moves on to the next O. A write goes back to the first group.
     o : stream of O x W codes, out, always ready
         Codes before ReLU; valid `latency` cycles after a position with ``last``.
     layer : range(layers), in
         Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
+
+    Raises
+    ------
+    ValueError
+        Several windows with a stride other than 1.
     """
 
     def __init__(
@@ -92,7 +106,11 @@ class ConvArray(wiring.Component):
         bias_words: int,
         packed: bool = False,
         shifts: tuple[int, ...] = (),
+        kernel: int = 5,
+        strides: tuple[int, ...] = (1,),
     ):
+        if windows > 1 and set(strides) != {1}:
+            raise ValueError(f"{windows} windows at once need strides of 1, not {strides}")
         self.windows = windows
         self.outputs = outputs
         self.rows = rows
@@ -101,15 +119,15 @@ class ConvArray(wiring.Component):
         self.bias_words = bias_words
         self.packed = packed
         self.shifts = tuple(shifts)
-        self.pe = PackedConvPE if packed else ConvPE
-        bias = wiring.Signature(
-            {"en": Out(1), "index": Out(range(bias_words)), "data": Out(codes(CONV_KERNEL))},
-        )
+        self.kernel = kernel
+        self.strides = tuple(strides)
+        self.word = codes(kernel**2)
+        bias = wiring.Signature({"en": Out(1), "index": Out(range(bias_words)), "data": Out(self.word)})
         super().__init__(
             {
                 "i": In(stream.Signature(Sweep(), always_ready=True)),
                 "patch": In(data.ArrayLayout(codes(columns), rows)),
-                "kernels": In(data.ArrayLayout(codes(CONV_KERNEL), outputs)),
+                "kernels": In(data.ArrayLayout(self.word, outputs)),
                 "bias": In(bias),
                 "o": Out(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
                 **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
@@ -119,13 +137,18 @@ class ConvArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a position of the last input channel to its codes."""
-        return 1 + self.pe.latency
+        return 1 + self.base_latency + 1
+
+    @property
+    def base_latency(self) -> int:
+        """Cycles from the operands of its PEs, packed or not, to their base."""
+        return DotProduct.cycles(self.kernel**2)
 
     def elaborate(self, platform):
         m = Module()
         position, stationary = self.capture(m)
         flags = Cat(position.first, position.last, position.valid)
-        first, last, valid = delay(m, flags, self.pe.base_latency, name="flags")
+        first, last, valid = delay(m, flags, self.base_latency, name="flags")
         write, read = self.add_sums(m)
         sums = self.read_sums(m, position, write, read)
         biases = self.keep_biases(m, position)
@@ -140,7 +163,7 @@ class ConvArray(wiring.Component):
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
-                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.shifts)
+                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.shifts, self.kernel)
                 if self.shifts:
                     m.d.comb += pe.layer.eq(self.layer)
                 m.d.comb += [
@@ -156,10 +179,11 @@ class ConvArray(wiring.Component):
     def add_packed(self, m: Module, position: data.View, stationary: data.View, bases: list) -> list:
         """One PE per two windows of an output channel, or per two output channels of the window; as `add_pes`."""
         totals = []
+        shape = CODE if self.windows == 1 else NATURAL
         places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
         for number, first in enumerate(range(0, len(places), 2)):
             pair = places[first : first + 2]  # the last PE may have a single output channel
-            m.submodules[f"pe_{number}"] = pe = PackedConvPE(CODE if self.windows == 1 else NATURAL)
+            m.submodules[f"pe_{number}"] = pe = PackedConvPE(shape, self.kernel)
             o, w = pair[0]
             m.d.comb += [
                 pe.i.valid.eq(position.valid),
@@ -178,7 +202,7 @@ class ConvArray(wiring.Component):
     def capture(self, m: Module) -> tuple[data.View, data.View]:
         """The position one cycle later, when its patch is valid, and the kernels of its sweep."""
         position = Signal(data.StructLayout({"end": 1, "first": 1, "last": 1, "valid": 1}))
-        stationary = Signal(data.ArrayLayout(codes(CONV_KERNEL), self.outputs), reset_less=True)
+        stationary = Signal(data.ArrayLayout(self.word, self.outputs), reset_less=True)
         m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("end", "first", "last")]
         m.d.sync += position.valid.eq(self.i.valid)
         with m.If(self.i.valid & self.i.payload.load):
@@ -186,17 +210,17 @@ class ConvArray(wiring.Component):
         return position, stationary
 
     def window(self, w: int, shape: Shape = CODE) -> Cat:
-        """The 5x5 window number ``w`` of the patch, row-major; codes as wide as ``shape``."""
-        across = self.columns - KERNEL + 1
+        """Window number ``w`` of the patch, row-major; codes as wide as ``shape``."""
+        size, across = range(self.kernel), self.columns - self.kernel + 1
         top, left = divmod(w, across)
-        return Cat(self.patch[top + r][left + c][: shape.width] for r in range(KERNEL) for c in range(KERNEL))
+        return Cat(self.patch[top + r][left + c][: shape.width] for r in size for c in size)
 
     def add_sums(self, m: Module) -> tuple:
         """Write and read port of the memory of partial sums."""
         layout = data.ArrayLayout(data.ArrayLayout(ACC, self.windows), self.outputs)
-        m.submodules.sums = sums = memory.Memory(
-            shape=layout, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
-        )
+        # A sum is written two cycles after it was read: before it is read for the next channel.
+        attrs = {"ram_style": "distributed"} if self.depth <= DISTRIBUTED else NO_COLLISIONS
+        m.submodules.sums = sums = memory.Memory(shape=layout, depth=self.depth, init=[], attrs=attrs)
         return sums.write_port(), sums.read_port()
 
     def read_sums(self, m: Module, position: data.View, write, read) -> data.View:
@@ -205,20 +229,20 @@ class ConvArray(wiring.Component):
         address = Signal(range(self.depth))
         with m.If(position.valid):
             m.d.sync += address.eq(Mux(position.end, 0, address + 1))
-        early = delay(m, address, self.pe.base_latency - 1, name="address")
+        early = delay(m, address, self.base_latency - 1, name="address")
         m.d.comb += [read.addr.eq(early), write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data
 
     def keep_biases(self, m: Module, position: data.View) -> list:
         """Biases of the current group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
-        kept = Signal(codes(CONV_KERNEL * self.bias_words), name="biases", reset_less=True)
-        word = CODE.width * CONV_KERNEL
+        kept = Signal(codes(self.kernel**2 * self.bias_words), name="biases", reset_less=True)
+        word = CODE.width * self.kernel**2
         with m.If(self.bias.en):
             m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
         # The multiplexer takes two cycles: the first base of a group is sampled three cycles after ``group`` changes.
         groups = ceil_div(len(kept), self.outputs)
         group = Signal(range(groups))
-        leaves = delay(m, position.valid & position.last & position.end, self.pe.base_latency - 2, name="leaves")
+        leaves = delay(m, position.valid & position.last & position.end, self.base_latency - 2, name="leaves")
         with m.If(self.bias.en):
             m.d.sync += group.eq(0)
         with m.Elif(leaves):

@@ -1,4 +1,4 @@
-"""5x5 conv PE: 25 multipliers, an adder tree, and the addition of the base."""
+"""Conv PE: a multiplier for each weight of a kernel, an adder tree, and the addition of the base."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.sign_dot_product import dot_product
-from fivebyfive.hw.common.types import ACC, CONV_KERNEL, codes
+from fivebyfive.hw.common.types import ACC, codes
 
 __all__ = ["ConvPE"]
 
 
 class ConvPE(wiring.Component):
-    """Partial sum of a 5x5 convolution: ``o = base + sum of window x kernel``, modulo 2**14.
+    """Partial sum of a convolution: ``o = base + sum of window x kernel``, modulo 2**14.
 
     Latency: `latency` cycles from the operands, `base_latency` fewer from ``base``. Throughput: a sum per cycle.
 
@@ -21,11 +21,13 @@ class ConvPE(wiring.Component):
     shifts : tuple of int, 0 to 7
         Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`): the PE has
         no multipliers then. Else empty.
+    kernel : int, 3 to 7
+        Rows and columns of a kernel.
 
     Ports
     -----
     i : stream of {x, w}, in, always ready
-        ``x``: window; ``w``: kernel; 25 codes each, row-major.
+        ``x``: window; ``w``: kernel; ``kernel``^2 codes each, row-major.
     base : `ACC`, in
         Bias or partial sum of the channels before; sampled `base_latency` cycles after the operands.
     o : stream of `ACC`, out, always ready
@@ -34,12 +36,10 @@ class ConvPE(wiring.Component):
         Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
     """
 
-    base_latency = DotProduct.cycles(CONV_KERNEL)
-    latency = base_latency + 1
-
-    def __init__(self, shifts: tuple[int, ...] = ()):
+    def __init__(self, shifts: tuple[int, ...] = (), kernel: int = 5):
         self.shifts = tuple(shifts)
-        operands = data.StructLayout({"x": codes(CONV_KERNEL), "w": codes(CONV_KERNEL)})
+        self.kernel = kernel
+        operands = data.StructLayout({"x": codes(kernel**2), "w": codes(kernel**2)})
         super().__init__(
             {
                 "i": In(stream.Signature(operands, always_ready=True)),
@@ -49,9 +49,19 @@ class ConvPE(wiring.Component):
             }
         )
 
+    @property
+    def base_latency(self) -> int:
+        """Cycles from the operands to the base that is added to them."""
+        return DotProduct.cycles(self.kernel**2)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operands to their sum."""
+        return self.base_latency + 1
+
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dot = dot = dot_product(m, self, CONV_KERNEL)
+        m.submodules.dot = dot = dot_product(m, self, self.kernel**2)
         total = Signal(ACC, reset_less=True)
         m.d.comb += [
             dot.i.payload.eq(self.i.payload),

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter, delay
-from fivebyfive.hw.common.types import CONV_KERNEL, codes
+from fivebyfive.hw.common.types import codes
 from fivebyfive.model.shape import ceil_div
 
 __all__ = ["KernelFetcher", "KernelPlan"]
@@ -55,6 +55,8 @@ class KernelFetcher(wiring.Component):
         Words of the weight memory.
     memory_latency : int, cycles
         From the weight memory's address to its data.
+    kernel : int, 3 to 7
+        Rows and columns of a kernel; a word is one kernel.
 
     Ports
     -----
@@ -64,24 +66,26 @@ class KernelFetcher(wiring.Component):
         Asserted for one cycle to begin with the layer's first set.
     address : range(depth), out
         Word of the weight memory to read; held after the last word of a set.
-    data : 25 codes, in
+    data : ``kernel``^2 codes, in
         The word, ``memory_latency`` cycles after its address; must not change while the address does not.
     o : stream of ``outputs`` kernels, out
         A set. In a short last group the kernels beyond the group are undefined.
     """
 
-    def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int):
+    def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int, kernel: int = 5):
         self.plans = plans
         self.outputs = outputs
         self.depth = depth
         self.memory_latency = memory_latency
+        self.kernel = kernel
+        self.word = codes(kernel**2)
         super().__init__(
             {
                 "layer": In(range(len(plans))),
                 "start": In(1),
                 "address": Out(range(depth)),
-                "data": In(codes(CONV_KERNEL)),
-                "o": Out(stream.Signature(data.ArrayLayout(codes(CONV_KERNEL), outputs))),
+                "data": In(self.word),
+                "o": Out(stream.Signature(data.ArrayLayout(self.word, outputs))),
             }
         )
 
@@ -138,7 +142,7 @@ class KernelFetcher(wiring.Component):
     def capture(self, m: Module, arrived, place):
         """Register each word but the last of a set, which stays on the memory's output."""
         for output in range(self.outputs - 1):
-            word = Signal(codes(CONV_KERNEL), name=f"kernel_{output}", reset_less=True)
+            word = Signal(self.word, name=f"kernel_{output}", reset_less=True)
             with m.If(arrived & (place == output)):
                 m.d.sync += word.eq(self.data)
             m.d.comb += self.o.payload[output].eq(word)

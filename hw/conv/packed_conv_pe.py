@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
-from fivebyfive.hw.common.types import ACC, CODE, CONV_KERNEL
+from fivebyfive.hw.common.types import ACC, CODE
 
 __all__ = ["PackedConvPE"]
 
 
 class PackedConvPE(wiring.Component):
-    """Two partial sums of 5x5 convolutions from 25 multipliers, modulo 2**14.
+    """Two partial sums of convolutions with the multipliers of one, modulo 2**14.
 
     ``o[n] = base[n] + sum of pair[n] x shared``.
 
@@ -21,23 +21,24 @@ class PackedConvPE(wiring.Component):
     ----------
     pair : Shape
         Shape of what is not shared: `NATURAL` for windows, whose codes are never negative, or `CODE` for kernels.
+    kernel : int, 3 to 7
+        Rows and columns of a kernel.
 
     Ports
     -----
     i : stream of {pair, shared}, in, always ready
-        ``pair``: two windows or two kernels; ``shared``: the kernel or window; 25 codes each, row-major.
+        ``pair``: two windows or two kernels; ``shared``: the kernel or window; ``kernel``^2 codes
+        each, row-major.
     base : 2 `ACC`, in
         Biases or partial sums of the channels before; sampled `base_latency` cycles after the operands.
     o : stream of 2 `ACC`, out, always ready
         Partial sums; valid `latency` cycles after the operands.
     """
 
-    base_latency = PackedDotProduct.cycles(CONV_KERNEL)
-    latency = base_latency + 1
-
-    def __init__(self, pair: Shape = CODE):
+    def __init__(self, pair: Shape = CODE, kernel: int = 5):
         self.pair = pair
-        self.dot = PackedDotProduct(CONV_KERNEL, pair)
+        self.kernel = kernel
+        self.dot = PackedDotProduct(kernel**2, pair)
         sums = data.ArrayLayout(ACC, 2)
         super().__init__(
             {
@@ -46,6 +47,16 @@ class PackedConvPE(wiring.Component):
                 "o": Out(stream.Signature(sums, always_ready=True)),
             }
         )
+
+    @property
+    def base_latency(self) -> int:
+        """Cycles from the operands to the bases that are added to them."""
+        return self.dot.latency
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operands to their sums."""
+        return self.base_latency + 1
 
     def elaborate(self, platform):
         m = Module()

@@ -99,8 +99,10 @@ class Config:
             if bool(layers) != bool(count):
                 rule = f"{name} must be at least 1" if layers else f"{name} must be 0: it has no {what}"
                 raise ValueError(f"for {summary(network)}, {rule}")
-        if self.early_fc and not (convs and fc):
-            raise ValueError(f"early_fc is for networks with convolutions and fully-connected layers, not {summary(network)}")
+        if self.early_fc and not convs:
+            raise ValueError(
+                f"early_fc is for networks with convolutions; the first layer of {summary(network)} takes pixels"
+            )
         if convs and self.kernel < stages(network).kernel:
             raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")
         self.check_windows(network)

@@ -7,6 +7,9 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
+from fivebyfive.hw.conv.conv_array import ConvArray
+from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
 
 
@@ -28,6 +31,10 @@ from fivebyfive.hw.conv.pooling import Pooling
             lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 0)]),
             r"a map must have a row, a column and a position: LineMap\(.*\)",
         ),
+        (
+            lambda: ConvArray(2, 1, 4, 3, 8, 1, kernel=3, strides=(1, 2)),
+            r"2 windows at once need strides of 1, not \(1, 2\)",
+        ),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
         (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),
     ],
@@ -45,3 +52,11 @@ def test_parameters_stay_readable():
     assert DotProduct(25).latency == 7
     assert DotProduct(1).latency == 2
     assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [3, 3, 6, 7]
+
+
+def test_latencies_follow_the_kernel():
+    kernels = range(3, 8)
+    assert [ConvPE(kernel=kernel).base_latency for kernel in kernels] == [6, 6, 7, 8, 8]
+    assert [PackedConvPE(kernel=kernel).latency for kernel in kernels] == [7, 7, 8, 9, 9]
+    arrays = [ConvArray(1, 1, kernel, kernel, 1, 1, kernel=kernel, strides=(2,)) for kernel in kernels]
+    assert [array.latency for array in arrays] == [8, 8, 9, 10, 10]

@@ -53,11 +53,12 @@ class Pipeline:
     def __init__(self, accelerator, config: Config):
         self.netlist = netlist(accelerator)
         self.first_of_pool = "half_valid_1" if config.windows > 1 else "pair_valid_1"
-        self.drain = 1 + ConvPE.latency + Pooling.latency + 1
+        self.latency = ConvPE().latency
+        self.drain = 1 + self.latency + Pooling.latency + 1
 
     def stages(self, f: Frame) -> list[Bits]:
         """Whether a position that entered that many cycles ago is there; from 1 on."""
-        array = [f["conv.array.position.valid"], *(f[f"conv.array.flags_{n}"][2] for n in range(1, ConvPE.latency))]
+        array = [f["conv.array.position.valid"], *(f[f"conv.array.flags_{n}"][2] for n in range(1, self.latency))]
         pool = [f[f"conv.pooling.{self.first_of_pool}"], f["conv.pooling.cell_valid_1"]]
         return [*array, f["conv.array.done_1"].any(), *pool]
 

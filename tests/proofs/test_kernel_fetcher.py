@@ -18,33 +18,36 @@ from .lib.netlist import Frame, netlist
 from .lib.seeded import broken
 from .lib.streams import table, taken
 
-WORD = 200
-
 
 class Proof:
     def __init__(self, component):
         self.latency, self.outputs, self.plans = component.memory_latency, component.outputs, component.plans
-        self.bits = (component.depth - 1).bit_length()
-        array = TERMS.mk_array_sort(TERMS.mk_bv_sort(self.bits), TERMS.mk_bv_sort(WORD))
+        self.bits, self.word = (component.depth - 1).bit_length(), 8 * component.kernel**2
+        self.layer_bits = (len(self.plans) - 1).bit_length()
+        array = TERMS.mk_array_sort(TERMS.mk_bv_sort(self.bits), TERMS.mk_bv_sort(self.word))
         self.words = TERMS.mk_const(array, "weights")
         self.netlist = net = netlist(component)
         for stage in range(1, self.latency + 1):
             source = "address" if stage == 1 else f"address_{stage - 1}"
             net.ghost(f"address_{stage}", self.bits, lambda f, source=source: f[source])
         net.driven["data"] = lambda f: self.read(f[f"address_{self.latency}"])
-        net.ghost("layer_before", 1, lambda f: f["layer"])
+        net.ghost("layer_before", max(1, self.layer_bits), self.layer)
         net.ghost("age", 8, self.next_age)
         net.ghost("base", self.bits, self.next_base)
         net.ghost("map", 8, lambda f: mux(self.ends(f), 0, f["map"] + taken(f, "o")))
         net.ghost("maps", 8, lambda f: mux(self.ends(f) & self.last_group(f), 0, f["maps"] + self.ends(f)))
 
+    def layer(self, f: Frame) -> Bits:
+        """Of one layer the number has no bits, and no port."""
+        return f["layer"] if self.layer_bits else const(0, 1)
+
     def read(self, address: Bits) -> Bits:
         """A word of the weight memory."""
-        return Bits(TERMS.mk_term(Kind.ARRAY_SELECT, [self.words, address[: self.bits].term]), WORD)
+        return Bits(TERMS.mk_term(Kind.ARRAY_SELECT, [self.words, address[: self.bits].term]), self.word)
 
     def plan(self, f: Frame, name: str) -> Bits:
         """A number of the present layer's plan."""
-        return table(f["layer"], [getattr(plan, name) for plan in self.plans], 12)
+        return table(self.layer(f), [getattr(plan, name) for plan in self.plans], 12)
 
     def ends(self, f: Frame) -> Bits:
         """The last set of a group of output channels is taken."""
@@ -76,7 +79,8 @@ class Proof:
         """Started only at rest; the layer is steady from the cycle before until all sets are taken."""
         return {
             "start at rest": f["start"].implies(f["age"] == 0),
-            "steady layer": ((f["age"] != 0) | f["start"]).implies(f["layer"] == f["layer_before"]),
+            "a layer": self.layer(f) < len(self.plans),
+            "steady layer": ((f["age"] != 0) | f["start"]).implies(self.layer(f) == f["layer_before"]),
         }
 
     def invariants(self, f: Frame) -> dict[str, Bits]:
@@ -85,7 +89,7 @@ class Proof:
         settled = active.implies(
             (f["last_channel"] == (f["map"] + 1 == inputs)) & (f["last_group"] == self.last_group(f))
         )
-        layer_known = (f["layer"] == f["layer_before"]).implies(
+        layer_known = (self.layer(f) == f["layer_before"]).implies(
             (f["last_channel"] == (f["map"] + 1 == inputs)) & (f["last_group"] == self.last_group(f))
         )
         return {
@@ -131,7 +135,7 @@ class Proof:
             if n < self.outputs - 1:
                 kept = (age > n + 1 + self.latency) & (n < size)
                 claims[f"kernel {n}"] = kept.implies(f[f"kernel_{n}"] == word)
-            right = f["o__payload"].word(n, WORD) == word
+            right = f["o__payload"].word(n, self.word) == word
             claims[f"offered kernel {n}"] = (f["o__valid"] & (n < size)).implies(right)
         return claims
 
@@ -139,7 +143,7 @@ class Proof:
         """The payload of a short set: only the kernels of the group have to stay."""
         waiting = now["o__valid"] & ~now["o__ready"]
         same = all_of(
-            (n < self.size(now)).implies(now["o__payload"].word(n, WORD) == then["o__payload"].word(n, WORD))
+            (n < self.size(now)).implies(now["o__payload"].word(n, self.word) == then["o__payload"].word(n, self.word))
             for n in range(self.outputs)
         )
         return {"valid stays": waiting.implies(then["o__valid"]), "payload stays": waiting.implies(same)}
@@ -156,6 +160,19 @@ def plans(outputs: int) -> list[KernelPlan]:
 @pytest.mark.parametrize("outputs", [1, 3, 5, 7])
 def test_every_set(outputs: int) -> None:
     Proof(kernel_fetcher.KernelFetcher(plans(outputs), outputs, 1023, 3)).prove()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kernel", "layers"),
+    [
+        (1, 3, [(2, 9, 3)]),
+        (3, 3, [(1, 6, 3), (20, 4, 6), (45, 16, 4), (120, 1, 16), (140, 10, 1)]),
+        (4, 7, [(0, 4, 1), (5, 10, 4), (46, 2, 10)]),
+    ],
+)
+def test_every_set_of_any_layers(outputs: int, kernel: int, layers: list[tuple[int, int, int]]) -> None:
+    plans = [KernelPlan(*layer, outputs) for layer in layers]
+    Proof(kernel_fetcher.KernelFetcher(plans, outputs, 200, 2, kernel)).prove()
 
 
 BUGS = {

@@ -115,14 +115,14 @@ def prove_packed(terms: int, pair, component=packed_dot_product.PackedDotProduct
     prove({"valid": frames[-1]["o__valid"] == frames[0]["i__valid"]})
 
 
-def prove_packed_pe(pair, component=packed_conv_pe.PackedConvPE) -> None:
-    pe = component(pair)
+def prove_packed_pe(pair, component=packed_conv_pe.PackedConvPE, kernel: int = 5) -> None:
+    pe, terms = component(pair, kernel), kernel**2
     design = netlist(pe)
-    prove_first_level(design, "dot.", 25, pair)
+    prove_first_level(design, "dot.", terms, pair)
     rest, _ = run(design, pe.latency - 3)
     base = rest[pe.base_latency - 3]["base"]
     for n in range(2):
-        sums = total(first_level(rest[0], "dot.", 25, n), base.word(n, 14))
+        sums = total(first_level(rest[0], "dot.", terms, n), base.word(n, 14))
         prove({f"partial sum {n}": rest[-1]["o__payload"].word(n, 14) == sums})
     frames, _ = run(design, pe.latency)
     prove({"valid": frames[-1]["o__valid"] == frames[0]["i__valid"]})
@@ -189,8 +189,9 @@ def test_packed_dot_product(terms: int, pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
-def test_packed_conv_pe(pair) -> None:
-    prove_packed_pe(pair)
+@pytest.mark.parametrize("kernel", [3, 5, pytest.param(7, marks=pytest.mark.full)])
+def test_packed_conv_pe(pair, kernel: int) -> None:
+    prove_packed_pe(pair, kernel=kernel)
 
 
 @pytest.mark.parametrize(("lanes", "kept"), [(10, 0), pytest.param(20, 0, marks=pytest.mark.full), (10, 250)])

@@ -40,11 +40,11 @@ def prove_dot_product(terms: int, component=dot_product.DotProduct) -> None:
     prove({"sum": o["o__payload"] == exact[:14], "valid": o["o__valid"] == frames[0]["i__valid"]})
 
 
-def prove_conv_pe(component=conv_pe.ConvPE) -> None:
-    pe = component()
+def prove_conv_pe(component=conv_pe.ConvPE, kernel: int = 5) -> None:
+    pe, terms = component(kernel=kernel), kernel**2
     frames = run(netlist(pe), pe.latency)
     payload, o = frames[0]["i__payload"], frames[-1]
-    exact = exact_sum(frames[pe.base_latency]["base"], words(payload, 25), words(payload, 25, 25))
+    exact = exact_sum(frames[pe.base_latency]["base"], words(payload, terms), words(payload, terms, terms))
     prove({"partial sum": o["o__payload"] == exact[:14], "valid": o["o__valid"] == frames[0]["i__valid"]})
 
 
@@ -107,8 +107,9 @@ def test_dot_product(terms: int) -> None:
     prove_dot_product(terms)
 
 
-def test_conv_pe() -> None:
-    prove_conv_pe()
+@pytest.mark.parametrize("kernel", [3, pytest.param(4, marks=pytest.mark.full), 5, 6, 7])
+def test_conv_pe(kernel: int) -> None:
+    prove_conv_pe(kernel=kernel)
 
 
 @pytest.mark.parametrize("kept", [0, 25, 500])

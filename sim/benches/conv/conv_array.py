@@ -2,61 +2,71 @@
 
 import random
 from functools import cache
+from math import prod
 
 import cocotb
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.conv.conv_array import ConvArray
-from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import CONV_WORD, KERNEL
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, drive, random_arrays, random_source, reset_sometime, start
 
-OUT = 8  # rows and columns of an output map
+STEPS = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # rows and columns of windows, by their number
+APART = 3  # cycles from a position of an input channel to that of the next
 
 
 @cache
 def component() -> ConvArray:
     given = parameters()
-    lines = LineBuffer(given["windows"], KERNEL, [LineMap(KERNEL, KERNEL, 1, 1)])
+    windows, kernel = given["windows"], given.get("kernel", 5)
+    tall, wide = STEPS[windows]
     return ConvArray(
-        given["windows"],
+        windows,
         given["outputs"],
-        lines.rows,
-        lines.columns,
-        OUT * OUT // given["windows"],
+        kernel + tall - 1,
+        kernel + wide - 1,
+        prod(map_size()) // windows,
         given["bias_words"],
         given.get("packed", False),
+        kernel=kernel,
     )
 
 
+def map_size() -> tuple[int, int]:
+    """Rows and columns of an output map."""
+    rows, columns = parameters().get("size", (8, 8))
+    return rows, columns
+
+
 def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Generator, low: int = -128) -> tuple:
-    """Maps (inputs, 12, 12), kernels (groups * O, inputs, 5, 5), biases (groups * O,); codes >= ``low``. A packed array
-    takes no negative maps."""
-    channels = groups * array.outputs
-    shapes = ((inputs, OUT + 4, OUT + 4), (channels, inputs, KERNEL, KERNEL), (channels,))
+    """Maps (inputs, rows, columns), kernels (groups * O, inputs, K, K), biases (groups * O,); codes >= ``low``. A
+    packed array of several windows takes no negative maps."""
+    channels, kernel = groups * array.outputs, array.kernel
+    rows, columns = (size + kernel - 1 for size in map_size())
+    shapes = ((inputs, rows, columns), (channels, inputs, kernel, kernel), (channels,))
     maps, *others = (arrays.integers(low, 128, shape, np.int8) for shape in shapes)
-    return maps & 127 if array.packed else maps, *others
+    return maps & 127 if array.packed and array.windows > 1 else maps, *others
 
 
 def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:
     """Patches of a map in row-major order, int8 (positions, rows, columns)."""
     patches = sliding_window_view(image, (array.rows, array.columns))
-    steps = array.rows - KERNEL + 1, array.columns - KERNEL + 1
-    return patches[:: steps[0], :: steps[1]].reshape(-1, array.rows, array.columns)
+    tall, wide = STEPS[array.windows]
+    return patches[::tall, ::wide].reshape(-1, array.rows, array.columns)
 
 
 async def load_biases(dut: Dut, biases: np.ndarray) -> None:
-    """Bias words of 25, the last one filled up with what nobody may use."""
-    for index, first in enumerate(range(0, len(biases), CONV_WORD)):
-        word = np.full(CONV_WORD, 85, np.int8)
-        part = biases[first : first + CONV_WORD]
+    """Bias words, the last one filled up with what nobody may use."""
+    size = component().kernel ** 2
+    for index, first in enumerate(range(0, len(biases), size)):
+        word = np.full(size, 85, np.int8)
+        part = biases[first : first + size]
         word[: len(part)] = part
         dut.bias__en.value, dut.bias__data.value = 1, pack_codes(word)
         drive(dut, "bias__index", index)
@@ -81,14 +91,16 @@ async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, r
                 dut.kernels.value = pack_codes(chosen) if load else rng.getrandbits(len(dut.kernels))
                 await source.send([word])
                 dut.patch.value = pack_codes(patch)  # it is wanted in the cycle after its position
+            if len(patches) < APART:
+                await cycles(dut, APART - len(patches))
 
 
 def golden(array: ConvArray, maps: np.ndarray, kernels: np.ndarray, biases: np.ndarray) -> list[int]:
     """Words of O x W codes in the order of positions, group after group."""
-    layer = Layer("conv", "conv", len(kernels), KERNEL)
-    codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases, layer))[0]  # (channels, 8, 8)
-    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[array.windows]
-    blocks = codes.reshape(-1, array.outputs, OUT // tall, tall, OUT // wide, wide)
+    layer = Layer("conv", "conv", len(kernels), array.kernel)
+    codes = Q2_6.requantize(convolve(maps[np.newaxis], kernels, biases, layer))[0]  # (channels, rows, columns)
+    (rows, columns), (tall, wide) = map_size(), STEPS[array.windows]
+    blocks = codes.reshape(-1, array.outputs, rows // tall, tall, columns // wide, wide)
     blocks = blocks.transpose(0, 2, 4, 1, 3, 5)  # (group, row, column, O, tall, wide)
     return [pack_codes(block) for group in blocks for row in group for block in row]
 
@@ -112,14 +124,14 @@ async def check(
 def groups_that_fit(most: int = 3) -> int:
     """Groups of output channels whose biases fit the array, at most that many."""
     array = component()
-    return min(most, CONV_WORD * array.bias_words // array.outputs)
+    return min(most, array.kernel**2 * array.bias_words // array.outputs)
 
 
 @cocotb.test()
 async def one_input_channel(dut: Dut) -> None:
     """Every bias that there is room for; so often that each of their bits has been 0 and 1."""
     await start(dut)
-    rng, arrays, groups = random_source(), random_arrays(), groups_that_fit(most=CONV_WORD * component().bias_words)
+    rng, arrays, groups = random_source(), random_arrays(), groups_that_fit(most=1000)
     for _ in range(5):
         await check(dut, 1, groups, 0, rng, arrays)
 

@@ -1,4 +1,4 @@
-"""`ConvPE` against the golden model: a base and 25 products a cycle.
+"""`ConvPE` against the golden model: a base and the products of a window and a kernel a cycle.
 
 With ``natural`` among the parameters it is `PackedConvPE`; bases and sums are then pairs (see `dot_product`).
 """
@@ -13,7 +13,6 @@ from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.shape import CONV_WORD
 from fivebyfive.sim.benches.common import dot_product
 from fivebyfive.sim.benches.common.dot_product import join, words
 from fivebyfive.sim.benchlib.given import Dut, parameters
@@ -26,14 +25,16 @@ SUMS = 300
 @cache
 def component() -> ConvPE | PackedConvPE:
     given = parameters()
+    kernel = given.get("kernel", 5)
     if "natural" in given:
-        return PackedConvPE(NATURAL if given["natural"] else CODE)
-    return ConvPE(given.get("shifts", ()))
+        return PackedConvPE(NATURAL if given["natural"] else CODE, kernel)
+    return ConvPE(given.get("shifts", ()), kernel)
 
 
 def operands(arrays: np.random.Generator, count: int) -> np.ndarray:
     """Windows and kernels, the shared one last (`dot_product.operands`)."""
-    return dot_product.operands(lambda shape: arrays.integers(-128, 128, shape, np.int8), count, CONV_WORD)
+    terms = component().kernel ** 2
+    return dot_product.operands(lambda shape: arrays.integers(-128, 128, shape, np.int8), count, terms)
 
 
 def golden(bases: list[int], operand: np.ndarray, shift: int = 0) -> list[int]:

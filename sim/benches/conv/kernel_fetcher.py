@@ -6,20 +6,22 @@ from functools import cache
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.common.types import CONV_KERNEL
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, drive, limited, random_source, reset, start
-
-WORD = 8 * CONV_KERNEL
 
 
 @cache
 def component() -> KernelFetcher:
     given = parameters()
     plans = [KernelPlan(address, outputs, inputs, given["outputs"]) for address, outputs, inputs in given["plans"]]
-    return KernelFetcher(plans, given["outputs"], given["depth"], given["memory_latency"])
+    return KernelFetcher(plans, given["outputs"], given["depth"], given["memory_latency"], given.get("kernel", 5))
+
+
+@cache
+def word_bits() -> int:
+    return 8 * component().kernel ** 2
 
 
 async def memory(dut: Dut, words: list[int]) -> None:
@@ -46,7 +48,8 @@ def expected(layer: int, words: list[int]) -> list[list[int]]:
 
 
 def kernels(word: int, count: int) -> list[int]:
-    return [word >> WORD * n & (1 << WORD) - 1 for n in range(count)]
+    bits = word_bits()
+    return [word >> bits * n & (1 << bits) - 1 for n in range(count)]
 
 
 async def check(dut: Dut, words: list[int], pause: float, rng: random.Random) -> None:
@@ -72,7 +75,7 @@ async def check(dut: Dut, words: list[int], pause: float, rng: random.Random) ->
 
 
 def draw(rng: random.Random) -> list[int]:
-    return [rng.getrandbits(WORD) for _ in range(component().depth)]
+    return [rng.getrandbits(word_bits()) for _ in range(component().depth)]
 
 
 @cocotb.test()
