@@ -134,6 +134,8 @@ def test_activation_memory(bench, inputs, writers, counts):
         full(25, 3, {"kind": "codebook", "values": [[-7, 0, 5], list(range(-8, 8))]}, None),
         (20, 1, {"kind": "signs", "values": [[-64, 64]]}, [32, 32, 6]),
         (3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
+        full(49, 2, {"kind": "codebook", "values": [[-7, 5], [0, 3], [-128, 127], [1, 2, 3], [-1, 0]]}, None),
+        full(9, 1, {"kind": "codebook", "values": [[-9, 0, 9]]}, None),
     ],
 )
 def test_narrow_weight_memory(bench, width, biases, form, banks):
@@ -179,8 +181,9 @@ def test_sign_dot_product(bench, terms, shifts):
     bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, shifts=shifts)
 
 
-def test_sign_conv_pe(bench):
-    bench(ConvPE((5, 0)), "conv_pe", shifts=(5, 0))
+@pytest.mark.parametrize(("shifts", "kernel"), [((5, 0), 5), full((3,), 4), full((1, 7, 0, 2, 4), 3)])
+def test_sign_conv_pe(bench, shifts, kernel):
+    bench(ConvPE(shifts, kernel), "conv_pe", shifts=shifts, kernel=kernel)
 
 
 @pytest.mark.parametrize("kept", [full(0), 3])
@@ -247,6 +250,22 @@ def test_packed_conv_array(bench, windows, outputs):
     bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=1, packed=True)
 
 
+@on_verilator
+@pytest.mark.parametrize("seed", [1, 2, full(3), full(4), full(5), full(6), full(7), full(8)])
+def test_conv_array_of_any_kernel(bench, seed):
+    rng = random.Random(seed)
+    kernel, windows, packed = 3 + seed % 5, (1, 4, 2)[seed % 3], seed in (2, 3, 6, 8)
+    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[windows]
+    # A single position; an odd number of them; more than distributed memory is for.
+    rows, columns = [(1, 1), (3, 5), (5, 15), (7, 2)][seed % 4]
+    given = {"windows": windows, "outputs": rng.randint(1, 4), "bias_words": rng.randint(1, 2), "packed": packed}
+    array = ConvArray(
+        windows, given["outputs"], kernel + tall - 1, kernel + wide - 1, rows * columns, given["bias_words"], packed,
+        kernel=kernel,
+    )  # fmt: skip
+    bench(array, "conv_array", kernel=kernel, size=(rows * tall, columns * wide), **given)
+
+
 def spared_by_icarus(simulator: str, large: bool) -> None:
     if simulator == "icarus" and large:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
@@ -282,22 +301,50 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
     ],
 )
 def test_conv_controller(bench, layers, parallel):
-    check_conv_controller(bench, layers, parallel)
+    conv1, conv2 = (dict(zip(("outputs", "inputs", "bias_address"), layer, strict=True)) for layer in layers)
+    check_conv_controller(bench, [conv1 | {"positions": 9}, conv2 | {"positions": 4}], parallel)
 
 
 @pytest.mark.parametrize(
     ("layers", "sweeps"), [(((6, 1, 0), (5, 6, 7)), (2, 1, 6, 3, 1)), full(((2, 1, 0), (1, 2, 4)), (1,))]
 )
 def test_conv_controller_of_listed_sweeps(bench, layers, sweeps):
-    check_conv_controller(bench, layers, 1, sweeps=sweeps)
+    conv1, conv2 = (dict(zip(("outputs", "inputs", "bias_address"), layer, strict=True)) for layer in layers)
+    check_conv_controller(bench, [conv1 | {"positions": 9}, conv2 | {"positions": 4, "sweeps": sweeps}], 1)
 
 
-def check_conv_controller(bench, layers, parallel, sweeps=()):
+@pytest.mark.parametrize("seed", [1, 2, full(3), full(4), full(5), full(6), full(7), full(8)])
+def test_conv_controller_of_any_layers(bench, seed):
+    rng = random.Random(seed)
+    parallel, kernel, layers, inputs, address = rng.randint(1, 4), rng.randint(3, 7), [], rng.randint(1, 3), 0
+    for _ in range(seed if seed < 3 else rng.randint(1, 5)):
+        outputs = rng.choice((1, 3, 10, 30))
+        layer = {"outputs": outputs, "inputs": inputs, "bias_address": address}
+        layer |= {"positions": rng.choice((1, 1, 2, 5)), "pace": rng.choice((1, 1, 2, 3, 6))}
+        if rng.random() < 0.4:
+            layer["sweeps"] = [rng.randint(1, inputs) for _ in range(0, outputs, parallel)]
+        layers.append(layer)
+        inputs, address = min(outputs, 4), address + rng.randint(1, 99)
+    check_conv_controller(bench, layers, parallel, kernel)
+
+
+@pytest.mark.full
+def test_conv_controller_of_eight_layers(bench):
+    layers = [{"outputs": 3, "inputs": 2, "bias_address": 5 * n, "positions": 1 + n % 3} for n in range(8)]
+    check_conv_controller(bench, layers, 2)
+
+
+def check_conv_controller(bench, layers, parallel, kernel=5):
     sizes = {"depth": 1100, "memory_latency": 2, "drain": 9}
-    parts = [ConvLayer(outputs, inputs, parallel, address) for outputs, inputs, address in layers]
-    parts[1].sweeps = sweeps
+    parts = [
+        ConvLayer(
+            parallel=parallel, kernel=kernel, single=layer["positions"] == 1,
+            **{name: value for name, value in layer.items() if name != "positions"},
+        )
+        for layer in layers
+    ]  # fmt: skip
     controller = ConvController(parts, **sizes)
-    bench(controller, "conv_controller", layers=layers, parallel=parallel, sweeps=sweeps, **sizes)
+    bench(controller, "conv_controller", layers=layers, parallel=parallel, kernel=kernel, **sizes)
 
 
 @on_verilator
@@ -327,13 +374,14 @@ def test_fc_engine(bench, simulator, conv2, fc, config):
     bench(engine, "fc_engine", network=str(shape), config=config, seed=seed)
 
 
-def test_conv_pe(bench):
-    bench(ConvPE(), "conv_pe")
+@pytest.mark.parametrize("kernel", [full(3), full(4), 5, full(6), 7])
+def test_conv_pe(bench, kernel):
+    bench(ConvPE(kernel=kernel), "conv_pe", kernel=kernel)
 
 
-@pytest.mark.parametrize("natural", [full(False), True])
-def test_packed_conv_pe(bench, natural):
-    bench(PackedConvPE(NATURAL if natural else CODE), "conv_pe", natural=natural)
+@pytest.mark.parametrize(("natural", "kernel"), [full(False, 5), (True, 5), (False, 3), full(True, 6)])
+def test_packed_conv_pe(bench, natural, kernel):
+    bench(PackedConvPE(NATURAL if natural else CODE, kernel), "conv_pe", natural=natural, kernel=kernel)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +417,23 @@ def test_pixel_feeder(bench):
     ],
 )
 def test_kernel_fetcher(bench, plans, outputs, latency):
-    sizes = {"depth": 40, "memory_latency": latency}
+    check_kernel_fetcher(bench, plans, outputs, {"depth": 40, "memory_latency": latency})
+
+
+@pytest.mark.parametrize("seed", [1, full(2), full(3), full(4)])
+def test_kernel_fetcher_of_any_layers(bench, seed):
+    rng = random.Random(seed)
+    plans, address = [], 0
+    for _ in range(rng.randint(1, 5)):
+        outputs, inputs = rng.randint(1, 9), rng.randint(1, 4)
+        address += rng.randint(0, 3)  # of biases
+        plans.append((address, outputs, inputs))
+        address += outputs * inputs
+    sizes = {"depth": address, "memory_latency": rng.randint(1, 5), "kernel": rng.randint(3, 7)}
+    check_kernel_fetcher(bench, plans, 1 if seed == 2 else rng.randint(2, 5), sizes)
+
+
+def check_kernel_fetcher(bench, plans, outputs, sizes):
     parts = [KernelPlan(*plan, outputs) for plan in plans]
     bench(KernelFetcher(parts, outputs, **sizes), "kernel_fetcher", plans=plans, outputs=outputs, **sizes)
 
