@@ -23,7 +23,6 @@ class Proof:
     def __init__(self, component):
         self.latency, self.outputs, self.plans = component.memory_latency, component.outputs, component.plans
         self.bits, self.word = (component.depth - 1).bit_length(), 8 * component.kernel**2
-        self.layer_bits = (len(self.plans) - 1).bit_length()
         array = TERMS.mk_array_sort(TERMS.mk_bv_sort(self.bits), TERMS.mk_bv_sort(self.word))
         self.words = TERMS.mk_const(array, "weights")
         self.netlist = net = netlist(component)
@@ -31,15 +30,11 @@ class Proof:
             source = "address" if stage == 1 else f"address_{stage - 1}"
             net.ghost(f"address_{stage}", self.bits, lambda f, source=source: f[source])
         net.driven["data"] = lambda f: self.read(f[f"address_{self.latency}"])
-        net.ghost("layer_before", max(1, self.layer_bits), self.layer)
+        net.ghost("layer_before", (len(self.plans) - 1).bit_length(), lambda f: f["layer"])
         net.ghost("age", 8, self.next_age)
         net.ghost("base", self.bits, self.next_base)
         net.ghost("map", 8, lambda f: mux(self.ends(f), 0, f["map"] + taken(f, "o")))
         net.ghost("maps", 8, lambda f: mux(self.ends(f) & self.last_group(f), 0, f["maps"] + self.ends(f)))
-
-    def layer(self, f: Frame) -> Bits:
-        """Of one layer the number has no bits, and no port."""
-        return f["layer"] if self.layer_bits else const(0, 1)
 
     def read(self, address: Bits) -> Bits:
         """A word of the weight memory."""
@@ -47,7 +42,7 @@ class Proof:
 
     def plan(self, f: Frame, name: str) -> Bits:
         """A number of the present layer's plan."""
-        return table(self.layer(f), [getattr(plan, name) for plan in self.plans], 12)
+        return table(f["layer"], [getattr(plan, name) for plan in self.plans], 12)
 
     def ends(self, f: Frame) -> Bits:
         """The last set of a group of output channels is taken."""
@@ -79,8 +74,8 @@ class Proof:
         """Started only at rest; the layer is steady from the cycle before until all sets are taken."""
         return {
             "start at rest": f["start"].implies(f["age"] == 0),
-            "a layer": self.layer(f) < len(self.plans),
-            "steady layer": ((f["age"] != 0) | f["start"]).implies(self.layer(f) == f["layer_before"]),
+            "a layer": f["layer"] < len(self.plans),
+            "steady layer": ((f["age"] != 0) | f["start"]).implies(f["layer"] == f["layer_before"]),
         }
 
     def invariants(self, f: Frame) -> dict[str, Bits]:
@@ -89,7 +84,7 @@ class Proof:
         settled = active.implies(
             (f["last_channel"] == (f["map"] + 1 == inputs)) & (f["last_group"] == self.last_group(f))
         )
-        layer_known = (self.layer(f) == f["layer_before"]).implies(
+        layer_known = (f["layer"] == f["layer_before"]).implies(
             (f["last_channel"] == (f["map"] + 1 == inputs)) & (f["last_group"] == self.last_group(f))
         )
         return {
@@ -165,7 +160,7 @@ def test_every_set(outputs: int) -> None:
 @pytest.mark.parametrize(
     ("outputs", "kernel", "layers"),
     [
-        (1, 3, [(2, 9, 3)]),
+        (1, 3, [(2, 9, 3), (30, 5, 9)]),
         (3, 3, [(1, 6, 3), (20, 4, 6), (45, 16, 4), (120, 1, 16), (140, 10, 1)]),
         (4, 7, [(0, 4, 1), (5, 10, 4), (46, 2, 10)]),
     ],
