@@ -24,7 +24,7 @@ from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
-from fivebyfive.hw.conv.map_memory import MapMemory
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
@@ -144,15 +144,20 @@ def fc_engine() -> SmallMachine:
 
 
 def map_memory() -> SmallMachine:
-    return MapMemory(3, 6, repeats=2), {"channels": 3, "size": 6, "repeats": 2}
+    maps = (
+        {"channels": 3, "rows": 5, "columns": 6, "top": 1, "repeats": 2, "fill": (-3, 5, 0)},
+        {"channels": 2, "rows": 6, "columns": 4, "transfers": 2, "order": (1, 0, 1), "fill": (9,)},
+    )
+    return MapMemory([StoredMaps(**one) for one in maps], rows_out=2), {"maps": maps, "rows_out": 2}
 
 
 def image_buffer() -> SmallMachine:
-    return ImageBuffer(1, 2), {"rows_out": 1, "repeats": 2}
+    image = {"channels": 1, "rows": 28, "columns": 28, "repeats": 2}
+    return ImageBuffer(StoredMaps(**image)), {"image": image, "rows_out": 1}
 
 
 def pixel_feeder() -> SmallMachine:
-    return PixelFeeder(), {}
+    return PixelFeeder(784), {"pixels": 784}
 
 
 def kernel_fetcher() -> SmallMachine:

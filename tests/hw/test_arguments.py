@@ -6,9 +6,10 @@ import pytest
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
 
@@ -34,6 +35,11 @@ from fivebyfive.hw.conv.pooling import Pooling
         (
             lambda: ConvArray(2, 1, 4, 3, 8, 1, kernel=3, strides=(1, 2)),
             r"2 windows at once need strides of 1, not \(1, 2\)",
+        ),
+        (lambda: StoredMaps(3, 8, 8, fill=(1, 2)), "there must be 0, 1 or 3 fill codes, not 2"),
+        (
+            lambda: MapMemory([StoredMaps(3, 8, 8, top=1, transfers=6)], rows_out=2),
+            "1 to 5 transfers of a map can be streamed, not 6",
         ),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
         (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),

@@ -22,7 +22,7 @@ from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
-from fivebyfive.hw.conv.map_memory import MapMemory
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
@@ -384,28 +384,65 @@ def test_packed_conv_pe(bench, natural, kernel):
     bench(PackedConvPE(NATURAL if natural else CODE, kernel), "conv_pe", natural=natural, kernel=kernel)
 
 
+def maps_of(channels, size, **given):
+    return {"channels": channels, "rows": size, "columns": size, **given}
+
+
+def random_maps(rng, channels):
+    """Any set of maps, of not too many codes."""
+    rows = rng.choice((1, 2, 3, rng.randint(4, 9), rng.randint(10, 40), 128))
+    columns = rng.randint(1, min(24, 1 + 300 // (rows * channels)))
+    top, order, fill = rng.randrange(7), [], rng.choice(([], [-128], [rng.randint(-128, 127) for _ in range(channels)]))
+    if rng.random() < 0.5:
+        order = [rng.randrange(channels) for _ in range(rng.randint(1, 9))]
+    transfers = rng.choice((None, rng.randint(1, (rows + 1) // 2)))
+    given = {"top": top, "transfers": transfers, "repeats": rng.randint(1, 3), "order": order, "fill": fill}
+    return {"channels": channels, "rows": rows, "columns": columns, **given}
+
+
+def random_memory(seed):
+    rng = random.Random(seed)
+    maps = [random_maps(rng, rng.choice((1, 2, rng.randint(3, 20)))) for _ in range(rng.randint(1, 4))]
+    return {"maps": maps, "parallel": rng.randint(1, 6), "rows_out": rng.randint(1, 2), "sets": rng.randint(1, 2)}
+
+
 @pytest.mark.parametrize(
     "sizes",
     [
-        full({"channels": 3, "size": 12}),
-        full({"channels": 1, "size": 28, "sets": 2, "repeats": 3}),
-        {"channels": 5, "size": 6, "parallel": 3, "rows_out": 2, "repeats": 2},
-        full({"channels": 2, "size": 4, "parallel": 5, "sets": 2}),
-        {"channels": 5, "size": 6, "parallel": 2, "rows_out": 2, "order": (4, 0, 1, 3, 3, 2)},
+        full({"maps": [maps_of(3, 12)]}),
+        full({"maps": [maps_of(1, 28, repeats=3)], "sets": 2}),
+        {"maps": [maps_of(5, 6, repeats=2)], "parallel": 3, "rows_out": 2},
+        full({"maps": [maps_of(2, 4)], "parallel": 5, "sets": 2}),
+        full({"maps": [maps_of(5, 6, order=(4, 0, 1, 3, 3, 2))], "parallel": 2, "rows_out": 2}),
+        random_memory(3),
+        full({"maps": [{"channels": 2, "rows": 3, "columns": 128, "top": 3}, maps_of(3, 2)], "rows_out": 2}),
+        *(full(random_memory(seed)) for seed in range(30) if seed != 3),
     ],
 )
 def test_map_memory(bench, sizes):
-    bench(MapMemory(**sizes), "map_memory", **sizes)
+    memory = MapMemory(**sizes | {"maps": [StoredMaps(**one) for one in sizes["maps"]]})
+    bench(memory, "map_memory", **sizes)
 
 
 @on_verilator
-@pytest.mark.parametrize(("rows_out", "repeats"), [full(1, 1), full(1, 3), (2, 2)])
-def test_image_buffer(bench, rows_out, repeats):
-    bench(ImageBuffer(rows_out, repeats), "image_buffer", rows_out=rows_out, repeats=repeats)
+@pytest.mark.parametrize(
+    ("image", "rows_out"),
+    [
+        full(maps_of(1, 28), 1),
+        full(maps_of(1, 28, repeats=3), 1),
+        (maps_of(1, 28, repeats=2), 2),
+        ({"channels": 3, "rows": 5, "columns": 4, "top": 1, "transfers": 2, "fill": [17, -9, 0]}, 2),
+        full({"channels": 16, "rows": 128, "columns": 128}, 2),
+        *(full(random_maps(random.Random(seed), 1 + seed * seed % 17), 1 + seed % 2) for seed in range(12)),
+    ],
+)
+def test_image_buffer(bench, image, rows_out):
+    bench(ImageBuffer(StoredMaps(**image), rows_out), "image_buffer", image=image, rows_out=rows_out)
 
 
-def test_pixel_feeder(bench):
-    bench(PixelFeeder(), "pixel_feeder")
+@pytest.mark.parametrize("pixels", [784, full(16), full(3072)])
+def test_pixel_feeder(bench, pixels):
+    bench(PixelFeeder(pixels), "pixel_feeder", pixels=pixels)
 
 
 @pytest.mark.parametrize(

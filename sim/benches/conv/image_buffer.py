@@ -1,34 +1,58 @@
 """`ImageBuffer`: pixels in, rows of codes out, two images at once, frames of the wrong length dropped."""
 
 import random
+from functools import cache
 
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from fivebyfive.hw.conv.map_memory import StoredMaps
 from fivebyfive.model.golden import pixels_to_codes
-from fivebyfive.model.shape import IMAGE, PIXELS
-from fivebyfive.sim.benchlib.given import Dut, parameters
-from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.sim.benchlib.given import Dut, parameters, ports
+from fivebyfive.sim.benchlib.payload import unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
 
 
+@cache
+def stored() -> StoredMaps:
+    return StoredMaps(**parameters()["image"])
+
+
+@cache
+def pixels() -> int:
+    return stored().channels * stored().rows * stored().columns
+
+
 def draw(count: int, arrays: np.random.Generator) -> np.ndarray:
-    return arrays.integers(0, 256, (count, IMAGE, IMAGE), np.uint8)
+    return arrays.integers(0, 256, (count, stored().channels, stored().rows, stored().columns), np.uint8)
 
 
-def frame(pixels: np.ndarray, length: int = PIXELS) -> list[int]:
-    """Words of a frame of ``length`` pixels, the last one marked."""
-    words = [int(pixel) for pixel in np.resize(pixels, length)]
+def frame(image: np.ndarray, length: int | None = None) -> list[int]:
+    """Words of a frame of ``length`` pixels, or as many as an image has; the last one marked."""
+    words = [int(pixel) for pixel in np.resize(image, length or pixels())]
     return [*words[:-1], words[-1] | 256]
 
 
-def rows(image: np.ndarray) -> list[int]:
-    """Transfers of an image's rows, ``repeats`` times."""
-    given = parameters()
-    once = [pack_codes(part) for part in pixels_to_codes(image).reshape(-1, given["rows_out"], IMAGE)]
-    return once * given["repeats"]
+def transfers(image: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Transfers of an image, int16 (transfers, rows_out, columns), where a half without a row is 999; fill codes."""
+    one, rows_out = stored(), parameters()["rows_out"]
+    before = one.top % rows_out
+    space = (0, 0), (before, -(before + one.rows) % rows_out), (0, 0)
+    padded = np.pad(pixels_to_codes(image).astype(np.int16), space, constant_values=999)
+    each = padded.reshape(one.channels, -1, rows_out, one.columns)[:, : one.transfers]
+    channels = list(one.order) or [*range(one.channels)] * one.repeats
+    fill = np.resize(one.fill or [0], one.channels)
+    return each[channels].reshape(-1, rows_out, one.columns), list(np.repeat(fill[channels], each.shape[1]))
+
+
+async def watch_fill(dut: Dut, codes: list[int]) -> None:
+    """The fill code beside each transfer."""
+    while "fill" in ports():
+        await RisingEdge(dut.clk)
+        if dut.o__valid.value and dut.o__ready.value:
+            codes.append(dut.fill.value.to_signed())
 
 
 async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) -> None:
@@ -38,8 +62,14 @@ async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) ->
     dut.start.value = 1
     await cycles(dut, 1)
     dut.start.value = 0
-    expected = rows(image)
-    assert await StreamSink(dut, "o", pause=pause, rng=rng).receive(len(expected)) == expected
+    expected, fill = transfers(image)
+    codes = []
+    watching = cocotb.start_soon(watch_fill(dut, codes))
+    words = await StreamSink(dut, "o", pause=pause, rng=rng).receive(len(expected))
+    got = np.stack([unpack_codes(word, *expected.shape[1:]) for word in words]).astype(np.int16)
+    np.testing.assert_array_equal(np.where(expected == 999, 999, got), expected)
+    watching.cancel()
+    assert codes == (fill if "fill" in ports() else [])
     await cycles(dut, rng.randint(0, 3))
     dut.release_.value = 1  # "release" is a word of Verilog's
     await cycles(dut, 1)
@@ -92,12 +122,12 @@ async def two_images_fit(dut: Dut) -> None:
     """Pixels are taken without a gap until two images wait; then none."""
     await start(dut)
     watch(dut)
-    pixels = StreamMonitor(dut, "i").start()
+    taken = StreamMonitor(dut, "i").start()
     words = [word for image in draw(3, random_arrays()) for word in frame(image)]
     cocotb.start_soon(StreamSource(dut, "i").send(words))
-    await cycles(dut, 3 * PIXELS)
-    assert len(pixels.words) == 2 * PIXELS
-    assert pixels.cycles[-1] - pixels.cycles[0] == 2 * PIXELS - 1
+    await cycles(dut, 3 * pixels())
+    assert len(taken.words) == 2 * pixels()
+    assert taken.cycles[-1] - taken.cycles[0] == 2 * pixels() - 1
 
 
 @cocotb.test()
@@ -106,14 +136,14 @@ async def wrong_frames(dut: Dut) -> None:
     await start(dut)
     watch(dut)
     rng, arrays = random_source(), random_arrays()
-    for length in (1, PIXELS - 1, rng.randint(2, PIXELS - 2)):
+    for length in (1, pixels() - 1, rng.randint(1, pixels() - 1)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
         assert dut.short.value
         assert not dut.long.value
         assert not dut.available.value
         await check(dut, 1, (0, 0), rng, arrays)
-    for length in (PIXELS + 1, 2 * PIXELS, PIXELS + rng.randint(2, 900)):
+    for length in (pixels() + 1, 2 * pixels(), pixels() + rng.randint(2, 900)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
         assert dut.long.value
@@ -130,7 +160,7 @@ async def resets(dut: Dut) -> None:
         batch = draw(3, arrays)
         words = [word for image in batch for word in frame(image)]
         work = [StreamSource(dut, "i", limit_cycles=10**6).send(words), take(dut, batch[0], 0.2, rng)]
-        await reset_sometime(dut, work, 3 * PIXELS, rng)
+        await reset_sometime(dut, work, 3 * pixels(), rng)
         assert not dut.short.value
         assert not dut.long.value
         assert not dut.available.value

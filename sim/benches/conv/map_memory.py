@@ -7,13 +7,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from fivebyfive.hw.conv.map_memory import MapMemory
-from fivebyfive.sim.benchlib.given import Dut, parameters
-from fivebyfive.sim.benchlib.payload import pack_codes
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
+from fivebyfive.sim.benchlib.given import Dut, parameters, ports
+from fivebyfive.sim.benchlib.payload import pack_codes, unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import (
     cycle,
     cycles,
+    drive,
     limited,
     random_arrays,
     random_source,
@@ -24,50 +25,81 @@ from fivebyfive.sim.benchlib.testbench import (
 
 @cache
 def component() -> MapMemory:
-    return MapMemory(**parameters())
+    given = parameters()
+    return MapMemory(**given | {"maps": [StoredMaps(**stored) for stored in given["maps"]]})
 
 
-def draw(memory: MapMemory, arrays: np.random.Generator) -> np.ndarray:
-    """Maps, int8 (channels, size, size)."""
-    return arrays.integers(-128, 128, (memory.channels, memory.size, memory.size), np.int8)
+def draw(stored: StoredMaps, arrays: np.random.Generator) -> np.ndarray:
+    """Maps, int8 (channels, rows, columns)."""
+    return arrays.integers(-128, 128, (stored.channels, stored.rows, stored.columns), np.int8)
 
 
-def words_in(memory: MapMemory, maps: np.ndarray) -> list[int]:
+def words_in(maps: np.ndarray) -> list[int]:
     """Codes in the order of the array: groups of channels, each in row-major order; junk beyond the last channel."""
-    padded = np.full((memory.groups * memory.parallel, memory.size**2), 77, np.int8)
+    parallel = component().parallel
+    groups = -(-len(maps) // parallel)
+    padded = np.full((groups * parallel, maps[0].size), 77, np.int8)
     padded[: len(maps)] = maps.reshape(len(maps), -1)
-    groups = padded.reshape(memory.groups, memory.parallel, -1).transpose(0, 2, 1)  # (group, position, channel)
-    return [pack_codes(word) for group in groups for word in group]
+    words = padded.reshape(groups, parallel, -1).transpose(0, 2, 1)  # (group, position, channel)
+    return [pack_codes(word) for group in words for word in group]
 
 
-def words_out(memory: MapMemory, maps: np.ndarray) -> list[int]:
-    """Transfers of rows, channel after channel, all of it ``repeats`` times; or the channels of ``order``."""
-    if memory.order:
-        maps = maps[list(memory.order)]
-    once = [pack_codes(rows) for rows in maps.reshape(-1, memory.rows_out, memory.size)]
-    return once * memory.repeats
+def transfers(stored: StoredMaps, maps: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """What comes out: int16 (transfers, rows_out, columns), where a don't-care is 999; and the fill codes."""
+    rows_out, before = component().rows_out, stored.top % component().rows_out
+    after = -(before + stored.rows) % rows_out
+    padded = np.pad(maps.astype(np.int16), ((0, 0), (before, after), (0, 0)), constant_values=999)
+    each = padded.reshape(len(maps), -1, rows_out, stored.columns)[:, : stored.transfers]
+    channels = list(stored.order) or [*range(len(maps))] * stored.repeats
+    fill = np.resize(stored.fill or [0], len(maps))
+    codes = [int(code) for code in np.repeat(fill[channels], each.shape[1])]
+    return each[channels].reshape(-1, rows_out, stored.columns), codes
+
+
+def check(words: list[int], expected: np.ndarray) -> None:
+    """A transfer has the right codes wherever they count: the low columns, and halves with a row."""
+    assert len(words) == len(expected)
+    memory = component()
+    got = np.stack([unpack_codes(word, memory.rows_out, memory.columns) for word in words])
+    got = got[:, :, : expected.shape[2]].astype(np.int16)
+    np.testing.assert_array_equal(np.where(expected == 999, 999, got), expected)
 
 
 async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> None:
-    """Fill a set and go back to its first code."""
+    """Fill a set, perhaps after codes that are dropped, and go back to its first code."""
     dut.w_set.value = which
-    await StreamSource(dut, "i", pause=pause, rng=rng).send(words_in(component(), maps))
+    source, words = StreamSource(dut, "i", pause=pause, rng=rng), words_in(maps)
+    if rng.random() < 0.5:
+        await source.send(words[::-1][: rng.randint(1, len(words))])
+        await rewind(dut)
+    await source.send(words)
+    if rng.random() < 0.5:  # the last code was that of the set anyway
+        await rewind(dut)
+
+
+async def rewind(dut: Dut) -> None:
     dut.rewind.value = 1
     await cycles(dut, 1)
     dut.rewind.value = 0
 
 
-async def read(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> tuple[int, list[int]]:
+async def read(
+    dut: Dut, which: int, stored: StoredMaps, maps: np.ndarray, pause: float, rng: random.Random
+) -> tuple[int, list[int]]:
     """Stream a set out and compare; the cycle of ``start`` and those of the transfers."""
-    monitor = StreamMonitor(dut, "o").start()
+    monitor, codes = StreamMonitor(dut, "o").start(), []
+    watch = cocotb.start_soon(watch_fill(dut, codes))
     dut.r_set.value = which
     dut.start.value = 1
     begun = cocotb.start_soon(note_start(dut))
-    expected = words_out(component(), maps)
+    expected, fill = transfers(stored, maps)
     sink = cocotb.start_soon(StreamSink(dut, "o", pause=pause, rng=rng).receive(len(expected)))
     begin = await begun
     await limited(sink, 20 * len(expected) + 1000, "rows")
-    assert monitor.words == expected
+    check(monitor.words, expected)
+    watch.cancel()
+    assert "fill" not in ports() or codes == fill
+    assert "fill" in ports() or not any(fill)
     await cycles(dut, 3)
     assert not dut.busy.value
     assert not dut.o__valid.value
@@ -81,22 +113,41 @@ async def note_start(dut: Dut) -> int:
     return cycle()
 
 
+async def watch_fill(dut: Dut, codes: list[int]) -> None:
+    """The fill code beside each transfer."""
+    while "fill" in ports():
+        await RisingEdge(dut.clk)
+        if dut.o__valid.value and dut.o__ready.value:
+            codes.append(dut.fill.value.to_signed())
+
+
+async def select(dut: Dut, rng: random.Random) -> StoredMaps:
+    """Any set of maps, a cycle before the first code."""
+    which = rng.randrange(len(component().maps))
+    drive(dut, "which", which)
+    await cycles(dut, 1)
+    return component().maps[which]
+
+
 async def turns(
     dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
 ) -> None:
     """One set of maps after the other; with two sets the next is written while the present one is read."""
     memory = component()
-    maps = draw(memory, arrays)
+    stored = await select(dut, rng)
+    maps = draw(stored, arrays)
     await write(dut, 0, maps, pauses[0], rng)
     for turn in range(count):
         now, then = (turn % 2, 1 - turn % 2) if memory.sets == 2 else (0, 0)
-        following = draw(memory, arrays)
         if memory.sets == 2:
+            following = draw(stored, arrays)
             writing = cocotb.start_soon(write(dut, then, following, pauses[0], rng))
-            await read(dut, now, maps, pauses[1], rng)
+            await read(dut, now, stored, maps, pauses[1], rng)
             await writing
         else:
-            await read(dut, now, maps, pauses[1], rng)
+            await read(dut, now, stored, maps, pauses[1], rng)
+            stored = await select(dut, rng)
+            following = draw(stored, arrays)
             await write(dut, then, following, pauses[0], rng)
         maps = following
 
@@ -105,11 +156,15 @@ async def turns(
 async def a_transfer_a_cycle(dut: Dut) -> None:
     """The first `latency` cycles after ``start``, then one each cycle."""
     await start(dut)
-    memory, maps = component(), draw(component(), random_arrays())
-    await write(dut, 0, maps, 0, random_source())
-    begin, given = await read(dut, 0, maps, 0, random_source())
-    assert given[0] - begin == memory.latency
-    assert given == list(range(given[0], given[0] + len(given)))
+    rng, memory = random_source(), component()
+    for which, stored in enumerate(memory.maps):
+        drive(dut, "which", which)
+        await cycles(dut, 1)
+        maps = draw(stored, random_arrays())
+        await write(dut, 0, maps, 0, rng)
+        begin, given = await read(dut, 0, stored, maps, 0, rng)
+        assert given[0] - begin == memory.latency
+        assert given == list(range(given[0], given[0] + len(given)))
 
 
 @cocotb.test()
@@ -121,7 +176,9 @@ async def sets_in_turn(dut: Dut) -> None:
 @cocotb.test()
 async def gaps_and_back_pressure(dut: Dut) -> None:
     await start(dut)
-    await turns(dut, 3, (0.3, 0.5), random_source(), random_arrays())
+    rng, arrays = random_source(), random_arrays()
+    for _ in range(len(component().maps)):
+        await turns(dut, 2, (0.3, 0.5), rng, arrays)
 
 
 @cocotb.test()
@@ -130,8 +187,9 @@ async def resets(dut: Dut) -> None:
     rng, arrays = random_source(), random_arrays()
     memory = component()
     for _ in range(4):
-        maps = draw(memory, arrays)
+        stored = await select(dut, rng)
+        maps = draw(stored, arrays)
         await write(dut, 0, maps, 0, rng)
-        work = [write(dut, memory.sets - 1, maps, 0.1, rng), read(dut, 0, maps, 0.3, rng)]
-        await reset_sometime(dut, work[: memory.sets], 2 * memory.size**2, rng)
+        work = [write(dut, memory.sets - 1, maps, 0.1, rng), read(dut, 0, stored, maps, 0.3, rng)]
+        await reset_sometime(dut, work[: memory.sets], 2 * maps[0].size, rng)
         await turns(dut, 1, (0.1, 0.1), rng, arrays)

@@ -5,13 +5,13 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from fivebyfive.model.shape import PIXELS
-from fivebyfive.sim.benchlib.given import Dut
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
 LAST = 1 << 8  # mark of an image's last pixel
-LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 * PIXELS, 300, PIXELS)
+PIXELS = parameters()["pixels"]
+LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 * PIXELS, PIXELS // 2, PIXELS)
 NAMES = ("o__valid", "done", "accepted", "drop")
 
 
@@ -82,7 +82,7 @@ async def frames(dut: Dut) -> None:
 
 @cocotb.test()
 async def no_gap(dut: Dut) -> None:
-    """Three images in 3 x 784 cycles."""
+    """Three images without a gap between them."""
     rng = random_source()
     await start(dut)
     await cycles(dut, 1)

@@ -9,7 +9,7 @@ import pytest
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.conv.map_memory import MapMemory
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
@@ -20,7 +20,7 @@ from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.support.errors import UserError
 
 SEED = 5
-SIZES = {"channels": 3, "size": 12}
+SIZES = {"channels": 3, "rows": 12, "columns": 12}
 
 families = pytest.mark.parametrize("family", ["ecp5", pytest.param("xc7", marks=pytest.mark.full)])
 on_verilator = pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
@@ -71,7 +71,7 @@ def test_multiplier(bench, family):
 @on_verilator
 @families
 def test_distributed_ram(bench, family):
-    bench(netlist(MapMemory(**SIZES), "map_memory", family), "map_memory", **SIZES)
+    bench(netlist(MapMemory([StoredMaps(**SIZES)]), "map_memory", family), "map_memory", maps=[SIZES])
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_wrong_word_is_noticed(bench):
 def test_a_wrong_gate_is_noticed(bench):
     """One bit of a LUT."""
     broken = flipped(
-        netlist(MapMemory(**SIZES), "map_memory", "ecp5"), ".INIT(16'h", 0
+        netlist(MapMemory([StoredMaps(**SIZES)]), "map_memory", "ecp5"), ".INIT(16'h", 0
     )  # of a LUT whose every input value occurs
     with pytest.raises(SimulationFailed, match="failed with seed"):
-        bench(broken, "map_memory", **SIZES)
+        bench(broken, "map_memory", maps=[SIZES])
 
 
 @on_verilator
