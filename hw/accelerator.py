@@ -258,8 +258,10 @@ class Accelerator(wiring.Component):
         image's time stamp passes its stages of the counters in one cycle each.
         """
         if self.stages.convs and self.stages.fc:
+            # A single convolution needs its image to its end; a stamp must leave the image before.
+            released = self.began(m, front) if len(self.stages.convs) == 1 else front.released
             return {
-                "accepted": front.accepted, "released": front.released, "conv_busy": front.busy,
+                "accepted": front.accepted, "released": released, "conv_busy": front.busy,
                 "conv_done": front.done, "inputs_done": back.inputs_done, "fc_busy": back.busy,
             }  # fmt: skip
         if self.stages.fc:
@@ -269,9 +271,13 @@ class Accelerator(wiring.Component):
                 "accepted": front.accepted, "released": released, "conv_busy": Const(0), "conv_done": done,
                 "inputs_done": back.inputs_done, "fc_busy": back.busy,
             }  # fmt: skip
-        began = front.busy & ~delay(m, front.busy, 1, name="was_busy")
+        began = self.began(m, front)
         done = delay(m, began, 1, name="done")
         return {
             "accepted": front.accepted, "released": began, "conv_busy": front.busy, "conv_done": done,
             "inputs_done": delay(m, done, 1, name="inputs_done"), "fc_busy": Const(0),
         }  # fmt: skip
+
+    def began(self, m: Module, front: ConvEngine):
+        """Asserted in the first busy cycle of the conv engine."""
+        return front.busy & ~delay(m, front.busy, 1, name="was_busy")

@@ -1,10 +1,11 @@
-"""Delays that keep flags beside their data, counters with a registered last flag, and wide multiplexers."""
+"""Delays that keep flags beside their data, counters with a registered last flag, multiplexers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 
-__all__ = ["choose", "counter", "delay", "pick"]
+__all__ = ["Choice", "choose", "counter", "delay", "pick"]
 
 
 def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool = False) -> Value:
@@ -52,6 +53,26 @@ def choose(m: Module, value: Value, index: Value, width: int, *, name: str) -> S
     high = delay(m, index[low:], 1, name=f"part_of_{name}") if len(parts) > 1 else 0
     m.d.sync += chosen.eq(some.word_select(high, width))
     return chosen
+
+
+class Choice:
+    """Chooses by an index that goes with what flows through a pipeline: the index ``of`` now; `later` that of a cycle
+    before. Registers are built where an index is used, none for what is the same for all.
+    """
+
+    def __init__(self, m: Module, of: Callable[[], Value], cycles: int = 0):
+        self.m, self.cycles = m, cycles
+        self.index = cache(of)
+
+    def __call__(self, keys: Iterable, make: Callable = Value.cast) -> Value:
+        """What ``make`` gives for key number index."""
+        keys = list(keys)
+        return Array(map(make, keys))[self.index()] if len(set(keys)) > 1 else make(keys[0])
+
+    @property
+    def later(self) -> "Choice":
+        cycles = self.cycles + 1
+        return Choice(self.m, lambda: delay(self.m, self.index(), 1, name=f"index_{cycles}"), cycles)
 
 
 def pick(values: Sequence, which: Value) -> Value:

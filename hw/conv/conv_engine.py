@@ -361,16 +361,16 @@ class ConvEngine(wiring.Component):
         """Rows of the image or of maps into the line buffer, its positions into the array."""
         lines, controller, array = parts.lines, parts.controller, parts.array
         sources = [parts.image, *parts.features]
-        m.d.comb += [
-            lines.size.eq(controller.layer),
-            # Each streams only in its own layer, and only the rows that the layer needs.
-            lines.i.valid.eq(reduce(or_, [source.o.valid for source in sources])),
-        ]
         for number, (features, readers) in enumerate(zip(parts.features, self.readers, strict=True)):
             begins = reduce(or_, [controller.layer == layer for layer in readers])
             m.d.comb += features.start.eq(controller.start & begins)
             if len(readers) > 1:  # what was written last, or is being written
                 m.d.comb += features.which.eq((controller.layer - number) >> 1)
+        m.d.comb += [
+            lines.size.eq(controller.layer),
+            # Each streams only in its own layer, and only the rows that the layer needs.
+            lines.i.valid.eq(reduce(or_, [source.o.valid for source in sources])),
+        ]
         m.d.comb += [source.o.ready.eq(lines.i.ready) for source in sources]
         for row in range(lines.rows_in):
             rows = [source.o.payload[row].as_value() for source in sources]

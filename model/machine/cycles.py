@@ -211,9 +211,9 @@ class _Fc:
     result: int
 
 
-def fc_cycles(network: Network, config: Config, idle: int, words: list[int], commit: int) -> _Fc:
+def fc_cycles(network: Network, config: Config, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
     """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
-    idle from cycle ``idle`` on."""
+    idle from cycle ``idle`` on, and the argmax can take logits from ``room`` on, which the last layer waits for."""
     layers = stages(network).fc
     outside = config.inputs_outside(network, 0)
     late = (config.fc_outputs - 1) // FC_WORD
@@ -223,6 +223,7 @@ def fc_cycles(network: Network, config: Config, idle: int, words: list[int], com
     done = 0
     for layer, words_of in enumerate(fc_words(network, config)):
         groups, inputs = len(words_of), words_of[0]
+        cycle = max(cycle, room) if layer == len(layers) - 1 else cycle
         biases = 0 if config.engines.words else ceil_div(layers[layer].outputs, FC_WORD * config.fc_rows)
         if outside and layer == 0:
             ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
@@ -236,7 +237,7 @@ def fc_cycles(network: Network, config: Config, idle: int, words: list[int], com
     return _Fc(cycle - start, done, cycle, cycle + argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late)
 
 
-def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int], commit: int) -> _Fc:
+def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int], commit: int, room: int = 0) -> _Fc:
     """The same without fully-connected layers: groups of ``logits`` come in these cycles, and nothing is computed. The
     conv engine waits for the result to be taken."""
     result = logits[-1] + argmax(network.classes, logits, config.outputs)
@@ -254,20 +255,25 @@ def interval(network: Network, config: Config, conv: int, words: list[int]) -> i
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         conv_idle = begin + conv
         work = fc_cycles if stages(network).fc else no_fc_cycles
-        done = work(network, config, fc_idle, [begin + word for word in words], conv_idle)
+        done = work(network, config, fc_idle, [begin + word for word in words], conv_idle, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)
     return results[-1] - results[-2]
 
 
+def taken(results: list[int]) -> int:
+    """From when on the next logits can come: the last result was taken in the cycle in which it was valid."""
+    return results[-1] + 1 if results else 0
+
+
 def fed_interval(network: Network, config: Config) -> int:
     """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
-    taken = fc_idle = 0  # the cycle after the last pixel
+    fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[int] = []
     for image in range(STEADY):
-        taken = network.pixels + max(taken, sets[image % 2] if config.overlap else fc_idle)
-        done = fc_cycles(network, config, fc_idle, [], taken - 1 + FED)
+        fed = network.pixels + max(fed, sets[image % 2] if config.overlap else fc_idle)
+        done = fc_cycles(network, config, fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)
     return results[-1] - results[-2]

@@ -160,17 +160,20 @@ async def images(dut: Dut) -> None:
 
 
 async def take(dut: Dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:
-    """Wait for a result, let it wait a while in its turn, and take it."""
+    """Wait for a result and take it at once or, with pauses, let it wait a while in its turn."""
+    dut.o__ready.value = 0 if pause else 1
     if not dut.o__valid.value:
         await RisingEdge(dut.o__valid)
     recorder.valid.append(cycle())
     await FallingEdge(dut.clk)
     word = int(dut.o__payload.value)
-    await RisingEdge(dut.clk)  # the counters of a result follow it by two cycles
-    while pause and rng.random() < pause:
-        await RisingEdge(dut.clk)
-    dut.o__ready.value = 1
     await RisingEdge(dut.clk)
+    if pause:
+        while rng.random() < pause:
+            await RisingEdge(dut.clk)
+        dut.o__ready.value = 1
+        await RisingEdge(dut.clk)
+        dut.o__ready.value = 0
+    await RisingEdge(dut.clk)  # the counters of a result follow it by two cycles
     await FallingEdge(dut.clk)
-    dut.o__ready.value = 0
     recorder.result(image, word, int(dut.cycles.value))
