@@ -5,7 +5,7 @@ Each function gives a component and the parameters of its bench (`fivebyfive.sim
 
 import random
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 from amaranth.lib import wiring
 
@@ -26,7 +26,7 @@ from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
-from fivebyfive.hw.conv.pooling import Pooling
+from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
@@ -49,7 +49,8 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
-from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.benchlib.random_networks import random_network
@@ -76,7 +77,13 @@ def packed_conv_pe() -> SmallMachine:
 
 
 def pooling() -> SmallMachine:
-    return Pooling(2, 1, (8, 24)), {"outputs": 2, "windows": 1, "sizes": (8, 24)}
+    maps = [PooledMap(8, 8), PooledMap(24, 24)]
+    return Pooling(2, 1, maps), {"outputs": 2, "windows": 1, "maps": [astuple(one) for one in maps]}
+
+
+def any_pooling() -> SmallMachine:
+    maps = [PooledMap(7, 5, Pool("max", 3, 2)), PooledMap(6, 9, Pool("average", 3, 3), False), PooledMap(2, 3, None)]
+    return Pooling(2, 1, maps), {"outputs": 2, "windows": 1, "maps": [astuple(one) for one in maps]}
 
 
 def line_buffer() -> SmallMachine:
@@ -271,12 +278,13 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
+    any_pooling,
 )  # fmt: skip
 
 
 OF_ANOTHER = {  # components that a bench of another one checks
     "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
-    "skipping_conv_engine": "conv_engine",
+    "skipping_conv_engine": "conv_engine", "any_pooling": "pooling",
 }  # fmt: skip
 
 

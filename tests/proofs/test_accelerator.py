@@ -9,8 +9,8 @@ import pytest
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.conv.conv_controller import ConvState as S
 from fivebyfive.hw.conv.conv_pe import ConvPE
-from fivebyfive.hw.conv.pooling import Pooling
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.latency import POOLING
 from fivebyfive.model.shape import LeNetShape
 
 from . import test_argmax
@@ -53,8 +53,7 @@ class Pipeline:
     def __init__(self, accelerator, config: Config):
         self.netlist = netlist(accelerator)
         self.first_of_pool = "half_valid_1" if config.windows > 1 else "pair_valid_1"
-        self.latency = ConvPE().latency
-        self.drain = 1 + self.latency + Pooling.latency + 1
+        self.drain = 1 + ConvPE.latency + POOLING + 1
 
     def stages(self, f: Frame) -> list[Bits]:
         """Whether a position that entered that many cycles ago is there; from 1 on."""

@@ -1,5 +1,5 @@
 """Pooling: every cell comes out two cycles after its last code, in order, as the largest of its four codes, not below
-zero.
+zero; and every sum that is divided is rounded down.
 
 Symbolic witness: the cells of one column of cells, any. The proof takes the largest of the codes of a cell as they
 come, whichever they are, and expects it two cycles after the last of them. Codes come or pause at will, map after
@@ -9,8 +9,10 @@ map; the size changes between maps only.
 import pytest
 
 from fivebyfive.hw.conv import pooling
+from fivebyfive.model.machine.latency import DIVISION
+from fivebyfive.model.network import Pool
 
-from .lib.bits import Bits, const, fresh, mux
+from .lib.bits import Bits, const, fresh, mux, prove
 from .lib.induction import holds_forever
 from .lib.netlist import Frame, netlist
 from .lib.seeded import broken
@@ -27,7 +29,8 @@ def largest(codes: list[Bits]) -> Bits:
 
 class Proof:
     def __init__(self, component, output: int):
-        self.windows, self.sizes, self.output = component.windows, component.sizes, output
+        self.windows, self.output = component.windows, output
+        self.sizes = [one.rows for one in component.maps]
         self.cell = fresh("cell", 4)
         self.netlist = net = netlist(component)
         net.ghost("row", 5, lambda f: mux(self.row_ends(f), mux(self.last_row(f), 0, f["row"] + self.rows), f["row"]))
@@ -167,20 +170,25 @@ class Proof:
         holds_forever(self.netlist, self.invariants, assume=self.assume)
 
 
+def cells(component: type, outputs: int, windows: int, sizes: tuple[int, ...]):
+    """A unit for square maps, each with 2x2 maxima and ReLU."""
+    return component(outputs, windows, [pooling.PooledMap(size, size) for size in sizes])
+
+
 @pytest.mark.parametrize("sizes", [(24, 8), (8, 4)], ids=str)
 @pytest.mark.parametrize(("windows", "outputs"), [(1, 1), (1, 2), (1, 3), (2, 2), (4, 2), (4, 5)])
 def test_every_cell(windows: int, outputs: int, sizes: tuple[int, ...]) -> None:
-    Proof(pooling.Pooling(outputs, windows, sizes), outputs - 1).prove()
+    Proof(cells(pooling.Pooling, outputs, windows, sizes), outputs - 1).prove()
 
 
 BUGS = {
-    "unsigned": ("larger.eq(Mux(a > b, a, b))", "larger.eq(Mux(a.as_unsigned() > b.as_unsigned(), a, b))"),
-    "no ReLU": ("result.eq(Mux(larger[-1], 0, larger))", "result.eq(larger)"),
+    "unsigned": ("Mux(a > b, a, b)", "Mux(a.as_unsigned() > b.as_unsigned(), a, b)"),
+    "no ReLU": ("Mux(code[-1], 0, code) if relu else code", "code"),
     "smaller one": ("Mux(a > b, a, b)", "Mux(a < b, a, b)"),
 }
 ROW_BUGS = {
-    "upper row of another column": ("read.addr.eq(address)", "read.addr.eq(address ^ 1)"),
-    "overwritten by the lower row": ("write.en.eq(valid & ~lower)", "write.en.eq(valid)"),
+    "upper row of another column": ("read.addr.eq(window)", "read.addr.eq(window ^ 1)"),
+    "overwritten by the lower row": ("valid & ~lower if ends_all else valid", "valid"),
     "row end too late": ("column == last_column", "column == last_column + 1"),
     "a cell of every pair": ('valid & lower, 1, name="cell_valid"', 'valid, 1, name="cell_valid"'),
 }
@@ -191,11 +199,58 @@ ROW_BUGS = {
 def test_bugs_are_refuted(bug: str, windows: int) -> None:
     component = broken("pooling", "Pooling", *BUGS[bug])
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(component(2, windows, (8, 4)), 1).prove()
+        Proof(cells(component, 2, windows, (8, 4)), 1).prove()
 
 
 @pytest.mark.parametrize("bug", ROW_BUGS)
 def test_bugs_of_rows_are_refuted(bug: str) -> None:
     component = broken("pooling", "Pooling", *ROW_BUGS[bug])
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(component(1, 1, (8, 4)), 0).prove()
+        Proof(cells(component, 1, 1, (8, 4)), 0).prove()
+
+
+DIVIDED = [
+    pooling.PooledMap(3, 6, Pool("average", 3, 3), relu=False),
+    pooling.PooledMap(5, 5, Pool("average", 5, 1), relu=True),
+    pooling.PooledMap(8, 8, Pool("average", 8, 8), relu=False),
+    pooling.PooledMap(3, 3, Pool("max", 3, 3), relu=False),
+    pooling.PooledMap(97, 97, Pool("average", 97, 97), relu=False),
+]
+
+
+def prove_quotient(component: type, number: int) -> None:
+    """What a sum of codes becomes in the cycles of the division, from any state: the map's number goes with the sum."""
+    one = DIVIDED[number]
+    unit = component(1, 1, DIVIDED)
+    frames = [netlist(unit).frame("sum")]
+    for cycle in range(1, DIVISION + 1):
+        frames.append(frames[-1].next(f"cycle {cycle}"))
+    now, o = frames[0], frames[-1]
+    total, low, bits = now["cell_0"], 128 * one.divisor, 40
+    negative = total[total.width - 1]
+    in_range = (total.sext(bits) + low)[:bits] < 256 * one.divisor  # of sums of codes
+    rest = (total.sext(bits) - (o["o__payload"].sext(bits) * one.divisor)[:bits])[:bits]
+    exact = rest < one.divisor
+    if one.relu:
+        exact = mux(negative, o["o__payload"] == 0, exact)
+    given = [in_range, now["index_2_1"] == number, *(~frame["rst"] for frame in frames)]
+    prove({"quotient": exact, "valid": o["o__valid"] == now["cell_valid_1"]}, given)
+
+
+@pytest.mark.parametrize("number", range(len(DIVIDED)))
+def test_quotients(number: int) -> None:
+    prove_quotient(pooling.Pooling, number)
+
+
+DIVISION_BUGS = {
+    "one too few": ("cell + added), cell)", "cell + added - 1), cell)"),
+    "size of another sum": ("choose = choose.later", "choose = choose"),
+    "sign lost": ("negative.eq(cell[-1] & ~relu)", "negative.eq(0)"),
+}
+
+
+@pytest.mark.parametrize("bug", DIVISION_BUGS)
+def test_bugs_of_the_division_are_refuted(bug: str) -> None:
+    component = broken("pooling", "Pooling", *DIVISION_BUGS[bug])
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_quotient(component, 0)

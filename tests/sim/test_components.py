@@ -5,7 +5,7 @@ PEs: there Verilator is sooner done. Accelerators of `test_accelerator.py` are o
 """
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import pytest
 
@@ -24,7 +24,7 @@ from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
-from fivebyfive.hw.conv.pooling import Pooling
+from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
@@ -42,7 +42,8 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
-from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
 
@@ -68,8 +69,57 @@ def test_packed_dot_product(bench, terms, natural):
 
 @pytest.mark.parametrize(("outputs", "windows"), [(1, 1), (3, 4), full(1, 2), full(1, 4), full(3, 1), full(3, 2)])
 def test_pooling(bench, outputs, windows):
-    sizes = (8, 24, 2)
-    bench(Pooling(outputs, windows, sizes), "pooling", outputs=outputs, windows=windows, sizes=sizes)
+    check_pooling(bench, outputs, windows, [PooledMap(size, size) for size in (8, 24, 2)])
+
+
+@pytest.mark.parametrize("windows", [full(1), 2, full(4)])
+def test_pooling_of_cells(bench, windows):
+    """Maxima and averages of both kinds of results."""
+    pools = [(Pool(kind, 2, 2), relu) for kind in ("max", "average") for relu in (False, True)]
+    check_pooling(bench, 2, windows, [PooledMap(6, 4 + 2 * n, *pool) for n, pool in enumerate(pools)])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "maps"),
+    [
+        # AlexNet's windows, which overlap; no pool; averages that take a shift.
+        (2, ((7, 9, ("max", 3, 2), False), (5, 4, None, True), (8, 4, ("average", 4, 4), False))),
+        (1, ((3, 6, ("average", 3, 3), False), (6, 5, ("average", 5, 1), True), (7, 7, ("average", 7, 7), False),
+             (12, 9, ("average", 6, 3), False), (3, 2, None, False), (4, 8, ("max", 2, 2), True))),
+        full(3, ((4, 7, None, False), (1, 1, None, True))),
+        full(1, ((9, 9, ("average", 9, 9), False), (12, 12, ("max", 12, 12), True))),  # whole maps
+        full(2, ((8, 9, ("max", 8, 1), False), (2, 5, ("max", 2, 1), True), (2, 2, ("max", 2, 2), False))),
+        full(1, ((2, 140, ("max", 2, 2), False), (5, 131, ("max", 3, 2), True))),  # rows in block RAM
+    ],
+)  # fmt: skip
+def test_pooling_of_any_windows(bench, outputs, maps):
+    check_pooling(bench, outputs, 1, [PooledMap(r, c, pool and Pool(*pool), relu) for r, c, pool, relu in maps])
+
+
+@pytest.mark.parametrize("seed", [1, *map(full, range(2, 9))])
+def test_pooling_at_random(bench, seed):
+    rng = random.Random(seed)
+    check_pooling(bench, rng.randint(1, 3), 1, [random_pooled_map(rng) for _ in range(rng.randint(1, 6))])
+
+
+@pytest.mark.full
+@on_verilator
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_pooling_of_the_largest_map(bench, kind):
+    check_pooling(bench, 1, 1, [PooledMap(128, 128, Pool(kind, 128, 128), False), PooledMap(128, 127, None, True)])
+
+
+def random_pooled_map(rng):
+    size = rng.randint(1, 8)
+    stride, relu = rng.randint(1, size), rng.random() < 0.5
+    rows, columns = (size + stride * rng.randrange(5) for _ in range(2))
+    kind = rng.choice(["max", "average", None])
+    return PooledMap(rows, columns, Pool(kind, size, stride) if kind else None, relu)
+
+
+def check_pooling(bench, outputs, windows, maps):
+    unit = Pooling(outputs, windows, maps)
+    bench(unit, "pooling", outputs=outputs, windows=windows, maps=[list(astuple(one)) for one in maps])
 
 
 @pytest.mark.parametrize(("windows", "down", "across"), [(1, 1, 1), full(2, 2, 1), (4, 2, 2)])

@@ -1,4 +1,4 @@
-"""`Pooling` against the golden model's pooling and ReLU."""
+"""`Pooling` against maxima and averages of windows, a window at a time."""
 
 import random
 from functools import cache
@@ -6,85 +6,122 @@ from functools import cache
 import cocotb
 import numpy as np
 
-from fivebyfive.hw.conv.pooling import Pooling
-from fivebyfive.model.golden import apply_steps
+from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.model.network import Pool
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
-from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.testbench import (
+    cycles,
+    drive,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+)
+
+MAPS, MOST_CODES = 6, 6000  # maps of a test, and codes a channel after which no other map begins
 
 
 @cache
 def component() -> Pooling:
     given = parameters()
-    return Pooling(given["outputs"], given["windows"], tuple(given["sizes"]))
+    maps = [PooledMap(rows, columns, pool and Pool(*pool), relu) for rows, columns, pool, relu in given["maps"]]
+    return Pooling(given["outputs"], given["windows"], maps)
 
 
-def transfers(codes: np.ndarray, windows: int) -> list[int]:
+def transfers(codes: np.ndarray) -> list[int]:
     """Words of a map, int8 (O, H, W), in the order in which the array finishes its codes."""
     o, h, w = codes.shape
-    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[windows]
+    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[component().windows]
     blocks = codes.reshape(o, h // tall, tall, w // wide, wide)
     parts = blocks.transpose(1, 3, 0, 2, 4)  # (row, column, O, tall, wide)
     return [pack_codes(part) for row in parts for part in row]
 
 
-def golden(codes: np.ndarray) -> list[int]:
-    """Words of the pooled map, a cell each, row-major."""
-    pooled = apply_steps(codes[np.newaxis], (Pool("max", 2, 2), "relu"))[0]  # (O, H/2, W/2)
-    return [pack_codes(cell) for row in pooled.transpose(1, 2, 0) for cell in row]
+def golden(codes: np.ndarray, one: PooledMap) -> list[int]:
+    """Words of the pooled map, a window each, row-major."""
+    kind, size, stride = (one.pool.kind, one.pool.size, one.pool.stride) if one.pool else ("max", 1, 1)
+    words = []
+    for row in range(0, one.rows - size + 1, stride):
+        for column in range(0, one.columns - size + 1, stride):
+            window = codes[:, row : row + size, column : column + size].astype(int)
+            sums = window.sum(axis=(1, 2))
+            value = window.max(axis=(1, 2)) if kind == "max" else np.floor(sums / (size * size)).astype(int)
+            words.append(pack_codes(np.where(one.relu & (value < 0), 0, value).astype(np.int8)))
+    return words
 
 
-def complete(index: int, size: int, windows: int) -> bool:
-    """Whether transfer ``index`` of a map is the last one of a cell."""
+def ends(one: PooledMap) -> list[int]:
+    """Which transfers of a map are the last ones of a window."""
+    windows = component().windows
     if windows == 4:
-        return True
-    row, column = divmod(index, size)
-    return bool(column % 2) and (windows == 2 or bool(row % 2))
+        return list(range(one.rows * one.columns // 4))
+    size, stride = (one.pool.size, one.pool.stride) if one.pool else (1, 1)
+    tall = min(windows, 2)
+    rows = range(size - 1, one.rows, stride)
+    return [row // tall * one.columns + column for row in rows for column in range(size - 1, one.columns, stride)]
+
+
+def random_map(one: PooledMap, arrays: np.random.Generator) -> np.ndarray:
+    """Codes of a map, int8 (O, H, W): any, small ones, none above zero, or extremes only."""
+    shape = component().outputs, one.rows, one.columns
+    low, high = [(-128, 128), (-3, 4), (-128, 1), (126, 128), (-128, -126)][arrays.integers(5)]
+    return arrays.integers(low, high, shape, np.int8)
 
 
 async def check(dut: Dut, maps: int, pause: float, rng: random.Random, arrays: np.random.Generator) -> None:
-    """Maps of random sizes, one after the other: right codes, `latency` after the last one of their cell."""
+    """Random maps, one right behind the other: right codes, `latency` after the last one of their window."""
     pooling = component()
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
     source = StreamSource(dut, "i", pause=pause, rng=rng)
+    expected: list[int] = []
+    last: list[int] = []
+    sent = 0
     for _ in range(maps):
-        choice = rng.randrange(len(pooling.sizes))
-        size = pooling.sizes[choice]
-        codes = arrays.integers(-128, 128, (pooling.outputs, size, size), np.int8)
-        i.clear()
-        o.clear()
-        dut.size.value = choice
-        await source.send(transfers(codes, pooling.windows))
-        await cycles(dut, pooling.latency + 1)
-        assert o.words == golden(codes)
-        ends = [at for index, at in enumerate(i.cycles) if complete(index, size, pooling.windows)]
-        assert [b - a for a, b in zip(ends, o.cycles, strict=True)] == [pooling.latency] * len(ends)
+        if sent > MOST_CODES:
+            break
+        choice = rng.randrange(len(pooling.maps))
+        one = pooling.maps[choice]
+        codes = random_map(one, arrays)
+        drive(dut, "size", choice)
+        words = transfers(codes)
+        await source.send(words)
+        expected += golden(codes, one)
+        last += [sent + end for end in ends(one)]
+        sent += len(words)
+    await cycles(dut, pooling.latency + 1)
+    assert o.words == expected
+    assert o.cycles == [i.cycles[end] + pooling.latency for end in last]
 
 
 @cocotb.test()
 async def maps_without_gaps(dut: Dut) -> None:
     await start(dut)
-    await check(dut, 6, 0, random_source(), random_arrays())
+    await check(dut, MAPS, 0, random_source(), random_arrays())
 
 
 @cocotb.test()
 async def maps_with_gaps(dut: Dut) -> None:
     await start(dut)
-    await check(dut, 6, 0.5, random_source(), random_arrays())
+    await check(dut, MAPS, 0.5, random_source(), random_arrays())
 
 
 @cocotb.test()
-async def map_behind_map(dut: Dut) -> None:
-    """Two maps of one size with nothing in between."""
+async def every_map(dut: Dut) -> None:
+    """Each map behind itself and behind another one, with nothing in between."""
     await start(dut)
-    pooling, size = component(), component().sizes[0]
-    o = StreamMonitor(dut, "o").start()
-    maps = random_arrays().integers(-128, 128, (2, pooling.outputs, size, size), np.int8)
-    await StreamSource(dut, "i").send(word for codes in maps for word in transfers(codes, pooling.windows))
+    pooling, arrays = component(), random_arrays()
+    source, o = StreamSource(dut, "i"), StreamMonitor(dut, "o").start()
+    expected: list[int] = []
+    for choice, one in enumerate(pooling.maps):
+        for _ in range(2):
+            codes = random_map(one, arrays)
+            drive(dut, "size", choice)
+            await source.send(transfers(codes))
+            expected += golden(codes, one)
     await cycles(dut, pooling.latency + 1)
-    assert o.words == golden(maps[0]) + golden(maps[1])
+    assert o.words == expected
 
 
 @cocotb.test()
@@ -92,9 +129,10 @@ async def reset_in_flight(dut: Dut) -> None:
     """A reset in the middle of a map; the next map is a whole one."""
     await start(dut)
     rng, arrays = random_source(), random_arrays()
-    pooling, size = component(), component().sizes[0]
-    codes = arrays.integers(-128, 128, (pooling.outputs, size, size), np.int8)
-    words = transfers(codes, pooling.windows)
+    pooling = component()
     for _ in range(3):
+        choice = rng.randrange(len(pooling.maps))
+        words = transfers(random_map(pooling.maps[choice], arrays))
+        drive(dut, "size", choice)
         await reset_sometime(dut, [StreamSource(dut, "i").send(words)], len(words), rng)
         await check(dut, 1, 0.2, rng, arrays)
