@@ -6,7 +6,7 @@ from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import ceil_div
 
 __all__ = [
-    "ACTIVATION_MEMORY", "BANK_GROUP", "DIVISION", "MAP_MEMORY", "POOLING", "bank_latency",
+    "ACTIVATION_MEMORY", "BANK_GROUP", "DIVISION", "MAP_MEMORY", "POOLING", "TABLE_LOOKUP", "bank_latency",
     "dot_product_latency", "pooling_latency",
 ]  # fmt: skip
 
@@ -14,6 +14,7 @@ ACTIVATION_MEMORY = 1  # from the address of activations to their codes
 MAP_MEMORY = 4  # from start to the first rows: address, memory, a register beside it, output register
 POOLING = 2  # from the last code of a cell to its maximum: a register per comparison
 DIVISION = 8  # of a sum: a register per bit of the quotient
+TABLE_LOOKUP = 1  # from a code to that of a table
 BANK_GROUP = 5  # banks joined at once; with the word of the group before, the six inputs of a LUT of the 7 series
 
 

@@ -15,6 +15,7 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
+from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
@@ -270,6 +271,12 @@ def skipping_conv_engine() -> SmallMachine:
     return ConvEngine(shape.network, config, words), given
 
 
+def table_lookup() -> SmallMachine:
+    rng = random.Random(1)
+    functions = ["relu", *(tuple(rng.randrange(-128, 128) for _ in range(256)) for _ in range(2)), None]
+    return TableLookup(2, functions), {"lanes": 2, "functions": functions}
+
+
 AXI_AMOUNTS = {"images": 4, "resets": 2, "frames": 2, "addresses": 200}
 
 SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
@@ -278,7 +285,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
-    any_pooling,
+    any_pooling, table_lookup,
 )  # fmt: skip
 
 

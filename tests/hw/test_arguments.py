@@ -5,6 +5,7 @@ import pytest
 
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.line_buffer import LineBuffer
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
@@ -24,6 +25,9 @@ from fivebyfive.model.network import Pool
             lambda: PooledMap(8, 8, Pool("max", 2, 3)),
             "a pool is max or average, with a stride of 1 to its size; not .*",
         ),
+        (lambda: TableLookup(1, []), "a table lookup needs at least one function"),
+        (lambda: TableLookup(1, [(0,) * 255]), 'a function is None, "relu" or a tuple of 256 codes'),
+        (lambda: TableLookup(1, [None, (128,) * 256]), 'a function is None, "relu" or a tuple of 256 codes'),
         (lambda: LineBuffer(8, (28,)), "windows must be 1, 2 or 4, not 8"),
         (lambda: LineBuffer(1, (28, 4)), r"sizes of maps must be even and at least 6, not \(28, 4\)"),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),

@@ -13,6 +13,7 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
+from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
@@ -65,6 +66,23 @@ def test_dot_product(bench, terms):
 def test_packed_dot_product(bench, terms, natural):
     dot = PackedDotProduct(terms, NATURAL if natural else CODE)
     bench(dot, "dot_product", terms=terms, natural=natural)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "functions"),
+    [
+        (3, ("table", None, "relu", "table")),
+        full(1, ("table",)),
+        full(1, ("relu",)),
+        full(2, (None,)),
+        full(2, (None, "relu")),
+        full(5, (*["table"] * 8, None)),
+    ],
+)
+def test_table_lookup(bench, lanes, functions):
+    rng = random.Random(lanes)
+    functions = [tuple(rng.randrange(-128, 128) for _ in range(256)) if one == "table" else one for one in functions]
+    bench(TableLookup(lanes, functions), "table_lookup", lanes=lanes, functions=functions)
 
 
 @pytest.mark.parametrize(("outputs", "windows"), [(1, 1), (3, 4), full(1, 2), full(1, 4), full(3, 1), full(3, 2)])

@@ -40,7 +40,7 @@ OUTPUTS = {
     "accelerator": "o__payload", "sign_dot_product": "o__payload", "sweep_list": "entry",
     "narrow_weight_memory": "data", "bank_weight_memory": "data", "bank_activation_memory": "data",
     "bank_fc_controller": "address", "bank_fc_engine": "o__payload", "skipping_conv_engine": "o__payload",
-    "any_pooling": "o__payload",
+    "any_pooling": "o__payload", "table_lookup": "o__payload",
 }  # fmt: skip
 
 
