@@ -5,7 +5,7 @@ from functools import cache
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 
-__all__ = ["Choice", "choose", "counter", "delay"]
+__all__ = ["Choice", "choose", "counter", "delay", "pick"]
 
 
 def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool = False) -> Value:
@@ -73,3 +73,11 @@ class Choice:
     def later(self) -> "Choice":
         cycles = self.cycles + 1
         return Choice(self.m, lambda: delay(self.m, self.index(), 1, name=f"index_{cycles}"), cycles)
+
+
+def pick(values: Sequence, which: Value) -> Value:
+    """``values[which]`` as a tree of multiplexers, one level a bit of ``which``; one beyond the last is the last."""
+    if len(values) == 1:
+        return values[0]
+    pairs = [values[n : n + 2] for n in range(0, len(values), 2)]
+    return pick([Mux(which[0], pair[1], pair[0]) if len(pair) == 2 else pair[0] for pair in pairs], which[1:])

@@ -28,8 +28,8 @@ from .conv_array import ConvArray
 from .conv_controller import ConvController, ConvLayer, Mode, conv_states
 from .image_buffer import ImageBuffer
 from .kernel_fetcher import KernelFetcher, KernelPlan
-from .line_buffer import LineBuffer
-from .map_memory import MapMemory
+from .line_buffer import LineBuffer, LineMap
+from .map_memory import MapMemory, StoredMaps
 from .pooling import PooledMap, Pooling
 
 __all__ = ["ConvEngine", "ConvTap"]
@@ -198,8 +198,7 @@ class ConvEngine(wiring.Component):
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
         )
-        maps = [PooledMap(size, size) for size in (shape.conv1_out, shape.conv2_out)]
-        pooling = Pooling(config.outputs, config.windows, maps)
+        pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers])
         weights = self.weight_memory()
         before, after = self.lookups()
         lookups = sum(lookup.latency for lookup in (before, after) if lookup is not None)
