@@ -235,6 +235,11 @@ class ConvController(wiring.Component):
             }
         )
 
+    @property
+    def counts_channels(self) -> bool:
+        """Whether a layer without a list has several sweeps a group."""
+        return any(layer.inputs > 1 and not layer.sweeps for layer in self.layers)
+
     def elaborate(self, platform):
         m = Module()
         inner = InternalSignals(max(self.drain, self.memory_latency))
@@ -261,6 +266,8 @@ class ConvController(wiring.Component):
     def count(self, m: Module, inner: InternalSignals):
         """Count the input channels of a group of output channels, and the groups."""
         inputs, groups = [layer.inputs for layer in self.layers], [layer.groups for layer in self.layers]
+        if self.counts_channels:  # in a layer with listed sweeps the counter stays at zero, for the layers behind it
+            inputs = [1 if layer.sweeps else layer.inputs for layer in self.layers]
         _, last_channel = counter(m, inputs, inner.swept, name="channel", which=self.layer)
         if any(layer.sweeps for layer in self.layers):
             last_channel = self.listed(m, inner.swept, last_channel)
@@ -278,9 +285,7 @@ class ConvController(wiring.Component):
         # Of two layers conv2 is the one that is not 0.
         is_listed = self.layer if len(self.layers) == 2 and which == [1] else self.layer.matches(*which)
         m.d.comb += lasts.step.eq(swept & is_listed)
-        if all(layer.sweeps or layer.inputs == 1 for layer in self.layers):
-            return ~is_listed | lasts.entry
-        return Mux(is_listed, lasts.entry, last_channel)
+        return Mux(is_listed, lasts.entry, last_channel) if self.counts_channels else ~is_listed | lasts.entry
 
     def resting(self, m: Module):
         """Whether the position before was one of the last input channel, fewer cycles ago than the layer's pace."""
