@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from fivebyfive.hw.conv import image_buffer
+from fivebyfive.hw.conv.map_memory import StoredMaps
 from fivebyfive.model.shape import IMAGE, PIXELS
 
 from .lib.bits import Bits, all_of, choose, const, fresh, mux
@@ -23,7 +24,7 @@ from .lib.streams import taken
 
 class Proof:
     def __init__(self, component):
-        self.rows_out, self.repeats = component.rows_out, component.repeats
+        self.rows_out, self.repeats = component.rows_out, component.image.repeats
         self.transfers = IMAGE // self.rows_out  # of an image
         self.row, self.column = fresh("row", 5), fresh("column", 5)
         self.number = self.row * IMAGE + self.column
@@ -178,7 +179,7 @@ class Proof:
 
 @pytest.mark.parametrize(("rows_out", "repeats"), [(1, 20), (2, 20), (1, 1), (2, 4)])
 def test_every_row_of_every_image(rows_out: int, repeats: int) -> None:
-    Proof(image_buffer.ImageBuffer(rows_out, repeats)).prove()
+    Proof(image_buffer.ImageBuffer(StoredMaps(1, IMAGE, IMAGE, repeats=repeats), rows_out)).prove()
 
 
 BUGS = {
@@ -193,9 +194,9 @@ BUGS = {
 READ_BUGS = {
     "moves over what waits": ("move = ~self.o.valid | self.o.ready", "move = 1"),
     "read again": ("[port.en.eq(advance) for port in ports]", "[port.en.eq(1) for port in ports]"),
-    "a row too few": ("_, last_turn = counter(m, self.repeats,", "_, last_turn = counter(m, self.repeats - 1,"),
+    "a row too few": ("[stored.repeats for", "[stored.repeats - 1 for"),
     "wrong set": ("port.addr.eq(self.word(address, self.r_set))", "port.addr.eq(self.word(address, ~self.r_set))"),
-    "no rewind": ("restart=self.rewind)\n        address,", ")\n        address,"),
+    "no rewind": ('row_end, name="half", restart=self.rewind)', 'row_end, name="half")'),
     "column stays": ("m.d.sync += column.eq(1)", "m.d.sync += column.eq(column)"),
 }
 
@@ -204,11 +205,11 @@ READ_BUGS = {
 def test_bugs_of_frames_are_refuted(bug: str) -> None:
     buffer = broken("image_buffer", "ImageBuffer", *BUGS[bug])
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(buffer(2, 4)).prove()
+        Proof(buffer(StoredMaps(1, IMAGE, IMAGE, repeats=4), 2)).prove()
 
 
 @pytest.mark.parametrize("bug", READ_BUGS)
 def test_bugs_of_rows_are_refuted(bug: str) -> None:
     buffer = broken("image_buffer", "ImageBuffer", *READ_BUGS[bug], within="map_memory")
     with pytest.raises(AssertionError, match="not always so"):
-        Proof(buffer(2, 4)).prove()
+        Proof(buffer(StoredMaps(1, IMAGE, IMAGE, repeats=4), 2)).prove()
