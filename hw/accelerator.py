@@ -170,7 +170,9 @@ class Accelerator(wiring.Component):
         for memory, image in (("conv", weights.conv), ("fc", weights.fc)):
             expected = (self.depths[memory], widths[memory])
             if image.shape != expected:
-                raise ValueError(f"{memory} weights must be {expected} bytes for {summary(self.network)}, not {image.shape}")
+                raise ValueError(
+                    f"{memory} weights must be {expected} bytes for {summary(self.network)}, not {image.shape}"
+                )
             words[memory] = [int.from_bytes(word.tobytes(), "little") for word in image]
         return words
 

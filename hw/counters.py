@@ -9,7 +9,6 @@ from fivebyfive.model.machine.cycles import COUNTER_BITS
 __all__ = ["Counters", "Cycles"]
 
 
-
 class Cycles(data.StructLayout):
     """Cycle counts of the last image.
 

@@ -178,7 +178,8 @@ def simulate(
     beside: Collection[str] = (),
     progress: Progress = silent,
 ) -> Simulation:
-    """Run images, uint8 (N, *network.input) or (N, 28, 28), through the RTL and compare with the golden model until the first difference.
+    """Run images, uint8 (N, rows, columns) or (N, channels, rows, columns), through the RTL and compare with the golden
+    model until the first difference.
 
     ``generated`` is the accelerator of ``checkpoint``. ``layers``: record and compare every layer, not only the logits.
     ``pause``: probability of a pause of the pixel source and of the result's receiver in each cycle. ``seed``: of the
@@ -238,8 +239,12 @@ def simulate(
 
 
 def check_run(
-    pixels: Any, pause: object = 0.0, seed: object = None, simulator: object = "verilator",
-    network: Network | None = None, **others: object,
+    pixels: Any,
+    pause: object = 0.0,
+    seed: object = None,
+    simulator: object = "verilator",
+    network: Network | None = None,
+    **others: object,
 ) -> None:
     """Raise ValueError where what `simulate` is given cannot be simulated; it looks at no ``others``."""
     check_pixels(pixels, network)

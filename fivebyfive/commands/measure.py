@@ -90,7 +90,9 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
             estimated=request.estimated,
         )  # fmt: skip
     if not found.results:
-        raise UserError(f"no machine for {in_words(request.network)} could be built on {request.part.name}: {why_none(found)}")
+        raise UserError(
+            f"no machine for {in_words(request.network)} could be built on {request.part.name}: {why_none(found)}"
+        )
     report = {
         "part": found.part, "network": found.network, "swept": found.swept,
         "results": [one.as_dict() for one in found.results], "front": [found.results.index(one) for one in found.front],

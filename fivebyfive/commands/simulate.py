@@ -11,6 +11,7 @@ import numpy as np
 from fivebyfive.api import Accelerator, Network, load
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.data.images import Images, load_images
+from fivebyfive.model.description import written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import Size
@@ -124,7 +125,9 @@ def folder_of(folder: Path, network: Network) -> Generated:
     generated = read_folder(folder)
     of = generated.manifest["checkpoint"]
     if of["network"] != written(network.checkpoint.network):
-        raise UserError(f"{folder} is a {of['network']}, the checkpoint a {network.checkpoint.summary}; name the one it was made of")
+        raise UserError(
+            f"{folder} is a {of['network']}, the checkpoint a {network.checkpoint.summary}; name the one it was made of"
+        )
     if of["sha256"] != network.checkpoint.digest:
         say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")
     return generated

@@ -73,7 +73,11 @@ def conv_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[s
     pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
     work = f"{pes} sign adders" if form.kind == "signs" else f"{pes} multipliers"
     sweeps = config.engines.sweeps
-    order = f"{sum(len(one) for layer in sweeps for one in layer):,} sweeps, zeros skipped" if sweeps else "bias, kernels, sweeps"
+    order = (
+        f"{sum(len(one) for layer in sweeps for one in layer):,} sweeps, zeros skipped"
+        if sweeps
+        else "bias, kernels, sweeps"
+    )
     return {
         "image": Block("memory", "image buffer", (f"2 images of {IMAGE} x {IMAGE}", f"{2 * PIXELS:,} bytes")),
         "lines": Block("memory", "line buffer", (f"{rows} rows of {IMAGE}", "5x5 windows")),

@@ -138,7 +138,7 @@ def run_bench(shape: LeNetShape, seeds: int, workers: int | None, out: Path) -> 
     from fivebyfive.sim.jobs.workers import LocalPool
 
     configs = [sized(shape.network, *size) for size in SIZES]
-    wanted = [(shape, config, part) for config in configs for part in parts_for(shape, config)]
+    wanted = [(shape.network, config, part) for config in configs for part in parts_for(shape, config)]
     with Stage("bench") as stage:
         found, failures = measure_many(wanted, seeds, LocalPool(workers), stage)
     if failures:

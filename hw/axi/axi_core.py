@@ -180,7 +180,9 @@ class AxiCore(wiring.Component):
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.shape.classes)
         m.submodules.registers = registers = RegisterFile()
-        loads = WeightLoader(self.accelerator.depths, {"conv": self.config.conv_word_bytes, "fc": self.config.fc_word_bytes})
+        loads = WeightLoader(
+            self.accelerator.depths, {"conv": self.config.conv_word_bytes, "fc": self.config.fc_word_bytes}
+        )
         m.submodules.loader = loads
         self.connect_lite(m, registers)
         self.connect_pixels(m, unpacker, frames, numbers, soft)

@@ -145,7 +145,11 @@ class ConvEngine(wiring.Component):
     """
 
     def __init__(
-        self, network: Network, config: Config, words: list[int], tables: Mapping[str, np.ndarray] = MappingProxyType({})
+        self,
+        network: Network,
+        config: Config,
+        words: list[int],
+        tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
         self.network = network
         self.config = config
@@ -305,7 +309,9 @@ class ConvEngine(wiring.Component):
                 config.outputs,
                 self.address(layer, "bias"),
                 kernel=config.kernel,
-                sweeps=() if config.sweeps_all(self.network, layer) else list(map(len, config.sweeps(self.network, layer))),
+                sweeps=()
+                if config.sweeps_all(self.network, layer)
+                else list(map(len, config.sweeps(self.network, layer))),
                 pace=config.pace(self.network, layer),
                 single=prod(self.positions(stage)) == 1,
             )

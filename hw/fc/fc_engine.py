@@ -15,7 +15,6 @@ from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
-
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import function_codes, stages
 from fivebyfive.model.machine.weights import fc_banks
@@ -104,7 +103,11 @@ class FcEngine(wiring.Component):
     """
 
     def __init__(
-        self, network: Network, config: Config, words: list[int], tables: Mapping[str, np.ndarray] = MappingProxyType({})
+        self,
+        network: Network,
+        config: Config,
+        words: list[int],
+        tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
         self.network = network
         self.config = config

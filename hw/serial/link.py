@@ -6,8 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pixels import Pixel
-from fivebyfive.model.machine.cycles import COUNTER_BITS
 from fivebyfive.hw.fc.argmax import Result
+from fivebyfive.model.machine.cycles import COUNTER_BITS
 from fivebyfive.model.protocol.link import CHUNK, CHUNKS, DIGEST, LARGEST, MOST_CHUNKS, PAGE, PAGES, VERSION, Info, Kind
 from fivebyfive.model.shape import PIXELS
 

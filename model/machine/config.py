@@ -155,7 +155,9 @@ class Config:
             return 0
         if not self.packed:
             return self.conv_multipliers
-        return self.conv_word_bytes * (ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2)
+        return self.conv_word_bytes * (
+            ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2
+        )
 
     @property
     def fc_dsps(self) -> int:
@@ -227,7 +229,10 @@ class Config:
             return list(range(network.pixels))
         last = stages(network).convs[-1]
         return [
-            channel * last.cells + cell for group in self.groups(last.width) for cell in range(last.cells) for channel in group
+            channel * last.cells + cell
+            for group in self.groups(last.width)
+            for cell in range(last.cells)
+            for channel in group
         ]
 
     def sweeps(self, network: Network, layer: int) -> list[tuple[int, ...]]:

@@ -102,7 +102,13 @@ def conv_pipeline(network: Network, config: Config) -> int:
     convs = stages(network).convs
     tables = any(stage.before for stage in convs) + any("table" in stage.after for stage in convs)
     pools = [stage.pool for stage in convs]
-    return INPUT_REGISTER + dot_product_latency(config.kernel**2) + ADD_BASE + pooling_latency(pools) + TABLE_LOOKUP * tables
+    return (
+        INPUT_REGISTER
+        + dot_product_latency(config.kernel**2)
+        + ADD_BASE
+        + pooling_latency(pools)
+        + TABLE_LOOKUP * tables
+    )
 
 
 def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
@@ -132,7 +138,9 @@ def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[lis
     groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
     swept = config.sweeps(network, layer)
     sizes = [min(config.outputs, stage.width) if listed else len(group) for group in groups]
-    found: dict[tuple[int, int, int, int], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
+    found: dict[
+        tuple[int, int, int, int], tuple[list[int], int]
+    ] = {}  # by what has come, counted from the end of a sweep
 
     def one(rows_come: int, kernels_come: int, rest: int, apart: int) -> tuple[list[int], int]:
         """First position of each row of a sweep and last position; when the next sweep's rows have come."""
@@ -234,7 +242,12 @@ def fc_cycles(network: Network, config: Config, idle: int, words: list[int], com
             cycle += PREPARE + biases + sum(words_of)
         cycle += drain
         done = done or cycle
-    return _Fc(cycle - start, done, cycle, cycle + argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late)
+    return _Fc(
+        cycle - start,
+        done,
+        cycle,
+        cycle + argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late,
+    )
 
 
 def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int], commit: int, room: int = 0) -> _Fc:

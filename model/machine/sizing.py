@@ -58,15 +58,15 @@ def sized(
     if not 1 <= conv_pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
     parts = stages(network)
-    made = partial(
-        Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel
-    )
+    made = partial(Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel)
     if not parts.fc:
         made(1, 1)  # what is asked for must be a size, though nothing of it is built
         made = partial(made, fc_rows=0, early_fc=False)
     if not parts.convs:
         if conv_pes > 1:
-            raise ValueError(f"{summary(network)} has no convolutions, so no work for {conv_pes} conv PEs; leave them out")
+            raise ValueError(
+                f"{summary(network)} has no convolutions, so no work for {conv_pes} conv PEs; leave them out"
+            )
         config = made(1, 0)
         config.check(network)
         return config

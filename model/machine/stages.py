@@ -1,7 +1,8 @@
 """What the machine computes of a network, stage by stage: convolutions in the conv engine, the rest in the FC engine.
 
 The layers are the network's, but for two changes that alter no code. A convolution whose kernel covers its whole map
-(LeCun's C5) is a fully-connected layer: its weights lie in the same order. ReLU in front of max pooling comes behind it.
+(LeCun's C5) is a fully-connected layer: its weights lie in the same order. ReLU in front of max pooling comes behind
+it.
 """
 
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ class Stages:
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the layers that have a table."""
-        return tuple(stage.name for stage in (*self.convs, *self.fc) if stage.layer.has_table)
+        every: tuple[ConvStage | FcStage, ...] = (*self.convs, *self.fc)
+        return tuple(stage.name for stage in every if stage.layer.has_table)
 
 
 @lru_cache(maxsize=64)

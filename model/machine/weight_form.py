@@ -58,10 +58,10 @@ CODES = WeightForm()
 
 @dataclass(frozen=True)
 class Engines:
-    """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each convolution, for each group of
-    its output channels, the input channels that are swept, ascending; empty for all that it reads, and as a whole where
-    that is so in each convolution. ``words``: for each fully-connected
-    layer the words of each group of outputs in the bank-balanced engine; empty for the dense one."""
+    """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each convolution, for each group
+    of its output channels, the input channels that are swept, ascending; empty for all that it reads, and as a whole
+    where that is so in each convolution. ``words``: for each fully-connected layer the words of each group of outputs
+    in the bank-balanced engine; empty for the dense one."""
 
     conv: WeightForm = CODES
     fc: WeightForm = CODES

@@ -21,7 +21,7 @@ Without convolutions the conv memory has no words.
 The FC memory is built of banks (`fc_banks`), each with a .mem file of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -79,7 +79,7 @@ class Region:
 
 @dataclass(frozen=True)
 class WeightImage:
-    """Contents of the two weight memories: int8 (words, `Config.conv_word_bytes`) and (words, `Config.fc_word_bytes`)."""
+    """Contents of the two weight memories, int8: words of `Config.conv_word_bytes` and of `Config.fc_word_bytes`."""
 
     conv: np.ndarray
     fc: np.ndarray
@@ -88,7 +88,10 @@ class WeightImage:
 def memory_map(network: Network, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
     regions: list[Region] = []
-    for memory, layers in (("conv", stages(network).convs), ("fc", stages(network).fc)):
+    engines: list[tuple[str, Sequence[ConvStage | FcStage]]] = [
+        ("conv", stages(network).convs), ("fc", stages(network).fc),
+    ]  # fmt: skip
+    for memory, layers in engines:
         parts = [
             (layer, stage.name, kind, count)
             for layer, stage in enumerate(layers)
@@ -183,7 +186,9 @@ def _is_banked(region: Region, config: Config) -> bool:
 
 def _order(region: Region, network: Network, config: Config) -> np.ndarray:
     """Of a fully-connected layer: index of each input in the order in which activations are stored."""
-    return np.array(config.fc1_order(network)) if not region.layer else np.arange(stages(network).fc[region.layer].inputs)
+    return (
+        np.array(config.fc1_order(network)) if not region.layer else np.arange(stages(network).fc[region.layer].inputs)
+    )
 
 
 def unpack(
@@ -242,9 +247,9 @@ def _kernels(layer: int, network: Network, config: Config) -> np.ndarray:
     each = stage.channels // groups
     every = np.full((stage.width, stage.channels, config.kernel, config.kernel), -1)  # -1 where a channel is not read
     index = np.arange(stage.width * each * size**2).reshape(groups, stage.width // groups, each, size, size)
-    for group, kernels in enumerate(index):
-        outputs = slice(group * len(kernels), (group + 1) * len(kernels))
-        every[outputs, group * each : (group + 1) * each, :size, :size] = kernels
+    for number, kernels in enumerate(index):
+        outputs = slice(number * len(kernels), (number + 1) * len(kernels))
+        every[outputs, number * each : (number + 1) * each, :size, :size] = kernels
     dense, together, sets = config.sweeps_all(network, layer), min(config.outputs, stage.width), []
     for group, channels in zip(config.groups(stage.width), config.sweeps(network, layer), strict=True):
         padded = np.full((len(group) if dense else together, len(channels), config.conv_word_bytes), -1)

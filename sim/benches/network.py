@@ -17,8 +17,8 @@ from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.hw.counters import Cycles
 from fivebyfive.hw.fc.argmax import Result
 from fivebyfive.hw.fc.fc_engine import FcTap
-from fivebyfive.model.machine.config import Config
 from fivebyfive.model.description import read_network
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters

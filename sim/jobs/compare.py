@@ -7,6 +7,7 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.description import written
 from fivebyfive.model.estimates.comparison import Compared
 from fivebyfive.model.estimates.energy import energy, operations
 from fivebyfive.model.machine.config import Config
@@ -78,7 +79,8 @@ def compared(name: str, checkpoint: Checkpoint, config: Config, found: dict, clo
     memories = area["memories"] if area else {}
     weights = [array for name, array in checkpoint.arrays.items() if name.endswith(".weight")]
     return Compared(
-        name=name, network=checkpoint.summary, sha256=checkpoint.digest, engines=config.engines.names, errors=seen["errors"],
+        name=name, network=checkpoint.summary, sha256=checkpoint.digest, engines=config.engines.names,
+        errors=seen["errors"],
         images=seen["images"], parameters=sum(array.size for array in checkpoint.arrays.values()),
         nonzero_weights=sum(int(np.count_nonzero(array)) for array in weights), bytes=seen["bytes"],
         huffman_bytes=seen["huffman_bytes"], macs=sum(network.macs.values()),

@@ -47,7 +47,9 @@ def explore(
         return Exploration(part.name, summary(network), len(swept), results, front(results))
     found, failures = measure_many([(network, config, part) for config in chosen], seeds, pool, progress)
     results = sorted(found.values(), key=lambda one: one.interval_cycles)
-    return Exploration(part.name, summary(network), len(swept), results, front(results), list(map(str, failures.values())))
+    return Exploration(
+        part.name, summary(network), len(swept), results, front(results), list(map(str, failures.values()))
+    )
 
 
 def candidates(network: Network, family: str) -> list[Config]:

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 from scipy.optimize import nnls
 
+from fivebyfive.model.description import read_network
 from fivebyfive.model.estimates.area import TABLE, features
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.description import read_network
 from fivebyfive.support.files import replacing
 
 from .measurement_jobs import Synthesis

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from fivebyfive.model.description import written
 from fivebyfive.model.estimates.measurement import Measurement, measurement
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.description import written
 from fivebyfive.model.network import Network
 from fivebyfive.sim.fpga.nextpnr import find_nextpnr
 from fivebyfive.support.errors import Failure
@@ -36,7 +36,7 @@ def measure(
 
 
 def measure_many(
-    wanted: Sequence[tuple[LeNetShape, Config, Part]],
+    wanted: Sequence[tuple[Network, Config, Part]],
     seeds: int = 1,
     pool: Pool | None = None,
     progress: Progress = silent,

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, ClassVar
 from filelock import FileLock
 
 from fivebyfive.hw.codegen.yosys import YosysError
+from fivebyfive.model.description import read_network
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.description import read_network
 from fivebyfive.sim.fpga import nextpnr
 from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
 from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known

@@ -6,6 +6,7 @@ Each function gives a component and the parameters of its bench (`fivebyfive.sim
 import random
 from collections.abc import Callable
 from dataclasses import asdict, astuple
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -50,7 +51,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import WeightForm
-from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
@@ -108,7 +109,7 @@ def conv_pe() -> SmallMachine:
 
 
 def conv_array() -> SmallMachine:
-    given = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3}
+    given: dict[str, object] = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3}
     return ConvArray(1, 3, 3, 3, 64, 1, kernel=3), given
 
 
@@ -152,7 +153,7 @@ def fc_engine() -> SmallMachine:
 
 
 def map_memory() -> SmallMachine:
-    maps = (
+    maps: tuple[dict[str, Any], ...] = (
         {"channels": 3, "rows": 5, "columns": 6, "top": 1, "repeats": 2, "fill": (-3, 5, 0)},
         {"channels": 2, "rows": 6, "columns": 4, "transfers": 2, "order": (1, 0, 1), "fill": (9,)},
     )
@@ -160,7 +161,7 @@ def map_memory() -> SmallMachine:
 
 
 def image_buffer() -> SmallMachine:
-    image = {"channels": 1, "rows": 28, "columns": 28, "repeats": 2}
+    image: dict[str, Any] = {"channels": 1, "rows": 28, "columns": 28, "repeats": 2}
     return ImageBuffer(StoredMaps(**image)), {"image": image, "rows_out": 1}
 
 
@@ -215,7 +216,7 @@ def axi_core() -> SmallMachine:
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL.network, config)
     given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
     given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
-    return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL, config), 4), given | AXI_AMOUNTS
+    return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL.network, config), 4), given | AXI_AMOUNTS
 
 
 def sign_dot_product() -> SmallMachine:

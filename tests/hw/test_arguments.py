@@ -7,7 +7,11 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.conv.line_buffer import LineBuffer
+from fivebyfive.hw.conv.conv_array import ConvArray
+from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
+from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
+from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.model.network import Pool
 
@@ -28,8 +32,26 @@ from fivebyfive.model.network import Pool
         (lambda: TableLookup(1, []), "a table lookup needs at least one function"),
         (lambda: TableLookup(1, [(0,) * 255]), 'a function is None, "relu" or a tuple of 256 codes'),
         (lambda: TableLookup(1, [None, (128,) * 256]), 'a function is None, "relu" or a tuple of 256 codes'),
-        (lambda: LineBuffer(8, (28,)), "windows must be 1, 2 or 4, not 8"),
-        (lambda: LineBuffer(1, (28, 4)), r"sizes of maps must be even and at least 6, not \(28, 4\)"),
+        (lambda: LineBuffer(8, 5, [LineMap(28, 28, 24, 24)]), "windows must be 1, 2 or 4, not 8"),
+        (lambda: LineBuffer(1, 2, [LineMap(28, 28, 27, 27)]), "a kernel must have 3 to 7 rows, not 2"),
+        (lambda: LineBuffer(2, 3, [LineMap(9, 9, 2, 4, stride=2)]), "a stride must be 1, or 2 with one window, not 2"),
+        (
+            lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 9, left=3)]),
+            "padding must be less than the kernel, 3, not 0 and 3",
+        ),
+        (
+            lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 0)]),
+            r"a map must have a row, a column and a position: LineMap\(.*\)",
+        ),
+        (
+            lambda: ConvArray(2, 1, 4, 3, 8, 1, kernel=3, strides=(1, 2)),
+            r"2 windows at once need strides of 1, not \(1, 2\)",
+        ),
+        (lambda: StoredMaps(3, 8, 8, fill=(1, 2)), "there must be 0, 1 or 3 fill codes, not 2"),
+        (
+            lambda: MapMemory([StoredMaps(3, 8, 8, top=1, transfers=6)], rows_out=2),
+            "1 to 5 transfers of a map can be streamed, not 6",
+        ),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
         (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),
     ],

@@ -43,7 +43,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
-from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network

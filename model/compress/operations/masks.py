@@ -66,7 +66,7 @@ def banks(shape: LeNetShape, layer: str, outputs: int = 1) -> torch.Tensor:
     fc1's inputs come in the order of a machine that computes ``outputs`` channels at once (`Config.fc1_order`).
     """
     inputs = shape.arrays[f"{layer}.weight"][1]
-    order = Config(outputs=outputs).fc1_order(shape) if layer == "fc1" else list(range(inputs))
+    order = Config(outputs=outputs).fc1_order(shape.network) if layer == "fc1" else list(range(inputs))
     padding = [-1] * (ceil_div(inputs, FC_WORD) * FC_WORD - inputs)
     return torch.tensor(order + padding).reshape(-1, FC_WORD)
 

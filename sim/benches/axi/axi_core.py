@@ -64,7 +64,7 @@ async def check(core: Core, images: np.ndarray, network: Checkpoint, first: int 
 
 async def check_cycles(core: Core) -> None:
     """The counters of the last image are the model's, wherever in their range they began."""
-    model = plan(checkpoint().shape, config())
+    model = plan(checkpoint().network, config())
     assert (await core.read("conv_cycles"), await core.read("fc_cycles")) == (model.conv, model.fc)
 
 
@@ -168,7 +168,7 @@ async def resets(dut: Dut) -> None:
         for number, picture in enumerate(pictures):
             await check(core, picture[np.newaxis], checkpoint(), number)
             await check_cycles(core)
-            assert await core.read("latency") == plan(checkpoint().shape, config()).latency
+            assert await core.read("latency") == plan(checkpoint().network, config()).latency
 
 
 @cocotb.test()
@@ -287,7 +287,7 @@ async def bytes_left_out(dut: Dut) -> None:
 
 async def load(core: Core, network: Checkpoint) -> int:
     """Write all weights; the check-sum that they should have."""
-    image, check_sum = pad_randomly(pack(network, config()), network.shape, config(), parameters()["seed"]), 0
+    image, check_sum = pad_randomly(pack(network, config()), network.network, config(), parameters()["seed"]), 0
     for memory, words in ((0, image.conv), (1, image.fc)):
         await core.write("load_address", encode("load_address", memory=memory))
         for word in words:

@@ -63,7 +63,7 @@ async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) ->
     await cycles(dut, 1)
     dut.start.value = 0
     expected, fill = transfers(image)
-    codes = []
+    codes: list[int] = []
     watching = cocotb.start_soon(watch_fill(dut, codes))
     words = await StreamSink(dut, "o", pause=pause, rng=rng).receive(len(expected))
     got = np.stack([unpack_codes(word, *expected.shape[1:]) for word in words]).astype(np.int16)

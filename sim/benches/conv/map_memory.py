@@ -87,7 +87,8 @@ async def read(
     dut: Dut, which: int, stored: StoredMaps, maps: np.ndarray, pause: float, rng: random.Random
 ) -> tuple[int, list[int]]:
     """Stream a set out and compare; the cycle of ``start`` and those of the transfers."""
-    monitor, codes = StreamMonitor(dut, "o").start(), []
+    codes: list[int] = []
+    monitor = StreamMonitor(dut, "o").start()
     watch = cocotb.start_soon(watch_fill(dut, codes))
     dut.r_set.value = which
     dut.start.value = 1

@@ -54,7 +54,9 @@ class Setting:
         self.checkpoint = random_network(self.network, given["seed"], self.kind)
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         self.word_cycles = sum(map(sum, fc_words(self.network, self.config)))
-        biases = sum(ceil_div(stage.outputs, lanes * rows) for stage in self.stages)  # in cycles of their own only in the dense engine
+        biases = sum(
+            ceil_div(stage.outputs, lanes * rows) for stage in self.stages
+        )  # in cycles of their own only in the dense engine
         self.limit = self.word_cycles + biases + LAYER_CYCLES * len(self.stages)
         if self.config.inputs_outside(self.network, 0):  # it may wait for each word, and takes a cycle to look
             cells = self.last_conv.cells * len(self.config.groups(self.last_conv.width))

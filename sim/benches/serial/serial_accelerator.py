@@ -97,7 +97,7 @@ def check(dut: Dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
     result = Result.unpack(frame.payload)
     assert result.logits.tolist() == logits.tolist()
     assert result.index == int(classify(logits)) == level(dut, "index")
-    assert result.latency == plan(checkpoint().shape, sized(checkpoint().shape)).latency
+    assert result.latency == plan(checkpoint().network, sized(checkpoint().network)).latency
     assert dut.done.value == 1
     assert dut.busy.value == 0
 

@@ -68,4 +68,6 @@ def test_a_network_without_convolutions() -> None:
     report = operations(shape.network, Config(1, 0))
     assert (report["multiplications"], report["comparisons"]) == (784 * 12 + 120, 0)
     codebook = replace(Config(1, 0), engines=Engines(fc=WeightForm("codebook", ((-3, 5), (0, 1, 2)))))
-    assert energy(shape.network, codebook)["weights"] == pytest.approx(energy(shape.network, Config(1, 0))["weights"] / 4)
+    assert energy(shape.network, codebook)["weights"] == pytest.approx(
+        energy(shape.network, Config(1, 0))["weights"] / 4
+    )

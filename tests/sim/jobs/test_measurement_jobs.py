@@ -70,7 +70,9 @@ def test_a_changed_source_that_gives_the_same_verilog_costs_no_synthesis(cache, 
 def test_weights_do_not_change_the_verilog() -> None:
     """So a result holds for all networks of a shape."""
     shape = LeNetShape(2, 2, (10,))
-    assert generate(Checkpoint.random(shape, seed=1)).design.verilog == to_verilog(Accelerator(shape.network), TOP).verilog
+    assert (
+        generate(Checkpoint.random(shape, seed=1)).design.verilog == to_verilog(Accelerator(shape.network), TOP).verilog
+    )
 
 
 def test_units_run_side_by_side_and_are_kept(fake_tools: Path) -> None:
