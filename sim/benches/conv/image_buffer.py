@@ -68,13 +68,13 @@ async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) ->
     words = await StreamSink(dut, "o", pause=pause, rng=rng).receive(len(expected))
     got = np.stack([unpack_codes(word, *expected.shape[1:]) for word in words]).astype(np.int16)
     np.testing.assert_array_equal(np.where(expected == 999, 999, got), expected)
-    watching.cancel()
-    assert codes == (fill if "fill" in ports() else [])
     await cycles(dut, rng.randint(0, 3))
     dut.release_.value = 1  # "release" is a word of Verilog's
     await cycles(dut, 1)
     dut.release_.value = 0
     await cycles(dut, 1)
+    watching.cancel()  # only now: it wakes behind the sink
+    assert codes == (fill if "fill" in ports() else [])
 
 
 async def check(
