@@ -29,7 +29,6 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"(?:activation_memory|fc_engine)\.i__ready\[0\]$|axi_core\.m_axis_tkeep\[3:0\]$", "constant"),
     (r"activation_memory\.(?:end_\[5\]|lane\[0\])$", "lanes are even and under 20: 6 or 4 codes are written at once"),
     (r"map_memory\.(?:w_set|r_set)\[0\]$", "one set of maps; others have two"),
-    (r"map_memory\._signal_24\[4, 0\]$", "where a map of six rows begins: 0, 6 or 12"),
     (r"conv_controller:\d+ else: if \((?:! )?bias_index\) begin$|conv_controller\.bias_address\[10:3\]$",
      "layers of up to 25 channels have one bias word; others have two and four"),
     (r"fc_controller:\d+ if: if \(1'h0\) begin$|fc_controller\.command\[4\]$|fc_engine\.command(?:_\d+)?\[4\]$",

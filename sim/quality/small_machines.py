@@ -154,8 +154,8 @@ def fc_engine() -> SmallMachine:
 
 def map_memory() -> SmallMachine:
     maps: tuple[dict[str, Any], ...] = (
-        {"channels": 3, "rows": 5, "columns": 6, "top": 1, "repeats": 2, "fill": (-3, 5, 0)},
-        {"channels": 2, "rows": 6, "columns": 4, "transfers": 2, "order": (1, 0, 1), "fill": (9,)},
+        {"channels": 4, "rows": 5, "columns": 6, "top": 1, "repeats": 4, "fill": (-3, 6, 0, 9)},
+        {"channels": 4, "rows": 6, "columns": 4, "transfers": 2, "order": (2, 0, 3, 1, 1) * 4, "fill": (9,)},
     )
     return MapMemory([StoredMaps(**one) for one in maps], rows_out=2), {"maps": maps, "rows_out": 2}
 
