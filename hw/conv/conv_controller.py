@@ -339,12 +339,14 @@ class ConvController(wiring.Component):
     def sweep_states(self, m: Module, inner: InternalSignals, layer: int):
         """Send every position of every kernel into the array."""
         states = self.layer_states[layer]
+        if self.layers[layer].single:
+            with m.Case(self.states[states.weight]):
+                with m.If(self.go):
+                    self.end_sweep(m, inner, layer)
+            return
         with m.Case(self.states[states.weight]):
             with m.If(self.go):
-                if self.layers[layer].single:
-                    self.end_sweep(m, inner, layer)
-                else:
-                    self.enter(m, inner, states.write_data)
+                self.enter(m, inner, states.write_data)
         with m.Case(self.states[states.write_data]):
             with m.If(inner.swept):
                 self.end_sweep(m, inner, layer)

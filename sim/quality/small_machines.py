@@ -109,18 +109,17 @@ def conv_pe() -> SmallMachine:
 
 
 def conv_array() -> SmallMachine:
-    given: dict[str, object] = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3}
-    return ConvArray(1, 3, 3, 3, 64, 1, kernel=3), given
+    return ConvArray(1, 3, 5, 5, 64, 1), {"windows": 1, "outputs": 3, "bias_words": 1}
 
 
 def conv_controller() -> SmallMachine:
     layers = [
         {"outputs": 3, "inputs": 1, "bias_address": 0, "positions": 9},
         {"outputs": 4, "inputs": 3, "bias_address": 4, "positions": 4, "pace": 3},
-        {"outputs": 2, "inputs": 4, "bias_address": 17, "positions": 1},
+        {"outputs": 2, "inputs": 4, "bias_address": 5, "positions": 1},
     ]
     sizes = {"depth": 1100, "memory_latency": 2, "drain": 9}
-    parts = [ConvLayer(3, 1, 1, 0), ConvLayer(4, 3, 1, 4, pace=3), ConvLayer(2, 4, 1, 17, single=True)]
+    parts = [ConvLayer(3, 1, 1, 0), ConvLayer(4, 3, 1, 4, pace=3), ConvLayer(2, 4, 1, 5, single=True)]
     return ConvController(parts, **sizes), {"layers": layers, "parallel": 1, **sizes}
 
 

@@ -74,6 +74,5 @@ def test_parameters_stay_readable():
 def test_latencies_follow_the_kernel():
     kernels = range(3, 8)
     assert [ConvPE(kernel=kernel).base_latency for kernel in kernels] == [6, 6, 7, 8, 8]
-    assert [PackedConvPE(kernel=kernel).latency for kernel in kernels] == [7, 7, 8, 9, 9]
     arrays = [ConvArray(1, 1, kernel, kernel, 1, 1, kernel=kernel, strides=(2,)) for kernel in kernels]
     assert [array.latency for array in arrays] == [8, 8, 9, 10, 10]

@@ -8,10 +8,9 @@ import pytest
 
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.conv.conv_controller import ConvState as S
-from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.latency import POOLING
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.machine.latency import POOLING, dot_product_latency
+from fivebyfive.model.shape import CONV_WORD, LeNetShape
 
 from . import test_argmax
 from .lib.bits import Bits, all_of, any_of
@@ -53,7 +52,8 @@ class Pipeline:
     def __init__(self, accelerator, config: Config):
         self.netlist = netlist(accelerator)
         self.first_of_pool = "half_valid_1" if config.windows > 1 else "pair_valid_1"
-        self.drain = 1 + ConvPE.latency + POOLING + 1
+        self.latency = dot_product_latency(CONV_WORD) + 1  # of a PE
+        self.drain = 1 + self.latency + POOLING + 1
 
     def stages(self, f: Frame) -> list[Bits]:
         """Whether a position that entered that many cycles ago is there; from 1 on."""

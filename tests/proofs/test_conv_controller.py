@@ -82,7 +82,7 @@ def arrows(layers: list[Sizes]) -> dict[str, tuple[str, ...]]:
             found[states[3]] = (states[0], weight)
         finish = "CONV_FINISH" if n == len(layers) else f"CONV{n}_FINISH"
         found[weight] = (write,) if layer.positions > 1 else (weight, finish)
-        found[write] = (weight, finish)  # not reached where a sweep has one position
+        found[write] = (weight, finish) if layer.positions > 1 else ()  # of a single position not reached
         found[finish] = ("CONV_IDLE",) if n == len(layers) else (f"PREPARING_CONV{n + 1}_BIAS0",)
     return found
 
@@ -291,11 +291,12 @@ BUGS = {
     "timer stops": ("with m.If(inner.timer != 0):", "with m.If(inner.timer > 1):"),
     "a sweep too early": ("with m.If(self.last & inner.last_group):", "with m.If(self.last):"),
     "a kernel too few": ("m.d.sync += first.eq(last_channel)", "m.d.sync += first.eq(0)"),
-    "waits for ever": ("with m.If(self.go):", "with m.If(self.go & ~inner.last_group):"),
+    "waits for ever": ("with m.If(self.go):\n                self.enter",
+                       "with m.If(self.go & ~inner.last_group):\n                self.enter"),
     "an arrow that is not there": ("following = [*states.biases[1:], states.biases[0]]", "following = states.biases"),
     "the image is kept too long": ("                if layer == 0:", "                if layer == 1:"),
     "a layer is left out": ("inner, layer + 1)", "inner, len(self.layers) - 1)"),
-    "a single position goes on": ("if self.layers[layer].single:", "if False:"),
+    "a single position goes on": ("if self.layers[layer].single:", "if not layer:"),
     "never ends with a first position": ("ends = self.go if any", "ends = self.go & inner.sweeps if any"),
     "too fast": ("Array(pace - 1 for", "Array(pace // 2 for"),
     "rests in every sweep": ("with m.If(self.go & self.last):", "with m.If(self.go):"),
