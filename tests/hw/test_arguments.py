@@ -11,7 +11,6 @@ from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
-from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.model.network import Pool
 
