@@ -22,6 +22,7 @@ def make(word: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.full  # half of it is what a test run begins with, the other half README's blocks
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_make_demo(tmp_path: Path) -> None:

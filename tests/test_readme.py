@@ -41,7 +41,11 @@ class Block:
     text: str
 
 
-BLOCKS = [Block(note or "", language, text) for note, language, text in BLOCK.findall(TEXT)]
+def blocks_of(text: str) -> list[Block]:
+    return [Block(note or "", language, content) for note, language, content in BLOCK.findall(text)]
+
+
+BLOCKS = blocks_of(TEXT)
 
 
 @pytest.fixture
@@ -105,13 +109,17 @@ def test_every_page_with_blocks_is_run() -> None:
     assert with_blocks - {Path(page).name for page in PAGES} <= ELSEWHERE
 
 
+# The tutorial is also a notebook, which tests/test_tutorial.py runs; commands have tests of their own in tests/cli.
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_every_block_from_top_to_bottom(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "pages", [("README.md", "docs/api.md"), pytest.param(PAGES, marks=pytest.mark.full)], ids=["first pages", "all"]
+)
+def test_every_block_from_top_to_bottom(folder: Path, pages: tuple[str, ...]) -> None:
     if not find_spec("torch"):
         pytest.skip("the blocks about training need PyTorch")
     said = ""
-    for block in BLOCKS:
+    for block in blocks_of("".join((ROOT / page).read_text() for page in pages)):
         if block.note.startswith("not run, "):
             continue
         if block.language == "sh":
@@ -121,7 +129,8 @@ def test_every_block_from_top_to_bottom(folder: Path) -> None:
                 assert without_numbers(line) in without_numbers(said), f"{line}\nis not in\n{said}"
         elif block.language == "python":
             said = run_python(block, folder)
-    for picture in (ROOT / "docs/pictures").glob("tutorial-*.svg"):
+    pictures = (ROOT / "docs/pictures").glob("tutorial-*.svg") if pages == PAGES else ()
+    for picture in pictures:
         assert drawn_text(folder / "build" / picture.name) == drawn_text(picture), f"{picture}: make pictures"
 
 

@@ -97,6 +97,7 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
 NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", 'a,b;"c"')
 
 
+@pytest.mark.full  # names: tests/cli/test_terminal.py
 def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
     """It is written into every table and picture: verbatim, or escaped where a text file cannot hold it."""
     for seed, name in enumerate(NAMES):
@@ -115,7 +116,7 @@ def test_any_name_of_a_file(answer, fake_tools: Path, few_digits: Path) -> None:
     ElementTree.parse("build/compare/compare.svg")
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv", "md"])
+@pytest.mark.parametrize("suffix", ["json", *(pytest.param(name, marks=pytest.mark.full) for name in ("csv", "md"))])
 def test_old_tables_that_cannot_be_read(
     answer, cli, fake_tools: Path, small: Path, few_digits: Path, suffix: str
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_second_call_does_nothing_again(answer, fake_tools: Path, small: Path)
     assert len(done_units(fake_tools)) == 7
 
 
+@pytest.mark.full  # the table of `compare` is one
 def test_a_table_for_people(cli, fake_tools: Path, small: Path) -> None:
     said = cli("measure", small, "--part", "lfe5u-45f", "--part", "lfe5u-12f", "--part", "xc7z010").stdout
     said = " ".join(said.split())
@@ -195,6 +196,7 @@ def test_explore_goes_on_where_it_was_interrupted(cli, answer, fake_tools: Path,
     assert len(done_units(fake_tools)) == len(report["results"]) == 3
 
 
+@pytest.mark.full  # workers: tests/sim/jobs/test_workers.py
 def test_explore_survives_a_worker_that_dies(answer, fake_tools: Path) -> None:
     (fake_tools / "die").touch()
     report = answer("explore", "--part", "xc7z045", "--top", 3)

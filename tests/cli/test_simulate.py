@@ -41,6 +41,7 @@ def test_every_image_is_equal_and_its_cycles_are_told(answer, small: Path) -> No
     assert report["errors"] == (logits.argmax(1) != digits.labels[:12]).sum()
 
 
+@pytest.mark.full  # README's blocks simulate it
 def test_the_shipped_lenet_within_its_budget(answer) -> None:
     report = answer("simulate", "--images", 3)
     assert report["equal"]
@@ -64,6 +65,7 @@ def test_images_come_from_npy_and_pngs_alike(answer, small: Path) -> None:
     np.testing.assert_array_equal(np.load("2.npy"), np.load("1.npy")[::-1])  # sorted by name
 
 
+@pytest.mark.full  # of its parts: tests/sim/quality/test_coverage.py
 def test_coverage_of_the_verilog(answer, cli, refused, small: Path, tmp_path: Path) -> None:
     """Of a network without convolutions, whose counters Verilator compiles in a third of the time."""
     tiny = tmp_path / "tiny.npz"
@@ -92,6 +94,7 @@ def test_icarus(answer, small: Path) -> None:
     assert report["simulator_version"].startswith("Icarus Verilog")
 
 
+@pytest.mark.full  # sizes: tests/sim/test_accelerator.py
 def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
     report = answer("simulate", small, "--images", 2, "--conv-pes", 2, "--fc-rows", 2, "--early-fc", "--no-overlap")
     assert report["equal"]
@@ -109,6 +112,7 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
     assert report["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
 
 
+@pytest.mark.full  # likewise
 def test_packed(answer, small: Path) -> None:
     report = answer("simulate", small, "--images", 2, "--conv-pes", 4, "--packed")
     assert report["equal"]
@@ -132,7 +136,7 @@ def break_weight(folder: Path, memory: str, word: int, byte: int) -> None:
     path.write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize(("memory", "layer"), [("conv", "conv1"), ("fc", "fc2")])
+@pytest.mark.parametrize(("memory", "layer"), [("conv", "conv1"), pytest.param("fc", "fc2", marks=pytest.mark.full)])
 def test_the_first_difference_is_found(answer, cli, small: Path, memory: str, layer: str) -> None:
     """One bias broken by hand: the first value that it changes is named."""
     name = f"{layer}.bias"
@@ -197,6 +201,7 @@ def test_a_marker_stands_where_the_difference_is(answer, cli, small: Path) -> No
         assert int(word[:8], 2) == found["got"] % 256  # values are the tap's highest byte
 
 
+@pytest.mark.full  # a warning
 def test_waves_of_many_images_are_warned_of(cli, small: Path) -> None:
     result = cli("simulate", small, "--waves", "--images", 4, "--folder", "w")
     assert result.stderr.startswith("warning: 4 images make a large waveform")

@@ -194,7 +194,10 @@ def commands(small: Path, few_digits: Path) -> dict[str, tuple]:
     }
 
 
-@pytest.mark.parametrize("name", ["evaluate", "generate", "measure"])
+@pytest.mark.parametrize(
+    "name",
+    ["evaluate", pytest.param("generate", marks=pytest.mark.full), pytest.param("measure", marks=pytest.mark.full)],
+)
 def test_figures_and_paths_are_whole_at_any_width(name: str, small: Path, few_digits: Path) -> None:
     """A terminal of any width shows what a pipe does, and a pipe has no layout of a terminal."""
     words = commands(small, few_digits)[name]

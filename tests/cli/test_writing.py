@@ -241,6 +241,7 @@ def limit_files(size: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.full  # a full disk below
 def test_a_disk_that_fills_while_verilog_is_written(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "wide.npz", Checkpoint.random(LeNetShape(0, 0, (300, 10)), 1))
     command = ("generate", tmp_path / "wide.npz", "--fc-rows", 10)  # a single bank of FC weights: a file of 488 kB

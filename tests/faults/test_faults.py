@@ -14,9 +14,12 @@ from jobs import JOBS, Job, plain
 
 FAKE_JOB = Path(__file__).parents[1] / "sim" / "jobs" / "fake_job.py"  # it answers at once
 KILLS = {"train": 1, "simulate": 1, "measure": 2, "explore": 1}
+OF_RESULTS = pytest.mark.full  # jobs of one kind: of explore, and `make faults`
 
 
-@pytest.mark.parametrize("name", KILLS)
+@pytest.mark.parametrize(
+    "name", ["train", pytest.param("simulate", marks=OF_RESULTS), pytest.param("measure", marks=OF_RESULTS), "explore"]
+)
 def test_a_job_that_is_killed(name: str, tmp_path: Path) -> None:
     if name == "train":
         pytest.importorskip("torch")

@@ -1,4 +1,4 @@
-"""Five thousand inputs to everything that reads a file or a line from outside; `make fuzz` gives a million."""
+"""Three thousand inputs to everything that reads a file or a line from outside; `make fuzz` gives a million."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from run import dealt, fuzz
 
-INPUTS, SEED = 5_000, 20
+INPUTS, SEED = 3_000, 20
 
 
 @pytest.fixture(autouse=True)

@@ -198,6 +198,7 @@ def test_other_parts_and_widths() -> None:
         package(NETWORK, pixel_bytes=2)
 
 
+@pytest.mark.full  # the core without it: tests/sim/fpga
 def test_yosys_synthesizes_it_for_the_7_series(folder) -> None:
     """The files as they lie there: weights in block RAM, every product in a DSP block."""
     command = f"synth_xilinx -family xc7 -noiopad -flatten -top {TOP}"
