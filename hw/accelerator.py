@@ -108,8 +108,8 @@ class Accelerator(wiring.Component):
     Ports
     -----
     i : stream of `Pixel`, in
-        The pixels of an image, channel after channel, row-major; ``last`` on the last. Not ready while two images wait
-        or, without convolutions, while there is no room for an image's activations.
+        The pixels of an image, channel after channel, row-major; ``last`` on the last transfer. Not ready while two
+        images wait or, without convolutions, while there is no room for an image's activations.
     o : stream of `Result`, out
         Logits and class, in the order of the images.
     load : stream of `Load`, in
@@ -151,7 +151,7 @@ class Accelerator(wiring.Component):
         convs, fc = self.stages.convs, self.stages.fc
         super().__init__(
             {
-                "i": In(stream.Signature(Pixel())),
+                "i": In(stream.Signature(Pixel(self.config.pixels))),
                 "o": Out(stream.Signature(Result(network.classes))),
                 "load": In(stream.Signature(Load(max(self.depths.values()), width))),
                 "status": Out(Status(len(convs))),
@@ -181,7 +181,7 @@ class Accelerator(wiring.Component):
         if self.stages.convs:
             front = m.submodules.conv = ConvEngine(self.network, self.config, self.words["conv"], self.tables)
         else:
-            front = m.submodules.pixels = PixelFeeder(self.network.pixels)
+            front = m.submodules.pixels = PixelFeeder(self.network.pixels, self.config.pixels)
         wiring.connect(m, wiring.flipped(self.i), front.i)
         if self.stages.fc:
             back = self.add_fc(m, front)

@@ -14,6 +14,11 @@ __all__ = ["size_options"]
 
 OPTIONS = (
     click.option(
+        "--pixels", type=click.Choice(["1", "2", "4"]), default="1", show_default=True,
+        callback=lambda _context, _option, given: int(given),
+        help="Pixels in a transfer of the input stream.",
+    ),
+    click.option(
         "--dense-engines", is_flag=True,
         help="Engines that take any weights, instead of those that skip zeros or store few values in few bits.",
     ),

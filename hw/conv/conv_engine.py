@@ -159,7 +159,7 @@ class ConvEngine(wiring.Component):
         out = data.StructLayout({"values": codes(config.outputs), "count": range(config.outputs + 1)})
         super().__init__(
             {
-                "i": In(stream.Signature(Pixel())),
+                "i": In(stream.Signature(Pixel(config.pixels))),
                 "o": Out(stream.Signature(out, always_ready=True)),
                 "grant": In(1),
                 "done": Out(1),
@@ -207,7 +207,7 @@ class ConvEngine(wiring.Component):
         before, after = self.lookups()
         lookups = sum(lookup.latency for lookup in (before, after) if lookup is not None)
         return Parts(
-            image=ImageBuffer(self.stored_maps(0, lines), rows_out=lines.rows_in),
+            image=ImageBuffer(self.stored_maps(0, lines), rows_out=lines.rows_in, at_once=config.pixels),
             lines=lines,
             array=array,
             pooling=pooling,

@@ -1,11 +1,13 @@
 """Receives pixels, checks the frame, and buffers two images: one is read while the next one arrives."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.pixels import Pixel
+from fivebyfive.hw.common.pipeline import pick
+from fivebyfive.hw.common.pixels import Pixel, pixel_codes
 from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.model.shape import ceil_div
 
 from .map_memory import MapMemory, StoredMaps
 
@@ -26,6 +28,8 @@ class ImageBuffer(wiring.Component):
         Channels, rows and columns of an image, and how it is streamed out.
     rows_out : int, 1 or 2
         Rows in a transfer.
+    at_once : int, 1, 2 or 4
+        Pixels in a transfer.
 
     Ports
     -----
@@ -52,12 +56,13 @@ class ImageBuffer(wiring.Component):
         Asserted from the first frame with too many pixels until reset.
     """
 
-    def __init__(self, image: StoredMaps, rows_out: int = 1):
+    def __init__(self, image: StoredMaps, rows_out: int = 1, at_once: int = 1):
         self.image = image
         self.rows_out = rows_out
-        self.pixels = image.channels * image.rows * image.columns
+        self.at_once = at_once
+        self.transfers = ceil_div(image.channels * image.rows * image.columns, at_once)
         members = {
-            "i": In(stream.Signature(Pixel())),
+            "i": In(stream.Signature(Pixel(at_once))),
             "available": Out(1),
             "start": In(1),
             "release": In(1),
@@ -70,7 +75,8 @@ class ImageBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.maps = maps = MapMemory([self.image], rows_out=self.rows_out, sets=2)
+        across = self.at_once if self.by_parts else self.image.columns
+        m.submodules.maps = maps = MapMemory([self.image], rows_out=self.rows_out, sets=2, across=across)
         taken = Signal()
         m.d.comb += [taken.eq(self.i.valid & self.i.ready), maps.start.eq(self.start)]
         if self.image.fills:
@@ -79,6 +85,32 @@ class ImageBuffer(wiring.Component):
         self.check_frame(m, maps, taken)
         self.share(m, maps)
         return m
+
+    @property
+    def by_parts(self) -> bool:
+        """Whether a row is a number of whole transfers: each is written as it comes."""
+        return self.image.columns % self.at_once == 0
+
+    def join_rows(self, m: Module, maps: MapMemory, taken, given: Value, ends):
+        """Write rows, each when it is whole: the last pixels move through a register, and those that follow a row stay
+        in it. ``ends``: what follows is another frame."""
+        columns, spare = self.image.columns, self.at_once - 1
+        row = Signal(codes(columns + spare), reset_less=True)
+        there = Signal(range(columns))  # codes of a row that is not whole
+        over = Signal(range(self.at_once))  # codes behind the row that is written
+        total = Signal(range(columns + self.at_once))
+        m.d.comb += total.eq(there + self.at_once)
+        m.d.sync += maps.i.valid.eq(taken & (total >= columns))
+        with m.If(taken):
+            m.d.sync += [
+                row.as_value().eq(Cat(row.as_value()[CODE.width * self.at_once :], given)),
+                there.eq(Mux(total >= columns, total - columns, total)),
+                over.eq(total - columns),
+            ]
+        with m.If(ends):
+            m.d.sync += there.eq(0)
+        rows = [row.as_value().bit_select(CODE.width * (spare - n), CODE.width * columns) for n in range(self.at_once)]
+        m.d.comb += maps.i.payload.as_value().eq(pick(rows, over))
 
     def share(self, m: Module, maps: MapMemory):
         """Which image is written and which is read. Room for an image and a complete image are registers: much depends
@@ -98,18 +130,22 @@ class ImageBuffer(wiring.Component):
 
     def check_frame(self, m: Module, maps: MapMemory, taken: Signal):
         """Write the frame's pixels; count them, and drop a frame whose last mark is not on the image's last pixel."""
-        count = Signal(range(self.pixels))
-        at_last = Signal()  # the next pixel is the image's last
+        count = Signal(range(self.transfers))
+        at_last = Signal()  # the next transfer is the image's last
         overrun = Signal()  # the frame has had the pixels of an image without a last mark
         pixel = self.i.payload
         m.d.comb += self.accepted.eq(taken & pixel.last & at_last)
-        m.d.sync += [
-            maps.i.payload[0].eq(pixel.value[8 - CODE.width + 1 :]),
-            maps.i.valid.eq(taken & ~overrun),
-            maps.rewind.eq(taken & pixel.last),
-        ]
+        given = pixel_codes(pixel.value)
+        if self.by_parts:
+            m.d.sync += [
+                maps.i.payload.as_value().eq(given),
+                maps.i.valid.eq(taken & ~overrun),
+            ]
+        else:
+            self.join_rows(m, maps, taken & ~overrun, given, taken & pixel.last)
+        m.d.sync += maps.rewind.eq(taken & pixel.last)
         with m.If(taken):
-            m.d.sync += [count.eq(count + 1), at_last.eq(count == self.pixels - 2)]
+            m.d.sync += [count.eq(count + 1), at_last.eq(count == self.transfers - 2)]
             with m.If(pixel.last):
                 m.d.sync += [count.eq(0), at_last.eq(0), overrun.eq(0)]
                 with m.If(~at_last):

@@ -98,14 +98,17 @@ class MapMemory(wiring.Component):
         Rows of a map in a transfer; two are in separate memories, so that both are read at once.
     sets : int, 1 or 2
         With 2, one set of maps is written while the other is read.
+    across : int, at least 1
+        Codes of a row that are written at once; ``columns`` of each set of maps are a multiple of it.
 
     Ports
     -----
     which : range(maps), in
         Index into ``maps``. May change only while no set is partly written and nothing is read, at least one cycle
         before the first code and at the latest with ``start``. Only with more than one.
-    i : stream of ``parallel`` codes, in, always ready
-        The next code of each channel of a group. Codes of channels beyond the last are ignored.
+    i : stream of ``parallel`` x ``across`` codes, in, always ready
+        The next codes of each channel of a group, those of a channel side by side. Codes of channels beyond the last
+        are ignored.
     rewind : 1 bit, in
         Asserted for one cycle to write the next code at the start of its set; a code in the same cycle is written
         before that.
@@ -127,23 +130,28 @@ class MapMemory(wiring.Component):
     Raises
     ------
     ValueError
-        A map has fewer transfers than are to be streamed.
+        A map has fewer transfers than are to be streamed, or ``across`` does not divide its columns.
     """
 
     latency = MAP_MEMORY
 
-    def __init__(self, maps: Sequence[StoredMaps], *, parallel: int = 1, rows_out: int = 1, sets: int = 1):
+    def __init__(
+        self, maps: Sequence[StoredMaps], *, parallel: int = 1, rows_out: int = 1, sets: int = 1, across: int = 1
+    ):
         self.maps = tuple(maps)
         self.parallel = parallel
         self.rows_out = rows_out
         self.sets = sets
+        self.across = across
+        if any(stored.columns % across for stored in self.maps):
+            raise ValueError(f"rows are written {across} codes at once, which are no part of each of them")
         self.columns = max(stored.columns for stored in self.maps)
         self.banks = min(parallel, max(stored.channels for stored in self.maps))
         self.transfers = [stored.transfers_of(rows_out) for stored in self.maps]
         self.lengths = [ceil_div(stored.channels, parallel) * stored.words(rows_out) for stored in self.maps]
         self.words = max(self.lengths)  # of one set and bank
         members = {
-            "i": In(stream.Signature(codes(parallel), always_ready=True)),
+            "i": In(stream.Signature(codes(parallel * across), always_ready=True)),
             "rewind": In(1),
             "w_set": In(1),
             "r_set": In(1),
@@ -185,9 +193,11 @@ class MapMemory(wiring.Component):
         return address if self.sets == 1 else Cat(address, which_set)
 
     def write(self, m: Module, banks: list):
-        column = Signal(self.columns, init=1)  # one-hot: no decoder in front of the memories
-        ends = [stored.columns for stored in self.maps]
-        end = self.each([column[columns - 1] for columns in ends])
+        across = self.across
+        column = Signal(self.columns // across, init=1)  # one-hot: no decoder in front of the memories
+        ends = [stored.columns // across for stored in self.maps]
+        end = self.each([column[count - 1] for count in ends])
+        chosen = Cat(bit.replicate(across) for bit in column)
         row_end = (self.i.valid & end) | self.rewind
         half, lower = self.next_row(m, row_end)
         next_word = (row_end & lower) | self.rewind
@@ -200,8 +210,9 @@ class MapMemory(wiring.Component):
         for bank, halves in enumerate(banks):
             for index, (port, _) in enumerate(halves):
                 enable = self.i.valid & (half == index)
-                m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(Mux(enable, column, 0))]
-                m.d.comb += [port.data[c].eq(self.i.payload[bank]) for c in range(self.columns)]
+                m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(Mux(enable, chosen, 0))]
+                given = range(bank * across, (bank + 1) * across)
+                m.d.comb += [port.data[c].eq(self.i.payload[given[c % across]]) for c in range(self.columns)]
 
     def next_row(self, m: Module, row_end) -> tuple:
         """Half of the row that is written; whether it is the last row in its word."""

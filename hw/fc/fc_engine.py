@@ -30,6 +30,12 @@ from .packed_fc_row import PackedFcRow
 __all__ = ["FcEngine", "FcTap"]
 
 
+def transfer_sizes(network: Network, config: Config) -> tuple[int, ...]:
+    """Numbers of pixels that transfers have: the last one of an image may have fewer."""
+    rest = network.pixels % config.pixels
+    return (config.pixels, rest) if rest else (config.pixels,)
+
+
 class FcTap(data.StructLayout):
     """Every group of outputs (those computed at once) as it is written, for observation.
 
@@ -115,7 +121,9 @@ class FcEngine(wiring.Component):
         self.tables = tables
         self.stages = stages(network).fc
         convs = stages(network).convs
-        self.counts = tuple(len(group) for group in config.groups(convs[-1].width)) if convs else (1,)
+        self.counts = (
+            tuple(len(group) for group in config.groups(convs[-1].width)) if convs else transfer_sizes(network, config)
+        )
         payload = data.StructLayout({"values": codes(config.at_once), "count": range(config.at_once + 1)})
         pixels = {} if convs else {"drop": In(1)}
         super().__init__(

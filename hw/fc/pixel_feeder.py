@@ -1,11 +1,12 @@
 """Pixels as the fully-connected engine's activations: for networks without convolutions."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.pixels import FrameWatch, Pixel
-from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.hw.common.pixels import FrameWatch, Pixel, pixel_codes
+from fivebyfive.hw.common.types import codes
+from fivebyfive.model.shape import ceil_div
 
 __all__ = ["PixelFeeder"]
 
@@ -17,20 +18,22 @@ class PixelFeeder(wiring.Component):
     its last mark is dropped and flagged: the receiver discards its codes, and the pixel after the mark begins the next
     frame.
 
-    Latency: none; a pixel's code is on ``o`` in the same cycle. Throughput: a pixel per cycle, also between images.
+    Latency: none; a pixel's code is on ``o`` in the same cycle. Throughput: a transfer per cycle, also between images.
 
     Parameters
     ----------
     pixels : int, at least 1
         Pixels of an image.
+    at_once : int, 1, 2 or 4
+        Pixels in a transfer.
 
     Ports
     -----
     i : stream of `Pixel`, in
         ``pixels`` pixels per image, channel after channel, row-major. Ready while ``grant`` is asserted.
     o : stream of {values, count}, out, always ready
-        ``values``: one code; ``count`` is 1. Valid in the cycle of the pixel's transfer; not for pixels beyond
-        those of an image.
+        The first ``count`` of ``values`` are the codes of a transfer; the last one of an image may have fewer. Valid in
+        the cycle of the pixels' transfer; not for pixels beyond those of an image.
     grant : 1 bit, in
         The receiver has room for an image.
     done : 1 bit, out
@@ -46,12 +49,14 @@ class PixelFeeder(wiring.Component):
         Asserted from the cycle after the first frame with too many pixels until reset.
     """
 
-    def __init__(self, pixels: int):
+    def __init__(self, pixels: int, at_once: int = 1):
         self.pixels = pixels
+        self.at_once = at_once
+        out = data.StructLayout({"values": codes(at_once), "count": range(at_once + 1)})
         super().__init__(
             {
-                "i": In(stream.Signature(Pixel())),
-                "o": Out(stream.Signature(data.StructLayout({"values": codes(1), "count": 1}), always_ready=True)),
+                "i": In(stream.Signature(Pixel(at_once))),
+                "o": Out(stream.Signature(out, always_ready=True)),
                 "grant": In(1),
                 "done": Out(1),
                 "accepted": Out(1),
@@ -63,15 +68,15 @@ class PixelFeeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.frames = frames = FrameWatch(self.pixels)
-        pixel = self.i.payload
+        m.submodules.frames = frames = FrameWatch(ceil_div(self.pixels, self.at_once))
+        pixel, rest = self.i.payload, self.pixels % self.at_once or self.at_once
         m.d.comb += [
             self.i.ready.eq(self.grant),
             frames.taken.eq(self.i.valid & self.i.ready),
             frames.last.eq(pixel.last),
             self.o.valid.eq(frames.taken & ~frames.over),
-            self.o.payload.values[0].eq(pixel.value[8 - CODE.width + 1 :]),
-            self.o.payload.count.eq(1),
+            self.o.payload.values.as_value().eq(pixel_codes(pixel.value)),
+            self.o.payload.count.eq(Mux(pixel.last, rest, self.at_once) if rest < self.at_once else self.at_once),
             self.done.eq(frames.accepted),
             self.accepted.eq(frames.accepted),
             self.drop.eq(frames.short | frames.long),

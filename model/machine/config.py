@@ -49,6 +49,7 @@ class Config:
     ``packed``: two products that share an operand in one 25x18 multiplier (DSP blocks of AMD's 7 series and later). In
     the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
     layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
+    ``pixels``: pixels in a transfer of the input stream: 1, 2 or 4.
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
@@ -63,6 +64,7 @@ class Config:
     overlap: bool = True
     packed: bool = False
     kernel: int = KERNEL
+    pixels: int = 1
     engines: Engines = DENSE
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class Config:
             raise ValueError(f"outputs must be 1 to {limit} with {self.windows} windows, not {self.outputs}")
         if not 1 <= self.fc_rows <= 25 and (self.fc_rows, self.early_fc, self.engines.words) != (0, False, ()):
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
+        if self.pixels not in (1, 2, 4):
+            raise ValueError(f"pixels must be 1, 2 or 4 in a transfer, not {self.pixels}")
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel must be {KERNELS[0]} to {KERNELS[-1]}, not {self.kernel}")
         if self.early_fc and self.fc_rows > FC_WORD:
@@ -210,8 +214,8 @@ class Config:
 
     @property
     def at_once(self) -> int:
-        """Most of fc1's activations that come in a cycle: of O channels, or a single pixel."""
-        return max(1, self.outputs)
+        """Most of fc1's activations that come in a cycle: of O channels, or the pixels of a transfer."""
+        return self.outputs or self.pixels
 
     def inputs_outside(self, network: Network, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer

@@ -262,9 +262,10 @@ def interval(network: Network, config: Config, conv: int, words: list[int]) -> i
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
     results: list[int] = []
+    transfers = ceil_div(network.pixels, config.pixels)
     for image in range(STEADY):
         room = sets[image % 2] if config.overlap and stages(network).fc else fc_idle
-        image_end = (image + 1) * network.pixels - 1  # cycle of its last pixel
+        image_end = (image + 1) * transfers - 1  # cycle of its last pixel
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         conv_idle = begin + conv
         work = fc_cycles if stages(network).fc else no_fc_cycles
@@ -285,7 +286,7 @@ def fed_interval(network: Network, config: Config) -> int:
     sets = [0, 0]
     results: list[int] = []
     for image in range(STEADY):
-        fed = network.pixels + max(fed, sets[image % 2] if config.overlap else fc_idle)
+        fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
         done = fc_cycles(network, config, fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done.result)

@@ -27,6 +27,7 @@ class Size:
     early_fc: bool = Config.early_fc
     overlap: bool = Config.overlap
     packed: bool = Config.packed
+    pixels: int = Config.pixels
     dense_engines: bool = False
 
     def config(self, checkpoint: Checkpoint) -> Config:
@@ -47,6 +48,7 @@ def sized(
     early_fc: bool = Config.early_fc,
     overlap: bool = Config.overlap,
     packed: bool = Config.packed,
+    pixels: int = Config.pixels,
 ) -> Config:
     """The configuration with the fewest conv cycles for this network out of at most ``conv_pes`` PEs (1 to 50).
 
@@ -58,7 +60,9 @@ def sized(
     if not 1 <= conv_pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
     parts = stages(network)
-    made = partial(Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel)
+    made = partial(
+        Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel, pixels=pixels
+    )
     if not parts.fc:
         made(1, 1)  # what is asked for must be a size, though nothing of it is built
         made = partial(made, fc_rows=0, early_fc=False)

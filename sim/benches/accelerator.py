@@ -18,13 +18,14 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import counter_bits, plan
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack as pack_weights
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
 
-from .network import words_of
+from . import network as bench
 
 IMAGES = 3
 COUNTED = 12  # cycles from a result until the counters show it, at most
@@ -39,6 +40,16 @@ def checkpoint(offset: int = 0) -> Checkpoint:
     return other_network(network, given["seed"] + offset, kind) if offset else network
 
 
+def transfers(image: np.ndarray) -> list[int]:
+    """An image as words of the input stream."""
+    return bench.words_of(image, Config(**parameters()["config"]).pixels)
+
+
+def frame() -> int:
+    """Transfers of an image."""
+    return ceil_div(checkpoint().network.pixels, Config(**parameters()["config"]).pixels)
+
+
 def draw_images(count: int = IMAGES) -> np.ndarray:
     size = checkpoint().network.input
     return random_arrays().integers(0, 256, (count, *(size if size[0] > 1 else size[1:])), np.uint8)
@@ -48,7 +59,7 @@ async def check(dut: Dut, images: np.ndarray, network: Checkpoint, pause: float,
     """Every image's result, in order, with pauses on both sides."""
     source = StreamSource(dut, "i", pause=pause, rng=rng)
     sink = StreamSink(dut, "o", pause=pause, rng=rng)
-    sender = cocotb.start_soon(source.send([word for image in images for word in words_of(image)]))
+    sender = cocotb.start_soon(source.send([word for image in images for word in transfers(image)]))
     results = [unpack(Result(network.network.classes), word) for word in await sink.receive(len(images))]
     await sender
     logits = predict(network, images)
@@ -85,10 +96,10 @@ async def receiver_asleep(dut: Dut) -> None:
     watch(dut)
     pixels = StreamMonitor(dut, "i").start()
     images = draw_images(8)
-    sender = cocotb.start_soon(StreamSource(dut, "i").send([w for image in images for w in words_of(image)]))
+    sender = cocotb.start_soon(StreamSource(dut, "i").send([w for image in images for w in transfers(image)]))
     await cycles(dut, parameters()["image_cycles"] * 8)
     assert not sender.done()
-    assert len(pixels.words) % checkpoint().network.pixels == 0, "the accelerator stopped in the middle of an image"
+    assert len(pixels.words) % frame() == 0, "the accelerator stopped in the middle of an image"
     results = await StreamSink(dut, "o").receive(len(images))
     layout = Result(checkpoint().network.classes)
     assert [unpack(layout, word)["logits"] for word in results] == predict(checkpoint(), images).tolist()
@@ -102,9 +113,9 @@ async def resets(dut: Dut) -> None:
     rng = random_source()
     for _ in range(parameters()["resets"]):
         images = draw_images()
-        work = StreamSource(dut, "i", pause=0.1, rng=rng).send([w for image in images for w in words_of(image)])
+        work = StreamSource(dut, "i", pause=0.1, rng=rng).send([w for image in images for w in transfers(image)])
         sink = StreamSink(dut, "o", pause=0.5, rng=rng).receive(IMAGES)
-        await reset_sometime(dut, [work, sink], parameters()["image_cycles"] * 2 + checkpoint().network.pixels, rng)
+        await reset_sometime(dut, [work, sink], parameters()["image_cycles"] * 2 + frame(), rng)
         assert status(dut) == {"busy": 0, "short_frame": 0, "long_frame": 0, "state": 0}
         await check(dut, images[:2], checkpoint(), 0.0, rng)
 
@@ -116,10 +127,10 @@ async def frames_of_wrong_length(dut: Dut) -> None:
     watch(dut)
     rng = random_source()
     images = draw_images(4)
-    source, whole = StreamSource(dut, "i", pause=0.1, rng=rng), checkpoint().network.pixels
+    source, whole = StreamSource(dut, "i", pause=0.1, rng=rng), frame()
     assert not status(dut)["short_frame"]
     for length in (1, min(28, whole - 1), rng.randint(2, whole - 2), whole - 1):
-        words = words_of(images[0])
+        words = transfers(images[0])
         await source.send([*words[: length - 1], words[-1]])
         await cycles(dut, 2)
         assert status(dut)["short_frame"]
@@ -127,7 +138,7 @@ async def frames_of_wrong_length(dut: Dut) -> None:
     await check(dut, images[1:2], checkpoint(), 0.1, rng)
     assert not status(dut)["long_frame"]
     for length in (whole + 1, whole + rng.randint(2, 2000), 2 * whole):
-        words = words_of(images[0])
+        words = transfers(images[0])
         await source.send([words[n % (whole - 1)] for n in range(length - 1)] + [words[-1]])
         await cycles(dut, 2)
         assert status(dut)["long_frame"]
@@ -149,7 +160,7 @@ async def counters(dut: Dut) -> None:
         await cycles(dut, COUNTED + rng.randint(0, 1000))
     await take_late(dut, draw_images(4), rng)
     there, shown = zip(*results, strict=True)
-    whole = network.network.pixels
+    whole = frame()
     last_pixels = pixels.cycles[whole - 1 :: whole]
     assert [one["latency"] for one in shown] == list(np.subtract(there, last_pixels))
     assert [one["interval"] for one in shown[1:]] == list(np.diff(there))
@@ -159,9 +170,9 @@ async def counters(dut: Dut) -> None:
 
 async def take_late(dut: Dut, images: np.ndarray, rng: random.Random) -> None:
     """Results are there for a while before they are taken."""
-    sender = cocotb.start_soon(StreamSource(dut, "i").send([word for image in images for word in words_of(image)]))
+    sender = cocotb.start_soon(StreamSource(dut, "i").send([word for image in images for word in transfers(image)]))
     for _ in images:
-        await until(dut, dut.o__valid, 1, 4 * (parameters()["image_cycles"] + checkpoint().network.pixels))
+        await until(dut, dut.o__valid, 1, 4 * (parameters()["image_cycles"] + frame()))
         await cycles(dut, rng.randint(COUNTED + 2, 500))
         await StreamSink(dut, "o").receive(1)
     await sender
@@ -194,7 +205,7 @@ async def other_weights(dut: Dut) -> None:
     source = StreamSource(dut, "load", pause=0.1, rng=rng)
     await source.send(load_words(other))
     await check(dut, images, other, 0.0, rng)
-    await StreamSource(dut, "i").send(words_of(images[0]))
+    await StreamSource(dut, "i").send(transfers(images[0]))
     await cycles(dut, 2)
     sender = cocotb.start_soon(source.send(load_words(checkpoint())))
     for _ in range(200):

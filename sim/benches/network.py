@@ -111,10 +111,13 @@ class Recorder:
             assert interval == seen, f"image {image}: interval counter says {interval} cycles, the bench saw {seen}"
 
 
-def words_of(image: np.ndarray) -> list[int]:
-    """The pixels of an image as words of the input stream, the last one marked."""
-    words = [int(pixel) for pixel in image.ravel()]
-    words[-1] |= LAST
+def words_of(image: np.ndarray, at_once: int = 1) -> list[int]:
+    """The pixels of an image as words of the input stream, ``at_once`` in each, the last one marked; what it has too
+    many is not zero."""
+    pixels = [int(pixel) for pixel in image.ravel()]
+    pixels += [0xA5] * (-len(pixels) % at_once)
+    words = [int.from_bytes(pixels[n : n + at_once], "little") for n in range(0, len(pixels), at_once)]
+    words[-1] |= LAST << 8 * (at_once - 1)
     return words
 
 
@@ -122,7 +125,7 @@ async def feed(dut: Dut, recorder: Recorder, images: np.ndarray, pause: float, r
     """Every pixel of every image, with pauses of probability ``pause``."""
     source = StreamSource(dut, "i", pause=pause, rng=rng, limit_cycles=recorder.limit_cycles)
     for image in images:
-        await source.send(words_of(image))
+        await source.send(words_of(image, recorder.config.pixels))
         recorder.accepted.append(cycle() - 1)  # the cycle that this edge ended
 
 

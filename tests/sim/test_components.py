@@ -508,9 +508,24 @@ def test_image_buffer(bench, image, rows_out):
     bench(ImageBuffer(StoredMaps(**image), rows_out), "image_buffer", image=image, rows_out=rows_out)
 
 
-@pytest.mark.parametrize("pixels", [784, full(16), full(3072)])
-def test_pixel_feeder(bench, pixels):
-    bench(PixelFeeder(pixels), "pixel_feeder", pixels=pixels)
+@pytest.mark.parametrize(
+    ("image", "rows_out", "at_once"),
+    [
+        (maps_of(2, 8), 2, 4),
+        ({"channels": 3, "rows": 5, "columns": 7, "top": 1}, 2, 4),  # transfers go from row to row
+        full({"channels": 1, "rows": 5, "columns": 7}, 1, 2),
+        full({"channels": 5, "rows": 7, "columns": 6}, 1, 4),
+        full({"channels": 3, "rows": 4, "columns": 5}, 2, 4),
+    ],
+)
+def test_image_buffer_of_several_pixels(bench, image, rows_out, at_once):
+    given = {"rows_out": rows_out, "at_once": at_once}
+    bench(ImageBuffer(StoredMaps(**image), **given), "image_buffer", image=image, **given)
+
+
+@pytest.mark.parametrize(("pixels", "at_once"), [(784, 1), (35, 4), full(16, 2), full(3072, 1), full(33, 2)])
+def test_pixel_feeder(bench, pixels, at_once):
+    bench(PixelFeeder(pixels, at_once), "pixel_feeder", pixels=pixels, at_once=at_once)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.map_memory import StoredMaps
 from fivebyfive.model.golden import pixels_to_codes
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters, ports
 from fivebyfive.sim.benchlib.payload import unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
@@ -20,9 +21,13 @@ def stored() -> StoredMaps:
     return StoredMaps(**parameters()["image"])
 
 
+AT_ONCE = parameters().get("at_once", 1)  # pixels in a transfer
+
+
 @cache
-def pixels() -> int:
-    return stored().channels * stored().rows * stored().columns
+def whole() -> int:
+    """Transfers of an image."""
+    return ceil_div(stored().channels * stored().rows * stored().columns, AT_ONCE)
 
 
 def draw(count: int, arrays: np.random.Generator) -> np.ndarray:
@@ -30,9 +35,12 @@ def draw(count: int, arrays: np.random.Generator) -> np.ndarray:
 
 
 def frame(image: np.ndarray, length: int | None = None) -> list[int]:
-    """Words of a frame of ``length`` pixels, or as many as an image has; the last one marked."""
-    words = [int(pixel) for pixel in np.resize(image, length or pixels())]
-    return [*words[:-1], words[-1] | 256]
+    """Words of a frame of ``length`` transfers, or as many as an image has; the last one marked. What the last one has
+    too many is anything."""
+    pixels = image.ravel() if length is None else np.resize(image, length * AT_ONCE)
+    pixels = np.append(pixels, np.full(-len(pixels) % AT_ONCE, 0xA5, np.uint8))
+    words = [int.from_bytes(one.tobytes(), "little") for one in pixels.reshape(-1, AT_ONCE)]
+    return [*words[:-1], words[-1] | 1 << 8 * AT_ONCE]
 
 
 def transfers(image: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -125,9 +133,9 @@ async def two_images_fit(dut: Dut) -> None:
     taken = StreamMonitor(dut, "i").start()
     words = [word for image in draw(3, random_arrays()) for word in frame(image)]
     cocotb.start_soon(StreamSource(dut, "i").send(words))
-    await cycles(dut, 3 * pixels())
-    assert len(taken.words) == 2 * pixels()
-    assert taken.cycles[-1] - taken.cycles[0] == 2 * pixels() - 1
+    await cycles(dut, 3 * whole())
+    assert len(taken.words) == 2 * whole()
+    assert taken.cycles[-1] - taken.cycles[0] == 2 * whole() - 1
 
 
 @cocotb.test()
@@ -136,14 +144,14 @@ async def wrong_frames(dut: Dut) -> None:
     await start(dut)
     watch(dut)
     rng, arrays = random_source(), random_arrays()
-    for length in (1, pixels() - 1, rng.randint(1, pixels() - 1)):
+    for length in (1, whole() - 1, rng.randint(1, whole() - 1)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
         assert dut.short.value
         assert not dut.long.value
         assert not dut.available.value
         await check(dut, 1, (0, 0), rng, arrays)
-    for length in (pixels() + 1, 2 * pixels(), pixels() + rng.randint(2, 900)):
+    for length in (whole() + 1, 2 * whole(), whole() + rng.randint(2, 900)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
         assert dut.long.value
@@ -160,7 +168,7 @@ async def resets(dut: Dut) -> None:
         batch = draw(3, arrays)
         words = [word for image in batch for word in frame(image)]
         work = [StreamSource(dut, "i", limit_cycles=10**6).send(words), take(dut, batch[0], 0.2, rng)]
-        await reset_sometime(dut, work, 3 * pixels(), rng)
+        await reset_sometime(dut, work, 3 * whole(), rng)
         assert not dut.short.value
         assert not dut.long.value
         assert not dut.available.value

@@ -5,18 +5,21 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_source, reset_sometime, start
 
-LAST = 1 << 8  # mark of an image's last pixel
+AT_ONCE = parameters().get("at_once", 1)  # pixels in a transfer
+LAST = 1 << 8 * AT_ONCE  # mark of an image's last transfer
 PIXELS = parameters()["pixels"]
-LENGTHS = (PIXELS, 1, PIXELS, PIXELS, PIXELS - 1, PIXELS, PIXELS + 1, PIXELS, 2 * PIXELS, PIXELS // 2, PIXELS)
+WHOLE = ceil_div(PIXELS, AT_ONCE)  # transfers of an image
+LENGTHS = (WHOLE, 1, WHOLE, WHOLE, WHOLE - 1, WHOLE, WHOLE + 1, WHOLE, 2 * WHOLE, WHOLE // 2, WHOLE)
 NAMES = ("o__valid", "done", "accepted", "drop")
 
 
 def frame(length: int, rng: random.Random) -> list[int]:
-    words = [rng.randrange(256) for _ in range(length)]
+    words = [rng.randrange(LAST) for _ in range(length)]
     return [*words[:-1], words[-1] | LAST]
 
 
@@ -25,7 +28,7 @@ class Judge:
 
     def __init__(self, dut: Dut):
         self.dut = dut
-        self.count = 0  # pixels of the frame so far
+        self.count = 0  # transfers of the frame so far
         self.short = self.long = False
 
     async def run(self) -> None:
@@ -43,15 +46,19 @@ class Judge:
             return
         word = int(self.dut.i__payload.value)
         self.count += 1
-        last, whole = bool(word & LAST), self.count == PIXELS
-        assert seen["o__valid"] == (self.count <= PIXELS)
+        last, whole = bool(word & LAST), self.count == WHOLE
+        assert seen["o__valid"] == (self.count <= WHOLE)
         if seen["o__valid"]:
-            assert int(self.dut.o__payload.value) == (word & 0xFF) >> 1 | 1 << 8, "a code and the count of 1"
+            count = min(AT_ONCE, PIXELS - AT_ONCE * (WHOLE - 1)) if last else AT_ONCE
+            given = int(self.dut.o__payload.value)
+            codes = [byte >> 1 for byte in (word % LAST).to_bytes(AT_ONCE, "little")]
+            assert given >> 8 * AT_ONCE == count
+            assert list(given.to_bytes(AT_ONCE + 1, "little")[:count]) == codes[:count]
         assert seen["done"] == seen["accepted"] == (last and whole)
         assert seen["drop"] == (last and not whole)
         if last:
-            self.short |= self.count < PIXELS
-            self.long |= self.count > PIXELS
+            self.short |= self.count < WHOLE
+            self.long |= self.count > WHOLE
             self.count = 0
 
 
@@ -88,10 +95,10 @@ async def no_gap(dut: Dut) -> None:
     await cycles(dut, 1)
     pixels = StreamMonitor(dut, "i").start()
     dut.grant.value = 1
-    await StreamSource(dut, "i").send(word for _ in range(3) for word in frame(PIXELS, rng))
+    await StreamSource(dut, "i").send(word for _ in range(3) for word in frame(WHOLE, rng))
     await cycles(dut, 1)
-    assert len(pixels.words) == 3 * PIXELS
-    assert pixels.cycles[-1] - pixels.cycles[0] == 3 * PIXELS - 1
+    assert len(pixels.words) == 3 * WHOLE
+    assert pixels.cycles[-1] - pixels.cycles[0] == 3 * WHOLE - 1
 
 
 @cocotb.test()
@@ -99,13 +106,13 @@ async def resets(dut: Dut) -> None:
     """A reset anywhere in a frame: the next pixel begins one, and no flag is left."""
     rng = random_source()
     await start(dut)
-    for length in (PIXELS, 2 * PIXELS, 9):
+    for length in (WHOLE, 2 * WHOLE, 9):
         dut.grant.value = 1
-        work = StreamSource(dut, "i").send([*frame(length, rng), *frame(PIXELS, rng)])
+        work = StreamSource(dut, "i").send([*frame(length, rng), *frame(WHOLE, rng)])
         await reset_sometime(dut, [work], length, rng)
         await cycles(dut, 1)
         judge = cocotb.start_soon(Judge(dut).run())
         dut.grant.value = 1
-        await StreamSource(dut, "i").send(frame(PIXELS, rng))
+        await StreamSource(dut, "i").send(frame(WHOLE, rng))
         await cycles(dut, 1)
         judge.cancel()
