@@ -98,7 +98,7 @@ def test_the_engines_and_the_bytes(name):
 def test_one_weight_a_lane():
     """fc1 takes a cycle for each of 500 words, and 17 from the first address to the last output."""
     assert machine("bank-1").engines.words[0] == (1,) * 500
-    planned = plan(load_checkpoint(path("bank-1")).shape, machine("bank-1"))
+    planned = plan(load_checkpoint(path("bank-1")).network, machine("bank-1"))
     words = [sum(layer) for layer in machine("bank-1").engines.words]
     waits, rest = divmod(planned.fc - sum(words), len(words))
     assert (words[0] + waits, rest) == (517, 0)
@@ -107,7 +107,7 @@ def test_one_weight_a_lane():
 def test_kernels_and_lanes():
     words, _ = machine("bank-kernel").engines.words
     assert max(words) <= 4
-    planned = plan(load_checkpoint(path("bank-kernel")).shape, machine("bank-kernel"))
+    planned = plan(load_checkpoint(path("bank-kernel")).network, machine("bank-kernel"))
     assert max(planned.interval, planned.latency) <= 25_000
 
 

@@ -47,7 +47,7 @@ def test_signs_need_no_multiplier() -> None:
 
 
 def test_kernels_of_zeros_are_not_swept() -> None:
-    report = operations(SHAPE.network, Config(engines=Engines(sweeps=((0,), (1,), (0, 1)))))
+    report = operations(SHAPE.network, Config(engines=Engines(sweeps=((), ((0,), (1,), (0, 1))))))
     assert report["multiplications"] == PRODUCTS - 2 * 25 * 64
     assert report["weight_bits"] == 8 * (6 * 25 + 480)
     assert report["activation_bits"] == 8 * (2 * 784 + 4 * 144 + 10 * 48)

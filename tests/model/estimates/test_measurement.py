@@ -13,7 +13,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.shape import LeNetShape
 
-CAFFE = LeNetShape(20, 50, (500, 10))
+CAFFE = LeNetShape(20, 50, (500, 10)).network
 AREA = {"lut": 3_000, "lutram": 1_000, "ff": 5_000, "dsp": 45, "bram": 100}
 
 
@@ -23,7 +23,7 @@ def routed(*speeds: float) -> list[dict]:
 
 def test_rates_follow_from_frequency_and_interval() -> None:
     one = measurement(CAFFE, Config(), PARTS["lfe5u-85f"], AREA, routed(130, 110, 150))
-    cycles = plan(CAFFE.network, Config())
+    cycles = plan(CAFFE, Config())
     assert (one.interval_cycles, one.latency_cycles) == (cycles.interval, cycles.latency)
     assert (one.fmax_mhz, one.fmax_seeds_mhz) == (130, [110, 130, 150])
     assert one.images_per_s == pytest.approx(130e6 / cycles.interval, abs=0.1)
@@ -47,7 +47,7 @@ def test_what_does_not_fit_says_by_how_much_and_where_it_would() -> None:
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])
 def test_the_area_model_grows_with_the_machine(family: str) -> None:
-    small, large = (estimate_area(CAFFE.network, config, family) for config in (Config(), Config(4, 5, 6)))
+    small, large = (estimate_area(CAFFE, config, family) for config in (Config(), Config(4, 5, 6)))
     assert (small["dsp"], large["dsp"]) == (45, 620)
     assert all(0 < small[what] < large[what] for what in ("lut", "lutram", "ff"))
     report = json.loads(TABLE.read_text())[family]
@@ -55,11 +55,11 @@ def test_the_area_model_grows_with_the_machine(family: str) -> None:
 
 
 def test_an_estimate_has_all_but_a_frequency() -> None:
-    one = estimate(CAFFE.network, Config(), PARTS["lfe5u-85f"])
+    one = estimate(CAFFE, Config(), PARTS["lfe5u-85f"])
     assert one.estimated
     assert one.fits
     assert one.fmax_mhz is None
-    assert one.interval_cycles == plan(CAFFE.network, Config()).interval
+    assert one.interval_cycles == plan(CAFFE, Config()).interval
 
 
 def test_estimating_needs_no_hardware_and_no_tools() -> None:

@@ -86,9 +86,9 @@ def test_kernels_of_zeros_are_not_swept() -> None:
     kernels[4] = 0
     network = changed(conv2_weight=kernels)
     every = (0, 1, 2, 3)
-    assert choose(network, Config()).sweeps == ((0, 1, 3), (0, 1, 3), every, (1, 2, 3), (0,), every)
+    assert choose(network, Config()).sweeps == ((), ((0, 1, 3), (0, 1, 3), every, (1, 2, 3), (0,), every))
     # Two PEs share a window: what one of them needs is swept.
-    assert choose(network, Config(1, 2)).sweeps == ((0, 1, 3), every, every)
+    assert choose(network, Config(1, 2)).sweeps == ((), ((0, 1, 3), every, every))
 
 
 def test_words_are_as_many_as_the_fullest_lane_has_weights() -> None:
@@ -126,10 +126,11 @@ def test_a_configuration_comes_back_from_json() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"conv": {"kind": "fast"}}, {"conv": {"kind": "signs"}}, {"conv": {"values": [[1]]}}, {"sweeps": [[]]},
+        {"conv": {"kind": "fast"}}, {"conv": {"kind": "signs"}}, {"conv": {"values": [[1]]}}, {"sweeps": [[[]]]},
         {"conv": {"kind": "signs", "values": [[-3, 0, 3]]}}, {"conv": {"kind": "codebook", "values": [[2, 1]]}},
-        {"conv": {"kind": "codebook", "values": [[1, 200]]}}, {"sweeps": [[2, 1]]}, {"words": [[0]]},
-        {"words": [[1]], "fc": {"kind": "codebook", "values": [[0, 1]]}}, {"sweeps": [["a"]]},
+        {"conv": {"kind": "codebook", "values": [[1, 200]]}}, {"sweeps": [[[2, 1]]]}, {"words": [[0]]},
+        {"words": [[1]], "fc": {"kind": "codebook", "values": [[0, 1]]}}, {"sweeps": [[["a"]]]}, {"sweeps": [[], []]},
+        {"sweeps": [[0, 1]]},
     ],
 )  # fmt: skip
 def test_what_no_engine_can_be_is_refused(wrong) -> None:

@@ -13,9 +13,10 @@ SHAPE = LeNetShape(2, 4, (10,))
 
 
 def test_size_has_the_arguments_of_sized() -> None:
-    arguments = set(signature(sized).parameters) - {"shape"}
+    arguments = set(signature(sized).parameters) - {"network"}
     assert {field.name for field in fields(Size)} == arguments | {"dense_engines"}
-    sizes = {field.name for field in fields(Config)} - {"windows", "outputs", "engines"}  # `sized` chooses these
+    chosen = {"windows", "outputs", "kernel", "engines"}  # by `sized` and `fitted`
+    sizes = {field.name for field in fields(Config)} - chosen
     assert arguments == sizes | {"conv_pes"}
 
 

@@ -150,11 +150,11 @@ def test_dsps(config, conv, fc):
 @given(fc_widths, st.integers(1, 25), st.booleans(), st.integers(0, 1000))
 @settings(deadline=None, max_examples=20)
 def test_round_trip_without_convolutions(fc, rows, packed, seed):
-    shape, config = LeNetShape(0, 0, fc), Config(1, 0, rows, packed=packed)
-    checkpoint = Checkpoint.random(shape, seed)
+    network, config = LeNetShape(0, 0, fc).network, Config(1, 0, rows, packed=packed)
+    checkpoint = Checkpoint.random(network, seed)
     image = pack(checkpoint, config)
     assert image.conv.shape == (0, 25)
-    assert unpack(image, shape, config).digest == checkpoint.digest
+    assert unpack(image, network, config).digest == checkpoint.digest
 
 
 def test_lenet_300_100():
@@ -187,4 +187,4 @@ def test_lenet_300_100():
 )
 def test_machines_of_the_other_kind(text, sizes, words):
     with pytest.raises(ValueError, match=words):
-        Config(**sizes).check(LeNetShape.parse(text))
+        Config(**sizes).check(LeNetShape.parse(text).network)
