@@ -10,6 +10,7 @@ from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.conv.conv_controller import ConvState as S
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.latency import POOLING, dot_product_latency
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import CONV_WORD, LeNetShape
 
 from . import test_argmax
@@ -19,8 +20,8 @@ from .lib.netlist import Frame, netlist
 from .lib.seeded import broken
 from .test_conv_controller import SWEEPING
 
-LENET = LeNetShape(20, 50, (500, 10))
-SMALL = LeNetShape(6, 16, (40, 10))
+LENET = LeNetShape(20, 50, (500, 10)).network
+SMALL = LeNetShape(6, 16, (40, 10)).network
 
 
 def prove_result(accelerator, config: Config) -> None:
@@ -94,12 +95,12 @@ class Pipeline:
 
 
 @pytest.mark.parametrize(
-    ("shape", "config"),
+    ("network", "config"),
     [(LENET, Config()), pytest.param(LENET, LARGE, marks=pytest.mark.full), (SMALL, Config())],
     ids=["45", "620", "small"],
 )
-def test_what_cannot_wait_finds_room(shape: LeNetShape, config: Config) -> None:
-    Pipeline(Accelerator(shape.network, config), config).prove()
+def test_what_cannot_wait_finds_room(network: Network, config: Config) -> None:
+    Pipeline(Accelerator(network, config), config).prove()
 
 
 ROOM_BUGS = {

@@ -13,6 +13,7 @@ line buffer. Kernels and positions are there or not, at will.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import pytest
 from amaranth.hdl import Array, Module, Mux, Signal
@@ -22,7 +23,10 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.conv import conv_controller
 from fivebyfive.hw.conv.conv_controller import ConvState, conv_states
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import conv_cycles, fill
+from fivebyfive.model.machine.cycles import conv_cycles
+from fivebyfive.model.machine.latency import MAP_MEMORY, bank_latency
+from fivebyfive.model.machine.stages import ConvStage, stages
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape, ceil_div
 
 from .lib.bits import Bits, all_of, choose, const, mux
@@ -32,6 +36,7 @@ from .lib.seeded import broken
 
 S = ConvState
 LENET = LeNetShape(20, 50, (500, 10))
+WIDE = LeNetShape(30, 110, (10,))
 DEPTH, LATENCY, DRAIN = 1023, 3, 12
 
 SWEEPING = (S.LOAD_CONV1_WEIGHT, S.LOAD_CONV1_WRITE_DATA, S.LOAD_CONV2_WEIGHT, S.LOAD_CONV2_WRITE_DATA)
@@ -62,11 +67,9 @@ class Sizes:
     pace: int = 1
 
 
-def sizes(shape: LeNetShape, windows: int) -> list[Sizes]:
-    """conv1 and conv2."""
-    sizes = (shape.conv1_out, shape.conv2_out)
-    channels = ((shape.conv1, 1), (shape.conv2, shape.conv1))
-    return [Sizes(*channels[n], size**2 // windows) for n, size in enumerate(sizes)]
+def sizes(network: Network, windows: int) -> list[Sizes]:
+    """The convolutions of a network."""
+    return [Sizes(stage.width, stage.channels, prod(stage.positions(windows))) for stage in stages(network).convs]
 
 
 def arrows(layers: list[Sizes]) -> dict[str, tuple[str, ...]]:
@@ -243,8 +246,15 @@ def prove_controller(machine: Machine) -> Machine:
     return machine
 
 
-def machine_of(shape: LeNetShape, config: Config) -> Machine:
-    return Machine(sizes(shape, config.windows), config.outputs)
+def machine_of(network: Network, config: Config) -> Machine:
+    return Machine(sizes(network, config.windows), config.outputs)
+
+
+def first_position(stage: ConvStage, config: Config) -> int:
+    """Cycles from a layer's last bias to its first position: its first kernels are fetched, its first rows come."""
+    kernels = min(config.outputs, stage.width) + bank_latency(1)
+    transfers, _ = stage.transfers(config.kernel, config.windows)
+    return max(kernels, MAP_MEMORY + transfers)
 
 
 @pytest.mark.parametrize(
@@ -254,14 +264,15 @@ def machine_of(shape: LeNetShape, config: Config) -> Machine:
         (LENET, Config(windows=4)),
         (LENET, Config(windows=2, outputs=25)),
         (LeNetShape(6, 16, (10,)), Config(windows=4, outputs=5)),
-        (LeNetShape(30, 110, (10,)), Config()),
+        (WIDE, Config()),
     ],
     ids=str,
 )
 def test_every_image_ends(shape: LeNetShape, config: Config) -> None:
-    machine = prove_controller(machine_of(shape, config))
-    waiting = sum(fill(config, outputs) for outputs in (shape.conv1, shape.conv2))
-    assert sum(machine.layer_cycles) == conv_cycles(shape.network, config)[0] - waiting
+    network = shape.network
+    machine = prove_controller(machine_of(network, config))
+    waiting = sum(first_position(stage, config) for stage in stages(network).convs)
+    assert sum(machine.layer_cycles) == conv_cycles(network, config)[0] - waiting
 
 
 OTHERS = {
@@ -278,7 +289,7 @@ def test_every_image_of_any_layers_ends(name: str) -> None:
 
 
 def test_states_of_any_number_of_layers() -> None:
-    brief = {name: tuple(S[one] for one in following) for name, following in arrows(sizes(LENET, 1)).items()}
+    brief = {name: tuple(S[one] for one in following) for name, following in arrows(sizes(LENET.network, 1)).items()}
     assert {S[name]: following for name, following in brief.items()} == ARROWS
     for count in range(1, 9):
         states = conv_states(count)
@@ -313,6 +324,6 @@ OF_OTHERS = (
 @pytest.mark.parametrize("bug", BUGS)
 def test_bugs_are_refuted(bug: str) -> None:
     controller = broken("conv_controller", "ConvController", *BUGS[bug])
-    layers = OTHERS["one position"] if bug in OF_OTHERS else (sizes(LeNetShape(30, 110, (10,)), 1), 1)
+    layers = OTHERS["one position"] if bug in OF_OTHERS else (sizes(WIDE.network, 1), 1)
     with pytest.raises(AssertionError, match="not always so"):
         prove_controller(Machine(*layers, module=controller))
