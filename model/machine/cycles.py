@@ -15,7 +15,7 @@ from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, 
 from .stages import stages
 from .weights import fc_banks
 
-__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "plan"]
+__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "fc_of_images", "plan"]
 
 AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
 LEAVE_IDLE = 1  # a controller sees an image in its idle state; the next cycle is its first busy one
@@ -39,6 +39,8 @@ STEADY = 12  # images after which the interval between results is constant
 class CyclePlan:
     """Cycles of one image: of each engine; from the last pixel to the result; between results in a long run.
 
+    ``fc`` and ``latency`` are those of an image that has the machine to itself. In a run the last fully-connected layer
+    may have to wait for the class of the image before (`fc_of_images`).
     ``limit_conv`` and ``limit_fc`` are the arithmetic limits, with every multiplier busy in every cycle.
     """
 
@@ -57,23 +59,30 @@ class CyclePlan:
 def plan(network: Network, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
     parts = stages(network)
-    if not parts.convs:
-        conv, alone, between = 0, fc_cycles(network, config, 0, [], FED), fed_interval(network, config)
-    else:
-        conv, finished = conv_cycles(network, config)
-        # One image that has the machine to itself, counted from its last pixel's cycle.
+    conv, finished = conv_cycles(network, config) if parts.convs else (0, [])
+    # One image that has the machine to itself, counted from its last pixel's cycle.
+    if parts.convs:
         begin = AVAILABLE + LEAVE_IDLE
         work = fc_cycles if parts.fc else no_fc_cycles
         alone = work(network, config, 0, [begin + cycle for cycle in finished], begin + conv)
-        between = interval(network, config, conv, finished)
+    else:
+        alone = fc_cycles(network, config, 0, [], FED)
+    *_, before, last = in_a_run(network, config, conv, finished)
     return CyclePlan(
         conv=conv,
         fc=alone.cycles,
         latency=alone.result,
-        interval=between,
+        interval=last.result - before.result,
         limit_conv=sum(conv_limit(network, config, layer) for layer in range(len(parts.convs))),
         limit_fc=sum(map(sum, fc_words(network, config))),
     )
+
+
+def fc_of_images(network: Network, config: Config, count: int) -> list[int]:
+    """Busy cycles of the FC engine of each of ``count`` images in a run in which pixels never fail."""
+    conv, finished = conv_cycles(network, config) if stages(network).convs else (0, [])
+    cycles = [done.cycles for done in in_a_run(network, config, conv, finished)]
+    return (cycles + cycles[-1:] * count)[:count]
 
 
 def counter_bits(network: Network, config: Config) -> int:
@@ -257,11 +266,13 @@ def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int],
     return _Fc(0, result + 1, result + 1, result)
 
 
-def interval(network: Network, config: Config, conv: int, words: list[int]) -> int:
-    """Cycles between results when pixels never fail: each engine in turn, until the distance is steady."""
+def in_a_run(network: Network, config: Config, conv: int, words: list[int]) -> list[_Fc]:
+    """The first images when pixels never fail: each engine in turn, until the distance between results is steady."""
+    if not stages(network).convs:
+        return fed_run(network, config)
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
-    results: list[int] = []
+    results: list[_Fc] = []
     transfers = ceil_div(network.pixels, config.pixels)
     for image in range(STEADY):
         room = sets[image % 2] if config.overlap and stages(network).fc else fc_idle
@@ -271,33 +282,37 @@ def interval(network: Network, config: Config, conv: int, words: list[int]) -> i
         work = fc_cycles if stages(network).fc else no_fc_cycles
         done = work(network, config, fc_idle, [begin + word for word in words], conv_idle, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
-        results.append(done.result)
-    return results[-1] - results[-2]
+        results.append(done)
+    return results
 
 
-def taken(results: list[int]) -> int:
+def taken(results: list[_Fc]) -> int:
     """From when on the next logits can come: the last result was taken in the cycle in which it was valid."""
-    return results[-1] + 1 if results else 0
+    return results[-1].result + 1 if results else 0
 
 
-def fed_interval(network: Network, config: Config) -> int:
+def fed_run(network: Network, config: Config) -> list[_Fc]:
     """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
     fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
-    results: list[int] = []
+    results: list[_Fc] = []
     for image in range(STEADY):
         fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
         done = fc_cycles(network, config, fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
-        results.append(done.result)
-    return results[-1] - results[-2]
+        results.append(done)
+    return results
 
 
 def logits_arrive(network: Network, config: Config) -> list[int]:
     """When each group of logits comes from the rows, counted from an instant before the first."""
     words = fc_words(network, config)[-1]
     outside = config.inputs_outside(network, len(stages(network).fc) - 1)
-    return list(accumulate([1] * len(words) if outside else words))
+    apart = [1] * len(words) if outside else list(words)
+    if not config.engines.words and (not outside or words[0] == 1):  # a word of biases between groups takes a cycle
+        for group in range(config.fc_lanes, len(words), config.fc_lanes):
+            apart[group] += 1
+    return list(accumulate(apart))
 
 
 def argmax(classes: int, arrived: list[int], at_once: int) -> int:
