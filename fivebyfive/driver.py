@@ -18,17 +18,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.golden import check_pixels
+from fivebyfive.model.golden import check_images
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weight_form import DENSE
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.network import Network
+from fivebyfive.model.protocol.identity import network_mark, result_words, tables_mark
 from fivebyfive.model.protocol.registers import ID, VERSION, decode, encode, field_mask, register
-from fivebyfive.model.shape import IMAGE, LeNetShape
+from fivebyfive.model.shape import LeNetShape, summary
 from fivebyfive.support.errors import UserError
 
 __all__ = [
@@ -81,14 +84,44 @@ class ChecksumError(DriverError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What the core says that it is. ``engines``: the mark of the engines that it has (`Engines.mark`); ``config`` has
-    them only where the driver was given it."""
+    """What the core says that it is. ``input``: (channels, rows, columns) of an image. ``network``, ``tables`` and
+    ``engines``: marks of those that it has (`network_mark`, `tables_mark`, `Engines.mark`); ``config`` has the engines
+    only where the driver was given it."""
 
-    shape: LeNetShape
+    input: tuple[int, int, int]
+    convs: int
+    fc: int
+    classes: int
+    network: int
+    tables: int
     config: Config
     engines: int
     pixel_bytes: int
     result_words: int
+
+    @property
+    def pixels(self) -> int:
+        """Of an image, all channels together."""
+        return prod(self.input)
+
+    def __str__(self) -> str:
+        sizes = "x".join(map(str, self.input))
+        return f"{sizes}, {self.convs} conv, {self.fc} fc, {self.classes} classes ({self.network:#010x})"
+
+    def check(self, network: Network) -> None:
+        """Raise ValueError where the core is of another network, or no machine for this one."""
+        if network_mark(network) != self.network:
+            mark = network_mark(network)
+            raise ValueError(f"the core is of another network: {self}, not {summary(network)} ({mark:#010x})")
+        self.config.check(network)
+
+    def check_tables(self, checkpoint: Checkpoint) -> None:
+        """Raise ValueError where the core has other tables."""
+        if (mark := tables_mark(checkpoint.tables)) != self.tables:
+            raise ValueError(
+                f"the core has other tables ({self.tables:#010x}) than the checkpoint ({mark:#010x}), and tables "
+                "cannot be loaded; generate the core again"
+            )
 
 
 @dataclass(frozen=True)
@@ -110,7 +143,7 @@ class Driver:
     core, dma : registers and DMA, as the module says.
     allocate : makes a buffer that the DMA can reach from (shape, dtype); ``pynq.allocate`` on a board.
     timeout_s : seconds without any progress after which a run, or a reset, fails.
-    expect : shape of the network that the core must have; any if None.
+    expect : network that the core must have, or a checkpoint whose network and tables it must have; any if None.
     config : the machine, as its manifest.json tells it. Needed only to `load` weights into a core that was made for
         those of one checkpoint.
 
@@ -125,7 +158,7 @@ class Driver:
         *,
         allocate: Callable[..., Any] = np.zeros,
         timeout_s: float = 5.0,
-        expect: LeNetShape | None = None,
+        expect: Network | LeNetShape | Checkpoint | None = None,
         config: Config | None = None,
     ):
         if not isinstance(timeout_s, int | float) or not 0 < timeout_s < threading.TIMEOUT_MAX:
@@ -136,7 +169,7 @@ class Driver:
         self.identity = identify(core, expect, config)
         # Two buffers for images: one is filled while the DMA sends the other.
         with reported("no buffer for the DMA"):
-            self._buffers = [allocate(shape=(IMAGE * IMAGE,), dtype=np.uint8) for _ in range(2)]
+            self._buffers = [allocate(shape=(self.identity.pixels,), dtype=np.uint8) for _ in range(2)]
             self._result = allocate(shape=(self.identity.result_words,), dtype=np.uint32)
         self._closers: list[Callable] = []
         try:
@@ -242,7 +275,8 @@ class Driver:
             self._wait(lambda: self.dma.recvchannel.idle, "the rest of a result")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits, int8 (N, classes), of images uint8 (N, 28, 28); raises as `run`."""
+        """Logits, int8 (N, classes), of images uint8 (N, rows, columns) or (N, channels, rows, columns); raises as
+        `run`."""
         return self.run(images).logits
 
     def classify(self, images: np.ndarray) -> np.ndarray:
@@ -264,21 +298,24 @@ class Driver:
         with reported("the DMA stopped"):
             self._exchange(images, words)
         self._ready = True
-        classes = self.identity.shape.classes
+        classes = self.identity.classes
         logits = np.ascontiguousarray(words[:, 1:]).astype("<u4").view(np.int8)[:, :classes]
         return Results(logits.copy(), (words[:, 0] & 0xFF).astype(np.int64))
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Replace all weights.
 
-        Raises WrongShapeError for a network of other widths, or whose weights the core's engines cannot take;
+        Raises WrongShapeError for another network or other tables, or weights that the core's engines cannot take;
         LoadRefusedError where an image is inside, ChecksumError where something was lost on the way; after the last two
         the weights are a mixture: load again. DriverError where the driver is closed, or the core does not answer.
         """
         self._check_open()
         require_checkpoint(checkpoint)
-        if checkpoint.shape != self.identity.shape:
-            raise WrongShapeError(f"the core is a LeNet {self.identity.shape}, the checkpoint a {checkpoint.shape}")
+        try:
+            self.identity.check(checkpoint.network)
+            self.identity.check_tables(checkpoint)
+        except ValueError as error:
+            raise WrongShapeError(str(error)) from error
         if self.identity.engines != self.identity.config.engines.mark:
             raise WrongShapeError(
                 "the core was made for the weights of one checkpoint; to load others like them, give the driver "
@@ -321,10 +358,10 @@ class Driver:
     def _checked(self, images: np.ndarray) -> np.ndarray:
         try:
             images = np.asarray(images) if isinstance(images, list | tuple) else images
-            check_pixels(images)
+            check_images(images, self.identity.input)
         except ValueError as error:
             raise WrongShapeError(str(error)) from error
-        return images.reshape(len(images), IMAGE * IMAGE)
+        return images.reshape(len(images), self.identity.pixels)
 
     def _exchange(self, images: np.ndarray, words: np.ndarray) -> None:
         """Keep both channels of the DMA busy until all results are there."""
@@ -414,9 +451,11 @@ def reported(what: str) -> Iterator[None]:
         raise DriverError(f"{what}: {reason}") from error
 
 
-def identify(core: Any, expect: LeNetShape | None = None, config: Config | None = None) -> Identity:
-    """What the core is. Raises WrongCoreError where it is no core of ours, has another network than ``expect`` or is
-    another machine than ``config``; DriverError where it does not answer."""
+def identify(
+    core: Any, expect: Network | LeNetShape | Checkpoint | None = None, config: Config | None = None
+) -> Identity:
+    """What the core is. Raises WrongCoreError where it is no core of ours, has another network or other tables than
+    ``expect`` or is another machine than ``config``; DriverError where it does not answer."""
 
     def fields(name: str) -> dict[str, int]:
         return decode(name, read_register(core, name))
@@ -427,19 +466,38 @@ def identify(core: Any, expect: LeNetShape | None = None, config: Config | None 
     version = fields("version")
     if version["major"] != VERSION[0] or version["minor"] < VERSION[1]:
         said, ours = f"{version['major']}.{version['minor']}", "{}.{}".format(*VERSION)
-        raise WrongCoreError(f"the core has version {said} of the registers, this driver knows {ours}")
-    widths = fields("conv_widths")
-    fc = [width for name in ("fc_widths_0", "fc_widths_1") for width in fields(name).values() if width]
+        raise WrongCoreError(
+            f"the core has version {said} of the registers, this driver knows {ours}; generate the core again, or take "
+            "the release that made it"
+        )
+    shape, frame = fields("image_shape"), fields("frame")
     sizes = {name: type(getattr(Config(), name))(value) for name, value in fields("machine").items()}
-    frame = fields("frame")
     try:
-        shape, machine = LeNetShape(widths["conv1"], widths["conv2"], tuple(fc)), Config(**sizes)
-        machine.check(shape.network)
+        machine = Config(**sizes)
     except ValueError as error:
-        raise WrongCoreError(f"the core describes no network: {error}") from error
-    if expect not in (None, shape):
-        raise WrongCoreError(f"the core is a LeNet {shape}, not {expect}")
+        raise WrongCoreError(f"the core describes no machine: {error}") from error
     engines = fields("engines")["value"]
     if config and (replace(config, engines=DENSE), config.engines.mark) != (machine, engines):
         raise WrongCoreError("the core is another machine than the config says; take the one in its own manifest.json")
-    return Identity(shape, config or machine, engines, frame["pixel_bytes"], frame["result_words"])
+    identity = Identity(
+        (shape["channels"], shape["rows"], shape["columns"]), **fields("layers"), network=fields("network")["value"],
+        tables=fields("tables")["value"], config=config or machine, engines=engines, pixel_bytes=frame["pixel_bytes"],
+        result_words=frame["result_words"],
+    )  # fmt: skip
+    try:
+        check_identity(identity, frame["pixels"])
+        if expect is not None:
+            identity.check(expect if isinstance(expect, Network) else expect.network)
+        if isinstance(expect, Checkpoint):
+            identity.check_tables(expect)
+    except ValueError as error:
+        raise WrongCoreError(str(error)) from error
+    return identity
+
+
+def check_identity(identity: Identity, pixels: int) -> None:
+    """Raise ValueError where the registers contradict each other: buffers have these sizes."""
+    if not identity.pixels == pixels > 0 or identity.result_words != result_words(identity.classes):
+        raise ValueError(
+            f"the core describes no network: {identity}, {pixels} pixels, {identity.result_words} words of a result"
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checkpoint import Checkpoint
-from .network import Layer, Network, Pool, Step
+from .network import Layer, Network, Pool, Shape, Step
 from .q26 import Q2_6
 from .shape import IMAGE
 
@@ -139,10 +139,15 @@ def classify(logits: np.ndarray) -> np.ndarray:
 
 
 def check_pixels(pixels: object, network: Network | None = None) -> None:
-    """Raise ValueError unless ``pixels`` are images of a network's input, a NumPy array of uint8 (N, rows, columns) or
-    (N, channels, rows, columns). Without a network: of 28 rows and columns."""
-    channels, *size = network.input if network else (1, IMAGE, IMAGE)
-    forms = [(channels, *size)] if channels > 1 else [(*size,), (1, *size)]
+    """Raise ValueError unless ``pixels`` are images of a network's input. Without a network: of 28 rows and columns."""
+    check_images(pixels, network.input if network else (1, IMAGE, IMAGE))
+
+
+def check_images(pixels: object, size: Shape) -> None:
+    """Raise ValueError unless ``pixels`` are images of ``size``, (channels, rows, columns): a NumPy array of uint8
+    (N, rows, columns) of one channel, or (N, channels, rows, columns)."""
+    channels, *rest = size
+    forms = [(*size,)] if channels > 1 else [(*rest,), (1, *rest)]
     rule = f"images must be uint8 (N, {', '.join(map(str, forms[0]))})"
     if not isinstance(pixels, np.ndarray):
         raise ValueError(f"{rule}, a NumPy array, not {type(pixels).__name__}")

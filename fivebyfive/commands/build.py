@@ -71,7 +71,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         design = to_verilog(SerialAccelerator(request.checkpoint, request.config, divisor), "serial_lenet")
         report = {
             "board": board.name, "part": board.part, "grade": board.grade, "clock_mhz": clock_hz / 1e6,
-            "baud": clock_hz // divisor, "checkpoint": request.source, "network": str(request.checkpoint.shape),
+            "baud": clock_hz // divisor, "checkpoint": request.source, "network": request.checkpoint.summary,
             "sha256": request.checkpoint.digest, "config": asdict(request.config),
         }  # fmt: skip
         if PARTS[board.part].device:

@@ -13,7 +13,7 @@ from fivebyfive.host.board import Board, Classified, Limits, LinkFailed, Port
 from fivebyfive.host.serial_port import SerialPort
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.data.images import Images, load_images
-from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.golden import check_images, classify, predict
 from fivebyfive.model.protocol.link import DIGEST
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, say
@@ -89,7 +89,6 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
     for remark in images.remarks:
         say(remark)
     network = load_checkpoint(request.checkpoint)
-    golden = predict(network, images.pixels) if request.compare else None
     with ExitStack() as stack, Stage("opening the port") as stage:
         port, limits = stack.enter_context(open_port(request, network, stage))
         began = time.monotonic()
@@ -100,10 +99,15 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
                 f"the board holds another network ({digest}...) than {request.checkpoint.name} "
                 f"({network.digest[: 2 * DIGEST]}...); name the board's with --checkpoint"
             )
+        try:
+            check_images(images.pixels, board.info.input)
+        except ValueError as error:
+            raise UserError(f"the board takes other images: {error}") from error
+        golden = predict(network, images.pixels) if request.compare else None
         outcomes = list(classify_all(board, images, golden, stage))
         seconds = time.monotonic() - began
     report = {
-        "port": request.port, "network": {"classes": board.info.classes, "sha256": digest},
+        "port": request.port, "network": {"classes": board.info.classes, "input": board.info.input, "sha256": digest},
         "seconds": round(seconds, 2), "corrupt": request.corrupt, "bad_frames": board.decoder.bad,
         "failed": sum(one.answer is None for one in outcomes),
         "different": sum(one.equal is False for one in outcomes),

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import numpy as np
 
-from fivebyfive.model.golden import check_pixels, classify
+from fivebyfive.model.golden import check_images, classify
 from fivebyfive.model.protocol.link import (
-    CHUNKS,
+    LOGITS,
     MOST_CHUNKS,
     PAGE,
-    PAGES,
+    PART,
     VERSION,
     Decoder,
     Frame,
@@ -25,10 +25,12 @@ from fivebyfive.model.protocol.link import (
     Kind,
     Missing,
     Result,
+    chunks,
     encode,
     pixel_frame,
     question,
 )
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.support.errors import DIFFERS, UNUSABLE, Failure
 
 from .adaptive_timeout import Pace
@@ -82,7 +84,7 @@ class Limits:
 @dataclass(frozen=True)
 class Classified:
     """``index``: the class. ``logits``: int8 (classes,). ``latency``: clock cycles on the board, last pixel to result.
-    ``resent``: chunks of 7 pixels, and questions, that were sent again. ``seconds``: on the clock of the host."""
+    ``resent``: chunks of 8 pixels, and questions, that were sent again. ``seconds``: on the clock of the host."""
 
     index: int
     logits: np.ndarray
@@ -111,48 +113,100 @@ class Board:
         end = time.monotonic() + self.limits.silence_s
         while time.monotonic() < end:
             if frame := self.ask(Frame(Kind.HELLO, self.sequence), Kind.INFO):
-                info = Info.unpack(frame.payload)
-                if info.version != VERSION:
-                    raise WrongVersion(f"the board speaks version {info.version} of the link, this program {VERSION}")
-                return info
+                if (version := frame.payload[0]) != VERSION:
+                    raise WrongVersion(
+                        f"the board speaks version {version} of the link, this program {VERSION}; build its bitstream "
+                        "again"
+                    )
+                return Info.unpack(frame.payload)
         raise LinkFailed(NO_ANSWER)
 
     def classify(self, image: np.ndarray) -> Classified:
-        """The class of an image, uint8 (28, 28), and its logits. Raises LinkFailed where no answer comes in time,
-        ValueError for anything but an image."""
-        if not isinstance(image, np.ndarray) or image.ndim != 2:
+        """The class of an image, uint8 (rows, columns) or (channels, rows, columns), and its logits. Raises LinkFailed
+        where no answer comes in time, ValueError for anything but an image of the board's network."""
+        try:
+            check_images(image[np.newaxis] if isinstance(image, np.ndarray) else image, self.info.input)
+        except ValueError:
+            size = self.info.input if self.info.input[0] > 1 else self.info.input[1:]
             got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise ValueError(f"classify takes one image, uint8 (28, 28), a NumPy array, not {got}")
-        check_pixels(image[np.newaxis])
+            raise ValueError(f"classify takes one image, uint8 {size}, a NumPy array, not {got}") from None
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.resent, self.lacked = 0, 2 * PAGE
         began = time.monotonic()
-        for first in range(0, CHUNKS, MOST_CHUNKS):
-            self.send(pixel_frame(self.sequence, image, first, MOST_CHUNKS))
-        result = self.finish(image, began + self.limits.image_s)
+        end = began + self.limits.image_s
+        wanted: int | Result = 0
+        sent = -1
+        while not isinstance(wanted, Result):
+            self.send_part(image, wanted, again=wanted <= sent)
+            sent = max(sent, wanted)
+            wanted = self.finish_part(image, wanted, end)
+        result = self.finish_result(wanted, end)
         return Classified(result.index, result.logits, result.latency, self.resent, time.monotonic() - began)
 
-    def finish(self, image: np.ndarray, end: float) -> Result:
-        """Ask, and send again what has not come, page by page, until there is a result."""
-        page, heard = 0, time.monotonic()
+    @property
+    def chunks(self) -> int:
+        """Of an image."""
+        return chunks(self.info.pixels)
+
+    def send_part(self, image: np.ndarray, part: int, again: bool) -> None:
+        """Send all chunks of a part."""
+        self.number += 1
+        end = min((part + 1) * PART, self.chunks)
+        for first in range(part * PART, end, MOST_CHUNKS):
+            count = min(MOST_CHUNKS, end - first)
+            self.send(pixel_frame(self.sequence, image, first, count))
+            self.resent += count * again
+
+    def finish_part(self, image: np.ndarray, part: int, end: float) -> int | Result:
+        """Ask, and send again what has not come, page by page, until the board wants another part or has a result:
+        that part, or a page of the result."""
+        page = part * PART // PAGE
+        while True:
+            answer = self.answer(page, end)
+            if answer.kind == Kind.RESULT:
+                return Result.unpack(answer.payload)
+            missing = Missing.unpack(answer.payload)
+            if missing.part != part:
+                return missing.part
+            page = self.mend(image, missing, page)
+            self.resent += 1
+
+    def finish_result(self, first: Result, end: float) -> Result:
+        """Ask for the other pages of a result: all of it, once its class is that of its logits."""
+        found = {first.page: first}
+        while True:
+            lacking = [page for page in range(self.result_pages) if page not in found]
+            if lacking:
+                answer = self.answer(lacking[0], end)
+                if answer.kind == Kind.RESULT:
+                    result = Result.unpack(answer.payload)
+                    found[result.page] = result
+                continue
+            logits = np.concatenate([found[page].logits for page in range(self.result_pages)])
+            if {(one.index, one.latency) for one in found.values()} == {(int(classify(logits)), first.latency)}:
+                return Result(0, first.index, first.latency, logits)
+            found.clear()
+
+    def answer(self, page: int, end: float) -> Frame:
+        """RESULT or MISSING to a question for a page, asked until one comes. Raises LinkFailed where none does."""
+        heard = time.monotonic()
         while (now := time.monotonic()) < end and now - heard < self.limits.silence_s:
             asked = question(self.sequence, page, self.number)
-            if frame := self.ask(asked, Kind.RESULT, Kind.MISSING, Kind.BUSY):
+            frame = self.ask(asked, Kind.RESULT, Kind.MISSING, Kind.BUSY)
+            if frame:
                 heard = time.monotonic()
-                if frame.kind == Kind.RESULT:
-                    return Result.unpack(frame.payload)
-                if frame.kind == Kind.MISSING:
-                    page = self.mend(image, Missing.unpack(frame.payload), page)
-                elif found := self.listen(heard + self.limits.answer_s, Kind.RESULT):
-                    return Result.unpack(found.payload)
+            if frame and frame.kind == Kind.BUSY:
+                frame = self.listen(heard + self.limits.answer_s, Kind.RESULT)
+            if frame:
+                return frame
             self.resent += 1
         raise LinkFailed(NO_ANSWER if now < end else f"not all of it arrived within {self.limits.image_s:g} s")
 
     def mend(self, image: np.ndarray, missing: Missing, page: int) -> int:
-        """Send the chunks that a page lacks; the page to ask for next. An answer to what was asked before is too old
-        from here on."""
+        """Send the chunks that a page lacks; the page to ask for next, of the same part. An answer to what was asked
+        before is too old from here on."""
         self.number += 1
-        lacking = missing.chunks
+        lacking = [chunk for chunk in missing.chunks if chunk < self.chunks]
         if 2 * len(lacking) > self.lacked and self.copies < MOST_COPIES:
             self.copies += 1
         elif 4 * len(lacking) < self.lacked and self.copies > 1:
@@ -161,7 +215,16 @@ class Board:
         for chunk in lacking * self.copies:
             self.send(pixel_frame(self.sequence, image, chunk))
             self.resent += 1
-        return page if lacking else (page + 1) % PAGES
+        if lacking:
+            return page
+        first = missing.part * PART
+        pages = ceil_div(min(PART, self.chunks - first), PAGE)
+        return first // PAGE + (page + 1) % (PART // PAGE) % pages
+
+    @property
+    def result_pages(self) -> int:
+        """Of the logits."""
+        return ceil_div(self.info.classes, LOGITS)
 
     def ask(self, asked: Frame, *kinds: Kind) -> Frame | None:
         """Send a question; its answer, if one of these kinds comes in time."""
@@ -190,12 +253,14 @@ class Board:
         """Whether a board could have said this now: a frame may have the right CRC and come from anything."""
         try:
             if frame.kind == Kind.INFO:
-                Info.unpack(frame.payload)
+                return frame.payload[:1] not in (b"", bytes([VERSION])) or bool(Info.unpack(frame.payload))
             if frame.kind == Kind.MISSING:
-                return Missing.unpack(frame.payload).number == self.number % 4
+                missing = Missing.unpack(frame.payload)
+                return missing.number == self.number % 4 and missing.part * PART < self.chunks
             if frame.kind == Kind.RESULT:
                 result = Result.unpack(frame.payload)
-                return len(result.logits) == self.info.classes and int(classify(result.logits)) == result.index
+                count = len(range(self.info.classes)[result.page * LOGITS :][:LOGITS])
+                return 0 < count == len(result.logits) and result.index < self.info.classes
         except ValueError:
             return False
         return True

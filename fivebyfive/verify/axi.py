@@ -17,6 +17,7 @@ from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.description import written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
@@ -86,7 +87,7 @@ def verify(case: Case, images: int) -> str:
     started = time.monotonic()
     checkpoint = case_checkpoint(case)
     config = sized(checkpoint.network, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
-    core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes)
+    core = AxiCore(checkpoint.network, config, pack(checkpoint, config), case.pixel_bytes, checkpoint.tables)
     built = build(to_verilog(core, TOP), case.simulator)
     with kept_if_failed() as folder:
         built.design.write(folder)
@@ -103,18 +104,19 @@ def verify(case: Case, images: int) -> str:
 
 def parameters(checkpoint: Checkpoint, config: Config, case: Case) -> dict:
     """What `fivebyfive.sim.benches.axi.axi_core` is to know."""
-    shape, cycles = checkpoint.shape, plan(checkpoint.network, config)
+    network = checkpoint.network
+    cycles = plan(network, config)
     return {
-        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "config": asdict(config),
+        "network": written(network), "seed": SEED, "config": asdict(config),
         "checkpoint": str(SHIPPED) if case.shipped else None, "pixel_bytes": case.pixel_bytes, "stalls": STALLS,
-        "image_cycles": max(784, cycles.conv, cycles.fc),
+        "image_cycles": max(network.pixels, cycles.conv, cycles.fc),
     }  # fmt: skip
 
 
 def log_text(case: Case, checkpoint: Checkpoint, done: Run, images: int, total_s: float) -> str:
     """A case's lines of the log: what ran, on what, and what came out. No date, no path."""
     about = {
-        "network": f"{checkpoint.shape}, {'shipped' if case.shipped else 'random codes'}, sha256 {checkpoint.digest}",
+        "network": f"{checkpoint.summary}, {'shipped' if case.shipped else 'random codes'}, sha256 {checkpoint.digest}",
         "size": f"--conv-pes {case.conv_pes} --fc-rows {case.fc_rows}, {8 * case.pixel_bytes} bits of pixels",
     }
     run = {

@@ -39,7 +39,7 @@ def by_default(checkpoint: str) -> Design:
 def axi_core(case: Case) -> Design:
     checkpoint = case_checkpoint(case)
     config = sized(checkpoint.network, conv_pes=case.conv_pes, fc_rows=case.fc_rows)
-    return to_verilog(AxiCore(checkpoint.shape, config, pack(checkpoint, config), case.pixel_bytes), TOP)
+    return to_verilog(AxiCore(checkpoint.network, config, pack(checkpoint, config), case.pixel_bytes), TOP)
 
 
 def component(make: Callable) -> Design:

@@ -1,5 +1,9 @@
 """The accelerator with AXI on all sides; port names are those by which Vivado infers interfaces."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
 from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -10,32 +14,19 @@ from fivebyfive.hw.common.pixels import FrameWatch
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import WeightImage
+from fivebyfive.model.network import Network
+from fivebyfive.model.protocol.identity import identity
 from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
-from fivebyfive.model.shape import IMAGE, PIXELS, LeNetShape
 
 from .axi_lite import AxiLite
 from .axi_pixels import PixelUnpacker
-from .axi_results import ResultPacker, result_words
+from .axi_results import ResultPacker
 from .register_file import RegisterFile
 from .weight_loader import WeightLoader
 
-__all__ = ["AxiCore", "check_pixel_bytes", "identity"]
+__all__ = ["AxiCore", "check_pixel_bytes"]
 
 IN_FLIGHT = 8  # depth of the queue of frame numbers: more than the images between pixels and result
-
-
-def identity(shape: LeNetShape, config: Config, pixel_bytes: int) -> dict[str, dict[str, int]]:
-    """Fields of the registers that identify what was generated."""
-    fc = [*shape.fc, 0, 0, 0, 0]
-    sizes = ("windows", "outputs", "fc_rows", "early_fc", "overlap", "packed")
-    return {
-        "frame": {"pixels": IMAGE**2, "pixel_bytes": pixel_bytes, "result_words": result_words(shape.classes)},
-        "conv_widths": {"conv1": shape.conv1, "conv2": shape.conv2},
-        "fc_widths_0": {"fc1": fc[0], "fc2": fc[1]},
-        "fc_widths_1": {"fc3": fc[2], "fc4": fc[3]},
-        "machine": {name: int(getattr(config, name)) for name in sizes},
-        "engines": {"value": config.engines.mark},
-    }
 
 
 def check_pixel_bytes(pixel_bytes: int) -> None:
@@ -48,15 +39,14 @@ class AxiCore(wiring.Component):
     """An `Accelerator` with AXI4-Stream pixels and results, and AXI4-Lite status, control and weights.
 
     Pixels of an image end with TLAST. Each image gives the words of `ResultPacker`, with TLAST on the last. A frame of
-    any length but 784 pixels is dropped and flagged. Registers: `fivebyfive.model.protocol.registers`; the whole:
-    docs/axi.md.
+    any other length is dropped and flagged. Registers: `fivebyfive.model.protocol.registers`; the whole: docs/axi.md.
 
     Latency: that of the accelerator, 1 cycle for a pixel, and 1 + ceil(classes / 4) for a result. Throughput: that of
     the accelerator.
 
     Parameters
     ----------
-    shape : LeNetShape
+    network : Network
         As of `Accelerator`.
     config : Config or None
         As of `Accelerator`.
@@ -64,6 +54,8 @@ class AxiCore(wiring.Component):
         As of `Accelerator`.
     pixel_bytes : int, 1 or 4
         Pixels in a transfer.
+    tables : mapping
+        As of `Accelerator`.
 
     Ports
     -----
@@ -139,13 +131,18 @@ class AxiCore(wiring.Component):
     """
 
     def __init__(
-        self, shape: LeNetShape, config: Config | None = None, weights: WeightImage | None = None, pixel_bytes: int = 4
+        self,
+        network: Network,
+        config: Config | None = None,
+        weights: WeightImage | None = None,
+        pixel_bytes: int = 4,
+        tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
         check_pixel_bytes(pixel_bytes)
-        self.shape = shape
-        self.config = config or sized(shape.network)
+        self.network = network
+        self.config = config or sized(network)
         self.pixel_bytes = pixel_bytes
-        self.accelerator = Accelerator(shape.network, self.config, weights)
+        self.accelerator = Accelerator(network, self.config, weights, tables)
         keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}
         super().__init__(
             {
@@ -176,9 +173,9 @@ class AxiCore(wiring.Component):
         restart = DomainRenamer({"sync": "core"})
         m.submodules.accelerator = restart(self.accelerator)
         m.submodules.unpacker = unpacker = restart(PixelUnpacker(self.pixel_bytes))
-        m.submodules.frames = frames = restart(FrameWatch(PIXELS))
+        m.submodules.frames = frames = restart(FrameWatch(self.network.pixels))
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
-        m.submodules.packer = packer = ResultPacker(self.shape.classes)
+        m.submodules.packer = packer = ResultPacker(self.network.classes)
         m.submodules.registers = registers = RegisterFile()
         loads = WeightLoader(
             self.accelerator.depths, {"conv": self.config.conv_word_bytes, "fc": self.config.fc_word_bytes}
@@ -257,11 +254,14 @@ class AxiCore(wiring.Component):
             registers.load_crc.value.eq(loader.crc),
         ]
 
+    @property
+    def identity(self) -> dict[str, dict[str, int]]:
+        """Fields of the registers that say what was generated."""
+        return identity(self.network, self.config, self.accelerator.tables, self.pixel_bytes)
+
     def connect_identity(self, m: Module, registers: RegisterFile):
         """Registers with constant values."""
-        constants = identity(self.shape, self.config, self.pixel_bytes)
-        constants |= {f"{name}_words": {"value": depth} for name, depth in self.accelerator.depths.items()}
-        for name, fields in constants.items():
+        for name, fields in self.identity.items():
             for field, value in fields.items():
                 m.d.comb += getattr(registers, name)[field].eq(value)
         for entry in MAP:

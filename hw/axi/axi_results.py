@@ -6,14 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.hw.fc.argmax import Result
-from fivebyfive.model.shape import ceil_div
+from fivebyfive.model.protocol.identity import result_words
 
-__all__ = ["Numbered", "ResultPacker", "ResultWord", "result_words"]
-
-
-def result_words(classes: int) -> int:
-    """Words of 32 bits in a result."""
-    return 1 + ceil_div(classes, 4)
+__all__ = ["Numbered", "ResultPacker", "ResultWord"]
 
 
 class Numbered(data.StructLayout):

@@ -18,19 +18,19 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.registers import ACCESSES, ID, MAP, WINDOW_BYTES, encode
+from fivebyfive.model.shape import summary
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import MANIFEST, manifest_text, sealed
 
-from .axi_core import AxiCore, check_pixel_bytes, identity
-from .axi_results import result_words
+from .axi_core import AxiCore, check_pixel_bytes
 
 __all__ = ["PART", "TOP", "Package", "check_part", "package", "registers_page"]
 
 TOP = "lenet_axi"
 PART = "xc7z020clg400-1"
 PERIOD_NS = 10.0  # of aclk, in all generated files; the timing report says what a part reaches
-VLNV = {"vendor": "fivebyfive", "library": "user", "name": TOP, "version": "1.0"}
+VLNV = {"vendor": "fivebyfive", "library": "user", "name": TOP, "version": "2.0"}
 VIEWS = {
     "xilinx_anylanguagesynthesis": ":vivado.xilinx.com:synthesis",
     "xilinx_anylanguagebehavioralsimulation": ":vivado.xilinx.com:simulation",
@@ -87,7 +87,7 @@ def package(
     check_part(part)
     check_pixel_bytes(pixel_bytes)
     config = config or sized(checkpoint.network)
-    core = AxiCore(checkpoint.shape, config, pack(checkpoint, config), pixel_bytes)
+    core = AxiCore(checkpoint.network, config, pack(checkpoint, config), pixel_bytes, checkpoint.tables)
     design = to_verilog(core, TOP)
     hdl = {f"hdl/{TOP}.v": design.verilog} | {f"hdl/{name}": text for name, text in design.memories.items()}
     about = describe(checkpoint, config, source, TOP, {})
@@ -120,22 +120,21 @@ def check_part(part: str) -> None:
 
 def template_values(core: AxiCore, design: Design, part: str) -> dict:
     """What the templates are filled with."""
-    shape, config = core.shape, core.config
-    fixed = identity(shape, config, core.pixel_bytes)
-    fixed |= {f"{memory}_words": {"value": depth} for memory, depth in core.accelerator.depths.items()}
+    network, config, fixed = summary(core.network), core.config, core.identity
     return {
         "top": TOP, "vlnv": VLNV, "part": part, "zynq": part.startswith("xc7z"), "period_ns": PERIOD_NS,
         "verilog": f"hdl/{TOP}.v", "memories": [f"hdl/{name}" for name in design.memories],
         "constraints": f"constraints/{TOP}_ooc.xdc",
-        "description": f"LeNet {shape}: images in, logits and class out, over AXI.",
-        "network": f"LeNet {shape}", "classes": shape.classes, "result_words": result_words(shape.classes),
+        "description": f"Network {network}: images in, logits and class out, over AXI.",
+        "network": network, "input": core.network.input, "pixels": core.network.pixels,
+        "classes": core.network.classes, "result_words": fixed["frame"]["result_words"],
         "pixel_bytes": core.pixel_bytes, "ports": design.ports, "buses": buses(core), "views": VIEWS,
         "synthesis": [next(iter(VIEWS))], "idle": IDLE, "families": FAMILIES,
         "registers": MAP, "window": WINDOW_BYTES, "access": IP_XACT_ACCESS, "accesses": ACCESSES, "id": ID,
         "resets": {r.name: encode(r.name, **fixed[r.name]) if r.reset is None else r.reset for r in MAP},
         "prefix": TOP.upper(), "guard": f"{TOP.upper()}_REGISTERS_H",
         "parameters": {
-            "NETWORK": shape, "PIXEL_BYTES": core.pixel_bytes, "CONV_MULTIPLIERS": config.conv_multipliers,
+            "NETWORK": network, "PIXEL_BYTES": core.pixel_bytes, "CONV_MULTIPLIERS": config.conv_multipliers,
             "FC_MULTIPLIERS": config.fc_multipliers,
         },
     }  # fmt: skip

@@ -75,7 +75,7 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        counts = {memory: ceil_div(width, PIECE) for memory, width in self.widths.items()}
+        counts = {memory: max(1, ceil_div(width, PIECE)) for memory, width in self.widths.items()}  # of no words: any
         address = Signal(range(max(self.depths.values()) + 1))
         is_fc = Signal()
         piece = Signal(range(max(counts.values())))

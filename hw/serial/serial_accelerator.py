@@ -7,8 +7,10 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import counter_bits
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.protocol.link import DIGEST, VERSION, Info
 
 from .deframer import Deframer
 from .framer import Framer
@@ -54,19 +56,21 @@ class SerialAccelerator(wiring.Component):
         self.config = config or sized(checkpoint.network)
         self.divisor = check_divisor(divisor)
         super().__init__(
-            {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.shape.classes)),
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.network.classes)),
              "done": Out(1), "busy": Out(1)}
         )  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
-        shape = self.checkpoint.shape
+        checkpoint = self.checkpoint
+        network = checkpoint.network
+        info = Info(VERSION, network.classes, network.input, bytes.fromhex(checkpoint.digest)[:DIGEST])
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
         m.submodules.deframer = deframer = Deframer()
-        m.submodules.link = link = Link(shape.classes, self.checkpoint.digest)
+        m.submodules.link = link = Link(info, counter_bits(network, self.config))
         m.submodules.framer = framer = Framer(link.most)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
-        m.submodules.lenet = lenet = Accelerator(shape.network, self.config, pack(self.checkpoint, self.config))
+        m.submodules.lenet = lenet = Accelerator(network, self.config, pack(checkpoint, self.config), checkpoint.tables)
         for output, input_ in (
             (link.answer, framer.i), (framer.o, transmitter.i), (link.pixels, lenet.i), (lenet.o, link.result),
         ):  # fmt: skip

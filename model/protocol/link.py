@@ -10,13 +10,15 @@ Ethernet, over length to payload. A frame whose CRC is wrong is dropped.
 
 Three requests, and the answers of the board, which carry the request's sequence number:
 
-* HELLO -> INFO: forget every image; the protocol's version, the number of classes, the first bytes of the SHA-256 of
-  the network.
-* PIXELS, not answered: some chunks of 7 pixels of the image that has this sequence number, behind the number of the
-  first. An image has 112 chunks, which may come in any order and twice; another sequence number begins another image.
-  When all are there the accelerator starts.
-* ASK -> RESULT, BUSY or MISSING: a page of 28 chunks; MISSING has a bit for each that came, and repeats the question's
-  number (0 to 3), so that a late answer is not taken for that to a later question. RESULT is also sent when it is
+* HELLO -> INFO: forget every image; the protocol's version (of every version the first byte of this answer), the number
+  of classes, the shape of an image, the first bytes of the SHA-256 of the network.
+* PIXELS, not answered: some chunks of 8 pixels of the image that has this sequence number, behind the number of the
+  first (2 bytes). Another sequence number begins another image. An image is received part after part, each of 128
+  chunks, the last one of what is left. Within a part chunks may come in any order and twice; those of other parts are
+  ignored. What a last chunk has behind the image's last pixel is ignored. When all are there the accelerator starts.
+* ASK -> RESULT, BUSY or MISSING: a page (2 bytes). MISSING is of a page of 32 chunks, and has a bit for each that came,
+  the page and the question's number (0 to 3), so that a late answer is not taken for that to a later question, and the
+  part that is received now. RESULT has the latency and a page of 64 logits; the first page is also sent when it is
   ready.
 
 The board keeps no state but the image, so whatever is lost is mended by sending it again, and it cannot do harm to send
@@ -27,27 +29,36 @@ import enum
 import struct
 import zlib
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from fivebyfive.model.shape import IMAGE
+from fivebyfive.model.shape import ceil_div
 
 __all__ = [
-    "CHUNK", "CHUNKS", "DIGEST", "ESCAPE", "FLAG", "FLIP", "LARGEST", "MOST_CHUNKS", "PAGE", "PAGES", "VERSION",
-    "Decoder", "Frame", "Info", "Kind", "Missing", "Result", "encode", "pixel_frame", "question",
+    "CHUNK", "CRC", "DIGEST", "ESCAPE", "FLAG", "FLIP", "HEADER", "LARGEST", "LOGITS", "MOST_CHUNKS", "NUMBER", "PAGE",
+    "PAGE_BITS", "PART", "VERSION",
+    "Decoder", "Frame", "Info", "Kind", "Missing", "Result", "chunks", "encode", "pixel_frame", "question",
 ]  # fmt: skip
 
-VERSION = 1
+VERSION = 2
 FLAG, ESCAPE, FLIP = 0x7E, 0x7D, 0x20
 HEADER = 4  # bytes: length, kind, sequence
 CRC = 4  # bytes
-CHUNK = 7  # pixels that are known to have come together: a quarter of a row
-CHUNKS = IMAGE * IMAGE // CHUNK
-PAGE = 28  # chunks in an answer: seven rows
-PAGES = CHUNKS // PAGE
-MOST_CHUNKS = 8  # in a frame
-LARGEST = 1 + MOST_CHUNKS * CHUNK  # bytes of the longest payload that a board takes
+CHUNK = 8  # pixels that are known to have come together
+PART = 128  # chunks of which a board knows at a time whether they came
+PAGE = 32  # chunks in an answer
+NUMBER = 2  # bytes of the number of a chunk, or of a question with its page
+PAGE_BITS = 14  # of a page; the question's number is above
+MOST_CHUNKS = 7  # in a frame: with their number they fit the 64 bytes that a board keeps
+LARGEST = NUMBER + MOST_CHUNKS * CHUNK  # bytes of the longest payload that a board takes
+LOGITS = 64  # in an answer
 DIGEST = 8  # bytes of the network's SHA-256
+
+
+def chunks(pixels: int) -> int:
+    """Chunks of an image."""
+    return ceil_div(pixels, CHUNK)
 
 
 class Kind(enum.IntEnum):
@@ -116,71 +127,88 @@ class Decoder:
 
 
 def pixel_frame(sequence: int, image: np.ndarray, first: int, count: int = 1) -> Frame:
-    """PIXELS with chunks ``first`` to ``first + count - 1`` of an image, uint8 (28, 28)."""
-    pixels = image.reshape(-1)[first * CHUNK : (first + count) * CHUNK]
-    return Frame(Kind.PIXELS, sequence, bytes([first]) + pixels.tobytes())
+    """PIXELS with chunks ``first`` to ``first + count - 1`` of an image, uint8."""
+    pixels = image.reshape(-1)[first * CHUNK : (first + count) * CHUNK].tobytes()
+    return Frame(Kind.PIXELS, sequence, first.to_bytes(NUMBER, "little") + pixels.ljust(count * CHUNK, b"\0"))
 
 
 @dataclass(frozen=True)
 class Info:
-    """Payload of INFO. ``digest``: how the SHA-256 of the network's arrays (`Checkpoint.digest`) begins."""
+    """Payload of INFO. ``input``: (channels, rows, columns) of an image. ``digest``: how the SHA-256 of the network's
+    arrays (`Checkpoint.digest`) begins."""
 
     version: int
     classes: int
+    input: tuple[int, int, int]
     digest: bytes
 
+    LAYOUT = f"<BHBBB{DIGEST}s"
+
+    @property
+    def pixels(self) -> int:
+        return prod(self.input)
+
     def pack(self) -> bytes:
-        return struct.pack(f"<BB{DIGEST}s", self.version, self.classes, self.digest)
+        return struct.pack(self.LAYOUT, self.version, self.classes, *self.input, self.digest)
 
     @classmethod
     def unpack(cls, payload: bytes) -> "Info":
-        """Raises ValueError for a payload of another length."""
-        if len(payload) != 2 + DIGEST:
-            raise ValueError(f"INFO has {2 + DIGEST} bytes, not {len(payload)}")
-        return cls(*struct.unpack(f"<BB{DIGEST}s", payload))
+        """Raises ValueError for a payload of another length, and for an image or classes of no size."""
+        if len(payload) != struct.calcsize(cls.LAYOUT):
+            raise ValueError(f"INFO has {struct.calcsize(cls.LAYOUT)} bytes, not {len(payload)}")
+        version, classes, channels, rows, columns, digest = struct.unpack(cls.LAYOUT, payload)
+        if not classes * channels * rows * columns:
+            raise ValueError(f"INFO of {len(payload)} bytes tells of {classes} classes, {channels}x{rows}x{columns}")
+        return cls(version, classes, (channels, rows, columns), digest)
 
 
 def question(sequence: int, page: int, number: int) -> Frame:
-    """ASK for a page of an image; ``number``: modulo 4, of the question."""
-    return Frame(Kind.ASK, sequence, bytes([number % 4 * PAGES + page]))
+    """ASK for a page of an image, or of its logits; ``number``: modulo 4, of the question."""
+    return Frame(Kind.ASK, sequence, (number % 4 << PAGE_BITS | page).to_bytes(NUMBER, "little"))
 
 
 @dataclass(frozen=True)
 class Missing:
     """Payload of MISSING. ``came``: bit n is set where chunk ``page * PAGE + n`` has come. ``number``: of the question,
-    modulo 4."""
+    modulo 4. ``part``: the part that is received now."""
 
     page: int
     came: int
     number: int
+    part: int
+
+    LAYOUT = "<IHB"
 
     @classmethod
     def unpack(cls, payload: bytes) -> "Missing":
         """Raises ValueError for a payload of another length."""
-        if len(payload) != 4:
-            raise ValueError(f"MISSING has 4 bytes, not {len(payload)}")
-        word = int.from_bytes(payload, "little")
-        number, page = divmod(word >> PAGE, PAGES)
-        return cls(page, word & ((1 << PAGE) - 1), number)
+        if len(payload) != struct.calcsize(cls.LAYOUT):
+            raise ValueError(f"MISSING has {struct.calcsize(cls.LAYOUT)} bytes, not {len(payload)}")
+        came, asked, part = struct.unpack(cls.LAYOUT, payload)
+        return cls(asked & ((1 << PAGE_BITS) - 1), came, asked >> PAGE_BITS, part)
 
     @property
     def chunks(self) -> list[int]:
-        """Those that have not come."""
+        """Those that have not come; in the last page there may be some that no image has."""
         return [self.page * PAGE + n for n in range(PAGE) if not self.came >> n & 1]
 
 
 @dataclass(frozen=True)
 class Result:
-    """Payload of RESULT. ``latency``: clock cycles from the last pixel to the result; ``logits``: int8 (classes,)."""
+    """Payload of RESULT. ``latency``: clock cycles from the last pixel to the result; ``logits``: int8, those of a
+    ``page`` of `LOGITS`."""
 
+    page: int
     index: int
     latency: int
     logits: np.ndarray
 
+    LAYOUT = "<BBI"
+    HEADER = struct.calcsize(LAYOUT)  # bytes in front of the logits
+
     @classmethod
     def unpack(cls, payload: bytes) -> "Result":
-        """Raises ValueError for a payload that has no logit, or names a class that there is not."""
-        logits = np.frombuffer(payload[4:], np.int8)
-        if len(payload) < 5 or payload[0] >= len(logits):
-            raise ValueError(f"RESULT of {len(payload)} bytes names class {payload[:1].hex()}")
-        return cls(payload[0], int.from_bytes(payload[1:4], "little"), logits)
+        """Raises ValueError for a payload that has no logit."""
+        if len(payload) <= cls.HEADER:
+            raise ValueError(f"RESULT of {len(payload)} bytes has no logit")
+        return cls(*struct.unpack_from(cls.LAYOUT, payload), np.frombuffer(payload[cls.HEADER :], np.int8))

@@ -13,8 +13,8 @@ __all__ = [
 ADDRESS_BITS = 12  # of a byte address: 4 KiB, the least that an operating system maps
 WINDOW_BYTES = 1 << ADDRESS_BITS
 ID = 0x3578354C  # "L5x5" in memory
-VERSION = (1, 1)  # major: old drivers no longer work; minor: they do
-CONV_STATE_BITS = 4
+VERSION = (2, 0)  # major: old drivers no longer work; minor: they do
+CONV_STATE_BITS = 6  # of eight convolutions
 ACCESSES = {
     "ro": "read only",
     "rw": "read and write",
@@ -68,8 +68,8 @@ def whole(doc: str) -> tuple[Field, ...]:
     return (Field("value", 0, 32, doc),)
 
 
-def counter(name: str, offset: int, doc: str, width: int = 32) -> Register:
-    return Register(name, offset, "ro", doc, (Field("value", 0, width, "count"),))
+def counter(name: str, offset: int, doc: str) -> Register:
+    return Register(name, offset, "ro", doc, whole("count"))
 
 
 EVENTS = (
@@ -90,25 +90,30 @@ MAP = (
     Register(
         "frame", 0x008, "ro", "Frames of both streams.",
         (
-            Field("pixels", 0, 16, "of an image: 784"),
-            Field("pixel_bytes", 16, 8, "of a transfer of s_axis: 1 or 4"),
+            Field("pixels", 0, 20, "of an image: channels x rows x columns"),
+            Field("pixel_bytes", 20, 4, "of a transfer of s_axis: 1 or 4"),
             Field("result_words", 24, 8, "of 32 bits in a result: 1 + ceil(classes / 4)"),
         ),
         None,
     ),
     Register(
-        "conv_widths", 0x00C, "ro", "Output channels of the convolutions; 0 where there are none.",
-        (Field("conv1", 0, 16, "of conv1"), Field("conv2", 16, 16, "of conv2")),
+        "image_shape", 0x00C, "ro", "Shape of an image.",
+        (
+            Field("columns", 0, 8, "4 to 128"), Field("rows", 8, 8, "4 to 128"), Field("channels", 16, 8, "1 to 16"),
+        ),
         None,
     ),
     Register(
-        "fc_widths_0", 0x010, "ro", "Outputs of the fully-connected layers; 0 where there is no such layer.",
-        (Field("fc1", 0, 16, "of fc1"), Field("fc2", 16, 16, "of fc2")),
+        "layers", 0x010, "ro", "How many layers the network has, and what it tells apart.",
+        (
+            Field("convs", 0, 8, "convolutions"), Field("fc", 8, 8, "fully-connected layers"),
+            Field("classes", 16, 16, "logits of a result"),
+        ),
         None,
     ),
     Register(
-        "fc_widths_1", 0x014, "ro", "Outputs of further layers. The last layer that is there gives the classes.",
-        (Field("fc3", 0, 16, "of fc3"), Field("fc4", 16, 16, "of fc4")),
+        "network", 0x014, "ro", "A mark of the network: only weights of this one may be loaded.",
+        whole("CRC-32 of checkpoint.network in the manifest"),
         None,
     ),
     Register(
@@ -116,20 +121,26 @@ MAP = (
         (
             Field("windows", 0, 8, "W: windows at once, 1, 2 or 4"),
             Field("outputs", 8, 8, "O: output channels at once, 0 without convolutions"),
-            Field("fc_rows", 16, 8, "R: rows of 20 multipliers"),
+            Field("fc_rows", 16, 8, "R: rows of 20 multipliers, 0 without fully-connected layers"),
             Field("early_fc", 24, 1, "fc1 goes through its inputs in the outer loop"),
             Field("overlap", 25, 1, "convolutions run beside the fully-connected layers"),
             Field("packed", 26, 1, "two products in a DSP block"),
+            Field("kernel", 28, 4, "K: rows and columns of a kernel in the conv array, 3 to 7"),
         ),
         None,
     ),
-    Register("conv_words", 0x01C, "ro", "Words of 25 bytes in the conv weight memory.", whole("words"), None),
+    Register("conv_words", 0x01C, "ro", "Words of K^2 bytes in the conv weight memory.", whole("words"), None),
     Register("fc_words", 0x020, "ro", "Words in the FC weight memory.", whole("words"), None),
     Register(
         "engines", 0x024, "ro",
         "0 for engines that take any weights; else a mark of what they were made for, and only such weights may be "
         "loaded.",
         whole("CRC-32 of the engines in the manifest"),
+        None,
+    ),
+    Register(
+        "tables", 0x028, "ro", "0 without tables; else a mark of the tables, which are constants of the core.",
+        whole("CRC-32 of names and codes, table after table, by name"),
         None,
     ),
     Register(
@@ -153,8 +164,8 @@ MAP = (
     Register(
         "errors", 0x050, "w1c", "What went wrong since each bit was cleared.",
         (
-            Field("short_frame", 0, 1, "a frame with fewer than 784 pixels was dropped"),
-            Field("long_frame", 1, 1, "a frame with more than 784 pixels was dropped"),
+            Field("short_frame", 0, 1, "a frame with fewer pixels than an image was dropped"),
+            Field("long_frame", 1, 1, "a frame with more pixels than an image was dropped"),
             Field("bad_address", 2, 1, "an access to no register, or a write to a read-only one; answered SLVERR"),
             Field("load_refused", 3, 1, "a write to load_data while busy, or past the memory's end; answered OKAY"),
         ),
@@ -163,10 +174,10 @@ MAP = (
     counter("dropped", 0x064, "Frames that were dropped."),
     counter("input_stalls", 0x068, "Cycles in which s_axis offered pixels and they were not taken."),
     counter("output_stalls", 0x06C, "Cycles in which m_axis offered a result and it was not taken."),
-    counter("conv_cycles", 0x070, "Cycles of the conv engine for the image it finished last.", 24),
-    counter("fc_cycles", 0x074, "Cycles of the FC engine for the image it finished last.", 24),
-    counter("latency", 0x078, "Cycles from the last pixel of the last image to its result.", 24),
-    counter("interval", 0x07C, "Cycles from the result before the last one to the last one.", 24),
+    counter("conv_cycles", 0x070, "Cycles of the conv engine for the image it finished last."),
+    counter("fc_cycles", 0x074, "Cycles of the FC engine for the image it finished last."),
+    counter("latency", 0x078, "Cycles from the last pixel of the last image to its result."),
+    counter("interval", 0x07C, "Cycles from the result before the last one to the last one."),
     Register(
         "load_address", 0x080, "rw", "The word that load_data replaces; goes on by itself after each whole word.",
         (
@@ -178,7 +189,7 @@ MAP = (
     Register(
         "load_data", 0x084, "wo", "The next four bytes of a word, the first in bits 7:0. What is beyond the word in "
         "its last piece is ignored.",
-        whole("a conv word takes 7 pieces, an FC word 5 R"),
+        whole("a word of B bytes takes ceil(B / 4) pieces: 7 for a conv word with K = 5, 5 R for an FC word"),
     ),
     Register(
         "load_crc", 0x088, "rw", "CRC-32 (as zlib has it) of all pieces that were taken; any write clears it.",

@@ -52,7 +52,7 @@ class AxiDevice:
         simulator: str = "verilator",
     ):
         self.config = config or sized(checkpoint.network)
-        core = AxiCore(checkpoint.shape, self.config, pack(checkpoint, self.config), pixel_bytes)
+        core = AxiCore(checkpoint.network, self.config, pack(checkpoint, self.config), pixel_bytes, checkpoint.tables)
         built = build(to_verilog(core, TOP), simulator)
         self._failure: Exception | None = None
         with ExitStack() as files:
@@ -62,7 +62,7 @@ class AxiDevice:
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind(address)
                 server.listen(1)
-                given = {"socket": address, "classes": checkpoint.shape.classes}
+                given = {"socket": address, "classes": checkpoint.network.classes}
                 self._thread = threading.Thread(target=self._simulate, args=(built, given), daemon=True)
                 self._thread.start()
                 self._connection = self._accept(server)

@@ -198,7 +198,7 @@ def framer() -> SmallMachine:
 
 
 def serial_accelerator() -> SmallMachine:
-    return SerialAccelerator(Checkpoint.random(FULL, 4), divisor=4), asdict(FULL) | {"seed": 4, "divisor": 4}
+    return SerialAccelerator(Checkpoint.random(FULL, 4), divisor=4), {"network": str(FULL), "seed": 4, "divisor": 4}
 
 
 def accelerator() -> SmallMachine:
@@ -213,9 +213,10 @@ def accelerator() -> SmallMachine:
 def axi_core() -> SmallMachine:
     config = Config()
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL.network, config)
-    given = asdict(FULL) | {"seed": 11, "pixel_bytes": 4, "config": asdict(config)}
+    given = {"network": str(FULL), "seed": 11, "pixel_bytes": 4, "config": asdict(config)}
     given |= {"image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3}
-    return AxiCore(FULL, config, pad_randomly(pack(network, config), FULL.network, config), 4), given | AXI_AMOUNTS
+    image = pad_randomly(pack(network, config), FULL.network, config)
+    return AxiCore(FULL.network, config, image, 4), given | AXI_AMOUNTS
 
 
 def sign_dot_product() -> SmallMachine:

@@ -8,10 +8,13 @@ import pytest
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.axi.vivado import TOP
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
+from fivebyfive.model.description import written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.simulator.lint import lint
@@ -22,6 +25,14 @@ SEED = 11
 TINY = LeNetShape(1, 1, (10,))
 DEEP = LeNetShape(2, 2, (5, 3))
 FITTED = LeNetShape(4, 5, (30, 10))
+# Three channels, fill codes around them, an average, a table; no convolution, pixels that fill no whole transfers, as
+# many classes as there may be; no fully-connected layer.
+COLOURS = Network((3, 10, 12), (
+    Layer("c1", "conv", 4, 3, padding=(1, 1, 1, 1), fill=(17, -3, 100), then=("table", Pool("average", 2, 2), "relu")),
+    Layer("f1", "fc", 5),
+))  # fmt: skip
+CLASSES = Network((2, 5, 5), (Layer("f1", "fc", 7, then=("table",)), Layer("f2", "fc", 256)))
+MAPS = Network((1, 9, 9), (Layer("c1", "conv", 3, 3, stride=2, then=("relu", Pool("average", 4, 4))),))
 # Icarus simulates some 500 cycles a second: each thing once.
 AMOUNTS = {
     "verilator": {"images": 4, "resets": 2, "frames": 2, "addresses": 200},
@@ -29,15 +40,15 @@ AMOUNTS = {
 }
 
 
-def axi_core(shape: LeNetShape, config: Config, pixel_bytes: int, kind: str = ""):
+def axi_core(shape: LeNetShape | Network, config: Config, pixel_bytes: int, kind: str = ""):
     """The core of random weights of a ``kind``, and what its bench is to know of it."""
     checkpoint = random_network(shape, SEED, kind)
-    core = AxiCore(shape, config, pack(checkpoint, config), pixel_bytes)
-    cycles = plan(shape.network, config)
+    network = checkpoint.network
+    core = AxiCore(network, config, pack(checkpoint, config), pixel_bytes, checkpoint.tables)
+    cycles = plan(network, config)
     given = {
-        "conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": SEED, "pixel_bytes": pixel_bytes,
-        "config": asdict(config), "image_cycles": max(784, cycles.conv, cycles.fc), "stalls": 0.3,
-        "kind": kind,
+        "network": written(network), "seed": SEED, "pixel_bytes": pixel_bytes, "config": asdict(config),
+        "image_cycles": max(network.pixels, cycles.conv, cycles.fc), "stalls": 0.3, "kind": kind,
     }  # fmt: skip
     return core, given
 
@@ -64,6 +75,16 @@ def test_8_bits(bench, simulator):
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
 
 
+@pytest.mark.on("verilator", alone=True)
+@pytest.mark.parametrize(
+    ("network", "pixel_bytes"), [(COLOURS, 4), (CLASSES, 4), (MAPS, 1)], ids=["colours", "classes", "maps"]
+)
+def test_any_network(bench, simulator, network, pixel_bytes):
+    """Whatever a list of layers has: pixels, stalls, resets, wrong frames, registers, other weights."""
+    core, given = axi_core(network, sized(network), pixel_bytes)
+    bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["kernels+banks+codebook", "ternary"])
 def test_engines_of_certain_weights(bench, simulator, kind):
@@ -80,6 +101,12 @@ def test_engines_of_certain_weights(bench, simulator, kind):
 @pytest.mark.parametrize(("config", "pixel_bytes"), [(Config(), 4), (Config(fc_rows=2), 1)], ids=["32 bits", "8 bits"])
 def test_verilator_has_nothing_to_say(config, pixel_bytes):
     core, _ = axi_core(DEEP, config, pixel_bytes)
+    assert lint(to_verilog(core, TOP)) == []
+
+
+@pytest.mark.parametrize("network", [COLOURS, CLASSES, MAPS], ids=["colours", "classes", "maps"])
+def test_verilator_has_nothing_to_say_of_any_network(network):
+    core, _ = axi_core(network, sized(network), 4)
     assert lint(to_verilog(core, TOP)) == []
 
 

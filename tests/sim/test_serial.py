@@ -8,6 +8,8 @@ from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import written
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.shape import LeNetShape
 
 pytestmark = pytest.mark.on("icarus", alone=True)
@@ -43,8 +45,20 @@ def test_a_line_that_is_too_fast_or_too_slow(part, divisor):
 @pytest.mark.on("verilator", alone=True)  # its parts are on Icarus, and so is its accelerator
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_serial_accelerator(bench, simulator, whole):
-    shape, seed = LeNetShape(2, 2, (10,)), 4
-    serial = SerialAccelerator(Checkpoint.random(shape, seed), divisor=4)
-    given = {"conv1": shape.conv1, "conv2": shape.conv2, "fc": shape.fc, "seed": seed, "divisor": 4}
     tests = () if whole or simulator == "verilator" else ON_ICARUS
-    bench(serial, "serial_accelerator", tests=tests, **given)
+    serial_accelerator(bench, LeNetShape(2, 2, (10,)).network, tests)
+
+
+@pytest.mark.on("verilator", alone=True)
+def test_any_network(bench):
+    """Two parts of an image, the last chunk not full; two pages of logits; a table."""
+    layers = (
+        Layer("c1", "conv", 2, 3, padding=(1, 1, 1, 1), fill=(17,), then=("table", Pool("average", 2, 2))),
+        Layer("f1", "fc", 70),
+    )
+    serial_accelerator(bench, Network((3, 19, 20), layers), ())
+
+
+def serial_accelerator(bench, network: Network, tests: tuple[str, ...]):
+    serial = SerialAccelerator(Checkpoint.random(network, 4), divisor=4)
+    bench(serial, "serial_accelerator", tests=tests, network=written(network), seed=4, divisor=4)

@@ -2,50 +2,56 @@
 
 import random
 import zlib
+from functools import cache
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import Timer
 from cocotbext.axi import AxiResp, AxiStreamFrame
 
-from fivebyfive.hw.axi.axi_core import identity
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.protocol.identity import identity
 from fivebyfive.model.protocol.registers import MAP, WINDOW_BYTES, decode, encode, field_mask, register
-from fivebyfive.model.shape import PIXELS, LeNetShape
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.axi import LIMIT_CYCLES, Core
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.testbench import limited, random_arrays, random_source
 
-LONGEST = 7  # pieces of 32 bits that a word of weights has at most
-
 
 def config() -> Config:
     return Config(**parameters()["config"])
 
 
+@cache
 def checkpoint(offset: int = 0) -> Checkpoint:
-    """The checkpoint that the core was generated from, or another one of the same shape."""
+    """The checkpoint that the core was generated from, or another one of the same network."""
     given = parameters()
     if given.get("checkpoint") and not offset:
         return load_checkpoint(given["checkpoint"])
-    shape, kind = LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given.get("kind", "")
-    network = random_network(shape, given["seed"], kind)
+    kind = given.get("kind", "")
+    network = random_network(read_network(given["network"]), given["seed"], kind)
     return other_network(network, given["seed"] + offset, kind) if offset else network
 
 
 def draw(count: int) -> np.ndarray:
-    return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
+    return random_arrays().integers(0, 256, (count, *checkpoint().network.input), np.uint8)
+
+
+def pixel_count() -> int:
+    """Of an image."""
+    return checkpoint().network.pixels
 
 
 async def begin(dut: Dut, stalls: float = 0.0) -> Core:
     given = parameters()
-    core = Core(dut, given["fc"][-1], random_source(), given.get("limit_cycles", LIMIT_CYCLES))
+    core = Core(dut, checkpoint().network.classes, random_source(), given.get("limit_cycles", LIMIT_CYCLES))
     await core.reset()
     core.stall(stalls)
     return core
@@ -85,7 +91,7 @@ async def images(dut: Dut) -> None:
         "images": len(pixels), "dropped": 0,
         "input_stalls": core.rules.stalls["s_axis_tvalid"], "output_stalls": core.rules.stalls["m_axis_tvalid"],
     }  # fmt: skip
-    assert core.rules.moved["s_axis_tvalid"] == len(pixels) * PIXELS // given["pixel_bytes"]
+    assert core.rules.moved["s_axis_tvalid"] == len(pixels) * ceil_div(pixel_count(), given["pixel_bytes"])
     await check_cycles(core)
     assert await core.read("errors") == 0
     assert await core.read("status") == 0
@@ -124,9 +130,10 @@ async def receiver_asleep(dut: Dut) -> None:
 
 def lengths(rng: random.Random) -> dict[str, tuple[int, ...]]:
     """Lengths of frames that are too short, too long; the first of each are the nearest ones."""
+    whole = pixel_count()
     return {
-        "short_frame": (PIXELS - 1, 1, 4, rng.randint(5, PIXELS - 5), PIXELS - 4),
-        "long_frame": (PIXELS + 1, PIXELS + 4, PIXELS + rng.randint(5, 900), 2 * PIXELS),
+        "short_frame": (whole - 1, 1, 4, rng.randint(5, whole - 5), whole - 4),
+        "long_frame": (whole + 1, whole + 4, whole + rng.randint(5, 900), 2 * whole),
     }
 
 
@@ -196,12 +203,10 @@ async def soft_resets(dut: Dut) -> None:
 async def registers(dut: Dut) -> None:
     """What each register holds after reset; strobes; bits that clear themselves; the interrupt."""
     core = await begin(dut, 0.3)
-    shape = checkpoint().shape
-    known = {
-        name: encode(name, **fields) for name, fields in identity(shape, config(), parameters()["pixel_bytes"]).items()
-    }
-    image = pack(checkpoint(), config())
-    known |= {"conv_words": len(image.conv), "fc_words": len(image.fc)}
+    network, image = checkpoint(), pack(checkpoint(), config())
+    said = identity(network.network, config(), network.tables, parameters()["pixel_bytes"])
+    known = {name: encode(name, **fields) for name, fields in said.items()}
+    assert (known["conv_words"], known["fc_words"]) == (len(image.conv), len(image.fc))
     for entry in MAP:
         expected = known[entry.name] if entry.reset is None else entry.reset
         assert await core.read(entry.name) == expected, entry.name
@@ -278,7 +283,9 @@ async def bytes_left_out(dut: Dut) -> None:
         logits = predict(checkpoint(), image[np.newaxis])
         assert await core.receive() == (number, classify(logits)[0], logits[0].tolist())
         number += 1
-    core.pixels.send_nowait(AxiStreamFrame([*pictures[0].tobytes(), 9, 9, 9, 9], tkeep=[1] * PIXELS + [0] * 4))
+    whole = pixel_count()
+    beside = 4 + -whole % 4  # to the end of a transfer, and another one
+    core.pixels.send_nowait(AxiStreamFrame([*pictures[0].tobytes(), *[9] * beside], tkeep=[1] * whole + [0] * beside))
     await limited(core.pixels.wait(), core.limit_cycles, "the pixels")
     await core.cycles(8)
     assert await core.read("errors") == field_mask("errors", "long_frame")
@@ -314,32 +321,33 @@ async def other_weights(dut: Dut) -> None:
     await core.write("load_crc", 0)
     assert await core.read("load_crc") == 0
     await refused(core)
-    await check(core, pictures, other, 5)
+    await check(core, pictures, other, 6)
 
 
 async def refused(core: Core) -> None:
     """While an image is inside, and past a memory's end, a piece changes nothing and is flagged."""
-    dut = core.dut
-    core.pixels.send_nowait(draw(1).tobytes())
-    while not await core.read("status") & field_mask("status", "busy"):
-        await Timer(100, "ns")
     core.results.pause = True
+    for image in draw(2):  # nobody takes the first result, so that the second image stays inside
+        core.pixels.send_nowait(image.tobytes())
+    inside = field_mask("status", "busy") | field_mask("status", "sending")
+    while await core.read("status") & inside != inside or not core.pixels.empty():
+        await Timer(100, "ns")
     await core.write("load_address", 0)
     for _ in range(20):
         await core.write("load_data", 0x55555555)
     assert await core.read("errors") == field_mask("errors", "load_refused")
     assert await core.read("load_address") == 0
     assert await core.read("load_crc") == 0
-    while not dut.m_axis_tvalid.value:
-        await RisingEdge(dut.aclk)
     core.results.pause = False
-    await core.receive()
+    for _ in range(2):
+        await core.receive()
     await core.write("errors", 0xF)
     image = pack(checkpoint(), config())
-    for memory, depth in ((0, len(image.conv)), (1, len(image.fc))):
+    for memory, words in ((0, image.conv), (1, image.fc)):
+        depth, pieces = len(words), ceil_div(words.shape[1], 4)
         for address in (depth, *(1 << bit for bit in range(depth.bit_length(), 31))):
             await core.write("load_address", encode("load_address", address=address, memory=memory))
-            for _ in range(LONGEST):
+            for _ in range(max(1, pieces)):
                 await core.write("load_data", 0xAAAAAAAA)
             assert await core.read("errors") == field_mask("errors", "load_refused")
             await core.write("errors", 0xF)

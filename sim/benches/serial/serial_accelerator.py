@@ -1,22 +1,26 @@
-"""`SerialAccelerator` at its line: images and questions as `model.link` has them, answers as the golden model has them.
+"""`SerialAccelerator` at its line: images and questions as `link` has them, answers as the golden model has them.
 
 What is on the line is written and read bit by bit, and all that can go wrong on it does.
 """
 
 import random
+from functools import cache
 
 import cocotb
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.protocol.link import (
     CHUNK,
-    CHUNKS,
     DIGEST,
+    LOGITS,
     MOST_CHUNKS,
+    PAGE,
+    PART,
     VERSION,
     Decoder,
     Frame,
@@ -24,11 +28,12 @@ from fivebyfive.model.protocol.link import (
     Kind,
     Missing,
     Result,
+    chunks,
     encode,
     pixel_frame,
     question,
 )
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.serial_line import SerialLine
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, level, random_arrays, random_source, reset, start, until
@@ -36,9 +41,26 @@ from fivebyfive.sim.benchlib.testbench import cycle, cycles, level, random_array
 LIMIT_CYCLES = 60_000  # for an answer: an image of the small networks of the tests, and many bytes
 
 
+@cache
 def checkpoint() -> Checkpoint:
     given = parameters()
-    return Checkpoint.random(LeNetShape(given["conv1"], given["conv2"], tuple(given["fc"])), given["seed"])
+    return Checkpoint.random(read_network(given["network"]), given["seed"])
+
+
+def image_cycles() -> int:
+    """From the last pixel on the line to the end of the answer, with some to spare."""
+    network = checkpoint().network
+    return 2 * network.pixels + plan(network, sized(network)).latency + 4000
+
+
+def total() -> int:
+    """Chunks of an image."""
+    return chunks(checkpoint().network.pixels)
+
+
+def page_chunks(page: int) -> list[int]:
+    """Of a page of an image."""
+    return list(range(total()))[page * PAGE :][:PAGE]
 
 
 class Host:
@@ -76,7 +98,7 @@ class Host:
         assert (frame.kind, frame.sequence) == (Kind.MISSING, sequence)
         missing = Missing.unpack(frame.payload)
         assert (missing.page, missing.number) == (page, number)
-        return missing.chunks
+        return [chunk for chunk in missing.chunks if chunk < total()]
 
 
 async def begin(dut: Dut) -> Host:
@@ -86,16 +108,24 @@ async def begin(dut: Dut) -> Host:
     return host
 
 
-def whole(sequence: int, image: np.ndarray) -> list[Frame]:
-    return [pixel_frame(sequence, image, first, MOST_CHUNKS) for first in range(0, CHUNKS, MOST_CHUNKS)]
+def whole(sequence: int, image: np.ndarray, first_part: int = 0) -> list[Frame]:
+    """All frames of an image, or from a part on."""
+    frames = []
+    for begin in range(first_part * PART, total(), PART):
+        end = min(begin + PART, total())
+        frames += [
+            pixel_frame(sequence, image, first, min(MOST_CHUNKS, end - first))
+            for first in range(begin, end, MOST_CHUNKS)
+        ]
+    return frames
 
 
 def check(dut: Dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
-    """A result is that of the golden model, and on the lamps too."""
+    """A page of a result is that of the golden model, and the class on the lamps too."""
     (logits,) = predict(checkpoint(), image[np.newaxis])
     assert (frame.kind, frame.sequence) == (Kind.RESULT, sequence), f"{frame} is no result of image {sequence}"
     result = Result.unpack(frame.payload)
-    assert result.logits.tolist() == logits.tolist()
+    assert result.logits.tolist() == logits[result.page * LOGITS :][:LOGITS].tolist()
     assert result.index == int(classify(logits)) == level(dut, "index")
     assert result.latency == plan(checkpoint().network, sized(checkpoint().network)).latency
     assert dut.done.value == 1
@@ -103,7 +133,7 @@ def check(dut: Dut, frame: Frame, sequence: int, image: np.ndarray) -> None:
 
 
 def draw(count: int) -> np.ndarray:
-    return random_arrays().integers(0, 256, (count, 28, 28), np.uint8)
+    return random_arrays().integers(0, 256, (count, *checkpoint().network.input), np.uint8)
 
 
 @cocotb.test()
@@ -112,36 +142,51 @@ async def images(dut: Dut) -> None:
     host = await begin(dut)
     info = Info.unpack((await host.answer(Frame(Kind.HELLO, 77))).payload)
     network = checkpoint()
-    assert info == Info(VERSION, network.shape.classes, bytes.fromhex(network.digest)[:DIGEST])
+    assert info == Info(VERSION, network.network.classes, network.network.input, bytes.fromhex(network.digest)[:DIGEST])
     for sequence, image in enumerate(draw(2), 0xFFFF):
         number = sequence & 0xFFFF
         await host.send(*whole(number, image))
         check(dut, await host.answer(), number, image)
-        check(dut, await host.answer(question(number, 3, 1)), number, image)
+        for page in range(ceil_div(network.network.classes, LOGITS)):
+            answer = await host.answer(question(number, page, 1))
+            assert Result.unpack(answer.payload).page == page
+            check(dut, answer, number, image)
 
 
 @cocotb.test()
 async def chunks_in_any_order(dut: Dut) -> None:
-    """Twice, by one and by several; the board says what it lacks, and starts with the last one."""
+    """Twice, by one and by several, part after part; the board says what it lacks, and starts with the last one."""
     host = await begin(dut)
     rng = random_source()
     (image,) = draw(1)
-    rest = list(range(CHUNKS))
+    have: set[int] = set()
+    for begins in range(0, total(), PART):
+        last = await fill_part(host, image, begins, have, rng)
+        assert dut.busy.value == 0
+        await host.send(pixel_frame(9, image, last))
+        have.add(last)
+    check(dut, await host.answer(), 9, image)
+
+
+async def fill_part(host: Host, image: np.ndarray, begins: int, have: set[int], rng: random.Random) -> int:
+    """Send all chunks of a part of image 9 but one, which is returned; those of other parts are ignored."""
+    end = min(begins + PART, total())
+    rest = list(range(begins, end))
     rng.shuffle(rest)
     last = rest.pop()
-    have = set()
     for chunk in rest:
         if chunk not in have or rng.random() < 0.2:
-            count = next((n for n in range(1, MOST_CHUNKS) if chunk + n in (last, CHUNKS)), rng.randint(1, MOST_CHUNKS))
+            count = next((n for n in range(1, MOST_CHUNKS) if chunk + n in (last, end)), rng.randint(1, MOST_CHUNKS))
             await host.send(pixel_frame(9, image, chunk, count))
             have |= set(range(chunk, chunk + count))
+        if rng.random() < 0.1:
+            other = rng.randrange(total())
+            if not begins <= other < end:
+                await host.send(pixel_frame(9, ~image, other))
         if rng.random() < 0.4:
-            page, number = rng.randrange(4), rng.randrange(4)
-            expected = [n for n in range(28 * page, 28 * page + 28) if n not in have]
-            assert await host.missing(9, page, number) == expected
-    assert dut.busy.value == 0
-    await host.send(pixel_frame(9, image, last))
-    check(dut, await host.answer(), 9, image)
+            page, number = rng.randrange(ceil_div(total(), PAGE)), rng.randrange(4)
+            assert await host.missing(9, page, number) == [n for n in page_chunks(page) if n not in have]
+    return last
 
 
 def damaged(line: bytes, rng: random.Random) -> bytes:
@@ -160,7 +205,7 @@ async def a_bad_line(dut: Dut) -> None:
     (image,) = draw(1)
     await host.line.send(rng.randbytes(50))
     for frame in whole(3, image):
-        wrong = Frame(frame.kind, frame.sequence, frame.payload[:1] + rng.randbytes(len(frame.payload) - 1))
+        wrong = Frame(frame.kind, frame.sequence, frame.payload[:2] + rng.randbytes(len(frame.payload) - 2))
         await host.line.send(damaged(encode(wrong), rng))
         await host.send(frame)
     check(dut, await host.answer(), 3, image)
@@ -174,6 +219,11 @@ async def what_cannot_be(dut: Dut) -> None:
         await nothing_changes(host, number)
 
 
+def numbered(chunk: int, count: int) -> bytes:
+    """That many bytes of pixels behind the number of a chunk."""
+    return chunk.to_bytes(2, "little") + bytes(count)
+
+
 async def nothing_changes(host: Host, number: int) -> None:
     """Image ``number`` comes through, whatever is sent meanwhile."""
     (image,) = draw(1)
@@ -181,14 +231,17 @@ async def nothing_changes(host: Host, number: int) -> None:
     await host.send(good)
     for kind, payload in (
         (0, b""), (0x55, b"abc"), (Kind.INFO, b""), (Kind.RESULT, good.payload),
-        (Kind.PIXELS, b""), (Kind.PIXELS, b"\x05"), (Kind.PIXELS, bytes([5]) + bytes(CHUNK - 1)),
-        (Kind.PIXELS, bytes([5]) + bytes(CHUNK + 1)), (Kind.PIXELS, bytes([CHUNKS]) + bytes(CHUNK)),
-        (Kind.PIXELS, bytes([CHUNKS - 1]) + bytes(2 * CHUNK)), (Kind.PIXELS, bytes([255]) + bytes(CHUNK)),
+        (Kind.PIXELS, b""), (Kind.PIXELS, b"\x05"), (Kind.PIXELS, numbered(5, 0)),
+        (Kind.PIXELS, numbered(5, CHUNK - 1)),
+        (Kind.PIXELS, numbered(5, CHUNK + 1)), (Kind.PIXELS, numbered(total(), CHUNK)),
+        (Kind.PIXELS, numbered(total() - 1, 2 * CHUNK)), (Kind.PIXELS, numbered(0xFFFF, CHUNK)),
+        (Kind.PIXELS, numbered(min(total(), PART) - 1, 2 * CHUNK)), (Kind.PIXELS, numbered(0x8000, CHUNK)),
     ):  # fmt: skip
         await host.send(Frame(kind, number, payload))
+    last = ceil_div(total(), PAGE) - 1
     assert await host.answers() == []
-    assert await host.missing(number) == list(range(2, 28))
-    assert await host.missing(number, 3) == list(range(84, 112))
+    assert await host.missing(number) == page_chunks(0)[2:]
+    assert await host.missing(number, last) == page_chunks(last)
     await host.send(*whole(number, image))
     check(host.dut, await host.answer(), number, image)
 
@@ -199,16 +252,16 @@ async def another_image(dut: Dut) -> None:
     host = await begin(dut)
     first, second = draw(2)
     await host.send(*whole(1, first)[:-1])
-    assert await host.missing(2) == list(range(28))
+    assert await host.missing(2) == page_chunks(0)
     assert await host.missing(1) == []
     await host.send(*whole(2, second)[1:])
-    assert await host.missing(2) == list(range(8))
-    assert await host.missing(1) == list(range(28))
-    await host.send(whole(2, second)[0])
+    assert await host.missing(2) == list(range(MOST_CHUNKS))
+    assert await host.missing(1) == page_chunks(0)
+    await host.send(whole(2, second)[0], *whole(2, second, 1))
     check(dut, await host.answer(), 2, second)
     assert (await host.answer(Frame(Kind.HELLO, 8))).kind == Kind.INFO
     assert dut.done.value == 0
-    assert await host.missing(2) == list(range(28))
+    assert await host.missing(2) == page_chunks(0)
 
 
 @cocotb.test()
@@ -244,9 +297,9 @@ async def busy_with_another(dut: Dut) -> None:
     await host.send(*whole(1, image))
     await host.line.send(encode(question(2, 0, 0)))
     assert dut.busy.value == 1
-    seen = await host.answers(LIMIT_CYCLES // 10)
+    seen = await host.answers(image_cycles())
     assert [(frame.kind, frame.sequence) for frame in seen] == [(Kind.MISSING, 2), (Kind.RESULT, 1)]
-    assert Missing.unpack(seen[0].payload).chunks == list(range(28))
+    assert Missing.unpack(seen[0].payload).chunks[: total()] == page_chunks(0)
     check(dut, seen[1], 1, image)
 
 
@@ -265,12 +318,12 @@ async def questions_in_a_hurry(dut: Dut) -> None:
     asked = encode(question(2, 0, 0))
     await cycles(dut, takes - 10 * len(asked) * parameters()["divisor"] - 100)
     await host.line.send(asked)
-    seen = await host.answers(LIMIT_CYCLES // 10)
+    seen = await host.answers(image_cycles())
     assert seen[0] == Frame(Kind.BUSY, 2)
     assert len(seen) == 2
     check(dut, seen[1], 2, second)
     await host.line.send(5 * asked)
-    seen = await host.answers(LIMIT_CYCLES // 10)
+    seen = await host.answers(image_cycles())
     assert 1 <= len(seen) < 5
     assert host.decoder.bad == 0
     for frame in [*seen, await host.answer(question(2, 0, 0))]:
@@ -291,6 +344,6 @@ async def resets(dut: Dut) -> None:
         host.decoder = Decoder()
         assert dut.done.value == 0
         assert dut.busy.value == 0
-        assert await host.missing(1) == list(range(28))
+        assert await host.missing(1) == page_chunks(0)
     await host.send(*frames)
     check(dut, await host.answer(), 1, image)
