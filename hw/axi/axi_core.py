@@ -141,6 +141,7 @@ class AxiCore(wiring.Component):
         check_pixel_bytes(pixel_bytes)
         self.network = network
         self.config = config or sized(network)
+        self.config.check_single_pixels("the AXI core unpacks its transfers")
         self.pixel_bytes = pixel_bytes
         self.accelerator = Accelerator(network, self.config, weights, tables)
         keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}

@@ -54,6 +54,7 @@ class SerialAccelerator(wiring.Component):
     def __init__(self, checkpoint: Checkpoint, config: Config | None = None, divisor: int = 50):
         self.checkpoint = checkpoint
         self.config = config or sized(checkpoint.network)
+        self.config.check_single_pixels("they come over a serial line")
         self.divisor = check_divisor(divisor)
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1, init=1), "index": Out(range(checkpoint.network.classes)),

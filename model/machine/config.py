@@ -113,6 +113,11 @@ class Config:
         if self.engines.sweeps and len(self.engines.sweeps) != len(convs):
             raise ValueError("zero-skipping engines have lists of sweeps for another number of convolutions")
 
+    def check_single_pixels(self, why: str) -> None:
+        """Raise ValueError where the pixel stream has more than one pixel in a transfer."""
+        if self.pixels > 1:
+            raise ValueError(f"pixels must be 1 in a transfer, not {self.pixels}: {why}")
+
     def check_windows(self, network: Network) -> None:
         """Raise ValueError where several windows of a pool cell can't be computed at once."""
         if self.windows == 1:
