@@ -34,7 +34,7 @@ class Sizes:
     def of(cls, path: Path, checkpoint: Checkpoint, packed: Packed, out: Path) -> "Sizes":
         held = {name: int((array != 0).sum()) for name, array in checkpoint.arrays.items()}
         parameters = sum(array.size for array in checkpoint.arrays.values())
-        return cls(path.name, str(checkpoint.shape), packed, parameters, held, out)
+        return cls(path.name, checkpoint.summary, packed, parameters, held, out)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -67,7 +67,7 @@ def run_unpack(path: Path, out: Path, as_json: bool) -> None:
     with Stage("unpacking"):
         checkpoint = read_packed(path)
     save_checkpoint(out, checkpoint)
-    report = {"packed": path.name, "network": str(checkpoint.shape), "sha256": checkpoint.digest, "out": str(out)}
+    report = {"packed": path.name, "network": checkpoint.summary, "sha256": checkpoint.digest, "out": str(out)}
     if as_json:
         click.echo(json.dumps(report))
     else:

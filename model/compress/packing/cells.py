@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS
+from fivebyfive.model.shape import FC_WORD, IMAGE, PIXELS
 
 from .mixing import Predictor
 
@@ -40,7 +40,7 @@ def walk(shape: tuple[int, ...], source: BitSource, array: np.ndarray | None) ->
     nonzero: np.ndarray | None = None if codes is None else codes != 0
     live_rows = _live(source, rows, None if nonzero is None else np.any(nonzero, axis=1))
     live_columns = _live(source, columns, None if nonzero is None else np.any(nonzero, axis=0))
-    cells = _Cells(source, used, columns, conv=len(shape) == 4)
+    cells = _Cells(source, used, columns, kernel=shape[3] if len(shape) == 4 else 0)
     found = np.zeros((rows, columns), np.int8)
     for row in live_rows:
         found[row] = cells.row(live_columns, None if codes is None else codes[row].tolist())
@@ -72,13 +72,15 @@ def _live(source: BitSource, count: int, there: np.ndarray | None) -> list[int]:
 class _Cells:
     """The cells of one array, row after row."""
 
-    def __init__(self, source: BitSource, used: list[int], columns: int, conv: bool) -> None:
+    def __init__(self, source: BitSource, used: list[int], columns: int, kernel: int) -> None:
         self.source, self.used, self.columns = source, used, columns
         self.index = {code: place for place, code in enumerate(used)}
         self.depth = (len(used) - 1).bit_length()
-        self.group, self.places = _groups(columns, conv)
+        self.group, self.places = _groups(columns, kernel**2)
         # Columns of a line of the kernel, image or pooled map, and of all of it.
-        self.line, self.block = (KERNEL, CONV_WORD) if conv else (IMAGE, PIXELS) if columns == PIXELS else (4, POOLED)
+        self.line, self.block = (IMAGE, PIXELS) if columns == PIXELS else (4, POOLED)
+        if kernel:
+            self.line, self.block = kernel, kernel**2
         groups = max(self.places) + 1
         sizes = (columns, DENSITIES * DENSITIES, 16, SEEN * groups, SEEN * DENSITIES)
         self.zero = Predictor(sizes, sets=SEEN)
@@ -139,10 +141,10 @@ class _Cells:
         return left, found[column - self.line] if place >= self.line else 0
 
 
-def _groups(columns: int, conv: bool) -> tuple[list[int], list[int]]:
-    """Of each column, the kernel or the lane it belongs to, and its place there."""
-    if conv:
-        return [c // CONV_WORD for c in range(columns)], [c % CONV_WORD for c in range(columns)]
+def _groups(columns: int, kernel: int) -> tuple[list[int], list[int]]:
+    """Of each column, the kernel of so many weights (0: none) or the lane it belongs to, and its place there."""
+    if kernel:
+        return [c // kernel for c in range(columns)], [c % kernel for c in range(columns)]
     return [c % FC_WORD for c in range(columns)], [c // FC_WORD for c in range(columns)]
 
 

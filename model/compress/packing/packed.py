@@ -1,9 +1,10 @@
 """A checkpoint as a small file, and back: exactly the same arrays. What `fivebyfive pack` and `unpack` do.
 
     4 bytes   magic, "5x5p"
-    1 byte    version, 1
-    numbers   how many widths, and the widths: conv1, conv2, fc1, ... or, without convolutions, 784, fc1, ... (LEB128)
-    1 byte    for each array in the order of `LeNetShape.arrays`: the form it has (`Form`)
+    1 byte    version, 1 for a network of the brief's form, 2 for any other
+    numbers   (LEB128) 1: how many widths, and the widths: conv1, conv2, fc1, ... or 784, fc1, ...
+              2: how many bytes the network's description has, and these bytes (`description.describe`, in ASCII)
+    1 byte    for each array in the order of `Network.arrays`: the form it has (`Form`)
     numbers   for each array that is not RANGE: bytes of its payload
     payloads  of those arrays; then one stream of a range coder that holds all RANGE arrays
     4 bytes   CRC-32 of the arrays' codes
@@ -23,6 +24,8 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import MAX_BYTES, Checkpoint
 from fivebyfive.model.checkpoint import PACKED_MAGIC as MAGIC
+from fivebyfive.model.description import MAX_CHARACTERS, parse
+from fivebyfive.model.network import Network
 from fivebyfive.model.shape import MAX_FC_LAYERS, MAX_WIDTH, LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
@@ -35,7 +38,7 @@ from .varint import Parts, number
 
 __all__ = ["Form", "Packed", "pack", "read_packed", "unpack", "write_packed"]
 
-VERSION = 1
+WIDTHS, DESCRIPTION = VERSIONS = 1, 2
 MAX_FILE = MAX_BYTES + (1 << 16)  # an array that cannot be coded any smaller is stored as it is
 
 
@@ -97,14 +100,21 @@ def _smallest(array: np.ndarray) -> tuple[Form, bytes]:
 def _file(
     checkpoint: Checkpoint, forms: dict[str, Form], payloads: dict[str, bytes], recorder: Recorder | None
 ) -> bytes:
-    widths = checkpoint.shape.numbers
     own = [payloads[name] for name in forms if forms[name] != Form.RANGE]
-    parts = [MAGIC, bytes([VERSION]), number(len(widths)), *map(number, widths), bytes(forms.values())]
+    parts = [MAGIC, *_head(checkpoint), bytes(forms.values())]
     parts += [number(len(payload)) for payload in own] + own
     if Form.RANGE in forms.values() and recorder is not None:
         parts.append(recorder.payload)
     data = b"".join(parts) + _crc(b"".join(array.tobytes() for array in checkpoint.arrays.values()))
     return data + _crc(data)
+
+
+def _head(checkpoint: Checkpoint) -> list[bytes]:
+    """Version and network."""
+    if (text := checkpoint.description) is not None:
+        return [bytes([DESCRIPTION]), number(len(text)), text.encode("ascii")]
+    widths = checkpoint.shape.numbers
+    return [bytes([WIDTHS]), number(len(widths)), *map(number, widths)]
 
 
 def unpack(data: bytes) -> Checkpoint:
@@ -113,10 +123,10 @@ def unpack(data: bytes) -> Checkpoint:
         raise ValueError("is not a packed checkpoint; make one with: fivebyfive pack F.npz --out F.bin")
     if len(data) < 13 or _crc(data[:-4]) != data[-4:]:
         raise ValueError("is damaged or truncated (its CRC-32 differs); get it again")
-    if data[4] != VERSION:
-        raise ValueError(f"has version {data[4]} of the format, this is for version {VERSION}; upgrade fivebyfive")
+    if data[4] not in VERSIONS:
+        raise ValueError(f"has version {data[4]} of the format, this is for version {DESCRIPTION}; upgrade fivebyfive")
     try:
-        checkpoint = _arrays(Parts(data[5:-8]))
+        checkpoint = _arrays(Parts(data[5:-8]), data[4])
     except (ValueError, AssertionError, OverflowError) as error:
         raise ValueError(f"is damaged ({error}); get it again") from error
     if _crc(b"".join(array.tobytes() for array in checkpoint.arrays.values())) != data[-8:-4]:
@@ -124,23 +134,30 @@ def unpack(data: bytes) -> Checkpoint:
     return checkpoint
 
 
-def _arrays(parts: Parts) -> Checkpoint:
-    """What comes after the version. The shape is checked before any array is made; the largest has 52 MB."""
-    widths = [parts.number(MAX_WIDTH) for _ in range(parts.number(2 + MAX_FC_LAYERS))]
-    shape = LeNetShape.of(tuple(widths))
-    sizes = {name: int(np.prod(dimensions)) for name, dimensions in shape.arrays.items()}
+def _network(parts: Parts, version: int) -> Network:
+    """What comes after the version."""
+    if version == WIDTHS:
+        widths = [parts.number(MAX_WIDTH) for _ in range(parts.number(2 + MAX_FC_LAYERS))]
+        return LeNetShape.of(tuple(widths)).network
+    return parse(parts.take(parts.number(MAX_CHARACTERS)).decode("ascii"))
+
+
+def _arrays(parts: Parts, version: int) -> Checkpoint:
+    """What comes after the version. The network is checked before any array is made; the largest has 52 MB."""
+    network = _network(parts, version)
+    sizes = {name: int(np.prod(dimensions)) for name, dimensions in network.arrays.items()}
     forms = {name: Form(form) for name, form in zip(sizes, parts.take(len(sizes)), strict=True)}
     lengths = {name: parts.number(sizes[name]) for name, form in forms.items() if form != Form.RANGE}
     payloads = {name: parts.take(length) for name, length in lengths.items()}
     reader = Reader(parts.rest()) if Form.RANGE in forms.values() else None
     parts.finish()
     arrays = {}
-    for name, dimensions in shape.arrays.items():
+    for name, dimensions in network.arrays.items():
         if forms[name] == Form.RANGE and reader is not None:
             arrays[name] = reader.read(dimensions)
         else:
             arrays[name] = _plain(forms[name], payloads[name], sizes[name]).reshape(dimensions)
-    return Checkpoint(shape.network, arrays)
+    return Checkpoint(network, arrays)
 
 
 def _plain(form: Form, payload: bytes, count: int) -> np.ndarray:

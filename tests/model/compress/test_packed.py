@@ -23,6 +23,8 @@ from fivebyfive.model.compress.packing.packed import MAGIC, Form, Packed, pack, 
 from fivebyfive.model.compress.packing.ranges import Reader, Recorder
 from fivebyfive.model.compress.packing.varint import Parts, number
 
+from ..random_descriptions import random_checkpoint
+
 GOLDEN = (2238, "11a921879abb2c41")  # bytes and SHA-256 of the packed `sparse_checkpoint`, its beginning
 SHAPES = (LeNetShape(2, 3, (7, 10)), LeNetShape(1, 1, (10,)), LeNetShape(3, 2, (4, 5, 6, 3)))
 
@@ -64,6 +66,24 @@ def test_every_checkpoint_comes_back(checkpoint: Checkpoint) -> None:
         np.testing.assert_array_equal(again.arrays[name], array)
     assert packed.data == pack(checkpoint).data
     assert packed.bytes <= packed.huffman_bytes + 16 <= sum(a.size for a in checkpoint.arrays.values()) + 64
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_network_of_any_layers_comes_back(seed: int) -> None:
+    """Its description is in the file, and tables are arrays like others."""
+    checkpoint, _ = random_checkpoint(seed)
+    packed = pack(checkpoint)
+    again = unpack(packed.data)
+    assert packed.data[4] == 2
+    assert (again.network, again.digest) == (checkpoint.network, checkpoint.digest)
+
+
+@pytest.mark.parametrize("text", [b"{}", b'{"input": [1, 28, 28], "layers": []}', bytes([200]) * 9, b"[" * 4000])
+def test_descriptions_that_are_none(text: bytes) -> None:
+    data = b"5x5p" + bytes([2]) + number(len(text)) + text + bytes(4)
+    with pytest.raises(ValueError, match="damaged") as error:
+        unpack(data + zlib.crc32(data).to_bytes(4, "little"))
+    assert "\n" not in str(error.value)
 
 
 @settings(max_examples=60)
@@ -187,8 +207,8 @@ def test_sizes_are_checked_before_anything_is_made() -> None:
         ):
             with pytest.raises(ValueError, match=said):
                 unpack(sealed(header(*widths) + bytes(16)))
-    with pytest.raises(ValueError, match="version 2"):
-        unpack(sealed(MAGIC + b"\2" + bytes(16)))
+    with pytest.raises(ValueError, match="version 3 of the format, this is for version 2"):
+        unpack(sealed(MAGIC + b"\3" + bytes(16)))
 
 
 @given(st.lists(st.integers(0, 2**40)))
