@@ -181,10 +181,10 @@ def summary(network: Network) -> str:
 
 
 def brief_shape(network: Network) -> LeNetShape:
-    """The widths of a network of the brief's form. Raises UserError for any other, of which no hardware is made."""
+    """The widths of a network of the brief's form. Raises UserError for any other."""
     if (shape := LeNetShape.of_network(network)) is None:
         raise UserError(
-            "only train and evaluate take this network: hardware and compression are for 5x5 convolutions with 2x2 max "
-            f"pooling and ReLU on 28x28, such as 20-50-500-10; not {network.summary}"
+            "this takes networks of two 5x5 convolutions with 2x2 max pooling and ReLU on 28x28, such as 20-50-500-10, "
+            f"or 784-300-100-10; not {network.summary}"
         )
     return shape

@@ -84,13 +84,13 @@ def run_step(job: "Compression", step: Step, held_out: Dataset) -> dict:
         METHODS[step.method].run(job, step.config)
     checkpoint = to_checkpoint(job.net)
     seen = figures(checkpoint, held_out, silent)
-    return {"method": step.method, "shape": str(checkpoint.shape), "held_out": seen, "contents": contents(checkpoint)}
+    return {"method": step.method, "shape": checkpoint.summary, "held_out": seen, "contents": contents(checkpoint)}
 
 
 def contents(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
     """Of each layer its weights, how many are not zero, and how many values these have."""
     found = {}
-    for layer in checkpoint.shape.layers:
+    for layer in checkpoint.network.names:
         codes = checkpoint.arrays[f"{layer}.weight"]
         values = np.unique(codes[codes != 0])
         found[layer] = {"weights": codes.size, "nonzero": int(np.count_nonzero(codes)), "values": len(values)}

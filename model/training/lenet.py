@@ -69,6 +69,26 @@ class Table(torch.nn.Module):
         return (self(every, quantized=True) * Q2_6.one).round().to(torch.int8)
 
 
+class FixedTable(torch.nn.Module):
+    """A table of codes, int8 (256,), as a function: straight lines between its values. At a code it is exact."""
+
+    values: torch.Tensor
+
+    def __init__(self, codes: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", codes.float() / Q2_6.one)
+
+    def forward(self, v: torch.Tensor, quantized: bool) -> torch.Tensor:
+        place = (v * Q2_6.one - Q2_6.min).clamp(0, Q2_6.max - Q2_6.min)
+        low = place.detach().floor().clamp(max=Q2_6.max - Q2_6.min - 1).long()
+        part = place - low
+        return self.values[low] * (1 - part) + self.values[low + 1] * part
+
+    def codes(self) -> torch.Tensor:
+        """The table, int8 (256,)."""
+        return (self.values * Q2_6.one).round().to(torch.int8)
+
+
 class LeNet(torch.nn.Module):
     """The network of a `LeNetShape` or of any `Network`; ``functions``: the function of each layer with a table.
 
@@ -221,8 +241,14 @@ def to_checkpoint(net: LeNet) -> Checkpoint:
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:
-    """The network whose `to_checkpoint` is ``checkpoint``; of the brief's form."""
-    net = LeNet(checkpoint.shape)
-    values = {name: torch.from_numpy(codes.astype("float32")) / Q2_6.one for name, codes in checkpoint.arrays.items()}
-    net.load_state_dict(values)
+    """The network whose `to_checkpoint` is ``checkpoint``. Its tables stay what they are."""
+    net = LeNet(checkpoint.network, functions=dict.fromkeys(checkpoint.network.names, "tanh"))
+    for layer in checkpoint.network.layers:
+        if layer.has_table:
+            net.tables[module_name(layer.name)] = FixedTable(torch.from_numpy(checkpoint.arrays[f"{layer.name}.table"]))
+    with torch.no_grad():
+        for name, parameters in net.layers.items():
+            for kind, parameter in zip(("weight", "bias"), parameters, strict=True):
+                codes = checkpoint.arrays[f"{name}.{kind}"]
+                parameter.copy_(torch.from_numpy(codes.astype("float32")) / Q2_6.one)
     return net

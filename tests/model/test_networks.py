@@ -155,7 +155,7 @@ def test_another_network_is_not_taken_for_the_brief_s(change: dict) -> None:
         report["layers"][number] |= keys
     network = parse(json.dumps(report))
     assert LeNetShape.of_network(network) is None
-    with pytest.raises(UserError, match=r"^only train and evaluate take this network: .*; not 1x\d+x\d+, "):
+    with pytest.raises(UserError, match=r"^this takes networks of two 5x5 convolutions .*; not 1x\d+x\d+, "):
         _ = Checkpoint.random(network, 1).shape
 
 

@@ -64,11 +64,15 @@ def run(job: "Compression", options: Options) -> None:
     job.tune(options, criterion=criterion(job, options, teacher, temperature))
 
 
+def has_convolutions(net: "LeNet") -> bool:
+    return any(layer.kind == "conv" for layer in net.network.layers)
+
+
 def criterion(job: "Compression", options: Options, teacher: "LeNet", temperature: float) -> "torch.nn.Module":
     """What the pupil learns from. Raises UserError where maps are compared and a network has none."""
     from fivebyfive.model.compress.operations.losses import Distilled
 
-    if (options.looks or options.hints) and not (job.net.shape.has_convolutions and teacher.shape.has_convolutions):
+    if (options.looks or options.hints) and not (has_convolutions(job.net) and has_convolutions(teacher)):
         raise UserError("looks and hints compare maps of convolutions, which both networks must have; leave them out")
 
     both, amounts = (job.temperature, temperature), (options.soft, options.softness, options.looks, options.hints)

@@ -36,7 +36,7 @@ class Options(Tuning):
 def run(job: "Compression", options: Options) -> None:
     """Share the weights of the job's network, and train it."""
     seed = job.generator.initial_seed() % 2**32  # all that scikit-learn takes
-    for layer, bits in options.bits.chosen(job.net.shape.layers).items():
+    for layer, bits in options.bits.chosen(job.net.network.names).items():
         share(job, layer, int(bits), partial(centroids, start=options.start, seed=seed), options.reassign)
     job.tune(options)
 

@@ -29,7 +29,7 @@ class Options(Tuning):
 
 def run(job: "Compression", options: Options) -> None:
     """Share the weights of the job's network, and train it."""
-    for layer, bits in options.bits.chosen(job.net.shape.layers).items():
+    for layer, bits in options.bits.chosen(job.net.network.names).items():
         share(job, layer, int(bits), even, reassign=True)
         job.net.projections[layer].centroids.requires_grad_(False)
     job.tune(options)

@@ -89,7 +89,7 @@ def install(job: "Compression", options: Options) -> dict[str, tuple[float, floa
 
     given = next(value for value in (options.keep, options.sensitivity, options.each) if not value.empty)
     targets = {}
-    for layer, value in given.chosen(job.net.shape.layers).items():
+    for layer, value in given.chosen(job.net.network.names).items():
         old = mask_of(job.net, layer)
         only_masked(job.net, layer, "prune before that")
         targets[layer] = share = shares(job, options, layer, old, value)
@@ -110,7 +110,7 @@ def shares(job: "Compression", options: Options, layer: str, mask: "torch.Tensor
         return float(mask.double().mean()), value
     if mask.dim() != 2:
         raise UserError(f"lanes are of fully-connected layers; {layer} has none: use granularity kernel")
-    places = banks(job.net.shape, layer, options.outputs)
+    places = banks(job.net.network, layer, options.outputs)
     numbers = mask[:, places].masked_fill(places < 0, 0).sum(1)  # (O, 20)
     return float(numbers.mean() if options.uneven else numbers.max()) / len(places), value / len(places)
 
@@ -147,7 +147,7 @@ def cut(
         elif not options.keep.empty:
             mask = largest(weight, schedule(start, target, progress), options.granularity)
         else:
-            places = banks(job.net.shape, layer, options.outputs)
+            places = banks(job.net.network, layer, options.outputs)
             each = round(schedule(start, target, progress) * len(places))
             mask = balanced(weight, max(1, each), places, options.uneven)
         projection.mask.copy_(mask)

@@ -66,8 +66,8 @@ class Compression:
             net = self.start or self.net
         else:
             net = from_checkpoint(load_checkpoint(self.folder / name))
-        if net.shape.classes != self.net.shape.classes:
-            raise UserError(f"teacher {name} has {net.shape.classes} classes, the network {self.net.shape.classes}")
+        if net.network.classes != self.net.network.classes:
+            raise UserError(f"teacher {name} has {net.network.classes} classes, the network {self.net.network.classes}")
         return net, temperature_of(net, self.held_out)
 
 

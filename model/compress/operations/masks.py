@@ -9,7 +9,9 @@ Sparsity). A group's worth is the mean magnitude of its weights.
 import torch
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import FC_WORD, LeNetShape, ceil_div
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
 __all__ = ["GRANULARITIES", "above", "balanced", "banks", "largest", "worth"]
 
@@ -60,13 +62,15 @@ def above(weight: torch.Tensor, sensitivity: float, granularity: str) -> torch.T
     return spread(values >= torch.minimum(limit, values.max()), weight.shape)
 
 
-def banks(shape: LeNetShape, layer: str, outputs: int = 1) -> torch.Tensor:
+def banks(network: Network, layer: str, outputs: int = 1) -> torch.Tensor:
     """Inputs of a fully-connected layer by place: int64 (words, 20), lane l in column l; -1 where there is none.
 
-    fc1's inputs come in the order of a machine that computes ``outputs`` channels at once (`Config.fc1_order`).
+    The first such layer's inputs come in the order of a machine that computes ``outputs`` channels at once
+    (`Config.fc1_order`).
     """
-    inputs = shape.arrays[f"{layer}.weight"][1]
-    order = Config(outputs=outputs).fc1_order(shape.network) if layer == "fc1" else list(range(inputs))
+    inputs = network.arrays[f"{layer}.weight"][1]
+    first = layer == stages(network).fc[0].name
+    order = Config(outputs=outputs).fc1_order(network) if first else list(range(inputs))
     padding = [-1] * (ceil_div(inputs, FC_WORD) * FC_WORD - inputs)
     return torch.tensor(order + padding).reshape(-1, FC_WORD)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from fivebyfive.model.training.loop import rescale
+from fivebyfive.support.errors import UserError
 
 from .job import Compression
 from .projections import Projection, mask_of, only_masked, step_exponent, step_value
@@ -23,9 +24,16 @@ def project(
     make: Callable[[torch.Tensor, int], Projection],
 ) -> None:
     """Scale ``layers`` so that each one's ``magnitude(weight, mask)`` is a power of two, and give it the projection
-    ``make(mask, exponent)``. The job's temperature follows the logits' scale."""
+    ``make(mask, exponent)``. The job's temperature follows the logits' scale. Raises UserError where the network has
+    what no scale goes through."""
+    for one in job.net.network.layers:
+        if one.has_table or (any(one.padding) and any(one.fill)):
+            what = "a table" if one.has_table else "a fill of its own"
+            raise UserError(
+                f"layers of two or three values need scales, and none goes through {what}, as {one.name} has"
+            )
     exponents, factors, factor = {}, {}, 1.0
-    for layer in job.net.shape.layers:
+    for layer in job.net.network.names:
         if layer in layers:
             only_masked(job.net, layer, "leave it out with layers")
             size = magnitude(job.net.layers[layer][0].detach(), mask_of(job.net, layer))
