@@ -58,7 +58,7 @@ data_option = click.option(
 )
 @click.version_option(package_name="fivebyfive", message="%(prog)s %(version)s")
 def main() -> None:
-    """A trained LeNet becomes Verilog that agrees with its golden model bit for bit.
+    """A trained network becomes Verilog that agrees with its golden model bit for bit.
 
     F.npz is an integer checkpoint; without one, commands take the trained LeNet that ships with fivebyfive.
     """
@@ -288,8 +288,8 @@ def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
 @checkpoint_argument
 @click.option(
     "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
-    help="The first N MNIST test images (10 by default, 1 with --waves), a file of uint8 (N,28,28), a "
-    "picture of a digit (PNG, JPEG, GIF, WebP, ..., any size), or a folder of them.",
+    help="The first N MNIST test images (10 by default, 1 with --waves), a picture of a digit (PNG, JPEG, GIF, WebP, "
+    "..., any size), a folder of them, or a .npy file of uint8 (N,28,28), or (N,channels,rows,columns) of the network.",
 )  # fmt: skip
 @click.option("--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus.")
 @click.option("--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since.")
@@ -494,9 +494,9 @@ def classify(
 ) -> None:
     """Ask a board what digits are in pictures.
 
-    IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28), or a
-    number: the first N MNIST test images. Lost or damaged bytes are resent; a picture without an answer is reported,
-    with exit code 1.
+    IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28) or
+    (N,channels,rows,columns), or a number: the first N MNIST test images. Lost or damaged bytes are resent; a picture
+    without an answer is reported, with exit code 1.
     """
     from fivebyfive.commands.classify import ClassifyRequest, run_classify
 

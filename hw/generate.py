@@ -9,10 +9,12 @@ from amaranth.lib import data, wiring
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.description import written
+from fivebyfive.model.description import describe_layer, written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import memory_map, pack
+from fivebyfive.model.network import Network
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import GENERATOR, MANIFEST, manifest_text, sealed
@@ -22,6 +24,7 @@ from .accelerator import Accelerator
 __all__ = ["MANIFEST", "TOP", "Generated", "describe", "generate"]
 
 TOP = "lenet"  # name of the top module
+ORDER = "channel after channel, in each row by row"  # of an image's pixels on the stream ``i``
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ class Generated:
 def generate(checkpoint: Checkpoint, config: Config | None = None, source: str | None = None) -> Generated:
     """The accelerator of a checkpoint. The same checkpoint and size give the same bytes.
 
-    ``source``: name of the checkpoint for the manifest, which also tells: the sizes; SHA-256 of every file and of the
-    checkpoint's arrays; ports of the top module with the fields of each (bit offset and width); the memory map.
+    ``source``: name of the checkpoint for the manifest, which also tells: the sizes; the pixels of an image and their
+    order; what each layer computes, of which shape and in which engine; SHA-256 of every file, of every table and of
+    the checkpoint's arrays; ports of the top module with the fields of each (bit offset and width); the memory map.
     """
     config = config or sized(checkpoint.network)
     accelerator = Accelerator(checkpoint.network, config, pack(checkpoint, config), checkpoint.tables)
@@ -66,6 +70,9 @@ def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: st
         "generator": GENERATOR,
         "top": top,
         "checkpoint": {"name": source, "network": written(checkpoint.network), "sha256": checkpoint.digest},
+        "input": input_of(checkpoint.network),
+        "layers": layers_of(checkpoint.network),
+        "tables": {name: hashlib.sha256(table.tobytes()).hexdigest() for name, table in checkpoint.tables.items()},
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
         "config": asdict(config),
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
@@ -74,6 +81,24 @@ def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: st
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
         "memory_map": [region.plain for region in memory_map(checkpoint.network, config)],
     }
+
+
+def input_of(network: Network) -> dict:
+    """What an image is, and how its pixels come."""
+    channels, rows, columns = network.input
+    return {"channels": channels, "rows": rows, "columns": columns, "pixels": network.pixels, "order": ORDER}
+
+
+def layers_of(network: Network) -> list[dict]:
+    """Each layer as its description has it, with the shapes of an image in front of it and behind it, and its
+    engine: "conv" or "fc"."""
+    convs = {stage.name for stage in stages(network).convs}
+    return [
+        describe_layer(place.layer)
+        | {"takes": list(place.inputs), "gives": list(place.outputs)}
+        | {"engine": "conv" if place.layer.name in convs else "fc"}
+        for place in network
+    ]
 
 
 def layouts(component: wiring.Component) -> dict[str, dict]:

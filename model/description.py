@@ -10,7 +10,7 @@ from math import prod
 from .network import KINDS, MAX_CONVS, MAX_FC_LAYERS, MAX_NAME, Layer, Network, Pool, Shape, Step, check_name
 from .shape import LeNetShape
 
-__all__ = ["describe", "parse", "read_network", "written"]
+__all__ = ["describe", "describe_layer", "parse", "read_network", "written"]
 
 MAX_CHARACTERS = 64 << 10  # twelve layers take some thousand
 MAX_WEIGHTS = 4 << 20  # bytes of all arrays

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset, fit_images
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import Progress, silent
 
@@ -59,18 +59,3 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, progress: Progress = sile
         done += len(labels)
         progress(done, images, f"evaluating on {dataset.name}")
     return Evaluation(images, images - int(np.trace(confusion)), wraps, confusion, peak)
-
-
-def fit_images(images: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
-    """Images (N, H, W) for an input of (channels, rows, columns): in the middle of black where that is larger, the
-    same in each channel. Raises UserError where it is smaller."""
-    channels, rows, columns = size
-    have = images.shape[1:]
-    below, beside = rows - have[0], columns - have[1]
-    if below < 0 or beside < 0:
-        raise UserError(
-            f"the network takes images of {rows}x{columns}, but these have {have[0]}x{have[1]}; give a set that fits "
-            "with --data"
-        )
-    fitted = np.pad(images, ((0, 0), (below // 2, below - below // 2), (beside // 2, beside - beside // 2)))
-    return fitted if channels == 1 else np.repeat(fitted[:, np.newaxis], channels, axis=1)

@@ -85,10 +85,10 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
 
     Raises UserError where the port, a picture or the board cannot be used, LinkFailed where no board answers.
     """
-    images = joined([load_images(spec) for spec in request.specs])
-    for remark in images.remarks:
-        say(remark)
     network = load_checkpoint(request.checkpoint)
+    images = joined([load_images(spec, network.network.input) for spec in request.specs])
+    for remark in dict.fromkeys(images.remarks):
+        say(remark)
     with ExitStack() as stack, Stage("opening the port") as stage:
         port, limits = stack.enter_context(open_port(request, network, stage))
         began = time.monotonic()

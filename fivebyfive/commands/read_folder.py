@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.generate import MANIFEST, Generated
+from fivebyfive.model.description import read_network
 from fivebyfive.model.machine.config import Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
@@ -18,6 +19,7 @@ FILE = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 WIDEST = 1 << 16  # bits of a port
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_FILES = 512 << 20  # bytes of all files together; the weights of the largest network have 210 MB as .mem files
+ADDED = {"kernel": Config.kernel}  # sizes that version 0.1.0 did not have, and what its machines have
 AGAIN = "make it with: fivebyfive generate --out DIR"
 
 
@@ -45,7 +47,8 @@ def read_folder(folder: Path) -> Generated:
 
 
 def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
-    """Top module, names of files, and ports. Raises KeyError, TypeError or ValueError where anything is amiss."""
+    """Top module, names of files, and ports; the manifest then has every size. Raises KeyError, TypeError or ValueError
+    where anything is amiss."""
     top, names = manifest["top"], list(manifest["files"])
     for name in names:
         if not FILE.fullmatch(name):
@@ -57,15 +60,17 @@ def judged(manifest: dict) -> tuple[str, list[str], tuple[Port, ...]]:
     for port in ports:
         if port.direction not in ("input", "output") or type(port.width) is not int or not 0 < port.width <= WIDEST:
             raise ValueError(f"port {port.name} is {port.direction!r} of {port.width!r} bits")
-    of, config = manifest["checkpoint"], manifest["config"]
+    of, config = manifest["checkpoint"], ADDED | manifest["config"]
     for text in (of["network"], of["sha256"]):
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is no text")
+    read_network(of["network"])
     for field in fields(Config):
         kind = dict if field.name == "engines" else type(field.default)
         if type(config[field.name]) is not kind:
             raise TypeError(f"{field.name} cannot be {config[field.name]!r}")
     Config(**config)
+    manifest["config"] = config
     return top, names, ports
 
 

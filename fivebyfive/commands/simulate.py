@@ -11,10 +11,11 @@ import numpy as np
 from fivebyfive.api import Accelerator, Network, load
 from fivebyfive.hw.generate import Generated
 from fivebyfive.model.data.images import Images, load_images
-from fivebyfive.model.description import written
+from fivebyfive.model.description import read_network, written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import Size
+from fivebyfive.model.shape import summary
 from fivebyfive.output.paths import check_file, make_folder
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
@@ -72,7 +73,8 @@ def simulate_request(request: Request, as_json: bool) -> int:
     from fivebyfive.output.report import show_simulation
 
     network = load(request.checkpoint)
-    images = load_images(request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES))
+    wanted = request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES)
+    images = load_images(wanted, network.checkpoint.network.input)
     for remark in images.remarks:
         say(remark)
     simulator = find(request.simulator)
@@ -125,8 +127,9 @@ def folder_of(folder: Path, network: Network) -> Generated:
     generated = read_folder(folder)
     of = generated.manifest["checkpoint"]
     if of["network"] != written(network.checkpoint.network):
+        other = summary(read_network(of["network"]))
         raise UserError(
-            f"{folder} is a {of['network']}, the checkpoint a {network.checkpoint.summary}; name the one it was made of"
+            f"{folder} is a {other}, the checkpoint a {network.checkpoint.summary}; name the one it was made of"
         )
     if of["sha256"] != network.checkpoint.digest:
         say(f"warning: {shown(folder)} was generated from another checkpoint; differences are to be expected")

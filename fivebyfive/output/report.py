@@ -9,7 +9,9 @@ from rich.text import Text
 
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.images import Images
+from fivebyfive.model.description import read_network
 from fivebyfive.model.evaluate import Evaluation
+from fivebyfive.model.shape import summary
 from fivebyfive.support.errors import shown
 
 from .terminal import command, quoted
@@ -103,7 +105,7 @@ def show_generated(checkpoint: Path, folder: Path, paths: list[Path], manifest: 
         what = kinds.get(path.suffix, "ports, memory map, hashes")
         rows.add_row(shown(path), f"{path.stat().st_size:,}", what)
     out.print(rows)
-    out.print(f"\nTop module {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
+    out.print(f"\nTop module {manifest['top']}: {network_text(manifest)}, {size_text(manifest)}.")
     of = () if checkpoint == SHIPPED else (checkpoint,)
     out.print(f"Next: {command('simulate', *of, '--verilog', folder)}")
     out.print("Or add the files to a synthesis project (docs/vivado.md).")
@@ -116,8 +118,13 @@ def show_package(folder: Path, paths: list[Path], manifest: dict) -> None:
     for path in paths:
         rows.add_row(shown(path), f"{path.stat().st_size:,}")
     out.print(rows)
-    out.print(f"\nIP core {manifest['top']}: {manifest['checkpoint']['network']}, {size_text(manifest)}.")
+    out.print(f"\nIP core {manifest['top']}: {network_text(manifest)}, {size_text(manifest)}.")
     out.print(f"Next: {shown(folder / 'README.md')} tells how Vivado takes it, and what was not tried.")
+
+
+def network_text(manifest: dict) -> str:
+    """The network in a few words."""
+    return summary(read_network(manifest["checkpoint"]["network"]))
 
 
 def size_text(manifest: dict) -> str:

@@ -21,11 +21,12 @@ from fivebyfive.support.progress import Progress, silent
 from .download import SETS, fetch, genuine
 from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
 
-__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "load_dataset"]
+__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "fit_images", "load_dataset"]
 
 SHIPPED_DATA = Path(__file__).parent / "mnist"
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
 PREFIXES = {"train": "train", "test": "t10k"}
+OTHER_SET = "give a set that fits with --data"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,20 @@ def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Prog
         return Dataset(f"{spec}-{split}" if str(spec) in SETS else f"{Path(spec).name}-{split}", *arrays)
     except ValueError as error:
         raise UserError(f"{spec}: {error}") from error
+
+
+def fit_images(images: np.ndarray, size: tuple[int, int, int], otherwise: str = OTHER_SET) -> np.ndarray:
+    """Images (N, H, W) for an input of (channels, rows, columns): in the middle of black where that is larger, the
+    same in each channel. Raises UserError where it is smaller, with what to do ``otherwise``."""
+    channels, rows, columns = size
+    have = images.shape[1:]
+    below, beside = rows - have[0], columns - have[1]
+    if below < 0 or beside < 0:
+        raise UserError(
+            f"the network takes images of {rows}x{columns}, but these have {have[0]}x{have[1]}; {otherwise}"
+        )
+    fitted = np.pad(images, ((0, 0), (below // 2, below - below // 2), (beside // 2, beside - beside // 2)))
+    return fitted if channels == 1 else np.broadcast_to(fitted[:, np.newaxis], (len(images), *size))
 
 
 def cache_folder(name: str) -> Path:

@@ -12,21 +12,23 @@ from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
-from .datasets import load_dataset
+from .datasets import fit_images, load_dataset
 from .pictures import HEAD, KINDS, SUFFIXES, is_picture, read_picture
 
 __all__ = ["Images", "load_images", "picture_images"]
 
 MAX_IMAGES = 1_000_000  # 784 MB of pixels
-NPY_WANTED = f"give uint8 (N, {IMAGE}, {IMAGE}) as numpy.save writes it"
+DIGIT = (1, IMAGE, IMAGE)  # channels, rows and columns of a digit, of MNIST or of a picture
 NAMED = 5  # skipped files that are named
 MAX_NPY = MAX_IMAGES * IMAGE * IMAGE + 4096  # bytes, with a header
+Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Images:
-    """``pixels`` uint8 (N, 28, 28), 0 is background; ``names``, for tables; ``labels`` uint8 (N,), None where
-    nobody knows them; ``source``: what was asked for; ``remarks``: lines that a person should read."""
+    """``pixels`` uint8 (N, rows, columns) or (N, channels, rows, columns), 0 is background; ``names``, for tables;
+    ``labels`` uint8 (N,), None where nobody knows them; ``source``: what was asked for; ``remarks``: lines that a
+    person should read."""
 
     pixels: np.ndarray
     names: tuple[str, ...]
@@ -38,24 +40,45 @@ class Images:
         return len(self.pixels)
 
 
-def load_images(spec: str | Path) -> Images:
-    """Images by what ``spec`` is: a number N, the first N MNIST test images; a folder, its pictures sorted by name; a
-    single picture; or a .npy file of uint8 (N, 28, 28). What a file is, its first bytes tell.
+def load_images(spec: str | Path, size: Size = DIGIT) -> Images:
+    """Images for an input of ``size`` (channels, rows, columns), by what ``spec`` is: a number N, the first N MNIST
+    test images; a folder, its pictures sorted by name; a single picture; or a .npy file of uint8 (N, channels, rows,
+    columns), without channels where there is one. What a file is, its first bytes tell.
 
-    Pictures become what MNIST would hold, see `pictures`. Raises UserError, one line, for anything else.
+    Pictures become what MNIST would hold, see `pictures`. These and other images of 28x28 are put into a larger input
+    (`fit_images`). Raises UserError, one line, for anything else.
     """
     text = str(spec)
     if text.isascii() and text.removeprefix("-").isdigit():
-        return mnist_images(int(text[:12]))
+        return fitted(mnist_images(int(text[:12])), size)
     path = as_path(spec, "images")
     if path.is_dir():
-        return folder_images(path)
+        return fitted_digits(folder_images(path), size)
     head = read_head(path)
     if head.startswith(MAGIC):
-        return npy_images(path)
+        return npy_images(path, size)
     if is_picture(head) or path.suffix.lower() in SUFFIXES:
-        return picture_images([path], path.name)
-    raise UserError(f"{path} is not a .npy file or a picture; {NPY_WANTED}, or a {KINDS} file")
+        return fitted_digits(picture_images([path], path.name), size)
+    raise UserError(f"{path} is not a .npy file or a picture; {npy_wanted(size)}, or a {KINDS} file")
+
+
+def npy_wanted(size: Size) -> str:
+    """What a .npy file must hold."""
+    channels, *map_size = size
+    return f"give uint8 (N, {', '.join(map(str, size if channels > 1 else map_size))}) as numpy.save writes it"
+
+
+def fitted(images: Images, size: Size) -> Images:
+    """Images of 28x28 in an input of that size. Raises UserError where that is smaller."""
+    return replace(images, pixels=fit_images(images.pixels, size, npy_wanted(size)))
+
+
+def fitted_digits(images: Images, size: Size) -> Images:
+    """The digits of pictures likewise; of several channels, what became of the colours is told."""
+    if size[0] == 1:
+        return fitted(images, size)
+    remark = f"a picture is taken for a digit, the same in all {size[0]} channels; for other images {npy_wanted(size)}"
+    return replace(fitted(images, size), remarks=(*images.remarks, remark))
 
 
 def read_head(path: Path) -> bytes:
@@ -74,22 +97,26 @@ def mnist_images(count: int) -> Images:
     return Images(digits.images[:count], names, digits.labels[:count], source)
 
 
-def npy_images(path: Path) -> Images:
+def npy_images(path: Path, size: Size = DIGIT) -> Images:
     """The images of a .npy file; its header is judged before its pixels are read."""
+    wanted = npy_wanted(size)
     with open_limited(path, MAX_NPY, "file of images") as file:
-        size = file.seek(0, os.SEEK_END)
+        length = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            array = read_npy(file, size)
+            array = read_npy(file, length)
         except ValueError as error:
-            raise UserError(f"{path} is damaged or truncated ({error}); {NPY_WANTED}") from error
+            raise UserError(f"{path} is damaged or truncated ({error}); {wanted}") from error
     if array.dtype.hasobject:
-        raise UserError(f"{path} holds Python objects, which are never loaded; {NPY_WANTED}")
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (IMAGE, IMAGE):
-        raise UserError(f"{path} holds {array.dtype} {array.shape}; {NPY_WANTED}")
+        raise UserError(f"{path} holds Python objects, which are never loaded; {wanted}")
+    digits = array.shape[1:] in (DIGIT, DIGIT[1:])
+    taken = digits or array.shape[1:] == size or (size[0] == 1 and array.shape[1:] == size[1:])
+    if array.dtype != np.uint8 or not array.ndim or not taken:
+        raise UserError(f"{path} holds {array.dtype} {array.shape}; {wanted}")
     if not 1 <= len(array) <= MAX_IMAGES:
         raise UserError(f"{path} holds {len(array)} images; give 1 to {MAX_IMAGES}")
-    return Images(array, tuple(map(str, range(len(array)))), None, path.name)
+    images = Images(array, tuple(map(str, range(len(array)))), None, path.name)
+    return fitted(replace(images, pixels=array.reshape(-1, IMAGE, IMAGE)), size) if digits else images
 
 
 def picture_images(paths: Sequence[Path], source: str) -> Images:

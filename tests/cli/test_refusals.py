@@ -86,7 +86,7 @@ def test_images_of_a_wrong_kind(refused, tmp_path: Path) -> None:
         "int8 (2, 28, 28)": np.zeros((2, 28, 28), np.int8),
         "uint8 (2, 27, 28)": np.zeros((2, 27, 28), np.uint8),
         "uint8 (28, 28)": np.zeros((28, 28), np.uint8),
-        "uint8 (2, 1, 28, 28)": np.zeros((2, 1, 28, 28), np.uint8),
+        "uint8 (2, 3, 28, 28)": np.zeros((2, 3, 28, 28), np.uint8),
         "0 images": np.zeros((0, 28, 28), np.uint8),
     }
     for said, array in cases.items():

@@ -141,3 +141,39 @@ def test_two_of_one_name_keep_their_suffixes(tmp_path: Path, pixels) -> None:
     for name in ("a.png", "a.bmp", "b.png"):
         Image.fromarray(pixels).save(tmp_path / name)
     assert load_images(tmp_path).names == ("a.bmp", "a.png", "b.png")
+
+
+def test_digits_lie_in_the_middle_of_a_larger_input(tmp_path: Path, digits, pixels) -> None:
+    images = load_images("2", (3, 32, 30))
+    assert images.pixels.shape == (2, 3, 32, 30)
+    for channel in range(3):
+        np.testing.assert_array_equal(images.pixels[:, channel, 2:-2, 1:-1], digits.images[:2])
+    assert images.pixels.sum() == 3 * digits.images[:2].sum(dtype=int)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (said,) = load_images(tmp_path, (2, 28, 28)).remarks
+    assert said.endswith(
+        "the same in all 2 channels; for other images give uint8 (N, 2, 28, 28) as numpy.save writes it"
+    )
+    np.testing.assert_array_equal(load_images(tmp_path, (1, 30, 30)).pixels[0, 1:-1, 1:-1], pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 8, 9), (3, 4, 5), (2, 40, 28)])
+def test_a_file_of_a_network_s_own_images(tmp_path: Path, size: tuple[int, int, int]) -> None:
+    array = np.random.default_rng(3).integers(0, 256, (2, *size), np.uint8)
+    np.save(tmp_path / "f.npy", array)
+    np.testing.assert_array_equal(load_images(tmp_path / "f.npy", size).pixels, array)
+    if size[0] == 1:
+        np.save(tmp_path / "f.npy", array[:, 0])
+        np.testing.assert_array_equal(load_images(tmp_path / "f.npy", size).pixels, array[:, 0])
+    np.save(tmp_path / "f.npy", array[..., :-1])
+    with pytest.raises(UserError, match=r"f\.npy holds uint8 \(2, .*; give uint8 \(N, .*\) as numpy\.save writes it"):
+        load_images(tmp_path / "f.npy", size)
+
+
+def test_digits_larger_than_the_input(tmp_path: Path, pixels) -> None:
+    np.save(tmp_path / "f.npy", pixels[np.newaxis])
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    said = r"takes images of 27x30, but these have 28x28; give uint8 \(N, 27, 30\) as numpy\.save writes it"
+    for spec in ("3", tmp_path / "f.npy", tmp_path / "a.png", tmp_path):
+        with pytest.raises(UserError, match=said):
+            load_images(spec, (1, 27, 30))

@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from fivebyfive.model.checkpoint import load_checkpoint  # noqa: E402
+from fivebyfive.model.data.datasets import fit_images  # noqa: E402
 from fivebyfive.model.description import describe  # noqa: E402
-from fivebyfive.model.evaluate import fit_images  # noqa: E402
 from fivebyfive.model.golden import forward  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
 from fivebyfive.model.training.lenet import FUNCTIONS, LeNet, Table, pixels_to_values, to_checkpoint  # noqa: E402
