@@ -18,7 +18,7 @@ from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import counter_bits
+from fivebyfive.model.machine.cycles import counter_bits, overtakes
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import WeightImage, memory_depths
@@ -245,7 +245,9 @@ class Accelerator(wiring.Component):
             ]
 
     def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax):
-        m.submodules.counters = counters = Counters(counter_bits(self.network, self.config))
+        m.submodules.counters = counters = Counters(
+            counter_bits(self.network, self.config), overtakes(self.network, self.config)
+        )
         events = self.engine_events(m, front, back) | {
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,

@@ -43,6 +43,8 @@ class Counters(wiring.Component):
     ----------
     bits : int, at least 1
         Width of each counter.
+    overtakes : bool
+        The FC engine may be done with the inputs of an image before the result of the image before is valid.
 
     Ports
     -----
@@ -67,8 +69,9 @@ class Counters(wiring.Component):
         result.
     """
 
-    def __init__(self, bits: int = COUNTER_BITS):
+    def __init__(self, bits: int = COUNTER_BITS, overtakes: bool = False):
         self.bits = bits
+        self.overtakes = overtakes
         super().__init__(
             {
                 "accepted": In(1),
@@ -100,7 +103,8 @@ class Counters(wiring.Component):
             m.d.sync += result.eq(count)
 
     def follow(self, m: Module, now: Signal):
-        """Time stamps: two images in the image buffer, one in conv2, two in the activations, one in the FC engine."""
+        """Time stamps: two images in the image buffer, one in conv2, two in the activations, one in the FC engine and,
+        where the next one overtakes it, one whose class is not found yet."""
         image = self.two_stamps(m, "image", self.accepted, now, self.released)
         conv, fc, last, seen = Signal(self.bits), Signal(self.bits), Signal(self.bits), Signal()
         with m.If(self.released):
@@ -108,9 +112,15 @@ class Counters(wiring.Component):
         activations = self.two_stamps(m, "activations", self.conv_done, conv, self.inputs_done)
         with m.If(self.inputs_done):
             m.d.sync += fc.eq(activations)
+        computed = fc
+        if self.overtakes:
+            computed, busy = Signal(self.bits), Signal()
+            m.d.sync += busy.eq(self.fc_busy)
+            with m.If(busy & ~self.fc_busy):
+                m.d.sync += computed.eq(fc)
         with m.If(self.result & ~seen):
             m.d.sync += [
-                self.cycles.latency.eq(now - fc),
+                self.cycles.latency.eq(now - computed),
                 self.cycles.interval.eq(now - last),
                 last.eq(now),
             ]

@@ -15,7 +15,7 @@ from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, 
 from .stages import stages
 from .weights import fc_banks
 
-__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "fc_of_images", "plan"]
+__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "fc_of_images", "overtakes", "plan"]
 
 AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
 LEAVE_IDLE = 1  # a controller sees an image in its idle state; the next cycle is its first busy one
@@ -89,6 +89,15 @@ def counter_bits(network: Network, config: Config) -> int:
     """Width of the hardware's counters: that of the brief's machine unless an image takes too long for it."""
     planned = plan(network, config)
     return COUNTER_BITS if max(planned.latency, planned.interval) < 1 << COUNTER_BITS - 2 else LONG_COUNTER_BITS
+
+
+def overtakes(network: Network, config: Config) -> bool:
+    """Whether the FC engine may be done with the inputs of an image before the class of the image before is found."""
+    if len(stages(network).fc) < 2:  # it begins when that result is taken
+        return False
+    soon = [0] * ceil_div(stages(network).fc[0].inputs, FC_WORD)  # inputs that are there when the engine becomes idle
+    image = fc_cycles(network, config, 0, soon, 0)
+    return image.done <= image.result - image.idle
 
 
 def conv_limit(network: Network, config: Config, layer: int) -> int:

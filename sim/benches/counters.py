@@ -18,6 +18,11 @@ def bits() -> int:
     return parameters().get("bits", COUNTER_BITS)
 
 
+def overtakes() -> bool:
+    """Whether an image may be done with its inputs before the result of the image before is valid."""
+    return parameters().get("overtakes", False)
+
+
 class Machine:
     """Images on their way through a machine of random pace; the order of its events is that of the real one."""
 
@@ -28,6 +33,8 @@ class Machine:
         self.conv: list[int] = []  # busy cycles of each image
         self.fc: list[int] = []
         self.results: list[int] = []  # cycle in which each result became valid
+        self.taken: list[int] = []
+        self.tasks: list = []
 
     async def pulse(self, name: str) -> None:
         signal = getattr(self.dut, name)
@@ -75,22 +82,31 @@ class Machine:
             await self.pulse("inputs_done")
             self.emptied += 1
             await self.pause()
-            while len(self.results) > len(self.taken):  # the result before is still there
+            while len(self.taken) < image:  # the result before is still there
                 await RisingEdge(self.dut.clk)
             await cycles(self.dut, (cycle() - begin) % (1 << bits()) == 0)  # such a period would not be shown
             self.dut.fc_busy.value = 0
             self.fc.append(cycle() - begin)
-            await cycles(self.dut, 1)
-            self.dut.result.value = 1
-            await RisingEdge(self.dut.clk)
-            self.results.append(cycle())
+            self.tasks.append(classified := cocotb.start_soon(self.classify()))
+            if not overtakes():
+                await classified
             await self.pause(3)
 
-    taken: list[int]
+    async def classify(self) -> None:
+        """A result becomes valid, one cycle after the last logit or later."""
+        await cycles(self.dut, self.rng.choice((1, self.rng.randint(1, 60))) if overtakes() else 1)
+        self.dut.result.value = 1
+        await RisingEdge(self.dut.clk)
+        self.results.append(cycle())
+
+    def start(self) -> list:
+        """All parts at once; returns their tasks."""
+        parts = (self.take, self.pixels, self.convolve, self.connect)
+        self.tasks += [cocotb.start_soon(part()) for part in parts]
+        return list(self.tasks)
 
     async def take(self) -> None:
         """Results are taken after a while; the counters are right from two cycles after the result on."""
-        self.taken = []
         for image in range(IMAGES):
             while len(self.results) <= image:
                 await RisingEdge(self.dut.clk)
@@ -114,8 +130,7 @@ class Machine:
 
 async def check(dut: Dut, rng: random.Random) -> None:
     machine = Machine(dut, rng)
-    tasks = [cocotb.start_soon(part()) for part in (machine.take, machine.pixels, machine.convolve, machine.connect)]
-    for task in tasks:
+    for task in machine.start():
         await limited(task, 100_000, "an image")
     assert len(machine.taken) == IMAGES
 
@@ -132,10 +147,9 @@ async def resets(dut: Dut) -> None:
     rng = random_source()
     for _ in range(4):
         machine = Machine(dut, rng)
-        parts = (machine.take, machine.pixels, machine.convolve, machine.connect)
-        tasks = [cocotb.start_soon(part()) for part in parts]
+        machine.start()
         await cycles(dut, rng.randint(1, 400))
-        for task in tasks:
+        for task in machine.tasks:
             task.cancel()
         for name in ("accepted", "released", "conv_busy", "conv_done", "inputs_done", "fc_busy", "result", "taken"):
             getattr(dut, name).value = 0

@@ -594,9 +594,9 @@ def test_fc_controller(bench, layers, rows, early, first):
     bench(controller, "fc_controller", layers=layers, rows=rows, early=early, biases_first=first, **sizes)
 
 
-@pytest.mark.parametrize("bits", [6, full(24)])
-def test_counters(bench, bits):
-    bench(Counters(bits), "counters", bits=bits)
+@pytest.mark.parametrize(("bits", "overtakes"), [(6, False), (24, True), full(24, False)])
+def test_counters(bench, bits, overtakes):
+    bench(Counters(bits, overtakes), "counters", bits=bits, overtakes=overtakes)
 
 
 def words_of(image) -> list[int]:
