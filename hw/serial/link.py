@@ -103,13 +103,14 @@ class LastResult:
         self.cycles = Signal(latency_bits)
 
     def page(self, number):
-        """Logits of a page, and how many they are; of the first where there is no such page."""
+        """A page's number and logits, and how many they are; of the first page where there is no such one."""
         size = 8 * LOGITS
         first, *others = [self.logits[begin : begin + size] for begin in range(0, len(self.logits), size)]
-        logits, count = first, Const(len(first) // 8)
+        found = Const(0), first, Const(len(first) // 8)
         for page, values in enumerate(others, 1):
-            logits, count = Mux(number == page, values, logits), Mux(number == page, len(values) // 8, count)
-        return logits, count
+            this = Const(page), values, Const(len(values) // 8)
+            found = tuple(Mux(number == page, *pair) for pair in zip(this, found, strict=True))
+        return found
 
 
 class Cursor:
@@ -274,8 +275,8 @@ class Link(wiring.Component):
 
     def send_result(self, m: Module, last: LastResult, page, sequence=None):
         """Offer RESULT with a page of the logits."""
-        logits, count = last.page(page)
-        payload = Cat(extended(page, 8), extended(self.index, 8), extended(last.cycles, LATENCY_BITS), logits)
+        number, logits, count = last.page(page)
+        payload = Cat(extended(number, 8), extended(self.index, 8), extended(last.cycles, LATENCY_BITS), logits)
         self.send(m, Kind.RESULT, payload, sequence, ResultFrame.HEADER + count)
 
     def reply(self, m: Module, current, number, received: ReceivedImage, last: LastResult):

@@ -18,8 +18,8 @@ Three requests, and the answers of the board, which carry the request's sequence
   ignored. What a last chunk has behind the image's last pixel is ignored. When all are there the accelerator starts.
 * ASK -> RESULT, BUSY or MISSING: a page (2 bytes). MISSING is of a page of 32 chunks, and has a bit for each that came,
   the page and the question's number (0 to 3), so that a late answer is not taken for that to a later question, and the
-  part that is received now. RESULT has the latency and a page of 64 logits; the first page is also sent when it is
-  ready.
+  part that is received now. RESULT has the latency and a page of 64 logits, by the two lowest bits of the question's
+  page, the first one where there is no such page; the first one is also sent when it is ready.
 
 The board keeps no state but the image, so whatever is lost is mended by sending it again, and it cannot do harm to send
 it twice. An answer that belongs to another image has another sequence number.
@@ -211,4 +211,5 @@ class Result:
         """Raises ValueError for a payload that has no logit."""
         if len(payload) <= cls.HEADER:
             raise ValueError(f"RESULT of {len(payload)} bytes has no logit")
-        return cls(*struct.unpack_from(cls.LAYOUT, payload), np.frombuffer(payload[cls.HEADER :], np.int8))
+        page, index, latency = struct.unpack_from(cls.LAYOUT, payload)
+        return cls(page, index, latency, np.frombuffer(payload[cls.HEADER :], np.int8))

@@ -11,6 +11,7 @@ from PIL import Image
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.golden import classify, predict
+from fivebyfive.model.protocol.link import VERSION, Info
 
 from .conftest import error_of, one_line, python_m
 
@@ -85,7 +86,7 @@ def test_a_board_with_another_network(refused, monkeypatch, small: Path) -> None
         return nullcontext((None, None))
 
     class Stranger:
-        info = type("Info", (), {"digest": bytes(8), "classes": 10})
+        info = Info(VERSION, 10, (1, 28, 28), bytes(8))
 
     monkeypatch.setattr(command, "open_port", other)
     monkeypatch.setattr(command, "open_board", lambda *given: Stranger())
@@ -101,7 +102,7 @@ def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) 
     from fivebyfive.host.board import Classified, LinkFailed
 
     class Moody:
-        info = type("Info", (), {"digest": bytes(8), "classes": 10})
+        info = Info(VERSION, 10, (1, 28, 28), bytes(8))
         decoder = type("Decoder", (), {"bad": 7})
         asked = 0
 

@@ -184,10 +184,10 @@ def png_of(parts: list[bytes]) -> bytes:
 # the serial line
 
 ANSWERS = [
-    Frame(Kind.INFO, 0, Info(1, 3, b"12345678").pack()),
-    Frame(Kind.MISSING, 1, bytes([0xFE, 0xFF, 0xFF, 0x0F])),
+    Frame(Kind.INFO, 0, Info(2, 3, (1, 28, 28), b"12345678").pack()),
+    Frame(Kind.MISSING, 1, bytes([0xFE, 0xFF, 0xFF, 0xFF, 0, 0x40, 0])),
     Frame(Kind.BUSY, 1),
-    Frame(Kind.RESULT, 1, bytes([2, 1, 2, 3, 250, 3, 9])),
+    Frame(Kind.RESULT, 1, bytes([0, 2, 1, 2, 3, 0, 250, 3, 9])),
 ]
 
 

@@ -9,10 +9,27 @@ import pytest
 from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.protocol.link import CHUNK, CHUNKS, PAGE, PAGES, VERSION, Decoder, Frame, Info, Kind, encode
+from fivebyfive.model.network import Layer, Network, Pool
+from fivebyfive.model.protocol.link import (
+    CHUNK,
+    LOGITS,
+    PAGE,
+    PART,
+    VERSION,
+    Decoder,
+    Frame,
+    Info,
+    Kind,
+    chunks,
+    encode,
+)
 from fivebyfive.model.shape import LeNetShape
 
 NETWORK = Checkpoint.random(LeNetShape(1, 1, (10,)), seed=3)
+# Three parts, the last one of a chunk that is not full; three pages of logits.
+LARGE = Checkpoint.random(
+    Network((3, 23, 30), (Layer("c1", "conv", 2, 3, then=(Pool("max", 4, 4),)), Layer("f1", "fc", 150))), seed=3
+)
 QUICK = Limits(byte_s=1e-6, answer_s=0.001, silence_s=20, image_s=60)
 
 Damage = Callable[[bytes], bytes]
@@ -47,13 +64,16 @@ def losing(rate: float, seed: int) -> Damage:
 class FakeBoard:
     """A port with a board behind it: as `fivebyfive.hw.serial.link`, at once. ``to``, ``back``: what the line does."""
 
-    def __init__(self, to: Damage = whole, back: Damage = whole, version: int = VERSION):
-        self.to, self.back, self.version = to, back, version
+    def __init__(self, to: Damage = whole, back: Damage = whole, network: Checkpoint = NETWORK):
+        self.to, self.back, self.network = to, back, network
+        about = network.network
+        self.info = Info(VERSION, about.classes, about.input, bytes.fromhex(network.digest)[:8]).pack()
+        self.chunks = chunks(about.pixels)
         self.decoder = Decoder()
         self.out = bytearray()
         self.written = 0
         self.dead = False
-        self.sequence, self.came, self.image = None, [False] * CHUNKS, np.zeros(784, np.uint8)
+        self.sequence, self.came, self.image = None, set(), np.zeros(self.chunks * CHUNK, np.uint8)
         self.busy = 0  # questions that are answered BUSY before the result is there
 
     def write(self, data: bytes) -> None:
@@ -70,39 +90,46 @@ class FakeBoard:
     def answer(self, frame: Frame) -> list[Frame]:
         if frame.kind == Kind.HELLO:
             self.sequence = None
-            info = Info(self.version, 10, bytes.fromhex(NETWORK.digest)[:8])
-            return [Frame(Kind.INFO, frame.sequence, info.pack())]
+            return [Frame(Kind.INFO, frame.sequence, self.info)]
         if frame.kind == Kind.PIXELS:
             if frame.sequence != self.sequence:
-                self.sequence, self.came, self.busy = frame.sequence, [False] * CHUNKS, 2
+                self.sequence, self.came, self.busy = frame.sequence, set(), 2
                 self.logits = None
-            first, pixels = frame.payload[0], frame.payload[1:]
-            for chunk in range(len(pixels) // CHUNK):
-                self.came[first + chunk] = True
-            self.image[first * CHUNK : first * CHUNK + len(pixels)] = np.frombuffer(pixels, np.uint8)
+            first, pixels = int.from_bytes(frame.payload[:2], "little"), frame.payload[2:]
+            if first // PART == self.part:
+                self.came |= set(range(first, first + len(pixels) // CHUNK))
+                self.image[first * CHUNK : first * CHUNK + len(pixels)] = np.frombuffer(pixels, np.uint8)
             return []
         if frame.kind == Kind.ASK:
             return [self.status(frame)]
         return []
 
+    @property
+    def part(self) -> int:
+        """The one that is received: of the first chunk that has not come."""
+        return next((n for n in range(self.chunks) if n not in self.came), self.chunks - 1) // PART
+
     def status(self, frame: Frame) -> Frame:
-        came = self.came if frame.sequence == self.sequence else [False] * CHUNKS
-        if all(came):
+        asked = int.from_bytes(frame.payload, "little")
+        page, current = asked & 0x3FFF, frame.sequence == self.sequence
+        if current and len(self.came) == self.chunks:
             self.busy -= 1
             if self.busy > 0:
                 return Frame(Kind.BUSY, frame.sequence)
             if self.logits is None:
-                (self.logits,) = predict(NETWORK, self.image.reshape(1, 28, 28))
-            logits = self.logits
-            payload = bytes([int(classify(logits))]) + (1234).to_bytes(3, "little") + logits.tobytes()
-            return Frame(Kind.RESULT, frame.sequence, payload)
-        page = frame.payload[0] % PAGES
-        word = sum(came[page * PAGE + n] << n for n in range(PAGE)) | (frame.payload[0] & 0xF) << PAGE
-        return Frame(Kind.MISSING, frame.sequence, word.to_bytes(4, "little"))
+                about = self.network.network
+                (self.logits,) = predict(self.network, self.image[: about.pixels].reshape(1, *about.input))
+            logits, page = self.logits, page % 4
+            page = page if page * LOGITS < len(logits) else 0
+            payload = bytes([page, int(classify(logits))]) + (1234).to_bytes(4, "little")
+            return Frame(Kind.RESULT, frame.sequence, payload + logits[page * LOGITS :][:LOGITS].tobytes())
+        bits = sum((current and page * PAGE + n in self.came) << n for n in range(PAGE))
+        payload = bits.to_bytes(4, "little") + frame.payload + bytes([self.part if current else 0])
+        return Frame(Kind.MISSING, frame.sequence, payload)
 
 
-def draw(count: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
+def draw(count: int, size: tuple[int, ...] = (28, 28), seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *size), np.uint8)
 
 
 def test_a_good_line() -> None:
@@ -135,6 +162,46 @@ def test_on_a_bad_line_every_answer_comes_and_is_right(to: Damage, back: Damage)
         assert answer.logits.tolist() == logits.tolist()
 
 
+@pytest.mark.parametrize(
+    ("to", "back"),
+    [(whole, whole), (corrupting(0.05, 1), corrupting(0.02, 2)), (losing(0.02, 3), losing(0.02, 4))],
+    ids=["good", "corrupted", "lost and added"],
+)
+def test_an_image_of_several_parts_and_many_classes(to: Damage, back: Damage) -> None:
+    port = FakeBoard(to, back, LARGE)
+    board = Board(port, QUICK)
+    images = draw(3, LARGE.network.input)
+    for image, logits in zip(images, predict(LARGE, images), strict=True):
+        before = port.written
+        answer = board.classify(image)
+        assert answer.logits.tolist() == logits.tolist()
+        assert answer.index == int(classify(logits))
+        if to is whole:
+            assert answer.resent <= 1  # a question that was answered BUSY
+            assert port.written - before < 1.3 * image.size
+
+
+def test_a_board_that_forgets_begins_again() -> None:
+    """A reset in the middle of an image."""
+    port = FakeBoard(network=LARGE)
+    board = Board(port, QUICK)
+    count = 0
+
+    def forgetful(data: bytes) -> bytes:
+        nonlocal count
+        count += 1
+        if count in (25, 70):
+            port.came = set()
+        return data
+
+    port.to = forgetful
+    (image,) = draw(1, LARGE.network.input)
+    (logits,) = predict(LARGE, image[np.newaxis])
+    answer = board.classify(image)
+    assert answer.logits.tolist() == logits.tolist()
+    assert answer.resent > PART
+
+
 def test_on_a_hopeless_line_no_answer_is_wrong() -> None:
     """Half of the bytes: hardly a frame gets through, and the time is limited."""
     port = FakeBoard()
@@ -164,8 +231,21 @@ def test_nobody_there() -> None:
 
 
 def test_a_board_of_another_version() -> None:
-    with pytest.raises(LinkFailed, match=r"^the board speaks version 9 of the link, this program 1$"):
-        Board(FakeBoard(version=9), QUICK)
+    """What version 1 said: no shape, one byte of classes; and what another one may say."""
+    port = FakeBoard()
+    for info in (bytes([1, 10]) + bytes(8), bytes([9])):
+        port.info = info
+        said = rf"^the board speaks version {info[0]} of the link, this program 2; build its bitstream again$"
+        with pytest.raises(LinkFailed, match=said):
+            Board(port, QUICK)
+
+
+@pytest.mark.parametrize("info", [b"", bytes([2, 10]), bytes([2, 10, 0, 1, 28, 0]) + bytes(8)])
+def test_what_no_board_says_of_itself(info: bytes) -> None:
+    port = FakeBoard()
+    port.info = info
+    with pytest.raises(LinkFailed, match=r"^no answer came$"):
+        Board(port, Limits(silence_s=0.05))
 
 
 def test_a_board_that_dies() -> None:
@@ -188,7 +268,7 @@ class Liar(FakeBoard):
             return honest
         self.lies += 1
         payload = honest.payload
-        wrong = bytes([(payload[0] + 1) % 10]) + payload[1:]
+        wrong = payload[:1] + bytes([(payload[1] + 1) % 10]) + payload[2:]
         return (
             Frame(Kind.RESULT, honest.sequence - 1 & 0xFFFF, wrong),
             Frame(Kind.RESULT, honest.sequence, wrong),
@@ -207,12 +287,12 @@ def test_answers_that_cannot_be_are_not_taken() -> None:
 
 def test_images_must_be_images() -> None:
     board = Board(FakeBoard(), QUICK)
-    for image in (np.zeros((28, 27), np.uint8), np.zeros((28, 28))):
-        with pytest.raises(ValueError, match="images must be uint8"):
-            board.classify(image)
-    for image in (None, draw(1), [[0] * 28] * 28, 3):
+    for image in (None, draw(2), [[0] * 28] * 28, 3, np.zeros((28, 27), np.uint8), np.zeros((28, 28))):
         with pytest.raises(ValueError, match=r"^classify takes one image, uint8 \(28, 28\), a NumPy array, not "):
             board.classify(image)
+    with pytest.raises(ValueError, match=r"^classify takes one image, uint8 \(3, 23, 30\), .* not uint8 \(28, 28\)$"):
+        Board(FakeBoard(network=LARGE), QUICK).classify(draw(1)[0])
+    assert board.classify(draw(1)).logits.shape == (10,)  # a channel of its own
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])

@@ -28,6 +28,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.protocol.registers import register
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
@@ -79,7 +80,7 @@ def test_results_are_golden(device) -> None:
         assert counters["latency"] > 0
         assert driver.errors() == set()
         assert driver.status() == {"busy": 0, "sending": 0, "state": 0}
-        assert driver.identity.shape == SHAPE
+        assert (driver.identity.input, driver.identity.classes) == ((1, 28, 28), 10)
         assert (driver.identity.pixel_bytes, driver.identity.result_words) == (4, 4)
 
 
@@ -100,12 +101,15 @@ def test_wrong_shapes(device, images) -> None:
     ("name", "value", "said"),
     [
         ("id", 0xDEADBEEF, r"no core of fivebyfive is there: its identification is 0xdeadbeef, not 0x3578354c"),
-        ("version", 2 << 16, r"the core has version 2\.0 of the registers, this driver knows 1\.1"),
-        ("conv_widths", 1, "the core describes no network: conv2 must have 1 to 256 channels, not 0"),
-        ("conv_widths", 0, "the core describes no network: for 784-10, outputs must be 0: it has no convolutions"),
-        ("machine", 1 << 16 | 1, "the core describes no network: for 1-1-10, outputs must be at least 1"),
-        ("fc_widths_0", 0, "the core describes no network: there must be 1 to 4 fully-connected layers, not 0"),
-        ("machine", 3, "the core describes no network: windows must be"),
+        (
+            "version",
+            1 << 16 | 1,
+            r"the core has version 1\.1 of the registers, this driver knows 2\.0; generate the core",
+        ),
+        ("image_shape", 28 << 8 | 28, "the core describes no network: 0x28x28, 2 conv, 1 fc, 10 classes"),
+        ("frame", 783 | 4 << 20 | 4 << 24, "the core describes no network: .*, 783 pixels, 4 words of a result$"),
+        ("layers", 20 << 16, "the core describes no network: .*, 20 classes .*, 4 words of a result$"),
+        ("machine", 3, "the core describes no machine: windows must be"),
     ],
 )
 def test_another_identification(device, name, value, said) -> None:
@@ -137,8 +141,44 @@ def test_a_core_of_certain_weights() -> None:
 
 
 def test_another_network(device) -> None:
-    with pytest.raises(WrongCoreError, match=r"^the core is a LeNet 1-1-10, not 20-50-500-10$"):
-        Driver(device.core, device.dma, expect=LeNetShape(20, 50, (500, 10)))
+    said = (
+        r"^the core is of another network: 1x28x28, 2 conv, 1 fc, 10 classes \(0x\w{8}\), not 20-50-500-10 \(0x\w{8}\)$"
+    )
+    for other in (LeNetShape(20, 50, (500, 10)), LeNetShape(20, 50, (500, 10)).network):
+        with pytest.raises(WrongCoreError, match=said):
+            Driver(device.core, device.dma, expect=other)
+    for fits in (SHAPE.network, NETWORK, OTHER):
+        Driver(device.core, device.dma, expect=fits)
+    with pytest.raises(WrongCoreError, match=r"^for 1-1-10, outputs must be at least 1$"):
+        Driver(reads(device, "machine", 5 << 28 | 1 << 16 | 1), device.dma, expect=SHAPE)
+
+
+def test_colours_and_tables() -> None:
+    """Any list of layers: its images, its weights, and no others; tables are the core's."""
+    layers = (
+        Layer("c1", "conv", 2, 3, padding=(1, 1, 1, 1), fill=(17,), then=("table", Pool("average", 2, 2))),
+        Layer("f1", "fc", 5),
+    )
+    network = Checkpoint.random(Network((3, 9, 13), layers), 1)
+    images = np.random.default_rng(5).integers(0, 256, (4, 3, 9, 13), np.uint8)
+    with Driver.simulated(network, expect=network) as driver:
+        identity = driver.identity
+        assert (identity.input, identity.convs, identity.fc, identity.classes) == ((3, 9, 13), 1, 1, 5)
+        np.testing.assert_array_equal(driver.predict(images), predict(network, images))
+        for wrong in (IMAGES, images[:, :1], images[0]):
+            with pytest.raises(WrongShapeError, match=r"^images must be uint8 \(N, 3, 9, 13\), not "):
+                driver.predict(wrong)
+        stranger = Checkpoint.random(network.network, 2)
+        said = (
+            r"^the core has other tables \(0x\w{8}\) than the checkpoint \(0x\w{8}\), and tables cannot be loaded; gen"
+        )
+        with pytest.raises(WrongShapeError, match=said):
+            driver.load(stranger)
+        with pytest.raises(WrongCoreError, match=said):
+            Driver(driver.core, driver.dma, expect=stranger)
+        other = Checkpoint(network.network, stranger.arrays | network.tables)
+        driver.load(other)
+        np.testing.assert_array_equal(driver.predict(images), predict(other, images))
 
 
 def test_time_out(device) -> None:
@@ -331,7 +371,7 @@ def test_other_weights(device) -> None:
     np.testing.assert_array_equal(driver.predict(IMAGES), predict(OTHER, IMAGES))
     driver.load(NETWORK)
     np.testing.assert_array_equal(driver.predict(IMAGES), predict(NETWORK, IMAGES))
-    with pytest.raises(WrongShapeError, match=r"^the core is a LeNet 1-1-10, the checkpoint a 1-2-10$"):
+    with pytest.raises(WrongShapeError, match=r"^the core is of another network: .* not 1-2-10 \(0x\w{8}\)$"):
         driver.load(Checkpoint.random(LeNetShape(1, 2, (10,)), 1))
 
 
@@ -381,7 +421,7 @@ def test_overlay_and_buffers(device, monkeypatch) -> None:
 def test_simulated(device) -> None:
     with Driver.simulated(NETWORK) as driver:
         np.testing.assert_array_equal(driver.predict(IMAGES[:2]), predict(NETWORK, IMAGES[:2]))
-    with pytest.raises(WrongCoreError, match=r"^the core is a LeNet 1-1-10, not 1-1-5$"):
+    with pytest.raises(WrongCoreError, match=r"^the core is of another network: .* not 1-1-5 \(0x"):
         Driver.simulated(NETWORK, expect=LeNetShape(1, 1, (5,)))
     with pytest.raises(UserError, match="simulator"):
         Driver.simulated(NETWORK, simulator="modelsim")

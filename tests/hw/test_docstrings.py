@@ -24,6 +24,7 @@ from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.serial.link import Link
 from fivebyfive.model.machine.weight_form import WeightForm
+from fivebyfive.model.protocol.link import VERSION, Info
 from fivebyfive.model.protocol.registers import MAP
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 
@@ -45,7 +46,8 @@ def instances() -> dict[type, wiring.Component]:
     """One component of each class."""
     form = WeightForm("codebook", ((0, 1),))
     made = [
-        AxiLite(), Codebook(form), FrameWatch(784), Link(10, "00" * 32), PixelUnpacker(4), RegisterFile(),
+        AxiLite(), Codebook(form), FrameWatch(784), PixelUnpacker(4), RegisterFile(),
+        Link(Info(VERSION, 10, (1, 28, 28), bytes(8))),
         ResultPacker(10), WeightLoader({"conv": 2, "fc": 2}, {"conv": 25, "fc": 20}),
         *(make()[0] for make in SMALL_MACHINES),
     ]  # fmt: skip

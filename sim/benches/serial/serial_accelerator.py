@@ -147,9 +147,10 @@ async def images(dut: Dut) -> None:
         number = sequence & 0xFFFF
         await host.send(*whole(number, image))
         check(dut, await host.answer(), number, image)
-        for page in range(ceil_div(network.network.classes, LOGITS)):
+        for page in (*range(4), 1001):
             answer = await host.answer(question(number, page, 1))
-            assert Result.unpack(answer.payload).page == page
+            there = page % 4 * LOGITS < network.network.classes
+            assert Result.unpack(answer.payload).page == (page % 4 if there else 0)
             check(dut, answer, number, image)
 
 

@@ -151,7 +151,7 @@ def test_script_with_a_board(vivado, folder) -> None:
         ("project.tcl", "launch_runs", "launch_run", "invalid command name"),
         ("pack_ip.tcl", "s_axis m_axis s_axi aclk", "s_axis2 m_axis", "did not infer the interface s_axis2"),
         ("block_design.tcl", "lenet/s_axi\n", "lenet/s_axil\n", "lenet has no s_axil"),
-        ("block_design.tcl", "lenet_axi:1.0", "lenet_axi:2.0", "no core"),
+        ("block_design.tcl", "lenet_axi:2.0", "lenet_axi:1.0", "no core"),
     ],
 )
 def test_recording_interpreter_can_refuse(vivado, made, tmp_path, script, old, new, said) -> None:

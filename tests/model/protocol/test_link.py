@@ -9,18 +9,20 @@ from hypothesis import strategies as st
 
 from fivebyfive.model.protocol.link import (
     CHUNK,
-    CHUNKS,
     FLAG,
     LARGEST,
     MOST_CHUNKS,
+    NUMBER,
     PAGE,
-    PAGES,
+    PAGE_BITS,
+    PART,
     Decoder,
     Frame,
     Info,
     Kind,
     Missing,
     Result,
+    chunks,
     encode,
     pixel_frame,
     question,
@@ -72,26 +74,38 @@ def test_bad_frames_are_counted() -> None:
     assert decoder.bad == 2
 
 
-def test_an_image_is_a_whole_number_of_everything() -> None:
-    assert CHUNK * CHUNKS == 784
-    assert PAGE * PAGES == CHUNKS
-    image = np.arange(784).astype(np.uint8).reshape(28, 28)
-    sent = [pixel_frame(7, image, first, 4) for first in range(0, CHUNKS, 4)]
-    assert b"".join(frame.payload[1:] for frame in sent) == image.tobytes()
-    assert [frame.payload[0] for frame in sent] == list(range(0, CHUNKS, 4))
+@pytest.mark.parametrize("size", [(28, 28), (3, 5, 7), (3, 32, 32), (16, 128, 128)])
+def test_chunks_of_an_image(size: tuple[int, ...]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    sent = [pixel_frame(7, image, first, 1) for first in range(chunks(image.size))]
+    assert b"".join(frame.payload[NUMBER:] for frame in sent)[: image.size] == image.tobytes()
+    assert {len(frame.payload) for frame in sent} == {NUMBER + CHUNK}
+    assert [int.from_bytes(frame.payload[:NUMBER], "little") for frame in sent] == list(range(chunks(image.size)))
     assert len(pixel_frame(7, image, 0, MOST_CHUNKS).payload) == LARGEST
     assert {(frame.kind, frame.sequence) for frame in sent} == {(Kind.PIXELS, 7)}
 
 
+def test_numbers_have_room_for_the_largest_image() -> None:
+    count = chunks(16 * 128 * 128)
+    assert count <= 1 << 8 * NUMBER
+    assert count // PAGE <= 1 << PAGE_BITS
+    assert count // PART <= 256
+    assert PART % PAGE == 0
+    assert LARGEST <= 64
+
+
 def test_answers() -> None:
-    info = Info(1, 10, b"digested")
+    info = Info(2, 256, (16, 128, 128), b"digested")
     assert Info.unpack(info.pack()) == info
-    missing = Missing.unpack((0b1011 << 28 | 0xFFFFFF0).to_bytes(4, "little"))
-    assert missing.chunks == [84, 85, 86, 87]
-    assert (missing.page, missing.number) == (3, 2)
-    assert question(5, 3, 6) == Frame(Kind.ASK, 5, bytes([0b1011]))
-    result = Result.unpack(bytes([1]) + (95_885).to_bytes(3, "little") + bytes([0x80, 0x7F]))
-    assert (result.index, result.latency, result.logits.tolist()) == (1, 95_885, [-128, 127])
-    for kind, payload in ((Info, b"123"), (Missing, b"12345"), (Result, b"\0\0\0\0"), (Result, b"\2\0\0\0ab")):
+    assert info.pack()[0] == 2  # of every version
+    assert info.pixels == 262_144
+    missing = Missing.unpack((0xFFFFFFF0).to_bytes(4, "little") + (2 << 14 | 1000).to_bytes(2, "little") + b"\xfa")
+    assert missing.chunks == [32_000, 32_001, 32_002, 32_003]
+    assert (missing.page, missing.number, missing.part) == (1000, 2, 250)
+    assert question(5, 1000, 6) == Frame(Kind.ASK, 5, (2 << 14 | 1000).to_bytes(2, "little"))
+    result = Result.unpack(bytes([0, 1]) + (95_885).to_bytes(4, "little") + bytes([0x80, 0x7F]))
+    assert (result.page, result.index, result.latency, result.logits.tolist()) == (0, 1, 95_885, [-128, 127])
+    nothing = Info(2, 0, (1, 28, 28), b"digested").pack()
+    for kind, payload in ((Info, b"123"), (Info, nothing), (Missing, b"12345"), (Result, bytes(6))):
         with pytest.raises(ValueError, match="bytes"):
             kind.unpack(payload)
