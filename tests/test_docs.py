@@ -175,7 +175,7 @@ def page(name: str) -> str:
 
 def test_cycles_in_prose() -> None:
     """By the cycle model."""
-    shape, dense = load_checkpoint().shape, LeNetShape.parse("784-300-100-10")
+    shape, dense = load_checkpoint().shape, LeNetShape.parse("784-300-100-10").network
     small, four, packed = (
         plan(shape.network, sized(shape.network, pes, packed=half)) for pes, half in ((1, False), (4, False), (4, True))
     )

