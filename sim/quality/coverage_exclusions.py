@@ -47,7 +47,7 @@ REASONS: tuple[tuple[str, str], ...] = (
      NUMBERS),
     (r"axi_core(?:\.[rw]_data|_numbers\.(?:r_data|w_port__data)|_frames\.number)\[15:4\]$", NUMBERS),
     (r"axi_core_numbers\.(?:level\[3\]|w_rdy\[0\])$", "the queue is never full: it has room for more than are inside"),
-    (r"axi_core(?:_registers)?\.(?:frame|(?:conv|fc)_widths(?:_\d)?|machine|engines)\[31:0\]$",
+    (r"axi_core(?:_registers)?\.(?:frame|image_shape|layers|network|machine|engines|tables)\[31:0\]$",
      "registers that say what was built: constant"),
     (r"axi_core(?:_registers)?\.(?:control_w|irq_(?:enable|status\w*))\[31:2\]$", "reserved bits of registers"),
     (r"axi_core(?:_registers)?\.errors(?:_set|_cleared)?\[31:4\]$", "reserved bits of registers"),

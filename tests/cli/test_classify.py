@@ -94,6 +94,18 @@ def test_a_board_with_another_network(refused, monkeypatch, small: Path) -> None
     assert "the board holds another network (0000000000000000...) than small.npz" in said
 
 
+def test_a_board_that_takes_other_images(refused, monkeypatch, small: Path) -> None:
+    from contextlib import nullcontext
+
+    from fivebyfive.commands import classify as command
+
+    board = type("Board", (), {"info": Info(VERSION, 10, (3, 32, 32), bytes(8))})
+    monkeypatch.setattr(command, "open_port", lambda *given: nullcontext((None, None)))
+    monkeypatch.setattr(command, "open_board", lambda *given: board())
+    said = refused("classify", 1, "--port", "any", "--checkpoint", small)
+    assert "the board takes other images: images must be uint8 (N, 3, 32, 32), not uint8 (1, 28, 28)" in said
+
+
 def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) -> None:
     """Exit code 1; the others are answered, and after three in a row no more are tried."""
     from contextlib import nullcontext
