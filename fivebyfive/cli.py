@@ -365,7 +365,7 @@ def measure(
     if estimate:
         measure.run_estimate(network.network, config, chosen, as_json)
     else:
-        measure.run_measure(network.network, config, chosen, seeds, out, force, workers, as_json)
+        measure.run_measure(network, config, chosen, seeds, out, force, workers, as_json)
 
 
 @main.command()
@@ -396,7 +396,7 @@ def explore(
     from .commands import measure
 
     request = measure.ExploreRequest(
-        part=find_part(part), network=load_checkpoint(checkpoint).network, top=top, seeds=seeds, scheduler=scheduler,
+        part=find_part(part), checkpoint=load_checkpoint(checkpoint), top=top, seeds=seeds, scheduler=scheduler,
         workers=workers, out=out, force=force, estimated=estimate,
     )  # fmt: skip
     measure.run_explore(request, as_json)

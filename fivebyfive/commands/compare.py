@@ -54,15 +54,21 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         raise UserError(f"--clock is a frequency in MHz, not {request.clock_mhz:g}")
     chosen = {name: machine(path, request.size) for name, path in named.items()}
     from fivebyfive.model.compress.packing.ranges import library
-    from fivebyfive.model.data.datasets import load_dataset
+    from fivebyfive.model.data.datasets import fit_images, load_dataset
     from fivebyfive.sim.jobs.compare import compare
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
-    library()  # what packs: asked for before the work
+    if any(checkpoint.description is None for checkpoint, _ in chosen.values()):
+        library()  # what packs: asked for before the work
     files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
     for name, (checkpoint, _) in chosen.items():
+        fit_images(
+            test.images[:1],
+            checkpoint.network.input,
+            f"compare {name} without the others, or give a set that fits with --data",
+        )
         if not len(test) or test.classes > checkpoint.network.classes:
             raise UserError(f"{name} has {checkpoint.network.classes} classes, {request.data} {test.classes}; "
                             "give a set that fits with --data")  # fmt: skip
@@ -143,7 +149,7 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
         f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
-        "Huffman codes alone.",
+        "Huffman codes alone, of networks that can be packed.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."

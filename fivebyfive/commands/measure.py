@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.measurement import Measurement, estimate
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
@@ -31,16 +32,17 @@ PLACES = ("json", "md", "png")
 
 
 def run_measure(
-    network: Network, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool, workers: int | None,
-    as_json: bool,
+    checkpoint: Checkpoint, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool,
+    workers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure a machine on parts; writes measure.json, measure.md and measure.png into ``out``."""
     from fivebyfive.sim.jobs.measure import measure
     from fivebyfive.sim.jobs.workers import LocalPool
 
+    network = checkpoint.network
     files = result_paths(out, "measure", PLACES, force)
     with resume_hint(), Stage("measuring") as stage:
-        results = measure(network, config, parts, seeds, LocalPool(workers), stage)
+        results = measure(network, config, parts, seeds, LocalPool(workers), stage, checkpoint.tables)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
     tables = {"md": f"# {in_words(network)}, {config.multipliers} multipliers\n\n{text}"}
     with replacing_results(files, summary(results), tables, force) as pictures:
@@ -65,7 +67,7 @@ def summary(results: Sequence[Measurement]) -> dict:
 class ExploreRequest:
     """What explore is asked; ``scheduler``: address of a Dask cluster, None for ``workers`` processes here."""
 
-    network: Network
+    checkpoint: Checkpoint
     part: Part
     top: int
     seeds: int
@@ -81,18 +83,17 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.explore import explore
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
+    network = request.checkpoint.network
     files = result_paths(request.out, "explore", PLACES, request.force)
     scheduler = None if request.estimated else request.scheduler
     pool = ClusterPool(scheduler) if scheduler else LocalPool(request.workers)
     with resume_hint(), Stage("exploring") as stage:
         found = explore(
-            request.network, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
-            estimated=request.estimated,
+            network, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
+            estimated=request.estimated, tables=request.checkpoint.tables,
         )  # fmt: skip
     if not found.results:
-        raise UserError(
-            f"no machine for {in_words(request.network)} could be built on {request.part.name}: {why_none(found)}"
-        )
+        raise UserError(f"no machine for {in_words(network)} could be built on {request.part.name}: {why_none(found)}")
     report = {
         "part": found.part, "network": found.network, "swept": found.swept,
         "results": [one.as_dict() for one in found.results], "front": [found.results.index(one) for one in found.front],

@@ -93,9 +93,14 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
     every = []
     for place, (name, text) in enumerate((("bytes", "bytes stored (packed file)"), ("interval_cycles", cycles)), 1):
         axes = figure.add_subplot(1, 2, place)
+        having = [row for row in rows if getattr(row, name) is not None]
+        axes.set_xlabel(text)
+        axes.set_ylabel(f"errors of {images:,} test images")
+        if not having:
+            continue
         best = [(getattr(row, name), row.errors) for row in front(rows, name)]
         axes.plot(*zip(*best, strict=True), "-", color="tab:orange", label="front: nothing is better in both", zorder=1)
-        spots = [(getattr(row, name), row.errors) for row in rows]
+        spots = [(getattr(row, name), row.errors) for row in having]
         axes.scatter(*zip(*spots, strict=True), color=["tab:orange" if one in best else "tab:blue" for one in spots],
                      zorder=2)  # fmt: skip
         if max(spots)[0] > 8 * min(spots)[0]:
@@ -105,14 +110,12 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.margins(0.16, 0.14)
-        axes.set_xlabel(text)
-        axes.set_ylabel(f"errors of {images:,} test images")
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
-        every.append((axes, spots))
+        every.append((axes, spots, [row.name for row in having]))
     figure.canvas.draw()
-    for axes, spots in every:
-        label(axes, spots, [row.name for row in rows])
+    for axes, spots, names in every:
+        label(axes, spots, names)
     save(figure, path)
 
 

@@ -12,7 +12,8 @@ class Compared:
     """A checkpoint and the machine made for it.
 
     ``errors`` of ``images``, by the golden model. ``engines``: what was chosen for its weights; none are the dense
-    ones. ``bytes``: of the packed file; ``huffman_bytes``: of one without the range coder. ``products``: what the
+    ones. ``bytes``: of the packed file; ``huffman_bytes``: of one without the range coder; None for a network that
+    is not packed. ``products``: what the
     engines multiply for an image, of ``macs``. Cycles: of the hardware's counters in a simulation of ``rtl_images``
     images, whose logits were the golden model's, or of the cycle model where there are none. ``ramb36`` and what
     follows it: by synthesis for the 7 series, None without; ``lut`` is logic, ``lutram`` comes on top. ``energy_pj``:
@@ -27,8 +28,8 @@ class Compared:
     images: int
     parameters: int
     nonzero_weights: int
-    bytes: int
-    huffman_bytes: int
+    bytes: int | None
+    huffman_bytes: int | None
     macs: int
     products: int
     conv_cycles: int
@@ -53,9 +54,11 @@ class Compared:
 
 
 def front(rows: Sequence[Compared], figure: str) -> list[Compared]:
-    """Rows that no other beats in both errors and ``figure`` (a field; less is better), the fewest errors first."""
+    """Rows that no other beats in both errors and ``figure`` (a field; less is better), the fewest errors first; only
+    rows that have that figure."""
     kept: list[Compared] = []
-    for one in sorted(rows, key=lambda one: (one.errors, getattr(one, figure))):
+    known = [one for one in rows if getattr(one, figure) is not None]
+    for one in sorted(known, key=lambda one: (one.errors, getattr(one, figure))):
         if not kept or getattr(one, figure) < getattr(kept[-1], figure):
             kept.append(one)
     return kept

@@ -18,7 +18,7 @@ from fivebyfive.support.progress import Progress, silent
 from .compare_jobs import GoldenRun, RtlRun
 from .job import Job
 from .measurement_jobs import Synthesis
-from .transport import checkpoint_texts, data_digest, place_of
+from .transport import checkpoint_texts, data_digest, place_of, tables_text
 from .workers import LocalPool, Pool, run_jobs
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]
@@ -51,7 +51,7 @@ def compare(
         if rtl_images:
             jobs.append(RtlRun(**codes, config=config, data=place, digest=digest, images=rtl_images))
         if synthesis:
-            jobs.append(Synthesis(written(checkpoint.network), config, FAMILY))
+            jobs.append(Synthesis(written(checkpoint.network), config, FAMILY, tables_text(checkpoint.tables)))
         wanted[name] = jobs
     longest_first = [job for kind in (Synthesis, RtlRun, GoldenRun) for jobs in wanted.values()
                      for job in jobs if isinstance(job, kind)]  # fmt: skip

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fivebyfive.hw.codegen.yosys import YosysError
+from fivebyfive.model.data.datasets import fit_images
+from fivebyfive.model.description import read_network
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.shape import summary
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
 from fivebyfive.sim.simulator.process import RtlDiffers, SimulationFailed
 from fivebyfive.sim.simulator.simulators import find
@@ -23,7 +26,9 @@ SEED = 1  # a run without pauses has nothing that is random
 class GoldenRun(Job):
     """A checkpoint (`transport`) on a test set, and how few bytes hold it."""
 
-    RESULT: ClassVar = {"images": int, "errors": int, "wraps": int, "bytes": int, "huffman_bytes": int}
+    RESULT: ClassVar = {
+        "images": int, "errors": int, "wraps": int, "bytes": int | None, "huffman_bytes": int | None,
+    }  # fmt: skip
 
     network: str
     codes: str
@@ -35,11 +40,11 @@ class GoldenRun(Job):
         return {name: installed(name) for name in ("numpy", "constriction", "bitarray")}
 
     def work(self) -> dict:
-        """images, errors, wraps, bytes and huffman_bytes."""
+        """images, errors, wraps, bytes and huffman_bytes; None for both where `pack` does not take the network."""
         return golden_run_result(self)
 
     def __str__(self) -> str:
-        return f"errors and bytes of {self.network}"
+        return f"errors and bytes of {summary(read_network(self.network))}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class RtlRun(Job):
         return rtl_run_result(self)
 
     def __str__(self) -> str:
-        return f"simulation of {self.network}"
+        return f"simulation of {summary(read_network(self.network))}"
 
 
 def golden_run_result(job: GoldenRun) -> dict:
@@ -76,9 +81,9 @@ def golden_run_result(job: GoldenRun) -> dict:
 
     checkpoint = checkpoint_of(job.network, job.codes)
     seen = evaluate(checkpoint, load_same(job.data, "test", job.digest))
-    packed = pack(checkpoint)
+    packed = pack(checkpoint) if checkpoint.description is None else None
     found = {"images": seen.images, "errors": seen.errors, "wraps": sum(seen.wraps.values())}
-    return found | {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
+    return found | {name: packed and getattr(packed, name) for name in ("bytes", "huffman_bytes")}
 
 
 def rtl_run_result(job: RtlRun) -> dict:
@@ -87,7 +92,7 @@ def rtl_run_result(job: RtlRun) -> dict:
     from fivebyfive.sim.simulate import simulate
 
     checkpoint = checkpoint_of(job.network, job.codes)
-    pixels = load_same(job.data, "test", job.digest).images[: job.images]
+    pixels = fit_images(load_same(job.data, "test", job.digest).images[: job.images], checkpoint.network.input)
     try:
         generated = generate(checkpoint, job.config)
         result = simulate(checkpoint, generated, pixels, simulator=SIMULATOR, layers=False, seed=SEED)

@@ -11,7 +11,7 @@ from fivebyfive.model.network import Network
 from fivebyfive.model.shape import ceil_div, summary
 from fivebyfive.support.progress import Progress, silent
 
-from .measure import measure_many
+from .measure import NO_TABLES, Tables, measure_many
 from .workers import Pool
 
 __all__ = ["Exploration", "candidates", "explore", "front", "promising"]
@@ -32,9 +32,10 @@ class Exploration:
 
 def explore(
     network: Network, part: Part, top: int = 8, seeds: int = 1, pool: Pool | None = None, progress: Progress = silent,
-    estimated: bool = False,
+    estimated: bool = False, tables: Tables = NO_TABLES,
 ) -> Exploration:  # fmt: skip
-    """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none.
+    """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none. ``tables``: of
+    the network's layers.
 
     ``estimated``: they are not synthesized, their areas are those of the model.
 
@@ -45,7 +46,7 @@ def explore(
     if estimated:
         results = [estimate(network, config, part) for config in chosen]
         return Exploration(part.name, summary(network), len(swept), results, front(results))
-    found, failures = measure_many([(network, config, part) for config in chosen], seeds, pool, progress)
+    found, failures = measure_many([(network, config, part) for config in chosen], seeds, pool, progress, tables)
     results = sorted(found.values(), key=lambda one: one.interval_cycles)
     return Exploration(
         part.name, summary(network), len(swept), results, front(results), list(map(str, failures.values()))

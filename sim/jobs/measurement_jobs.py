@@ -3,7 +3,7 @@
 The results are kept twice: as those of jobs, so that a second call need not even generate the Verilog; and under the
 hash of the Verilog, the tools and the modules that run them, so that a changed source that gives the same Verilog costs
 nothing. Contents of the weight memories are no part of either: block RAM is block RAM whatever is in it
-(`tests/sim/jobs/test_measurement_jobs.py`).
+(`tests/sim/jobs/test_measurement_jobs.py`). A table is logic, which depends on its codes: jobs have them.
 """
 
 import gzip
@@ -19,6 +19,7 @@ from fivebyfive.model.description import read_network
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.shape import summary
 from fivebyfive.sim.fpga import nextpnr
 from fivebyfive.sim.fpga.nextpnr import ToolFailed, nextpnr_version, options, route
 from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known
@@ -27,6 +28,7 @@ from fivebyfive.support.temporary import working_folder
 
 from . import sources
 from .job import KIND, Job, conform, installed
+from .transport import tables_of
 
 if TYPE_CHECKING:
     from fivebyfive.hw.codegen.verilog import Design
@@ -44,13 +46,14 @@ ROUTED = {
 
 @dataclass(frozen=True)
 class Synthesis(Job):
-    """A network on a machine, for a device family."""
+    """A network on a machine, for a device family. ``tables``: of its layers (`transport.tables_text`)."""
 
     RESULT: ClassVar = AREA
 
     network: str
     config: Config
     family: str
+    tables: str = ""
 
     @property
     def tools(self) -> dict[str, str]:
@@ -61,12 +64,12 @@ class Synthesis(Job):
         return synthesis_result(self)
 
     def __str__(self) -> str:
-        return f"synthesis for {self.family} of {self.network}, {size_text(self.config, separator='')}"
+        return f"synthesis for {self.family} of {in_words(self.network)}, {size_text(self.config, separator='')}"
 
 
 @dataclass(frozen=True)
 class Routing(Job):
-    """A network on a machine, placed and routed on a part with a seed."""
+    """A network on a machine, placed and routed on a part with a seed. ``tables``: as of `Synthesis`."""
 
     RESULT: ClassVar = ROUTED
 
@@ -74,6 +77,7 @@ class Routing(Job):
     config: Config
     part: str
     seed: int
+    tables: str = ""
 
     @property
     def family(self) -> str:
@@ -88,7 +92,8 @@ class Routing(Job):
         return routing_result(self)
 
     def __str__(self) -> str:
-        return f"routing on {self.part} of {self.network}, {size_text(self.config, separator='')}, seed {self.seed}"
+        size = size_text(self.config, separator="")
+        return f"routing on {self.part} of {in_words(self.network)}, {size}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def synthesized(design: "Design", job: Synthesis | Routing) -> Netlist:
     family = synthesis.FAMILIES[job.family]
     script = "\n".join([*family.commands, *family.listing])
     texts = core_verilog(design), harness_verilog(design), script, yosys(), sources.digest(synthesis.__name__)
-    path = cache_folder(KIND) / f"synthesis-{job.family}-{content_key((design.verilog, *texts))}.json"
+    path = cache_folder(KIND) / f"synthesis-{job.family}-{content_key((design.verilog, job.tables, *texts))}.json"
     netlist = path.with_suffix(".netlist.gz")
     routable = job.family == "ecp5"
     with FileLock(f"{path}.lock"):
@@ -174,9 +179,14 @@ def generate_design(job: Synthesis | Routing) -> "Design":
     from fivebyfive.hw.generate import TOP
 
     try:
-        return to_verilog(Accelerator(read_network(job.network), job.config), TOP)
+        return to_verilog(Accelerator(read_network(job.network), job.config, tables=tables_of(job.tables)), TOP)
     except YosysError as error:
-        raise ToolFailed(f"Verilog of {job.network}: {error}") from error
+        raise ToolFailed(f"Verilog of {in_words(job.network)}: {error}") from error
+
+
+def in_words(network: str) -> str:
+    """A network of a job as people read it."""
+    return summary(read_network(network))
 
 
 def yosys() -> str:

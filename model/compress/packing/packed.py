@@ -69,7 +69,8 @@ class Packed:
 
 def pack(checkpoint: Checkpoint, progress: Progress = silent) -> Packed:
     """The packed form of a checkpoint; 431,080 weights take some seconds, more where few are zero. ``progress``
-    counts codes. Raises UserError without the packages of the extra ``compress``."""
+    counts codes. Raises UserError without the packages of the extra ``compress``.
+    """
     library()  # before any work
     plain = {name: _smallest(array) for name, array in checkpoint.arrays.items()}
     forms, sizes, recorder, done = {}, {}, Recorder(), 0
