@@ -15,7 +15,7 @@ __all__ = [
 Sides = tuple[int, int, int, int]  # top, left, bottom, right
 
 
-class Unsupported(ValueError):
+class Unsupported(ValueError):  # noqa: N818 (what the file holds, no fault of it)
     """The file holds something that no layer can be made of; the message is one line that names it."""
 
 
@@ -51,7 +51,8 @@ class Affine:
 @dataclass(frozen=True)
 class Activation:
     """A function of each value. ``name``: relu, leaky-relu (alpha), tanh, sigmoid, gelu, gelu-tanh, elu (alpha), selu,
-    softplus, hard-sigmoid (alpha, beta: clip(alpha x + beta, 0, 1)), hard-swish, swish, clip (low, high), abs, floor."""
+    softplus, hard-sigmoid (alpha, beta: clip(alpha x + beta, 0, 1)), hard-swish, swish, clip (low, high), abs, floor,
+    round (halves to even), affine (scale, shift)."""
 
     name: str
     parameters: dict[str, float] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Pooling:
-    """``kind``: max or average. ``size`` None: the whole map. ``counts_padding``: an average divides by all its places."""
+    """``kind``: max or average. ``size`` None: the whole map. ``counts_padding``: an average divides by all places."""
 
     kind: str
     size: tuple[int, int] | None
