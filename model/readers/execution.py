@@ -217,6 +217,7 @@ FUNCTIONS: dict[str, Function] = {
     "abs": lambda x, p: np.abs(x),
     "floor": lambda x, p: np.floor(x),
     "round": lambda x, p: np.rint(x),  # halves to even
+    "erf": lambda x, p: erf(x),
     "affine": lambda x, p: p.get("scale", 1.0) * x + p.get("shift", 0.0),
 }
 RISING = frozenset("relu leaky-relu tanh sigmoid elu selu softplus hard-sigmoid clip floor round affine".split())

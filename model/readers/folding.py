@@ -105,10 +105,8 @@ class Folding:
         stride = one_stride(wide, weight.shape[2:], step.stride, 1, what)
         bias = np.zeros(len(weight)) if step.bias is None else step.bias
         made = Made(step.name, "conv", weight, bias, stride, self.sides, self.fill, step.groups)
-        if self.layers:
+        if self.layers or not self.into_input():
             self.into_next(made, what)
-        else:
-            self.input_scale, self.input_shift = self.scale, self.shift
         self.square(made, what)
         self.add(made, (len(weight), *counts))
 
@@ -148,17 +146,21 @@ class Folding:
             raise Unsupported(f"{what} has {shown(step.weight.shape)} weights; there are {width} inputs")
         bias = np.zeros(len(step.weight)) if step.bias is None else step.bias
         made = Made(step.name, "fc", step.weight, bias)
-        channels = len(self.input_scale)
-        scale, shift = (self.channelwise(one, channels) for one in (self.scale, self.shift))
-        if self.layers or scale is None or shift is None:
+        if self.layers or not self.into_input():
             self.into_next(made, what)
-        else:
-            self.input_scale, self.input_shift = scale, shift
         if len(self.order):
             weight = np.empty_like(made.weight)
             weight[:, self.order] = made.weight
             made.weight, self.order = weight, np.arange(0)
         self.add(made, (len(step.weight),))
+
+    def into_input(self) -> bool:
+        """Keep the factors in front of the first layer as those of the input, if they are one a channel."""
+        scale, shift = (self.channelwise(one, len(self.input_scale)) for one in (self.scale, self.shift))
+        if scale is None or shift is None:
+            return False
+        self.input_scale, self.input_shift = scale, shift
+        return True
 
     def into_next(self, made: Made, what: str) -> None:
         """Fold the factors in front of a layer into it."""
