@@ -80,7 +80,7 @@ def unpacked(path: Path, file: BinaryIO) -> tuple[bytes, str, Contents]:
             config, metadata = (member(path, archive, members[name], MAX_CONFIG) for name in (CONFIG, METADATA))
             with tempfile.TemporaryFile(prefix="fivebyfive-") as weights:
                 copy(path, archive, members[WEIGHTS], MAX_BYTES, weights)
-                contents = read_hdf5(path, weights)
+                contents = uniform(path, read_hdf5(path, weights))
             version = json.loads(metadata)["keras_version"]
     except UserError:
         raise
@@ -89,6 +89,18 @@ def unpacked(path: Path, file: BinaryIO) -> tuple[bytes, str, Contents]:
     except Exception as error:  # a damaged archive makes zipfile and zlib raise almost anything
         raise UserError(f"{path} is damaged or not a Keras file ({type(error).__name__}); {SAVE}") from error
     return config, str(version), contents
+
+
+def uniform(path: Path, contents: Contents) -> Contents:
+    """With the paths of Keras 3. Keras 2.12 has another name for ``layers``, and on Windows another separator."""
+
+    def renamed(found: dict[str, Any]) -> dict[str, Any]:
+        names = {name.replace("\\", "/").replace("_layer_checkpoint_dependencies", "layers"): name for name in found}
+        if len(names) != len(found):
+            raise UserError(f"{path} has weights twice; {SAVE}")
+        return {new: found[name] for new, name in names.items()}
+
+    return Contents(renamed(contents.attributes), renamed(contents.arrays), renamed(contents.types))
 
 
 def member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
