@@ -5,11 +5,12 @@ A layer never runs here, and no name in a file leads to code: a class or a funct
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite, isqrt, prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
 
+from fivebyfive.model.readers.chain import MAX_SIDE, Chain, Shape, as_float, brief, checked_values
 from fivebyfive.model.readers.steps import (
     Activation,
     Affine,
@@ -18,17 +19,12 @@ from fivebyfive.model.readers.steps import (
     Flatten,
     Padding,
     Pooling,
-    Step,
     Unsupported,
 )
-from fivebyfive.support.errors import shown
 
-__all__ = ["FORMATTED", "LAYERS", "Chain", "Layer"]
+__all__ = ["FORMATTED", "LAYERS", "Layer", "is_foreign", "plain"]
 
-MAX_SIDE = 1 << 14  # of an input; kernels, strides and padding are no larger either
-MAX_MAGNITUDE = 1e12  # of a weight; no training that went well comes near
 EPSILON = 1e-7  # of keras.backend.epsilon(): the least standard deviation of Normalization
-Shape = tuple[int, ...]
 AS_IS = ("Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization")
 FORMATTED = (
     "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
@@ -109,74 +105,9 @@ class Layer:
         found = self.arrays[role].astype(np.float64)
         if found.shape != shape:
             raise self.refused(f"has {roles[0]} of shape {list(found.shape)}, and the network needs {list(shape)}")
-        if not np.isfinite(found).all():
-            raise self.refused("holds values that are not finite; the training went wrong")
-        if found.size and (largest := float(np.abs(found).max())) > MAX_MAGNITUDE:
-            raise self.refused(f"holds a value of {largest:g}; the training went wrong")
+        if wrong := checked_values(found):
+            raise self.refused(wrong)
         return found
-
-
-@dataclass
-class Chain:
-    """The steps so far, and the shape that they give in the file's order: (rows, columns, channels) of maps where
-    channels are last, (rows, columns) of a picture without channels, (width,) of a vector."""
-
-    shape: Shape
-    channels_last: bool
-    steps: list[Step] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    ended: str = ""  # the softmax at the end, once there was one
-    input: tuple[int, int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        match self.shape:
-            case (width,):  # a vector of pixels: Reshape or a dense layer follows
-                side = isqrt(width)
-                self.input = (1, side, side) if side * side == width else (1, 1, width)
-            case (rows, columns):
-                self.input = (1, rows, columns)
-            case _:
-                self.input = self.inner()
-        self.picture = self.input if len(self.shape) < 3 else None  # no step has been made of it yet
-
-    def inner(self) -> tuple[int, int, int]:
-        """(channels, rows, columns) of maps."""
-        first, second, third = self.shape
-        return (third, first, second) if self.channels_last else (first, second, third)
-
-    def maps(self, layer: Layer) -> tuple[int, int, int]:
-        if len(self.shape) != 3:
-            raise layer.refused(f"needs maps, and gets values of shape {list(self.shape)}")
-        return self.inner()
-
-    def set_maps(self, channels: int, rows: int, columns: int) -> None:
-        self.shape = (rows, columns, channels) if self.channels_last else (channels, rows, columns)
-
-    def add(self, *steps: Step) -> None:
-        self.steps += steps
-
-    def flattened(self) -> None:
-        """A vector of pixels as it comes in is the picture flattened."""
-        if self.picture is not None:
-            _, rows, columns = self.picture
-            if len(self.shape) == 1:
-                self.remarks.append(f"Input of {rows * columns} values taken as {rows}x{columns} pixels, row by row")
-            self.add(Flatten())
-            self.picture = None
-
-    @property
-    def channel_axis(self) -> int:
-        return 0 if len(self.shape) == 3 and not self.channels_last else len(self.shape) - 1
-
-    @property
-    def channels(self) -> int:
-        return self.shape[self.channel_axis]
-
-
-def brief(value: object) -> str:
-    """Something of the file, for a message."""
-    text = shown(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def is_foreign(entry: Mapping[str, Any], *more: str) -> bool:
@@ -184,13 +115,6 @@ def is_foreign(entry: Mapping[str, Any], *more: str) -> bool:
     module, registered = entry.get("module"), entry.get("registered_name")
     owns = ("keras", "tf_keras", *more)
     return (module is not None and str(module).split(".")[0] not in owns) or ">" in str(registered)
-
-
-def as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
 
 
 def plain(value: object) -> object:
@@ -208,6 +132,13 @@ def plain(value: object) -> object:
     return [plain(one) if isinstance(one, dict) else one for one in value] if isinstance(value, list) else value
 
 
+def maps(layer: Layer, chain: Chain) -> tuple[int, int, int]:
+    """(channels, rows, columns) of what a layer gets."""
+    if len(chain.shape) != 3:
+        raise layer.refused(f"needs maps, and gets values of shape {list(chain.shape)}")
+    return chain.inner()
+
+
 def same_padding(sides: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) of padding "same": the output has a stride's part of the size, rounded up, and what
     is odd goes to the bottom and to the right."""
@@ -219,7 +150,7 @@ def window(layer: Layer, chain: Chain, size: tuple[int, int], stride: tuple[int,
     int, int, int, int
 ]:  # fmt: skip
     """The padding of a window that moves over maps, whose output has so many channels."""
-    _, rows, columns = chain.maps(layer)
+    _, rows, columns = maps(layer, chain)
     same = layer.choice("padding", "valid", "valid", "same") == "same"
     top, left, bottom, right = padding = same_padding((rows, columns), size, stride) if same else (0, 0, 0, 0)
     high, wide = rows + top + bottom - size[0], columns + left + right - size[1]
@@ -240,7 +171,7 @@ def undilated(layer: Layer) -> None:
 
 def convolution(layer: Layer, chain: Chain) -> None:
     undilated(layer)
-    channels, _, _ = chain.maps(layer)
+    channels, _, _ = maps(layer, chain)
     outputs, size, stride = layer.count("filters"), layer.pair("kernel_size"), layer.pair("strides", 1)
     groups = layer.count("groups", 1)
     if channels % groups or outputs % groups:
@@ -254,7 +185,7 @@ def convolution(layer: Layer, chain: Chain) -> None:
 
 def depthwise(layer: Layer, chain: Chain, bias: bool = True) -> None:
     undilated(layer)
-    channels, _, _ = chain.maps(layer)
+    channels, _, _ = maps(layer, chain)
     size, stride, multiplier = layer.pair("kernel_size"), layer.pair("strides", 1), layer.count("depth_multiplier", 1)
     kernel = layer.array(0, "depthwise_kernel", "kernel", shape=(*size, channels, multiplier))
     outputs = channels * multiplier
@@ -269,7 +200,7 @@ def separable(layer: Layer, chain: Chain) -> None:
     depthwise(layer, chain, bias=False)
     inputs, outputs = chain.channels, layer.count("filters")
     kernel = layer.array(1, "pointwise_kernel", shape=(1, 1, inputs, outputs))
-    _, rows, columns = chain.maps(layer)
+    _, rows, columns = maps(layer, chain)
     chain.set_maps(outputs, rows, columns)
     chain.add(Convolution(f"{layer.name} pointwise", kernel.transpose(3, 2, 0, 1), biased(layer, 2, outputs)))
     activation(layer, chain)
@@ -301,7 +232,7 @@ def pooling(layer: Layer, chain: Chain) -> None:
 
 
 def global_pooling(layer: Layer, chain: Chain) -> None:
-    channels, _, _ = chain.maps(layer)
+    channels, _, _ = maps(layer, chain)
     chain.add(Pooling("max" if layer.kind == "GlobalMaxPooling2D" else "average", None))
     if layer.flag("keepdims", False):
         chain.set_maps(channels, 1, 1)
@@ -311,7 +242,7 @@ def global_pooling(layer: Layer, chain: Chain) -> None:
 
 
 def zero_padding(layer: Layer, chain: Chain) -> None:
-    channels, rows, columns = chain.maps(layer)
+    channels, rows, columns = maps(layer, chain)
     value = plain(layer.config.get("padding", 1))
     both = [value, value] if isinstance(value, int) else value
     pairs = [[one, one] if isinstance(one, int) else one for one in both] if isinstance(both, list) else []
@@ -328,18 +259,7 @@ def flatten(layer: Layer, chain: Chain) -> None:
     first = layer.choice("data_format", "channels_last", "channels_last", "channels_first") == "channels_first"
     if len(chain.shape) == 2 and first and chain.shape[0] > 1:
         raise layer.refused("flattens a picture column by column")
-    flatten_in(chain, moves_first=first)
-
-
-def flatten_in(chain: Chain, moves_first: bool = False) -> None:
-    """Flatten in the file's order, the first axis moved behind the others or not."""
-    if len(chain.shape) == 3:
-        axes = (1, 2, 0) if chain.channels_last else (0, 1, 2)
-        first, second, third = axes[1:] + axes[:1] if moves_first else axes
-        chain.add(Flatten((first, second, third)))
-    elif len(chain.shape) == 2:
-        chain.flattened()
-    chain.shape = (prod(chain.shape),)
+    chain.flatten(moves_first=first)
 
 
 def reshape(layer: Layer, chain: Chain) -> None:
@@ -353,23 +273,8 @@ def reshape(layer: Layer, chain: Chain) -> None:
     if target.count(-1) == 1 and (rest := -prod(target)) > 0:
         target = [prod(chain.shape) // rest if n == -1 else n for n in target]
     shape = tuple(target)
-    if not 1 <= len(shape) <= 3 or min(shape) < 1 or prod(shape) != prod(chain.shape):
-        raise layer.refused(f"makes {brief(target)} of {list(chain.shape)}, which cannot be")
-    if shape == chain.shape:
-        return
-    if len(shape) == 1:
-        flatten_in(chain)
-    elif chain.picture is not None and len(shape) == 2:
-        chain.picture = chain.input = (1, *shape)
-        chain.shape = shape
-    elif chain.picture is not None and (len(chain.shape) == 1 or 1 in shape):
-        chain.shape = shape
-        chain.input = chain.inner()
-        chain.picture = None
-        if chain.input[0] > 1 and chain.channels_last:
-            chain.remarks.append("Input taken as maps, though the file has its values in another order")
-    else:
-        raise layer.refused(f"makes {list(shape)} of {list(chain.shape)}; only an input can be reshaped so")
+    if min(shape, default=0) < 1 or prod(shape) != prod(chain.shape) or not chain.reshape(shape):
+        raise layer.refused(f"makes {brief(target)} of {list(chain.shape)}; only an input can be reshaped so")
 
 
 def normalization_axis(layer: Layer, chain: Chain, value: object) -> bool:
@@ -382,11 +287,6 @@ def normalization_axis(layer: Layer, chain: Chain, value: object) -> bool:
         if (axes[0] + rank if axes[0] < 0 else axes[0]) == chain.channel_axis + 1:
             return True
     raise layer.refused(f"normalizes over axis {brief(value)}, not by channel")
-
-
-def scaled(chain: Chain, scale: np.ndarray, shift: np.ndarray) -> None:
-    """x * scale + shift; of a picture without channels the numbers are the same everywhere."""
-    chain.add(Affine(scale, shift))
 
 
 def batch_normalization(layer: Layer, chain: Chain) -> None:
@@ -404,7 +304,7 @@ def batch_normalization(layer: Layer, chain: Chain) -> None:
     if len(chain.shape) == 1:
         chain.flattened()
     scale = gamma / np.sqrt(spread)
-    scaled(chain, scale, beta - mean * scale)
+    chain.add(Affine(scale, beta - mean * scale))
 
 
 def normalization(layer: Layer, chain: Chain) -> None:
@@ -429,9 +329,9 @@ def normalization(layer: Layer, chain: Chain) -> None:
         mean, variance = mean[0], variance[0]
     spread = np.maximum(np.sqrt(variance), EPSILON)
     if layer.flag("invert", False):
-        scaled(chain, np.asarray(spread), np.asarray(mean))
+        chain.add(Affine(np.asarray(spread), np.asarray(mean)))
     else:
-        scaled(chain, np.asarray(1 / spread), np.asarray(-mean / spread))
+        chain.add(Affine(np.asarray(1 / spread), np.asarray(-mean / spread)))
 
 
 def rescaling(layer: Layer, chain: Chain) -> None:
@@ -441,7 +341,7 @@ def rescaling(layer: Layer, chain: Chain) -> None:
             both[number] = value.reshape(-1)[0]
         elif len(chain.shape) != 3 or not chain.channels_last or value.shape != (chain.channels,):
             raise layer.refused(f"scales by numbers of shape {list(value.shape)}, not by channel")
-    scaled(chain, np.asarray(both[0]), np.asarray(both[1]))
+    chain.add(Affine(np.asarray(both[0]), np.asarray(both[1])))
 
 
 def activation(layer: Layer, chain: Chain) -> None:
