@@ -28,8 +28,9 @@ from fivebyfive.support.progress import Progress, silent
 __all__ = ["COUNTERS", "Cycles", "Difference", "Simulation", "simulate"]
 
 BENCH = "fivebyfive.sim.benches.network"
-PIXELS = "pixels.npy"  # that the bench reads
+PIXELS = "run-pixels.npy"  # that the bench reads; no layer has a hyphen in its name
 SKIPPED = 10  # results in front of the interval's mean: the pipeline fills
+CLASS = "-class"  # of an image, beside its layers, of which one may be called class
 COUNTERS = ("conv", "fc", "latency", "interval")
 
 
@@ -124,7 +125,7 @@ class _Watch:
         self.difference: Difference | None = None
 
     def __call__(self) -> None:
-        done = int(self.arrays["done"][0])
+        done = int(self.arrays["run-done"][0])
         while self.compared < done and not self.difference:
             batch = slice(self.compared, min(done, self.compared + BATCH))
             self.difference = self.compare(batch)
@@ -137,7 +138,7 @@ class _Watch:
         """The first difference in a batch of images: by image, then by layer, then by place."""
         trace = forward(self.checkpoint, self.pixels[batch])
         names = self.checkpoint.network.names if self.layers else self.checkpoint.network.names[-1:]
-        expected = {name: trace.outputs[name] for name in names} | {"class": classify(trace.logits)}
+        expected = {name: trace.outputs[name] for name in names} | {CLASS: classify(trace.logits)}
         found = [
             (int(place[0]), order, name, tuple(map(int, place[1:])))
             for order, name in enumerate(expected)
@@ -147,10 +148,10 @@ class _Watch:
             return None
         image, _, name, place = min(found)
         index = (image, *place)
-        times = self.arrays.get(f"{name}.cycle")
+        times = self.arrays.get(f"{name}-cycle")
         return Difference(
             batch.start + image,
-            name,
+            name.lstrip("-"),
             place or (0,),
             int(expected[name][index]),
             int(self.got(name)[batch][index]),
@@ -158,7 +159,7 @@ class _Watch:
         )
 
     def got(self, name: str) -> np.ndarray:
-        return self.arrays["classes" if name == "class" else name]
+        return self.arrays["run-classes" if name == CLASS else name]
 
 
 def simulate(
@@ -224,14 +225,16 @@ def simulate(
         covered = read_coverage(seen, design.verilog) if seen else None
         result = Simulation(
             {name: copies[name] for name in names},
-            copies["classes"],
-            copies["cycles"],
+            copies["run-classes"],
+            copies["run-cycles"],
             watch.difference,
-            int(copies["done"][0]),
+            int(copies["run-done"][0]),
             seed_used,
             seconds,
             place / built.waves if waves and built.waves else None,
-            Speed(int(copies["speed"][0]), *map(float, copies["speed"][1:])) if copies["speed"][0] else None,
+            Speed(int(copies["run-speed"][0]), *map(float, copies["run-speed"][1:]))
+            if copies["run-speed"][0]
+            else None,
             covered,
         )
         finish(result, place)
@@ -274,9 +277,9 @@ def arrays_of(checkpoint: Checkpoint, count: int, waves: bool) -> dict[str, tupl
     in which each value of a layer was seen."""
     shapes: dict[str, tuple[tuple[int, ...], type]]
     shapes = {name: ((count, *shape), np.int8) for name, shape in checkpoint.network.outputs.items()}
-    shapes |= {f"{name}.cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
-    shapes |= {"classes": ((count,), np.int64), "cycles": ((count, len(COUNTERS)), np.int64), "done": ((1,), np.int64)}
-    return shapes | {"speed": ((3,), np.float64)}  # the fields of `Speed`
+    shapes |= {f"{name}-cycle": (shape, np.int64) for name, (shape, _) in shapes.items() if waves}
+    shapes |= {"run-classes": ((count,), np.int64), "run-cycles": ((count, len(COUNTERS)), np.int64)}
+    return shapes | {"run-done": ((1,), np.int64), "run-speed": ((3,), np.float64)}  # the fields of `Speed`
 
 
 def array_file(name: str) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from fivebyfive.hw.conv.conv_controller import ConvState
+from fivebyfive.hw.generate import TOP
 from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.block_diagram import blocks, draw_diagram
@@ -18,6 +20,7 @@ from fivebyfive.output.terminal import Stage
 from fivebyfive.output.timing_diagram import draw_timing
 from fivebyfive.output.wave_file import Wanted, read_waves
 from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import read_limited
 
 from .viewer import GROUPS
 
@@ -26,7 +29,11 @@ __all__ = ["WavesRequest", "run_diagram", "run_waves"]
 CLOCK = "clk"
 FIRST_TRANSFER = "i__valid"
 LEFT_OUT = (CLOCK, "cycles")  # of what the viewer shows first
-STATES = {"conv.controller.state": {state.value: state.name for state in ConvState.__members__.values()}}
+STATE = "conv.controller.state"
+BRIEF_BITS = 4  # of a state of at most two convolutions
+ENUM = re.compile(r'\(\* enum_base_type = "ConvState" \*\)\s*((?:\(\* enum_value_\w+ = "\w+" \*\)\s*)+)')
+VALUE = re.compile(r'enum_value_([01]+) = "(\w+)"')
+MAX_VERILOG = 256 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,13 @@ def run_diagram(path: Path, out: Path, size: Size, as_json: bool) -> None:
     config = size.config(checkpoint)
     check_picture(out)
     check_file(out, [path])
-    draw_diagram(out, path.name, checkpoint.shape, config)
+    draw_diagram(out, path.name, checkpoint.network, config)
     if as_json:
-        found = blocks(checkpoint.shape, config).values()
-        written = {"checkpoint": path.name, "network": str(checkpoint.shape), "out": str(out)}
+        found = blocks(checkpoint.network, config).values()
+        written = {"checkpoint": path.name, "network": checkpoint.summary, "out": str(out)}
         click.echo(json.dumps(written | {"blocks": {one.title: list(one.lines) for one in found}}))
     else:
-        about = f"{checkpoint.shape} of {shown(path.name)}, {config.multipliers:,} products a cycle"
+        about = f"{checkpoint.summary} of {shown(path.name)}, {config.multipliers:,} products a cycle"
         console().print(f"block diagram of {about}: {shown(out)}")
 
 
@@ -72,7 +79,11 @@ def run_waves(request: WavesRequest, as_json: bool) -> None:
         )  # fmt: skip
     last = samples.first + len(samples.values[0]) - 1
     title = f"{path.name}, cycles {samples.first:,} to {last:,}"
-    names = {number: STATES[one.name] for number, one in enumerate(signals) if one.name in STATES}
+    names = {
+        number: state_names(path, len(samples.values[number][0]))
+        for number, one in enumerate(signals)
+        if one.name == STATE
+    }
     draw_timing(out, title, signals, samples, names)
     if as_json:
         found = {one.label or one.name: bits for one, bits in zip(signals, samples.values, strict=True)}
@@ -80,6 +91,18 @@ def run_waves(request: WavesRequest, as_json: bool) -> None:
         click.echo(json.dumps(written | {"signals": found}))
     else:
         console().print(f"{len(signals)} signals of {shown(title)}: {shown(out)}")
+
+
+def state_names(waves: Path, bits: int) -> dict[int, str]:
+    """Names of the conv controller's states, as the Verilog beside the waveform has them; without it those of two
+    convolutions, if they have so many ``bits``."""
+    try:
+        text = read_limited(waves.with_name(f"{TOP}.v"), MAX_VERILOG, "Verilog").decode("ascii", "replace")
+    except UserError:
+        text = ""
+    if found := ENUM.search(text):
+        return {int(value, 2): name for value, name in VALUE.findall(found[1])}
+    return {state.value: state.name for state in ConvState.__members__.values()} if bits == BRIEF_BITS else {}
 
 
 def wave_file(given: Path) -> Path:

@@ -20,7 +20,7 @@ GROUPS: dict[str, list[Trace]] = {
     ],
     "convolutions": [
         Trace("conv.controller.state"),
-        Trace("conv.controller.layer", "bin"),
+        Trace("conv.controller.layer", "dec"),
         Trace("conv.controller.group", "dec", "output channel group"),
         Trace("conv.controller.channel", "dec", "input channel"),
         Trace("conv.controller.go", "bin", "position taken"),

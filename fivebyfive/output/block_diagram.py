@@ -1,16 +1,18 @@
 """The block diagram of an accelerator: what it is made of for a network and a size, with figures from the models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import CyclePlan, plan
-from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.stages import ConvStage, stages
 from fivebyfive.model.machine.weights import fc_banks, memory_depths, memory_map
-from fivebyfive.model.network import Network
-from fivebyfive.model.shape import CONV_WORD, FC_WORD, IMAGE, KERNEL, PIXELS, LeNetShape, ceil_div
+from fivebyfive.model.network import Network, Pool
+from fivebyfive.model.shape import FC_WORD, ceil_div, summary
 from fivebyfive.support.errors import shown
 
 from .drawing import INK, QUIET, new_figure, save_picture, text_width
@@ -52,80 +54,137 @@ def stored_bytes(network: Network, config: Config) -> dict[str, int]:
     return {memory: ceil_div(bits, 8) for memory, bits in held.items()}
 
 
-def blocks(shape: LeNetShape, config: Config) -> dict[str, Block]:
-    """The boxes by name."""
-    planned = plan(shape.network, config)
-    found = {} if shape.has_convolutions else {"feeder": feeder()}
-    if shape.has_convolutions:
-        found |= conv_blocks(shape, config, planned)
-    return found | fc_blocks(shape, config, planned)
+def blocks(network: Network, config: Config) -> dict[str, Block]:
+    """The boxes by name; a part that the machine does not have has none."""
+    planned, parts = plan(network, config), stages(network)
+    front = conv_blocks(network, config, planned) if parts.convs else {"feeder": feeder()}
+    return front | (fc_blocks(network, config, planned) if parts.fc else {}) | result_blocks(network, planned)
 
 
 def feeder() -> Block:
     return Block("compute", "pixel feeder", ("a pixel a cycle", "becomes a code"))
 
 
-def conv_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[str, Block]:
-    rows = KERNEL if config.windows == 1 else KERNEL + 1  # of windows one above the other
-    form = config.engines.conv
-    words = memory_depths(shape.network, config)["conv"]
-    maps = shape.conv1 * shape.pool1_out**2
+def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[str, Block]:
+    convs, kernel, form = stages(network).convs, config.kernel, config.engines.conv
+    rows = kernel if config.windows == 1 else kernel + 1  # of windows one above the other
+    words = memory_depths(network, config)["conv"]
     pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
     work = f"{pes} sign adders" if form.kind == "signs" else f"{pes} multipliers"
+    sums = ("partial sums of 14 bits",) if any(stage.channels > 1 for stage in convs) else ()
     sweeps = config.engines.sweeps
     order = (
         f"{sum(len(one) for layer in sweeps for one in layer):,} sweeps, zeros skipped"
         if sweeps
         else "bias, kernels, sweeps"
     )
-    return {
-        "image": Block("memory", "image buffer", (f"2 images of {IMAGE} x {IMAGE}", f"{2 * PIXELS:,} bytes")),
-        "lines": Block("memory", "line buffer", (f"{rows} rows of {IMAGE}", "5x5 windows")),
-        "array": Block("compute", "conv array", (work, "25 products a window", "partial sums of 14 bits")),
-        "pool": Block("compute", "pooling", ("2x2 maximum", "ReLU")),
-        "kernels": Block("memory", "kernel fetcher", (f"{max(config.outputs, 1)} of 25 weights", "for each sweep")),
-        "conv weights": Block("memory", "conv weight memory", weight_lines(words, CONV_WORD, shape, config, "conv")),
-        "maps": Block("memory", "map memory", (f"conv1: {shape.conv1} maps of 12 x 12", f"{maps:,} bytes")),
+    channels, height, width = network.input
+    of_maps = f"{channels} x {height} x {width}" if channels > 1 else f"{height} x {width}"
+    padding = ("and the padding",) if any(any(stage.layer.padding) for stage in convs) else ()
+    longest = f"{rows} rows of {max(stage.columns for stage in convs)}"
+    per_word = f"{max(config.outputs, 1)} of {config.conv_word_bytes} weights"
+    found = {
+        "image": Block("memory", "image buffer", (f"2 images of {of_maps}", f"{2 * network.pixels:,} bytes")),
+        "lines": Block("memory", "line buffer", (longest, f"{kernel}x{kernel} windows", *padding)),
+        "array": Block("compute", "conv array", (work, f"{config.conv_word_bytes} products a window", *sums)),
+        "pool": Block("compute", "pooling", pool_lines(convs)),
+        "kernels": Block("memory", "kernel fetcher", (per_word, "for each sweep")),
+        "conv weights": Block(
+            "memory", "conv weight memory", weight_lines(words, config.conv_word_bytes, network, config, "conv")
+        ),
         "conv control": Block("control", "conv controller", (order, f"{planned.conv:,} cycles an image")),
     }
+    if len(convs) > 1:
+        found["maps"] = maps_block(convs)
+    before = {stage.name: stage.before for stage in convs if stage.before}
+    after = {stage.name: stage.after for stage in convs if "table" in stage.after}
+    for name, steps, where in (("before", before, "before"), ("after", after, "behind")):
+        if steps:
+            kinds = {"table": "tables", "relu": "ReLU"}
+            title = ", ".join(text for kind, text in kinds.items() if any(kind in one for one in steps.values()))
+            found[name] = Block("compute", f"{title} {where}", ("the pool", f"in {names(list(steps))}"))
+    return found
 
 
-def weight_lines(words: int, codes: int, shape: LeNetShape, config: Config, memory: str) -> tuple[str, ...]:
+def pool_lines(convs: Sequence[ConvStage]) -> tuple[str, ...]:
+    """What the pooling unit does: each kind of pool, and ReLU."""
+    pools = dict.fromkeys(stage.pool for stage in convs)
+    lines = [pool_text(pool) for pool in pools if pool] + (["none in some layers"] if None in pools else [])
+    relu = ["ReLU"] if any(stage.after == ("relu",) for stage in convs) else []
+    return (*(lines if len(pools) > 1 or None not in pools else ["passes codes on"]), *relu)
+
+
+def pool_text(pool: Pool) -> str:
+    what = {"max": "maximum", "average": "average"}[pool.kind]
+    apart = f", stride {pool.stride}" if pool.stride != pool.size else ""
+    return f"{pool.size}x{pool.size} {what}{apart}"
+
+
+def maps_block(convs: Sequence[ConvStage]) -> Block:
+    """The memories between convolutions: one, or two that take turns."""
+    inner = convs[:-1]
+    largest = max(inner, key=lambda stage: prod(stage.outputs))
+    count, rows, columns = largest.outputs
+    sizes = [max(prod(stage.outputs) for stage in held) for held in (inner[::2], inner[1::2]) if held]
+    text = " + ".join(f"{size:,}" for size in sizes)
+    title = "map memory" if len(sizes) == 1 else "2 map memories"
+    return Block("memory", title, (f"{clipped(largest.name)}: {count} maps of {rows} x {columns}", f"{text} bytes"))
+
+
+def names(layers: Sequence[str]) -> str:
+    """A few layers."""
+    few = ", ".join(map(clipped, layers))
+    return few if len(layers) == 1 or len(few) <= LONGEST_NAME else f"{len(layers)} layers"
+
+
+def clipped(name: str) -> str:
+    """A layer's name, which may be long."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+
+
+def weight_lines(words: int, codes: int, network: Network, config: Config, memory: str) -> tuple[str, ...]:
     """What a weight memory holds."""
     form = config.engines.conv if memory == "conv" else config.engines.fc
-    held = f"{stored_bytes(shape.network, config)[memory]:,} bytes"
+    held = f"{stored_bytes(network, config)[memory]:,} bytes"
     if memory == "fc" and config.engines.words:
         return f"{words:,} words: {codes:,} weights", "and their places", held
     size = f"{words:,} words of {codes:,}" + ("" if form.narrow else " bytes")
     return (size, f"weights of {form.bits} bits: {held}") if form.narrow else (size, held)
 
 
-def fc_blocks(shape: LeNetShape, config: Config, planned: CyclePlan) -> dict[str, Block]:
-    form = config.engines.fc
-    words, sets = memory_depths(shape.network, config)["fc"], 2 if config.overlap else 1
-    banks = len(fc_banks(shape.network, config))
+def fc_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[str, Block]:
+    form, layers = config.engines.fc, stages(network).fc
+    words, sets = memory_depths(network, config)["fc"], 2 if config.overlap else 1
+    banks = len(fc_banks(network, config))
     what = "sign adders" if form.kind == "signs" else "multipliers"
     rows = f"{config.fc_outputs} x {config.fc_lanes} lanes, {config.fc_multipliers:,} {what}"
+    tables = [layer.name for layer in layers if "table" in layer.after]
+    through = (f"tables in {names(tables)}",) if tables else ()
     found = {
-        "inputs": Block("memory", "activation memory", (f"{sets} x {shape.fc_inputs[0]:,} codes", "20 codes a word")),
-        "rows": Block("compute", "fully-connected rows", (rows, "a word of weights a cycle")),
+        "inputs": Block("memory", "activation memory", (f"{sets} x {layers[0].inputs:,} codes", "20 codes a word")),
+        "rows": Block("compute", "fully-connected rows", (rows, "a word of weights a cycle", *through)),
         "fc weights": Block(
             "memory",
             "FC weight memory",
-            (*weight_lines(words, FC_WORD * config.fc_rows, shape, config, "fc"), *([f"{banks} banks"] * (banks > 1))),
+            (
+                *weight_lines(words, FC_WORD * config.fc_rows, network, config, "fc"),
+                *([f"{banks} banks"] * (banks > 1)),
+            ),
         ),
-        "argmax": Block("compute", "argmax", (f"largest of {shape.classes} logits",)),
         "fc control": Block("control", "FC controller", ("layers, addresses", f"{planned.fc:,} cycles an image")),
-        "counters": Block(
-            "control",
-            "cycle counters",
-            (f"from last pixel: {planned.latency:,}", f"between results: {planned.interval:,}"),
-        ),
     }
-    if hidden := shape.fc[:-1]:
+    if hidden := [layer.outputs for layer in layers[:-1]]:
         several = f"{min(len(hidden), 2)} x " if len(hidden) > 1 else ""
         found["hidden"] = Block("memory", "hidden activations", (f"{several}{max(hidden):,} codes", "20 codes a word"))
     return found
+
+
+def result_blocks(network: Network, planned: CyclePlan) -> dict[str, Block]:
+    cycles = f"from last pixel: {planned.latency:,}", f"between results: {planned.interval:,}"
+    return {
+        "argmax": Block("compute", "argmax", (f"largest of {network.classes} logits",)),
+        "counters": Block("control", "cycle counters", cycles),
+    }
 
 
 # Where boxes are on the sheet, in inches from the left and from the bottom: left, bottom, width, height. The data path
@@ -134,12 +193,15 @@ CONV_BOXES = {
     "conv weights": (2.75, 4.68, 1.75, 0.72),
     "kernels": (4.95, 4.68, 1.45, 0.72),
     "conv control": (7.95, 4.68, 1.8, 0.72),
-    "image": (1.1, 3.52, 1.35, 0.8),
-    "lines": (2.9, 3.52, 1.35, 0.8),
-    "array": (4.7, 3.52, 1.95, 0.8),
-    "pool": (7.1, 3.52, 1.3, 0.8),
     "maps": (4.75, 2.55, 1.85, 0.62),
 }
+PATH = {"image": (1.1, 1.35), "lines": (2.9, 1.35), "array": (4.7, 1.95), "pool": (7.1, 1.3)}  # left, width
+# The same with tables in front of the pooling unit or behind it:
+LONG_PATH = {
+    "image": (1.05, 1.25), "lines": (2.5, 1.2), "array": (3.9, 1.85), "before": (5.95, 1.1), "pool": (7.25, 1.15),
+    "after": (8.65, 1.1),
+}  # fmt: skip
+PATH_BOTTOM, PATH_HEIGHT = 3.52, 0.8
 FC_BOXES = {
     "argmax": (1.1, 1.2, 1.6, 0.72),
     "rows": (3.55, 1.2, 2.2, 0.72),
@@ -151,36 +213,57 @@ FC_BOXES = {
 }
 FEEDER_BOXES = {"feeder": (6.7, 2.55, 1.45, 0.66)}
 CONV_PANEL, FC_PANEL = (0.92, 2.4, 8.98, 3.28), (0.92, 0.08, 8.98, 2.1)
+LONGEST_NAME = 14  # of a layer, in a box
+INNER = "inner maps", "again, for the next"  # texts of arrows, where there are several
+FC_TOP = 1.92  # upper edge of the activation memory
+TITLE_ROOM = WIDTH - 3.5  # inches beside the legend
 
 
-def draw_diagram(path: Path, name: str, shape: LeNetShape, config: Config) -> None:
+def draw_diagram(path: Path, name: str, network: Network, config: Config) -> None:
     """Write the picture, PNG or SVG as the suffix says, or raise UserError. ``name``: of the checkpoint."""
-    tall = 6.28 if shape.has_convolutions else 3.8
+    parts, found = stages(network), blocks(network, config)
+    tall = 6.28 if parts.convs else 3.8
     figure, axes = new_figure(WIDTH, tall)
     sheet = Sheet(axes)
-    planned = plan(shape.network, config)
-    for number, text in enumerate(headline(shape, config, planned, name)):
+    legend = tall - 0.2
+    for number, text in enumerate(headline(network, config, name)):
         size, color = (11, INK) if number == 0 else (8.5, QUIET)
-        axes.text(
+        line = axes.text(
             0.12, tall - 0.12 - 0.21 * number, shown(text), fontsize=size, color=color, va="top", parse_math=False
         )
-    places = FC_BOXES | (CONV_BOXES if shape.has_convolutions else FEEDER_BOXES)
-    if shape.has_convolutions:
+        if number == 0 and (wide := text_width(line)) > TITLE_ROOM:
+            legend -= 0.2
+            line.set_fontsize(min(size, size * (WIDTH - 0.24) / wide))
+    places = FC_BOXES | (path_boxes(found) | CONV_BOXES if parts.convs else FEEDER_BOXES)
+    if parts.convs:
         sheet.panel(CONV_PANEL, "convolutions")
-    sheet.panel(FC_PANEL, "fully-connected layers")
-    for name, block in blocks(shape, config).items():
-        sheet.box(places[name], block)
-    (conv_arrows if shape.has_convolutions else feeder_arrows)(sheet)
-    fc_arrows(sheet, bool(shape.fc[:-1]))
-    sheet.legend(WIDTH - 0.12, tall - 0.2)
+    sheet.panel(FC_PANEL, "fully-connected layers" if parts.fc else "result")
+    for title, block in found.items():
+        sheet.box(places[title], block)
+    if parts.convs:
+        conv_arrows(sheet, places, found, [stage.name for stage in parts.convs], FC_TOP if parts.fc else None)
+    else:
+        feeder_arrows(sheet)
+    if parts.fc:
+        fc_arrows(sheet, "hidden" in found)
+    sheet.arrow((1.1, 1.56), (0.72, 1.56))
+    sheet.outside(1.56, "logits,\nclass")
+    sheet.legend(WIDTH - 0.12, legend)
     save_picture(figure, path)
 
 
-def headline(shape: LeNetShape, config: Config, planned: CyclePlan, name: str) -> tuple[str, str]:
-    parts = f"{config.conv_multipliers:,} + {config.fc_multipliers:,}" if shape.has_convolutions else ""
-    products = f"{parts} = {config.multipliers:,}" if parts else f"{config.multipliers:,}"
-    about = f"{products} products a cycle, {config.dsps:,} DSP blocks, {planned.interval:,} cycles an image"
-    return f"{shape} ({name})", about
+def path_boxes(found: Mapping[str, Block]) -> dict[str, tuple[float, float, float, float]]:
+    """Places of the boxes that codes go through, from the image to the last one."""
+    row = LONG_PATH if {"before", "after"} & set(found) else PATH
+    return {name: (left, PATH_BOTTOM, width, PATH_HEIGHT) for name, (left, width) in row.items()}
+
+
+def headline(network: Network, config: Config, name: str) -> tuple[str, str]:
+    both = stages(network).convs and stages(network).fc
+    parts = f"{config.conv_multipliers:,} + {config.fc_multipliers:,} = " if both else ""
+    interval = plan(network, config).interval
+    about = f"{config.multipliers:,} products a cycle, {config.dsps:,} DSP blocks, {interval:,} cycles an image"
+    return f"{summary(network)} ({name})", parts + about
 
 
 class Sheet:
@@ -250,31 +333,45 @@ class Sheet:
             right -= 0.14
 
 
-def conv_arrows(sheet: Sheet) -> None:
-    middle = 3.92
+def conv_arrows(
+    sheet: Sheet, places: Mapping[str, Sequence[float]], found: Mapping[str, Block], layers: Sequence[str],
+    bottom: float | None,
+) -> None:  # fmt: skip
+    """``bottom``: where the arrow to the fully-connected layers ends; None: it goes to the argmax."""
+    middle = PATH_BOTTOM + PATH_HEIGHT / 2
+    row = [name for name in ("image", "lines", "array", "before", "pool", "after") if name in found]
     sheet.outside(middle, "pixels")
-    sheet.arrow((0.72, middle), (1.1, middle))
-    sheet.arrow((2.45, middle), (2.9, middle))
-    sheet.arrow((4.25, middle), (4.7, middle))
-    sheet.arrow((6.65, middle), (7.1, middle))
+    sheet.arrow((0.72, middle), (places["image"][0], middle))
+    for left, right in pairwise(row):
+        x, _, width, _ = places[left]
+        sheet.arrow((x + width, middle), (places[right][0], middle))
+    x, _, width, _ = places["array"]
+    down = min(5.675, x + width - 0.4)
     sheet.arrow((4.5, 5.04), (4.95, 5.04))
-    sheet.arrow((5.675, 4.68), (5.675, 4.32))
-    sheet.arrow((7.35, 3.52), (7.35, 2.86), (6.6, 2.86), text="conv1", at=(7.0, 2.98))
-    sheet.arrow((4.75, 2.86), (3.575, 2.86), (3.575, 3.52), text="again, for conv2", at=(4.17, 2.98))
-    sheet.arrow((7.9, 3.52), (7.9, 1.92), text="conv2", at=(8.2, 2.86))
+    sheet.arrow((down, 4.68), (down, PATH_BOTTOM + PATH_HEIGHT))
+    last = places[row[-1]][0]
+    if "maps" in found:
+        first, again = (clipped(layers[0]), f"again, for {clipped(layers[1])}") if len(layers) == 2 else INNER
+        back = places["lines"][0] + places["lines"][2] / 2
+        sheet.arrow((last + 0.25, PATH_BOTTOM), (last + 0.25, 2.86), (6.6, 2.86), text=first,
+                    at=((last + 0.25 + 6.6) / 2, 2.98))  # fmt: skip
+        sheet.arrow((4.75, 2.86), (back, 2.86), (back, PATH_BOTTOM), text=again, at=((back + 4.75) / 2, 2.98))
+    x, text = last + 0.8, clipped(layers[-1])
+    side = 0.1 + 0.035 * len(text)
+    at = (x + side if x < 9 else x - side, 2.7)
+    ends = ((x, 1.56), (2.7, 1.56)) if bottom is None else ((x, 2.3), (7.9, 2.3), (7.9, bottom))
+    sheet.arrow((x, PATH_BOTTOM), *ends, text=text, at=at)
 
 
 def feeder_arrows(sheet: Sheet) -> None:
     sheet.outside(2.88, "pixels")
     sheet.arrow((0.72, 2.88), (6.7, 2.88))
-    sheet.arrow((7.425, 2.55), (7.425, 1.92))
+    sheet.arrow((7.425, 2.55), (7.425, FC_TOP))
 
 
 def fc_arrows(sheet: Sheet, hidden: bool) -> None:
     sheet.arrow((6.6, 1.7), (5.75, 1.7))
     sheet.arrow((4.5, 1.0), (4.5, 1.2))
     sheet.arrow((3.55, 1.56), (2.7, 1.56), text="last layer", at=(3.12, 1.68))
-    sheet.arrow((1.1, 1.56), (0.72, 1.56))
-    sheet.outside(1.56, "logits,\nclass")
     if hidden:
         sheet.arrow((5.75, 1.38), (6.15, 1.38), (6.15, 0.58), (6.6, 0.58), both=True)

@@ -19,7 +19,9 @@ SCALE = 2  # pixels of the picture for one unit below: sharp on dense screens
 MARGIN, GAP, ROW = 36, 34, 112  # around everything; between columns; height of what a digit shows
 MAPS_WIDTH = 560  # of a convolution's maps, about
 ROW_GAP, TITLE, HEADER = 26, 58, 46
+LONGEST_NAME = 18  # of a layer
 Colour = tuple[int, int, int]  # red, green, blue
+Range = tuple[int, int]  # of codes: the smallest and the largest
 BACKGROUND, PANEL, INK, FAINT = (16, 18, 24), (26, 29, 38), (232, 234, 240), (140, 146, 160)
 BAR, BEST = (92, 104, 138), (255, 190, 92)
 # From code 0, lighter than the background so that every map has its frame, to a layer's largest code.
@@ -37,7 +39,8 @@ GAMMA = 0.65  # small codes are many; this lifts them out of the dark
 
 @dataclass(frozen=True)
 class Digit:
-    """``pixels`` uint8 (28, 28); ``outputs``: layer to int8 codes of one image; words to stand beside it."""
+    """``pixels`` uint8 (rows, columns) or (channels, rows, columns); ``outputs``: layer to int8 codes of one image;
+    words to stand beside it."""
 
     title: str
     note: str
@@ -51,14 +54,11 @@ def draw_digits(
     """Write a PNG with a row for each digit: its pixels, each layer's maps, its logits as bars. A text chunk has the
     digests of what was ``measured`` (`provenance`).
 
-    Brightness goes from code 0 to the largest code of the layer in the whole picture, bars likewise. Raises
-    UserError where ``path`` cannot be written.
+    Brightness goes from the smallest code of the layer in the whole picture, 0 at most, to the largest; bars likewise.
+    Raises UserError where ``path`` cannot be written.
     """
-    peaks = {
-        name: max(1, *(int(abs(digit.outputs[name].astype(int)).max()) for digit in digits))
-        for name in digits[0].outputs
-    }
-    columns = make_columns(digits[0], peaks)
+    ranges = {name: code_range([digit.outputs[name] for digit in digits]) for name in digits[0].outputs}
+    columns = make_columns(digits[0], ranges)
     width = 2 * MARGIN + sum(column.width for column in columns) + GAP * (len(columns) - 1)
     height = 2 * MARGIN + TITLE + HEADER + len(digits) * (ROW + ROW_GAP) - ROW_GAP
     sheet = Sheet(width, height)
@@ -74,14 +74,20 @@ def draw_digits(
         )
 
 
-def make_columns(digit: Digit, peaks: dict[str, int]) -> list["Column"]:
+def code_range(outputs: Sequence[np.ndarray]) -> Range:
+    """The smallest of codes, 0 at most, and the largest, 1 at least."""
+    return min(0, *(int(codes.min()) for codes in outputs)), max(1, *(int(codes.max()) for codes in outputs))
+
+
+def make_columns(digit: Digit, ranges: Mapping[str, Range]) -> list["Column"]:
     """A column for the labels, the pixels, each layer but the last, and the logits."""
     layers = list(digit.outputs)
-    columns: list[Column] = [Labels(), Pixels()]
+    columns: list[Column] = [Labels(), Pixels(digit.pixels)]
     for name in layers[:-1]:
         codes = digit.outputs[name]
-        columns.append(Maps(name, peaks[name], codes) if codes.ndim == 3 else Values(name, peaks[name], codes))
-    return [*columns, Bars(layers[-1], peaks[layers[-1]], len(digit.outputs[layers[-1]]))]
+        columns.append(Maps(name, ranges[name], codes) if codes.ndim == 3 else Values(name, ranges[name], codes))
+    peak = max(map(abs, ranges[layers[-1]]))
+    return [*columns, Bars(layers[-1], peak, len(digit.outputs[layers[-1]]))]
 
 
 class Sheet:
@@ -99,12 +105,23 @@ class Sheet:
         corner = ((x + width) * SCALE - 1, (y + height) * SCALE - 1)
         self.pen.rectangle((x * SCALE, y * SCALE, *corner), colour)
 
-    def tile(self, x: float, y: float, codes: np.ndarray, peak: int, size: float) -> None:
-        """Codes (H, W) as a block of squares, ``size`` units each."""
-        side = round(size * SCALE)
-        colours = PALETTE[np.clip(codes.astype(int), 0, peak) * 255 // peak]
-        block = np.repeat(np.repeat(colours, side, axis=0), side, axis=1)
+    def tile(self, x: float, y: float, codes: np.ndarray, limits: Range, size: float) -> None:
+        """Codes (H, W) as a block of squares, ``size`` units each; of more codes than there are pixels some are left
+        out."""
+        low, high = limits
+        shades = PALETTE[(codes.astype(int) - low) * 255 // (high - low)]
+        rows, columns = (np.arange(max(1, round(count * size * SCALE))) / (size * SCALE) for count in codes.shape)
+        block = np.ascontiguousarray(shades[rows.astype(int)][:, columns.astype(int)])
         self.image.paste(Image.fromarray(block), (round(x * SCALE), round(y * SCALE)))
+
+
+def colours(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of an image, uint8 (rows, columns, 3): three channels are red, green and blue, another number is shown as
+    its mean."""
+    if pixels.ndim == 2 or len(pixels) != 3:
+        grey = pixels if pixels.ndim == 2 else pixels.mean(axis=0).astype(np.uint8)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
 def make_palette() -> np.ndarray:
@@ -125,7 +142,8 @@ class Column:
     heading: tuple[str, str] = ("", "")
 
     def draw(self, sheet: Sheet, x: float, y: float, digits: Sequence[Digit]) -> None:
-        sheet.text(x, y, self.heading[0], 15)
+        name = self.heading[0]
+        sheet.text(x, y, name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}...", 15)
         sheet.text(x, y + 19, self.heading[1], 11.5, FAINT)
         for index, digit in enumerate(digits):
             self.cell(sheet, x, y + HEADER + index * (ROW + ROW_GAP), digit)
@@ -148,52 +166,55 @@ class Labels(Column):
 class Pixels(Column):
     """The image itself."""
 
-    width = ROW
-    heading = ("input", "28x28 pixels")
+    def __init__(self, pixels: np.ndarray):
+        *channels, rows, columns = pixels.shape
+        size = "x".join(map(str, [*(count for count in channels if count > 1), rows, columns]))
+        self.heading = ("input", f"{size} pixels")
+        self.side = max(1, ROW * SCALE // max(rows, columns))  # of a pixel
+        self.width = max(ROW, self.side * columns / SCALE)
 
     def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
-        grey = np.repeat(digit.pixels[:, :, np.newaxis], 3, axis=2)
-        side = ROW * SCALE // len(grey)
-        block = Image.fromarray(np.repeat(np.repeat(grey, side, axis=0), side, axis=1))
-        sheet.image.paste(block, (round(x * SCALE), round(y * SCALE)))
+        block = np.repeat(np.repeat(colours(digit.pixels), self.side, axis=0), self.side, axis=1)
+        sheet.image.paste(Image.fromarray(block), (round(x * SCALE), round(y * SCALE)))
 
 
 class Maps(Column):
-    """The feature maps of a convolution after pooling and ReLU."""
+    """The feature maps of a convolution, as the next layer sees them."""
 
-    def __init__(self, name: str, peak: int, codes: np.ndarray):
-        self.name, self.peak = name, peak
+    def __init__(self, name: str, limits: Range, codes: np.ndarray):
+        self.name, self.limits = name, limits
         channels, height, width = codes.shape
-        self.heading = (name, f"{channels} maps of {width}x{height}, codes 0 to {peak}")
+        self.heading = (name, f"{channels} maps of {height}x{width}, codes {limits[0]} to {limits[1]}")
         rows = ceil((channels * ROW / MAPS_WIDTH) ** 0.5)
         self.down = rows + 1 if channels % rows and channels % (rows + 1) == 0 else rows
         self.across = ceil_div(channels, self.down)
         self.pitch = (ROW + 3) // self.down
-        self.size = (self.pitch - 3) * SCALE // height / SCALE
+        room, longer = (self.pitch - 3) * SCALE, max(height, width)
+        self.size = (room // longer or room / longer) / SCALE
         self.width = max(self.across * self.pitch - 3, 210)
 
     def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         for channel, codes in enumerate(digit.outputs[self.name]):
             row, column = divmod(channel, self.across)
-            sheet.tile(x + column * self.pitch, y + row * self.pitch, codes, self.peak, self.size)
+            sheet.tile(x + column * self.pitch, y + row * self.pitch, codes, self.limits, self.size)
 
 
 class Values(Column):
     """The outputs of a fully-connected layer, in reading order."""
 
-    def __init__(self, name: str, peak: int, codes: np.ndarray):
-        self.name, self.peak = name, peak
+    def __init__(self, name: str, limits: Range, codes: np.ndarray):
+        self.name, self.limits = name, limits
         self.across = ceil((len(codes) * 1.3) ** 0.5)
         rows = ceil_div(len(codes), self.across)
         self.size = min(8 * SCALE, ROW * SCALE // rows) / SCALE
-        self.heading = (name, f"{len(codes)} codes 0 to {peak}")
+        self.heading = (name, f"{len(codes)} codes {limits[0]} to {limits[1]}")
         self.width = max(self.across * self.size, 130)
 
     def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
         codes = digit.outputs[self.name]
         padded = np.zeros(ceil_div(len(codes), self.across) * self.across, np.int8)
         padded[: len(codes)] = codes
-        sheet.tile(x, y, padded.reshape(-1, self.across), self.peak, self.size)
+        sheet.tile(x, y, padded.reshape(-1, self.across), self.limits, self.size)
 
 
 class Bars(Column):
@@ -207,7 +228,7 @@ class Bars(Column):
         self.numbered = classes <= 16
 
     def cell(self, sheet: Sheet, x: float, y: float, digit: Digit) -> None:
-        codes = digit.outputs[self.name].astype(int)
+        codes = digit.outputs[self.name].ravel().astype(int)
         best = int(codes.argmax())
         half = (ROW - 14) / 2
         space = min(4, self.pitch * 0.3)  # between two bars

@@ -91,13 +91,13 @@ def plot_compared(path: Path, rows: Sequence[Compared]) -> None:
     images = max(row.images for row in rows)
     cycles = "cycles an image" + ("" if all(row.rtl_images for row in rows) else " (model)")
     every = []
-    for place, (name, text) in enumerate((("bytes", "bytes stored (packed file)"), ("interval_cycles", cycles)), 1):
-        axes = figure.add_subplot(1, 2, place)
-        having = [row for row in rows if getattr(row, name) is not None]
-        axes.set_xlabel(text)
+    texts = {"bytes": "bytes stored (packed file)", "interval_cycles": cycles}
+    known = {name: [row for row in rows if getattr(row, name) is not None] for name in texts}
+    drawn = [name for name, having in known.items() if having]
+    for place, name in enumerate(drawn, 1):
+        axes, having = figure.add_subplot(1, len(drawn), place), known[name]
+        axes.set_xlabel(texts[name])
         axes.set_ylabel(f"errors of {images:,} test images")
-        if not having:
-            continue
         best = [(getattr(row, name), row.errors) for row in front(rows, name)]
         axes.plot(*zip(*best, strict=True), "-", color="tab:orange", label="front: nothing is better in both", zorder=1)
         spots = [(getattr(row, name), row.errors) for row in having]

@@ -182,14 +182,15 @@ def image_table(images: Images, result: "Simulation") -> Group:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 
-    engines = ("conv", "fc") if result.counters[: result.images, COUNTERS.index("conv")].any() else ("fc",)
+    counted = result.counters[: result.images]
+    engines = [name for name in ("conv", "fc") if counted[:, COUNTERS.index(name)].any()]
     columns = ("<image", "label", "class", "<RTL and golden model", *engines, "interval")
     rows = table(*columns)
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index
         label = "-" if images.labels is None else str(images.labels[index])
-        counted = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
-        counters = [*(counted[name] for name in engines), counted["interval"] if index else "-"]
+        cycles = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
+        counters = [*(cycles[name] for name in engines), cycles["interval"] if index else "-"]
         rows.add_row(shown(images.names[index]), label, str(result.classes[index]), equal_text(not differs), *counters)
         if differs:
             break
@@ -197,13 +198,12 @@ def image_table(images: Images, result: "Simulation") -> Group:
 
 
 def cycle_table(report: dict) -> Group:
-    """The four clocks beside the arithmetic's limit; no conv cycles where there are no convolutions."""
+    """The four clocks beside the arithmetic's limit; none of an engine that the machine does not have."""
     rows = table("<clock", "cycles", "limit", "<what it counts")
     interval = report["interval_cycles"]
-    if report["conv_limit_cycles"]:
-        conv = f"{report['conv_cycles']:,}", f"{report['conv_limit_cycles']:,}"
-        rows.add_row("conv", *conv, "first to last busy cycle")
-    rows.add_row("fc", f"{report['fc_cycles']:,}", f"{report['fc_limit_cycles']:,}", "first to last busy cycle")
+    for engine in ("conv", "fc"):
+        if limit := report[f"{engine}_limit_cycles"]:
+            rows.add_row(engine, f"{report[f'{engine}_cycles']:,}", f"{limit:,}", "first to last busy cycle")
     rows.add_row("latency", f"{report['latency_cycles']:,}", "", "last pixel accepted to result valid, first image")
     if interval is not None:
         used = f"{report['products_a_cycle']:.1f} products a cycle, skipped ones counted"

@@ -90,7 +90,7 @@ def simulation(*options: str) -> subprocess.Popen:
 def done(folder: Path, number: int) -> int:
     """Images that a simulation has finished."""
     try:
-        return int(np.load(folder / f"run{number}" / "done.npy")[0])
+        return int(np.load(folder / f"run{number}" / "run-done.npy")[0])
     except (OSError, ValueError, EOFError):
         return 0
 

@@ -44,8 +44,8 @@ class Recorder:
         self.folder = folder = Path(given["folder"])
         self.limit_cycles = given["limit_cycles"]  # of any wait
         self.waves = given["waves"]
-        names = (*network.names, "classes", "cycles", "done", "speed")
-        names += tuple(f"{layer}.cycle" for layer in network.names if self.waves)
+        names = (*network.names, "run-classes", "run-cycles", "run-done", "run-speed")
+        names += tuple(f"{layer}-cycle" for layer in network.names if self.waves)
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         self.convs, self.fc = stages(network).convs, stages(network).fc
         self.groups = [config.groups(stage.width) for stage in self.convs]
@@ -90,17 +90,17 @@ class Recorder:
         """Keep values of a layer and, where somebody will look at waves, the cycle in which the tap shows them."""
         self.arrays[layer][place] = values
         if self.waves:
-            self.arrays[f"{layer}.cycle"][place] = cycle()
+            self.arrays[f"{layer}-cycle"][place] = cycle()
 
     def result(self, image: int, word: int, cycles: int) -> None:
         """The result's own logits are what the last layer's array keeps: the tap has been seen before."""
         last = self.arrays[self.network.names[-1]]
         last[image] = self.values(self.result_layout, "logits", word).reshape(last.shape[1:])
-        self.arrays["classes"][image] = field(self.result_layout, "index", word)
+        self.arrays["run-classes"][image] = field(self.result_layout, "index", word)
         counted = [field(self.cycles_layout, name, cycles) for name in ("conv", "fc", "latency", "interval")]
         self.check_clocks(image, *counted[2:])
-        self.arrays["cycles"][image] = counted
-        self.arrays["done"][0] = image + 1
+        self.arrays["run-cycles"][image] = counted
+        self.arrays["run-done"][0] = image + 1
 
     def check_clocks(self, image: int, latency: int, interval: int) -> None:
         """The hardware's latency and interval against what was seen from outside."""
@@ -152,14 +152,14 @@ async def images(dut: Dut) -> None:
             cocotb.start_soon(watch(dut.conv_tap, recorder.conv))
         if recorder.fc:
             cocotb.start_soon(watch(dut.fc_tap, recorder.fc_tap))
-    pixels = np.load(recorder.folder / "pixels.npy")
+    pixels = np.load(recorder.folder / "run-pixels.npy")
     feeder = cocotb.start_soon(feed(dut, recorder, pixels, given["pause"], rng))
     for image in range(len(pixels)):
         taken = take(dut, recorder, image, given["pause"], rng)
         await limited(taken, recorder.limit_cycles, f"the result of image {image}")
     await feeder
     speed = stopwatch.stop(cycle())
-    recorder.arrays["speed"][:] = speed.cycles, speed.seconds, speed.python_seconds
+    recorder.arrays["run-speed"][:] = speed.cycles, speed.seconds, speed.python_seconds
 
 
 async def take(dut: Dut, recorder: Recorder, image: int, pause: float, rng: random.Random) -> None:

@@ -188,7 +188,7 @@ def test_figures_of_the_diagram(answer, name: str) -> None:
         assert lines["conv controller"].endswith(f" {planned.conv:,} cycles an image")
         assert f"{depths['conv']:,} words of 25" in lines["conv weight memory"]
     drawn = texts(Path("a.svg"))
-    assert {text for block in blocks(network.shape, config).values() for text in (block.title, *block.lines)} <= drawn
+    assert {text for block in blocks(network.network, config).values() for text in (block.title, *block.lines)} <= drawn
     assert f"{network.shape} ({name}.npz)" in drawn
 
 
