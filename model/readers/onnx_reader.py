@@ -431,8 +431,8 @@ class Reader:
         places = numbers(attribute(node, values, 1, "axes"))
         rank = len(x.axes) + len(places)
         places = [place % rank for place in places]
-        if 0 in places:
-            raise Unsupported("it puts an axis in front of the images")
+        if 0 in places or len(set(places)) < len(places):
+            raise Unsupported("it puts an axis in front of the images, or two at one place")
         axes = iter(x.axes)
         return replace(x, axes=tuple("1" if place in places else next(axes) for place in range(rank)))
 

@@ -31,6 +31,9 @@ from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
+from fivebyfive.model.readers.folding import fold
+from fivebyfive.model.readers.onnx_constants import FOLDED
+from fivebyfive.model.readers.onnx_reader import OPERATORS, read_onnx
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError, user_values
@@ -142,6 +145,64 @@ def safetensors_file() -> bytes:
 
     torch = __import__("torch")
     return save({name: torch.zeros(shape) for name, shape in NETWORK.shape.arrays.items()})
+
+
+def onnx_file(nodes: list, arrays: dict[str, np.ndarray], last: str) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper
+
+    arrays = {"w": np.ones((2, 1, 3, 3), np.float32), "v": np.ones((288, 3), np.float32), **arrays}
+    sizes: tuple = ("x", ["n", 1, 12, 12]), (last, None)
+    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, size)] for name, size in sizes)
+    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]).SerializeToString()
+
+
+NUMBERS = {"s": [0, -1], "one": [1], "axes": [2, 3], "four": [0, 1, 1, 2]}
+CONSTANTS = {name: np.array(values, np.int64) for name, values in NUMBERS.items()} | {"half": np.array(0.5, np.float32)}
+NAMES = ["x", *CONSTANTS, "w", "v", "", "a0"]
+ATTRIBUTES: list[dict] = [
+    {}, {"axis": 1}, {"axis": 0}, {"perm": [0, 2, 3, 1]}, {"perm": [0, 3, 1, 2]}, {"keepdims": 0}, {"axes": [2, 3]},
+    {"kernel_shape": [2, 2], "strides": [2, 2]}, {"auto_pad": "SAME_UPPER", "kernel_shape": [3, 3]}, {"group": 2},
+    {"pads": [1, 1, 1, 1]}, {"dilations": [2, 1]}, {"alpha": 0.5}, {"value_ints": [1, 2]}, {"to": 7}, {"to": 1},
+]  # fmt: skip
+
+
+def onnx_operators(data: bytes) -> bytes:
+    """A network of operators that the fuzzer chose: each five bytes say which one, of what, with which attributes."""
+    from onnx import helper
+
+    every = sorted({*OPERATORS, *FOLDED})
+    nodes, names = [helper.make_node("Conv", ["x", "w"], ["a0"], pads=[1, 1, 1, 1])], list(NAMES)
+    for start in range(0, min(len(data) - 4, 100), 5):
+        kind, count, *places = data[start : start + 5]
+        inputs = [names[place % len(names)] for place in places[: 1 + count % 3]]
+        inputs[0] = names[-1] if count < 192 else inputs[0]  # mostly what was made last
+        attributes = ATTRIBUTES[count // 3 % len(ATTRIBUTES)]
+        names.append(f"a{len(nodes)}")
+        nodes.append(helper.make_node(every[kind % len(every)], inputs, [names[-1]], **attributes))
+    end = [("Flatten", []), ("MatMul", ["v"])] if len(data) % 2 else []
+    for operator, others in end:
+        nodes.append(helper.make_node(operator, [names[-1], *others], [f"a{len(nodes)}"]))
+        names.append(f"a{len(nodes) - 1}")
+    return onnx_file(nodes, CONSTANTS, names[-1])
+
+
+def chosen_operators() -> list[bytes]:
+    every = sorted({*OPERATORS, *FOLDED})
+    seeds = [
+        ["Relu", "MaxPool"],
+        ["Tanh", "Reshape"],
+        ["Erf", "Add", "Mul"],
+        ["Transpose", "Transpose"],
+        ["Shape", "Gather"],
+    ]
+    return [bytes(byte for name in seed for byte in (every.index(name), 22, 9, 1, 2)) + b"x" for seed in seeds] + [b"x"]
+
+
+def read_onnx_layers(data: bytes) -> object:
+    with user_values():
+        return fold(read_onnx(written("a.onnx", data)))
 
 
 def evil_pickles() -> list[bytes]:
@@ -299,6 +360,8 @@ TARGETS = {
         lambda data: read_state(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
     ),
     "safetensors": Target(lambda data: read_state(written("a.safetensors", data)), lambda: [safetensors_file()], 4),
+    "onnx": Target(read_onnx_layers, lambda: [onnx_operators(seed) for seed in chosen_operators()], 3),
+    "onnx-members": Target(lambda data: read_onnx_layers(onnx_operators(data)), chosen_operators, 3),
     "npy": Target(lambda data: load_images(written("a.npy", data)), lambda: [npy(PIXELS)], 10),
     "idx": Target(
         lambda data: read_idx(written("a", data), 3),
