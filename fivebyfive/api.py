@@ -25,9 +25,9 @@ __all__ = ["Accelerator", "Network", "load"]
 
 
 class Network:
-    """A trained, quantized LeNet. Images are uint8 (N, 28, 28) everywhere.
+    """A trained, quantized network. Images are uint8 (N, rows, columns), or (N, channels, rows, columns), of its input.
 
-    ``checkpoint``: its integer arrays. ``name``: what it is called in manifests and reports. Whatever is given to
+    ``checkpoint``: its integer arrays; ``checkpoint.network``: its input and layers. ``name``: what it is called in manifests and reports. Whatever is given to
     its methods that they cannot take is a UserError of one line.
     """
 
@@ -42,6 +42,7 @@ class Network:
 
     @property
     def shape(self) -> LeNetShape:
+        """The widths of a network such as 20-50-500-10. Raises UserError for one of another form."""
         return self.checkpoint.shape
 
     def predict(self, images: np.ndarray) -> np.ndarray:

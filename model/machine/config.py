@@ -105,7 +105,8 @@ class Config:
                 raise ValueError(f"for {summary(network)}, {rule}")
         if self.early_fc and not convs:
             raise ValueError(
-                f"early_fc is for networks with convolutions; the first layer of {summary(network)} takes pixels"
+                f"early_fc is for networks with convolutions; the first layer of {summary(network)} takes pixels; "
+                "leave it out"
             )
         if convs and self.kernel < stages(network).kernel:
             raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")
@@ -130,7 +131,8 @@ class Config:
         signed = None
         for stage in stages(network).convs:
             if self.packed and (signed or any(code < 0 for code in stage.layer.fill if any(stage.layer.padding))):
-                raise ValueError(f"packed with {self.windows} windows takes no negative codes; {stage.name} has some")
+                what = f"packed with {self.windows} windows takes no negative codes"
+                raise ValueError(f"{what}, but {stage.name} has some; choose windows=1")
             signed = stage.after[-1:] != ("relu",)
 
     @staticmethod

@@ -53,8 +53,8 @@ def sized(
     """The configuration with the fewest conv cycles for this network out of at most ``conv_pes`` PEs (1 to 50).
 
     Of several that are as fast, the one with the fewest PEs: a PE that would save no cycle is not built. A network
-    without convolutions has none, one without fully-connected layers no rows (``fc_rows`` may be anything then). The
-    other arguments are fields of `Config`. Raises ValueError where a size is out of range.
+    without convolutions has none, one without fully-connected layers no rows. The other arguments are fields of
+    `Config`. Raises ValueError where a size is out of range, or of a part that the network has no work for.
     """
     conv_pes = of_type(int, "conv_pes", conv_pes)
     if not 1 <= conv_pes <= MAX_CONV_PES:
@@ -65,6 +65,11 @@ def sized(
     )
     if not parts.fc:
         made(1, 1)  # what is asked for must be a size, though nothing of it is built
+        if fc_rows != 1 or early_fc:
+            wanted = "early_fc" if early_fc else f"{fc_rows} rows of multipliers"
+            raise ValueError(
+                f"{summary(network)} has no fully-connected layers, so no work for {wanted}; leave that out"
+            )
         made = partial(made, fc_rows=0, early_fc=False)
     if not parts.convs:
         if conv_pes > 1:
