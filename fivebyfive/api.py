@@ -27,8 +27,8 @@ __all__ = ["Accelerator", "Network", "load"]
 class Network:
     """A trained, quantized network. Images are uint8 (N, rows, columns), or (N, channels, rows, columns), of its input.
 
-    ``checkpoint``: its integer arrays; ``checkpoint.network``: its input and layers. ``name``: what it is called in manifests and reports. Whatever is given to
-    its methods that they cannot take is a UserError of one line.
+    ``checkpoint``: its integer arrays; ``checkpoint.network``: its input and layers. ``name``: what it is called in
+    manifests and reports. Whatever is given to its methods that they cannot take is a UserError of one line.
     """
 
     def __init__(self, checkpoint: Checkpoint, name: str | None = None):
