@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers status picture pictures figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -90,6 +90,9 @@ registers: .venv/demo.stamp ## docs/registers.md, from the same description as t
 status: .venv/demo.stamp ## docs/status.md: how each component is checked, from sources and logs; seconds
 	$(BIN)/python -m fivebyfive.verify.status --out docs/status.md
 
+schedule: .venv/demo.stamp ## docs/schedule.md: how near each listed network comes to the arithmetic limit; seconds
+	$(BIN)/python -m fivebyfive.verify.schedule
+
 diagrams: .venv/demo.stamp ## the block diagrams of docs/ as SVG; seconds
 	$(BIN)/python tools/diagrams.py
 
@@ -104,7 +107,7 @@ pictures: .venv/test.stamp ## the pictures of docs/tutorial.md, and the page as 
 	$(BIN)/python tools/tutorial.py
 
 # Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
-FIGURES := picture registers coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
+FIGURES := picture registers schedule coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
   mutants fuzz faults status
 
 figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours

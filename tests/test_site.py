@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
+from fivebyfive.verify.schedule import schedule_page
 from fivebyfive.verify.status import HOLES, PARTS, components, status_page
 
 ROOT = Path(__file__).parents[1]
@@ -157,6 +158,11 @@ def test_status_without_logs_and_with_coverage(tmp_path: Path) -> None:
     page = status_page(tmp_path)
     holes = "2 signals or blocks never seen, without a reason; coverage of older Verilog"
     assert f"| not measured | 90.0 %, 99.9 % | {holes} |" in page
+
+
+def test_schedule_is_that_of_the_cycle_model() -> None:
+    """`make schedule` writes the page again."""
+    assert (DOCS / "schedule.md").read_text() == schedule_page()
 
 
 def test_diagrams_are_those_of_the_command(monkeypatch) -> None:

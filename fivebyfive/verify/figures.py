@@ -46,6 +46,7 @@ FOUR_PES = next(name for name in SIZED if "100 + 20" in name)
 PAGES = (
     Page("docs/demo.png", "picture", "a minute", (LENET,), ONLY_LENET),
     Page("docs/registers.md", "registers", "seconds"),
+    Page("docs/schedule.md", "schedule", "seconds"),
     Page("docs/coverage.log", "coverage", "10 minutes", (*COMPONENTS, LENET), ONLY_LENET),
     Page("docs/verify-axi.log", "verify-axi", "5 minutes", tuple(AXI), ONLY_LENET),
     Page("docs/verify-netlist.log", "verify-netlist", "10 minutes", (LENET,), ONLY_LENET),

@@ -262,7 +262,7 @@ class FcEngine(wiring.Component):
 
     def split(self, word) -> tuple:
         """Which word of 20 activations, and which half of it (None: all of it), belongs to a word of weights."""
-        return (word, None) if self.config.fc_lanes == FC_WORD else (word[1:], word[0])
+        return (word, None) if self.config.fc_lanes == FC_WORD else (word[1:], word[:1])
 
     def part(self, memory: ActivationMemory, part):
         """The activations of a part of the word that is read."""

@@ -11,11 +11,11 @@ MOST_WEIGHTS = 200_000  # bytes
 MOST_MACS = 3_000_000
 
 
-def random_network(rng: random.Random) -> Network:
-    """Any network of section "A network is a list of layers" of docs/checkpoint.md, of at most `MOST_WEIGHTS` bytes and
-    `MOST_MACS` products an image."""
+def random_network(rng: random.Random, largest: int = 36) -> Network:
+    """Any network of section "A network is a list of layers" of docs/checkpoint.md, of images of at most ``largest``
+    rows and columns, and at most `MOST_WEIGHTS` bytes and `MOST_MACS` products an image."""
     while True:
-        size = rng.choice((1, 1, 2, 3, 5)), rng.randint(4, 36), rng.randint(4, 36)
+        size = rng.choice((1, 1, 2, 3, 5)), rng.randint(4, largest), rng.randint(4, largest)
         layers: list[Layer] = []
         try:
             for number in range(rng.randint(0, 4)):
