@@ -195,6 +195,31 @@ def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, 
 
 
 @main.command()
+@click.argument("model", metavar="MODEL.onnx", type=FILE)
+@click.option("--data", metavar="SET", help="To count errors on; the first 1,000 shipped test images by default.")
+@click.option("--mean", type=float, help="The network's input was (pixel / 255 - mean) / std;")
+@click.option("--std", type=float, help="without both, the usual ones are tried.")
+@click.option("--check", type=FILE, metavar="SCORES.npy", help="Compare with what your framework gives for --images.")
+@click.option(
+    "--images", type=FILE, metavar="X.npy", help="(N,C,H,W) or (N,H,W,C): floats as the network takes them, or uint8."
+)
+@json_option
+def inspect(
+    model: Path, data: str | None, mean: float | None, std: float | None, check: Path | None, images: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show what a network in a file is read as, layer by layer.
+
+    Its float errors, and the cycles and multipliers of its machine, too. Nothing in the file is executed. Needs pip
+    install 'fivebyfive[onnx]'. Exits with 1 where the scores of --check differ.
+    """
+    from fivebyfive.commands.inspect import InspectRequest, run_inspect
+
+    request = InspectRequest(model, data, mean, std, check, images)
+    click.get_current_context().exit(run_inspect(request, as_json))
+
+
+@main.command()
 @checkpoint_argument
 @data_option
 @json_option

@@ -107,13 +107,29 @@ def _(step: Pooling, x: np.ndarray) -> np.ndarray:
     beyond = [max(0, far - near - have) for far, near, have in zip(reach, (top, left), x.shape[2:], strict=True)]
     sides = top, left, beyond[0], beyond[1]
     empty = -np.inf if step.kind == "max" else 0.0
-    views = windows(padded(x, sides, np.array([empty])), size, stride)[:, :, : counts[0], : counts[1]]
+    around = padded(x, sides, np.array([empty]))
     if step.kind == "max":
-        return views.max(axis=(4, 5))
+        return over_windows(np.maximum, around, size, stride, counts)
     counted = padded(np.ones((1, 1, *x.shape[2:])), step.padding, np.array([float(step.counts_padding)]))
     more = [max(0, far - have) for far, have in zip(reach, counted.shape[2:], strict=True)]
-    places = windows(padded(counted, (0, 0, more[0], more[1]), np.zeros(1)), size, stride)
-    return views.sum(axis=(4, 5)) / places[:, :, : counts[0], : counts[1]].sum(axis=(4, 5))
+    places = padded(counted, (0, 0, more[0], more[1]), np.zeros(1))
+    return over_windows(np.add, around, size, stride, counts) / over_windows(np.add, places, size, stride, counts)
+
+
+def over_windows(
+    work: np.ufunc, x: np.ndarray, size: tuple[int, int], stride: tuple[int, int], counts: tuple[int, int]
+) -> np.ndarray:
+    """Maps (N, C, *counts) of what ``work`` makes of each window."""
+    ends = [(count - 1) * by + 1 for count, by in zip(counts, stride, strict=True)]
+    parts = (
+        x[:, :, row : row + ends[0] : stride[0], column : column + ends[1] : stride[1]]
+        for row in range(size[0])
+        for column in range(size[1])
+    )
+    made = next(parts).copy()
+    for part in parts:
+        work(made, part, out=made)
+    return made
 
 
 def pooled_sizes(step: Pooling, shape: tuple[int, int]) -> tuple[int, int]:
@@ -165,9 +181,9 @@ def convolved(x: np.ndarray, weight: np.ndarray, stride: tuple[int, int], groups
         kernels = weight[group * outputs : (group + 1) * outputs].reshape(outputs, -1)
         for start in range(0, n, at_once):
             part = views[start : start + at_once, group * inputs : (group + 1) * inputs]
-            unfolded = part.transpose(0, 2, 3, 1, 4, 5).reshape(len(part), rows * columns, -1)
-            made = (unfolded @ kernels.T).transpose(0, 2, 1).reshape(len(part), outputs, rows, columns)
-            sums[start : start + at_once, group * outputs : (group + 1) * outputs] = made
+            unfolded = part.transpose(1, 4, 5, 0, 2, 3).reshape(kernels.shape[1], -1)
+            made = (kernels @ unfolded).reshape(outputs, len(part), rows, columns)
+            sums[start : start + at_once, group * outputs : (group + 1) * outputs] = made.transpose(1, 0, 2, 3)
     return sums
 
 
@@ -181,7 +197,7 @@ def erf(x: np.ndarray) -> np.ndarray:
     """The error function, within 1e-11: cubic interpolation of the exact one."""
     values, slopes = erf_grid()
     place = (np.clip(x, -FAR, FAR) + FAR) * GRID
-    index = place.astype(np.int64)
+    index = np.nan_to_num(place).astype(np.int64)
     t = place - index
     left, right, rise, fall = values[index], values[index + 1], slopes[index], slopes[index + 1]
     return left + t * (rise + t * (3 * (right - left) - 2 * rise - fall + t * (2 * (left - right) + rise + fall)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.readers.float_errors import USUAL_INPUTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
@@ -34,16 +35,6 @@ if TYPE_CHECKING:
     from .resume import States
 
 __all__ = ["QuantizeConfig", "quantize"]
-
-# What people feed a LeNet: x = (pixel / 255 - mean) / std
-USUAL_INPUTS = (
-    (0.0, 1.0),  # 0 to 1, torchvision's ToTensor
-    (0.1307, 0.3081),  # mean and deviation of MNIST
-    (0.5, 0.5),  # -1 to 1
-    (0.2860, 0.3530),  # mean and deviation of Fashion-MNIST
-    (0.0, 1 / 255),  # raw pixels
-    (0.0, 128 / 255),  # the hardware's own input: pixel / 128
-)
 
 
 @dataclass(frozen=True)
@@ -157,7 +148,7 @@ def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "TrainingImages")
     if config.mean is not None and config.std is not None:
         chosen = config.mean, config.std
     else:
-        chosen = min(USUAL_INPUTS, key=lambda scale: errors_with(net, scale, held_out))
+        chosen = min(((one.mean, one.std) for one in USUAL_INPUTS), key=lambda scale: errors_with(net, scale, held_out))
     fold(net, chosen)
     return chosen
 

@@ -1,0 +1,28 @@
+"""A float network of a file, whatever its format."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import as_path
+
+from .float_network import FloatNetwork
+from .folding import fold
+from .onnx_reader import read_onnx
+from .steps import Steps, Unsupported
+
+__all__ = ["FORMATS", "read_float_network"]
+
+FORMATS: dict[str, Callable[[Path], Steps]] = {".onnx": read_onnx}  # by suffix
+
+
+def read_float_network(path: Path | str) -> FloatNetwork:
+    """The layers of a file. Raises UserError, one line, for what cannot be read or holds what no layer computes."""
+    path = as_path(path, "model")
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: networks are read from {', '.join(FORMATS)} files; export it as one of them")
+    try:
+        return fold(reader(path))
+    except Unsupported as error:
+        raise UserError(f"{path}: {shown(error)}") from error
