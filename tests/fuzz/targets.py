@@ -8,7 +8,9 @@ target makes the wrapping good and gives what is inside to the fuzzer.
 import gzip
 import io
 import json
+import os
 import pickle
+import signal
 import struct
 import tempfile
 import zipfile
@@ -17,7 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -31,9 +35,14 @@ from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
+<<<<<<< HEAD
 from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.onnx_constants import FOLDED
 from fivebyfive.model.readers.onnx_reader import OPERATORS, read_onnx
+=======
+from fivebyfive.model.readers import hdf5, hdf5_child, keras_reader
+from fivebyfive.model.readers.torch_reader import read_pt2
+>>>>>>> 126ceb7 (Fuzz targets of the readers of Keras and .pt2 files)
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError, user_values
@@ -210,6 +219,167 @@ def evil_pickles() -> list[bytes]:
     return [pickle.dumps(print), pickle.dumps(Path("/")), b"cos\nsystem\n(S'false'\ntR."]
 
 
+# models of Keras
+
+
+def keras_layers() -> list[dict]:
+    """One of each kind, functional models' nodes among them."""
+    conv = {"filters": 2, "kernel_size": [3, 3], "strides": [2, 2], "padding": "same", "activation": "relu"}
+    layers = [
+        ("InputLayer", {"batch_shape": [None, 8, 8, 1]}), ("Rescaling", {"scale": 0.5, "offset": [0.1]}),
+        ("Normalization", {"axis": -1, "mean": [0.1], "variance": [0.2]}), ("Conv2D", conv),
+        ("BatchNormalization", {"axis": [3]}), ("ZeroPadding2D", {"padding": [[0, 1], [1, 0]]}),
+        ("MaxPooling2D", {"pool_size": [2, 2], "padding": "same"}), ("LeakyReLU", {"alpha": 0.1}),
+        ("AveragePooling2D", {"pool_size": [2, 2], "strides": [1, 1]}), ("Reshape", {"target_shape": [-1]}),
+        ("Dropout", {"rate": 0.5}), ("Flatten", {}), ("Dense", {"units": 3, "activation": "softmax"}),
+    ]  # fmt: skip
+    return [
+        {"class_name": kind, "name": f"l{n}", "config": {"name": f"l{n}", **config},
+         "inbound_nodes": [[[f"l{n - 1}", 0, 0, {}]]] if n else []}
+        for n, (kind, config) in enumerate(layers)
+    ]  # fmt: skip
+
+
+def keras_configs() -> list[bytes]:
+    layers = keras_layers()
+    ends = {"input_layers": [["l0", 0, 0]], "output_layers": [[f"l{len(layers) - 1}", 0, 0]]}
+    inner = {"class_name": "Sequential", "config": {"name": "inner", "layers": layers[3:4]}}
+    models = [
+        {"class_name": "Model", "config": {"name": "m", "layers": layers, **ends}},
+        {"class_name": "Sequential", "config": {"layers": [layers[0], inner, *layers[10:]]}},
+    ]
+    return [json.dumps(model).encode() for model in models]
+
+
+KERAS_WEIGHTS = {
+    "l3/kernel": np.ones((3, 3, 1, 2)), "l3/bias": np.ones(2), "l4/gamma": np.ones(2), "l4/beta": np.ones(2),
+    "l4/moving_mean": np.ones(2), "l4/moving_variance": np.ones(2), "l12/kernel": np.ones((4, 3)),
+    "l12/bias": np.ones(3),
+}  # fmt: skip
+
+
+def keras_contents() -> hdf5.Contents:
+    attributes: dict[str, dict[str, str | list[str]]] = {"": {"model_config": ""}}
+    for name in KERAS_WEIGHTS:
+        group = attributes.setdefault(f"model_weights/{name.split('/')[0]}", {"weight_names": []})
+        group["weight_names"] = [*group["weight_names"], name]
+    arrays = {f"model_weights/{name.split('/')[0]}/{name}": array for name, array in KERAS_WEIGHTS.items()}
+    return hdf5.Contents(attributes, arrays)
+
+
+def keras_config(data: bytes) -> object:
+    """A configuration with values replaced, and weights that fit the first one."""
+    config = json.loads(keras_configs()[data[:1] > b"\x80"])
+    with user_values():
+        try:
+            return keras_reader.steps_of(json.loads(altered(config, parts_of(data[1:]))), "2.15.0", keras_contents())
+        except RecursionError as error:  # of models inside models: `read_keras` has a line for it
+            raise UserError("too deep") from error
+
+
+def keras_files() -> list[bytes]:
+    """An .h5 file, one with links, and a .keras file whose weights are not packed."""
+    config = keras_configs()[0]
+    files = []
+    for linked in (False, True):
+        whole = io.BytesIO()
+        with h5py.File(whole, "w") as file:
+            file.attrs["model_config"], file.attrs["keras_version"] = config.decode(), "2.15.0"
+            for path, array in keras_contents().arrays.items():
+                file[path] = array.astype(np.float32)
+                group = file[f"model_weights/{path.split('/')[1]}"]
+                group.attrs["weight_names"] = keras_contents().attributes[group.name[1:]]["weight_names"]
+            if linked:
+                file["model_weights/out"] = h5py.ExternalLink("/dev/shm/other.h5", "/x")
+                file["model_weights/l3/packed"] = h5py.SoftLink("/model_weights")
+                file.create_dataset("model_weights/z", (64, 64), "f4", chunks=(8, 8), compression="gzip")
+        files.append(whole.getvalue())
+    weights, archive = io.BytesIO(), io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file["layers/conv2d/vars/0"] = np.ones((3, 3, 1, 2), np.float32)
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("metadata.json", '{"keras_version": "3.0.0"}')
+        members.writestr("config.json", config)
+        members.writestr("model.weights.h5", weights.getvalue())
+    return [*files, archive.getvalue()]
+
+
+def forked(file: BinaryIO, output: BinaryIO) -> str:
+    """The reader of HDF5 in a process of its own, as always, but a fork of this one: that is much quicker."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        return f"ended with {status}" if status else ""
+    for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE):
+        signal.signal(number, signal.SIG_DFL)  # libFuzzer's would write a report
+    status = 1
+    try:
+        hdf5_child.limit()
+        size = file.seek(0, 2)
+        file.seek(0)
+        hdf5_child.answer(file, output, size)
+        output.flush()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def keras_file(data: bytes) -> object:
+    keras_reader.read_hdf5 = lambda path, file: hdf5.judged(path, forked, file)
+    with user_values():
+        return keras_reader.read_keras(written("a.keras", data))
+
+
+def keras_answers() -> list[bytes]:
+    """What the child says of the seeds."""
+    answers = []
+    for data in keras_files()[:2]:
+        output = io.BytesIO()
+        hdf5_child.answer(io.BytesIO(data), output, len(data))
+        answers.append(output.getvalue())
+    return answers
+
+
+@cache
+def exported() -> bytes:
+    """A .pt2 file, without the example that PyTorch keeps in it."""
+    torch = __import__("torch")
+    nn = torch.nn
+    layers = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)
+    program = torch.export.export(nn.Sequential(*layers).eval(), (torch.zeros(1, 1, 8, 8),))
+    whole, smaller = io.BytesIO(), io.BytesIO()
+    torch.export.save(program, whole)
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(smaller, "w") as kept:
+        for name in archive.namelist():
+            if "sample_inputs" not in name:
+                kept.writestr(name, archive.read(name))
+    return smaller.getvalue()
+
+
+def pt2_values(data: bytes) -> object:
+    """A .pt2 file whose graph has values replaced."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(exported())) as archive, zipfile.ZipFile(changed, "w") as new:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name.endswith("models/model.json"):
+                content = altered(json.loads(content), parts_of(data))
+            new.writestr(name, content)
+    return pt2(changed.getvalue())
+
+
+def pt2(data: bytes) -> object:
+    with user_values():
+        return read_pt2(written("a.pt2", data))
+
+
+def replacements(longest: int) -> bytes:
+    """Parts for `altered` that go down in many ways."""
+    ways = [bytes([(7 * n + k) % 251 for k in range(1 + n % longest)]) for n in range(24)]
+    texts = (b"1", b"[[]]", b'"relu"', b"null", b"-1", b"[2, 2]", b"{}", b"1e999")
+    return joined([part for n, way in enumerate(ways) for part in (way, texts[n % len(texts)])])
+
+
 # pictures
 
 
@@ -303,9 +473,8 @@ def manifest() -> dict:
     return json.loads(manifest_text())
 
 
-def altered(parts: list[bytes]) -> bytes:
-    """A manifest with some values replaced: parts say, in turn, which way to go down and what to put there."""
-    whole = manifest()
+def altered(whole: dict, parts: list[bytes]) -> bytes:
+    """JSON with some values replaced: parts say, in turn, which way to go down and what to put there."""
     for way, text in zip(parts[::2], parts[1::2], strict=False):
         place, last = {"": whole}, ""
         for step in way:
@@ -360,8 +529,18 @@ TARGETS = {
         lambda data: read_state(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
     ),
     "safetensors": Target(lambda data: read_state(written("a.safetensors", data)), lambda: [safetensors_file()], 4),
+<<<<<<< HEAD
     "onnx": Target(read_onnx_layers, lambda: [onnx_operators(seed) for seed in chosen_operators()], 3),
     "onnx-members": Target(lambda data: read_onnx_layers(onnx_operators(data)), chosen_operators, 3),
+=======
+    "keras": Target(keras_file, keras_files, 2),
+    "keras-values": Target(keras_config, lambda: [b"\0" + replacements(7), b"\xff" + replacements(9)], 10),
+    "keras-answer-values": Target(
+        lambda data: hdf5.parsed(Path("a"), io.BytesIO(data)), keras_answers, 10
+    ),
+    "pt2": Target(pt2, lambda: [exported()], 4),
+    "pt2-values": Target(pt2_values, lambda: [replacements(12)], 4),
+>>>>>>> 126ceb7 (Fuzz targets of the readers of Keras and .pt2 files)
     "npy": Target(lambda data: load_images(written("a.npy", data)), lambda: [npy(PIXELS)], 10),
     "idx": Target(
         lambda data: read_idx(written("a", data), 3),
@@ -388,7 +567,7 @@ TARGETS = {
     ),
     "folder": Target(folder, lambda: [json.dumps(manifest()).encode()], 10),
     "folder-values": Target(
-        lambda data: folder(altered(parts_of(data))),
+        lambda data: folder(altered(manifest(), parts_of(data))),
         lambda: [joined([bytes([way, 0]), text]) for way in range(12) for text in (b"1", b"[[]]", b'"../a"')], 10,
     ),
 }  # fmt: skip
