@@ -35,14 +35,11 @@ from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
-<<<<<<< HEAD
+from fivebyfive.model.readers import hdf5, hdf5_child, keras_reader
 from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.onnx_constants import FOLDED
 from fivebyfive.model.readers.onnx_reader import OPERATORS, read_onnx
-=======
-from fivebyfive.model.readers import hdf5, hdf5_child, keras_reader
 from fivebyfive.model.readers.torch_reader import read_pt2
->>>>>>> 126ceb7 (Fuzz targets of the readers of Keras and .pt2 files)
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError, user_values
@@ -529,10 +526,8 @@ TARGETS = {
         lambda data: read_state(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
     ),
     "safetensors": Target(lambda data: read_state(written("a.safetensors", data)), lambda: [safetensors_file()], 4),
-<<<<<<< HEAD
     "onnx": Target(read_onnx_layers, lambda: [onnx_operators(seed) for seed in chosen_operators()], 3),
     "onnx-members": Target(lambda data: read_onnx_layers(onnx_operators(data)), chosen_operators, 3),
-=======
     "keras": Target(keras_file, keras_files, 2),
     "keras-values": Target(keras_config, lambda: [b"\0" + replacements(7), b"\xff" + replacements(9)], 10),
     "keras-answer-values": Target(
@@ -540,7 +535,6 @@ TARGETS = {
     ),
     "pt2": Target(pt2, lambda: [exported()], 4),
     "pt2-values": Target(pt2_values, lambda: [replacements(12)], 4),
->>>>>>> 126ceb7 (Fuzz targets of the readers of Keras and .pt2 files)
     "npy": Target(lambda data: load_images(written("a.npy", data)), lambda: [npy(PIXELS)], 10),
     "idx": Target(
         lambda data: read_idx(written("a", data), 3),
