@@ -58,8 +58,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.compare import compare
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
-    if any(checkpoint.description is None for checkpoint, _ in chosen.values()):
-        library()  # what packs: asked for before the work
+    library()  # what packs: asked for before the work
     files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         test = load_dataset(request.data, "test", stage)
@@ -149,7 +148,7 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
     return [
         f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
-        "Huffman codes alone, of networks that can be packed.",
+        "Huffman codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."

@@ -12,8 +12,7 @@ class Compared:
     """A checkpoint and the machine made for it.
 
     ``errors`` of ``images``, by the golden model. ``engines``: what was chosen for its weights; none are the dense
-    ones. ``bytes``: of the packed file; ``huffman_bytes``: of one without the range coder; None for a network that
-    is not packed. ``products``: what the
+    ones. ``bytes``: of the packed file; ``huffman_bytes``: of one without the range coder. ``products``: what the
     engines multiply for an image, of ``macs``. Cycles: of the hardware's counters in a simulation of ``rtl_images``
     images, whose logits were the golden model's, or of the cycle model where there are none. ``ramb36`` and what
     follows it: by synthesis for the 7 series, None without; ``lut`` is logic, ``lutram`` comes on top. ``energy_pj``:
@@ -28,8 +27,8 @@ class Compared:
     images: int
     parameters: int
     nonzero_weights: int
-    bytes: int | None
-    huffman_bytes: int | None
+    bytes: int
+    huffman_bytes: int
     macs: int
     products: int
     conv_cycles: int

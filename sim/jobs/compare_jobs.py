@@ -27,7 +27,7 @@ class GoldenRun(Job):
     """A checkpoint (`transport`) on a test set, and how few bytes hold it."""
 
     RESULT: ClassVar = {
-        "images": int, "errors": int, "wraps": int, "bytes": int | None, "huffman_bytes": int | None,
+        "images": int, "errors": int, "wraps": int, "bytes": int, "huffman_bytes": int,
     }  # fmt: skip
 
     network: str
@@ -40,7 +40,7 @@ class GoldenRun(Job):
         return {name: installed(name) for name in ("numpy", "constriction", "bitarray")}
 
     def work(self) -> dict:
-        """images, errors, wraps, bytes and huffman_bytes; None for both where `pack` does not take the network."""
+        """images, errors, wraps, bytes and huffman_bytes."""
         return golden_run_result(self)
 
     def __str__(self) -> str:
@@ -81,9 +81,9 @@ def golden_run_result(job: GoldenRun) -> dict:
 
     checkpoint = checkpoint_of(job.network, job.codes)
     seen = evaluate(checkpoint, load_same(job.data, "test", job.digest))
-    packed = pack(checkpoint) if checkpoint.description is None else None
+    packed = pack(checkpoint)
     found = {"images": seen.images, "errors": seen.errors, "wraps": sum(seen.wraps.values())}
-    return found | {name: packed and getattr(packed, name) for name in ("bytes", "huffman_bytes")}
+    return found | {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
 
 
 def rtl_run_result(job: RtlRun) -> dict:
