@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.evaluate import fit_images
+from fivebyfive.model.data.datasets import Dataset, fit_images
 from fivebyfive.model.golden import classify
 
 from .execution import run
