@@ -242,10 +242,14 @@ class Reader:
         x = whole(resolved(values[0]))
         places = axes_of(node, values, len(x.axes))
         taken = {x.axes[place] for place in places or ()}
-        if len(x.size) != 3 or not {axis for axis in x.axes if axis in "hw"} <= taken <= {"h", "w", "1"}:
+        if (
+            places is None
+            or len(x.size) != 3
+            or not {axis for axis in x.axes if axis in "hw"} <= taken <= {"h", "w", "1"}
+        ):
             raise Unsupported("it reduces something else than whole maps")
         keep = node.attributes.get("keepdims", 1)
-        axes = [axis for place, axis in enumerate(x.axes) if keep or place not in (places or ())]
+        axes = [axis for place, axis in enumerate(x.axes) if keep or place not in places]
         kind = "max" if "Max" in node.operator else "average"
         return x.then(Pooling(kind, None), size=(x.size[0], 1, 1), axes=axes)
 
@@ -315,6 +319,8 @@ class Reader:
     def named_formula(self, node: Node, values: list) -> Signal:
         """A function that has no name of its own; with others it may be one."""
         x = values[0]
+        if x.scores:  # the logarithm of a Softmax
+            return x
         before, made = x.formula, FORMULAS[node.operator]
         return replace(x, formula=made if before is None else lambda v: made(before(v)))
 

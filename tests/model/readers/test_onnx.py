@@ -204,6 +204,9 @@ def test_a_lenet_of_every_opset(opset: int, tmp_path: Path) -> None:
     wanted = scores(graph, np.random.default_rng(9).normal(size=(3, 1, 12, 12)))
     graph.op("LogSoftmax", axis=-1) if opset >= 13 else graph.op("Softmax")
     agree(graph, tmp_path, wanted)
+    if opset < 13:
+        graph.op("Log")
+        agree(graph, tmp_path, wanted)
     remarks = read_onnx(tmp_path / "model.onnx").remarks
     assert remarks == (
         "Dropout left out",
@@ -371,6 +374,7 @@ def residual(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("graph", "said"),
     [
+        (refused(lambda g: (g.op("GlobalAveragePool"), g.op("ReduceMean"))), "something else than whole maps"),
         (refused(lambda g: g.op("LRN", size=3)), "LRN /LRN_0: this operator is not supported"),
         (refused(lambda g: g.op("Relu", domain="com.example")), "the operator Relu of com.example"),
         (refused(residual), "Add /Add_1: two branches of the network meet here"),
