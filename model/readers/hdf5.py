@@ -19,7 +19,7 @@ from fivebyfive.support.parent_death import bound_to_parent
 
 __all__ = ["Contents", "read_hdf5"]
 
-LIMIT_S = 120  # of waiting for the child, which may take half of it of CPU
+LIMIT_S = 60  # of waiting for the child, which may take ten of CPU
 MAX_HEADER = 64 << 20  # bytes of its line of JSON
 CHILD = Path(__file__).with_name("hdf5_child.py")
 ENVIRONMENT = {

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import signal
 import struct
 import tempfile
@@ -312,6 +313,7 @@ def forked(file: BinaryIO, output: BinaryIO) -> str:
     status = 1
     try:
         hdf5_child.limit()
+        resource.setrlimit(resource.RLIMIT_CPU, (2, 2))  # damaged files keep HDF5 in a loop
         size = file.seek(0, 2)
         file.seek(0)
         hdf5_child.answer(file, output, size)
