@@ -195,7 +195,7 @@ def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, 
 
 
 @main.command()
-@click.argument("model", metavar="MODEL.onnx", type=FILE)
+@click.argument("model", metavar="MODEL", type=FILE)
 @click.option("--data", metavar="SET", help="To count errors on; the first 1,000 shipped test images by default.")
 @click.option("--mean", type=float, help="The network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
@@ -210,8 +210,9 @@ def inspect(
 ) -> None:  # fmt: skip
     """Show what a network in a file is read as, layer by layer.
 
-    Its float errors, and the cycles and multipliers of its machine, too. Nothing in the file is executed. Needs pip
-    install 'fivebyfive[onnx]'. Exits with 1 where the scores of --check differ.
+    MODEL is an .onnx, .keras, .h5 or .pt2 file. Its float errors, and the cycles and multipliers of its machine, too.
+    Nothing in the file is executed. Needs pip install 'fivebyfive[onnx]' or, for Keras, 'fivebyfive[keras]'. Exits with
+    1 where the scores of --check differ.
     """
     from fivebyfive.commands.inspect import InspectRequest, run_inspect
 

@@ -14,9 +14,8 @@ from fivebyfive.model.machine.cycles import CyclePlan, plan
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import ConvStage, stages
 from fivebyfive.model.network import Network
+from fivebyfive.sim.benchlib.listed_networks import LISTED, Listed
 from fivebyfive.support.files import replacing
-
-from .listed import LISTED, Listed
 
 __all__ = ["Row", "main", "rows", "schedule_page"]
 

@@ -8,12 +8,16 @@ from fivebyfive.support.inputs import as_path
 
 from .float_network import FloatNetwork
 from .folding import fold
-from .onnx_reader import read_onnx
+from .keras.keras_reader import read_keras
+from .onnx.onnx_reader import read_onnx
+from .pytorch.torch_reader import read_pt2
 from .steps import Steps, Unsupported
 
 __all__ = ["FORMATS", "read_float_network"]
 
-FORMATS: dict[str, Callable[[Path], Steps]] = {".onnx": read_onnx}  # by suffix
+FORMATS: dict[str, Callable[[Path], Steps]] = {  # by suffix
+    ".onnx": read_onnx, ".keras": read_keras, ".h5": read_keras, ".hdf5": read_keras, ".pt2": read_pt2,
+}  # fmt: skip
 
 
 def read_float_network(path: Path | str) -> FloatNetwork:

@@ -36,11 +36,11 @@ from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
-from fivebyfive.model.readers import hdf5, hdf5_child, keras_reader
 from fivebyfive.model.readers.folding import fold
-from fivebyfive.model.readers.onnx_constants import FOLDED
-from fivebyfive.model.readers.onnx_reader import OPERATORS, read_onnx
-from fivebyfive.model.readers.torch_reader import read_pt2
+from fivebyfive.model.readers.keras import hdf5, hdf5_child, keras_reader
+from fivebyfive.model.readers.onnx.onnx_constants import FOLDED
+from fivebyfive.model.readers.onnx.onnx_reader import OPERATORS, read_onnx
+from fivebyfive.model.readers.pytorch.torch_reader import read_pt2
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError, user_values

@@ -21,8 +21,8 @@ from fivebyfive.model.machine.cycles import fc_of_images, overtakes, plan
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Layer, Network, Pool
+from fivebyfive.sim.benchlib.listed_networks import LISTED
 from fivebyfive.sim.simulate import simulate
-from fivebyfive.verify.listed import LISTED
 
 from .random_machines import Machine, random_images, random_machine
 

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from fivebyfive.model.readers import hdf5, hdf5_child, keras_reader
-from fivebyfive.model.readers.keras_reader import read_keras
+from fivebyfive.model.readers.keras import hdf5, hdf5_child, keras_reader
+from fivebyfive.model.readers.keras.keras_reader import read_keras
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Steps, Unsupported
 from fivebyfive.support.errors import UserError
 

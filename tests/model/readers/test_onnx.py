@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fivebyfive.model.network import Pool
 from fivebyfive.model.readers.execution import run
 from fivebyfive.model.readers.folding import fold
-from fivebyfive.model.readers.onnx_reader import read_onnx
+from fivebyfive.model.readers.onnx.onnx_reader import read_onnx
 from fivebyfive.model.readers.steps import Activation, Unsupported
 from fivebyfive.support.errors import UserError
 

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fivebyfive.model.readers.pytorch.torch_graph import Graph, Node, Ref, steps_of
+from fivebyfive.model.readers.pytorch.torch_reader import from_torch, graph_of, read_pt2
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Unsupported
-from fivebyfive.model.readers.torch_graph import Graph, Node, Ref, steps_of
-from fivebyfive.model.readers.torch_reader import from_torch, graph_of, read_pt2
 from fivebyfive.support.errors import UserError
 
 from .run_steps import run

@@ -14,11 +14,9 @@ import numpy as np
 
 from fivebyfive.support.errors import UserError
 
-from .execution import FUNCTIONS, pooled_sizes
-from .formulas import Formula, composed, recognized
-from .onnx_constants import FOLDED, attribute, axes_of, quantizer, slices, wide
-from .onnx_file import Graph, Node, read_graph, text
-from .steps import (
+from ..execution import FUNCTIONS, pooled_sizes
+from ..formulas import Formula, composed, recognized
+from ..steps import (
     Activation,
     Affine,
     Convolution,
@@ -31,6 +29,8 @@ from .steps import (
     Steps,
     Unsupported,
 )
+from .onnx_constants import FOLDED, attribute, axes_of, quantizer, slices, wide
+from .onnx_file import Graph, Node, read_graph, text
 
 __all__ = ["read_onnx"]
 

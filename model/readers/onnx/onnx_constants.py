@@ -6,8 +6,8 @@ from math import prod
 
 import numpy as np
 
+from ..steps import Unsupported
 from .onnx_file import MAX_VALUES, Node
-from .steps import Unsupported
 
 __all__ = ["FOLDED", "attribute", "axes_of", "quantizer", "slices"]
 

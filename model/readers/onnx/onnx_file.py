@@ -12,7 +12,7 @@ from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited, read_limited
 from fivebyfive.support.optional import require
 
-from .steps import Unsupported
+from ..steps import Unsupported
 
 __all__ = ["MAX_VALUES", "Graph", "Node", "read_graph", "text"]
 

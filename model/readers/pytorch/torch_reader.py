@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fivebyfive.model.readers.chain import brief
+from fivebyfive.model.readers.pytorch.torch_graph import FLOATS, Graph, Node, Ref, steps_of
 from fivebyfive.model.readers.steps import Steps, Unsupported
-from fivebyfive.model.readers.torch_graph import FLOATS, Graph, Node, Ref, steps_of
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.optional import require_torch

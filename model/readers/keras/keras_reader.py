@@ -16,8 +16,8 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from fivebyfive.model.readers.chain import MAX_SIDE, Chain, brief
-from fivebyfive.model.readers.hdf5 import Contents, read_hdf5
-from fivebyfive.model.readers.keras_layers import FORMATTED, LAYERS, Layer, is_foreign, plain
+from fivebyfive.model.readers.keras.hdf5 import Contents, read_hdf5
+from fivebyfive.model.readers.keras.keras_layers import FORMATTED, LAYERS, Layer, is_foreign, plain
 from fivebyfive.model.readers.steps import Steps, Unsupported
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, open_limited

@@ -1,0 +1,1 @@
+"""Networks of PyTorch: modules and .pt2 files."""
