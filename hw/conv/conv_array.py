@@ -61,7 +61,7 @@ class ConvArray(wiring.Component):
         Positions in a sweep of the layers with more than one input channel. More than 64 partial sums are kept in block
         RAM.
     bias_words : int, at least 1
-        Words of ``kernel``^2 biases that the array holds.
+        Words of ``kernel**2`` biases that the array holds.
     packed : bool
         Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. With
         W > 1 codes of a patch must not be negative.
@@ -79,10 +79,10 @@ class ConvArray(wiring.Component):
         A position.
     patch : ``rows`` x ``columns`` codes, in
         Codes under the windows; valid in the cycle after their position.
-    kernels : O kernels of ``kernel``^2 codes, in
+    kernels : O kernels of ``kernel**2`` codes, in
         Latched in a cycle in which ``i`` is valid with ``load``.
     bias : write port {en, index, data}, in
-        Writes ``kernel``^2 biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is
+        Writes ``kernel**2`` biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is
         in flight. Biases are in the order of output channels: the first group of O uses the first O of them; each
         position with ``end`` and ``last`` moves on to the next O. A write goes back to the first group.
     o : stream of O x W codes, out, always ready

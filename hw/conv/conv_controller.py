@@ -90,7 +90,7 @@ class ConvLayer:
         The sweeps of each group of output channels, where these do not sweep all input channels; else empty: one per
         input channel.
     kernel : int, 3 to 7
-        Rows and columns of the array's kernels; a bias word has ``kernel``^2 biases.
+        Rows and columns of the array's kernels; a bias word has ``kernel**2`` biases.
     pace : int, at least 1
         Cycles from a position of the last input channel to the next position, at least.
     single : bool

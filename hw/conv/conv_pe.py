@@ -27,7 +27,7 @@ class ConvPE(wiring.Component):
     Ports
     -----
     i : stream of {x, w}, in, always ready
-        ``x``: window; ``w``: kernel; ``kernel``^2 codes each, row-major.
+        ``x``: window; ``w``: kernel; ``kernel**2`` codes each, row-major.
     base : `ACC`, in
         Bias or partial sum of the channels before; sampled `base_latency` cycles after the operands.
     o : stream of `ACC`, out, always ready

@@ -66,7 +66,7 @@ class KernelFetcher(wiring.Component):
         Asserted for one cycle to begin with the layer's first set.
     address : range(depth), out
         Word of the weight memory to read; held after the last word of a set.
-    data : ``kernel``^2 codes, in
+    data : ``kernel**2`` codes, in
         The word, ``memory_latency`` cycles after its address; must not change while the address does not.
     o : stream of ``outputs`` kernels, out
         A set. In a short last group the kernels beyond the group are undefined.

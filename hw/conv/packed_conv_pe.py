@@ -27,7 +27,7 @@ class PackedConvPE(wiring.Component):
     Ports
     -----
     i : stream of {pair, shared}, in, always ready
-        ``pair``: two windows or two kernels; ``shared``: the kernel or window; ``kernel``^2 codes
+        ``pair``: two windows or two kernels; ``shared``: the kernel or window; ``kernel**2`` codes
         each, row-major.
     base : 2 `ACC`, in
         Biases or partial sums of the channels before; sampled `base_latency` cycles after the operands.
