@@ -18,7 +18,8 @@ from fivebyfive.support.progress import Progress, silent
 from .compare_jobs import GoldenRun, RtlRun
 from .job import Job
 from .measurement_jobs import Synthesis
-from .transport import checkpoint_texts, data_digest, place_of, tables_text
+from .tables import tables_text
+from .transport import checkpoint_texts, data_digest, place_of
 from .workers import LocalPool, Pool, run_jobs
 
 __all__ = ["Comparison", "RtlDiffers", "compare"]

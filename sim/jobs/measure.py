@@ -15,7 +15,7 @@ from fivebyfive.support.errors import Failure
 from fivebyfive.support.progress import Progress, silent
 
 from .measurement_jobs import Routing, Synthesis
-from .transport import tables_text
+from .tables import tables_text
 from .workers import LocalPool, Outcome, Pool, run_jobs
 
 __all__ = ["NO_TABLES", "Tables", "measure", "measure_many"]

@@ -28,7 +28,7 @@ from fivebyfive.support.temporary import working_folder
 
 from . import sources
 from .job import KIND, Job, conform, installed
-from .transport import tables_of
+from .tables import tables_of
 
 if TYPE_CHECKING:
     from fivebyfive.hw.codegen.verilog import Design
@@ -46,7 +46,7 @@ ROUTED = {
 
 @dataclass(frozen=True)
 class Synthesis(Job):
-    """A network on a machine, for a device family. ``tables``: of its layers (`transport.tables_text`)."""
+    """A network on a machine, for a device family. ``tables``: of its layers (`tables.tables_text`)."""
 
     RESULT: ClassVar = AREA
 

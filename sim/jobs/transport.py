@@ -1,9 +1,7 @@
 """Checkpoints, tables and data sets of jobs: what a process, here or elsewhere, needs to have the same."""
 
 import base64
-import json
 import zlib
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from fivebyfive.model.description import read_network, written
 from fivebyfive.support.errors import UserError
 
 __all__ = [
-    "checkpoint_of", "checkpoint_texts", "data_digest", "load_same", "place_of", "tables_of", "tables_text",
+    "checkpoint_of", "checkpoint_texts", "data_digest", "load_same", "place_of",
 ]  # fmt: skip
 
 
@@ -39,17 +37,6 @@ def checkpoint_of(text: str, codes: str) -> Checkpoint:
         arrays[name] = np.frombuffer(data[place : place + size], np.int8).reshape(dimensions).copy()
         place += size
     return Checkpoint(network, arrays)
-
-
-def tables_text(tables: Mapping[str, np.ndarray]) -> str:
-    """The tables of a network (`Checkpoint.tables`) as a text, empty where there are none."""
-    return json.dumps({name: table.tobytes().hex() for name, table in tables.items()}) if tables else ""
-
-
-def tables_of(text: str) -> dict[str, np.ndarray]:
-    """The tables again."""
-    found = json.loads(text) if text else {}
-    return {name: np.frombuffer(bytes.fromhex(codes), np.int8) for name, codes in found.items()}
 
 
 def place_of(data: str) -> str:

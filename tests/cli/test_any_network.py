@@ -20,7 +20,7 @@ from fivebyfive.model.machine.sizing import sized
 from fivebyfive.output.block_diagram import blocks
 from fivebyfive.output.picture import Digit, code_range, draw_digits
 from fivebyfive.sim.jobs.measurement_jobs import Routing, Synthesis, generate_design
-from fivebyfive.sim.jobs.transport import tables_of, tables_text
+from fivebyfive.sim.jobs.tables import tables_of, tables_text
 
 CONV, FC = {"kind": "conv", "kernel": 3}, {"kind": "fc"}
 DESCRIPTIONS = {
