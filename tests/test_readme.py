@@ -194,6 +194,7 @@ def test_commands_and_options_in_the_table_exist() -> None:
     assert {command for command, _ in rows} == {
         "train",
         "quantize",
+        "inspect",
         "evaluate",
         "compress",
         "pack",

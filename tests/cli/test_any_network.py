@@ -177,6 +177,7 @@ def test_what_is_refused(refused, path: Path, words: tuple, said: str) -> None:
     assert said in refused(*command, path, *words[len(command) :])
 
 
+@pytest.mark.parametrize("path", ["no-fc", "average"], indirect=True)
 def test_pack_takes_any_network(answer, path: Path) -> None:
     pytest.importorskip("constriction")
     packed = answer("pack", path, "--out", "a.bin")

@@ -189,7 +189,7 @@ BUGS = {
     "no room for a second": ("blocked.eq(self.available)", "blocked.eq(1)"),
     "room for a third": ("self.i.ready.eq(~blocked)", "self.i.ready.eq(1)"),
     "another set with any mark": ("with m.If(self.accepted):", "with m.If(self.i.valid & self.i.payload.last):"),
-    "pixels as they are": ("pixel.value[8 - CODE.width + 1 :]", "pixel.value[:7]"),
+    "pixels as they are": ("given = pixel_codes(pixel.value)", "given = pixel.value[:7]"),
 }
 READ_BUGS = {
     "moves over what waits": ("move = ~self.o.valid | self.o.ready", "move = 1"),

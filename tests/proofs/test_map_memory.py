@@ -244,7 +244,7 @@ BUGS = {
     "a bank too far": ("restart=last_channel)", ")"),
     "base stays": ("base.eq(Mux(last_channel, 0, base + words))", "base.eq(base + words)"),
     "moves over what waits": ("move = ~self.o.valid | self.o.ready", "move = 1"),
-    "written to every bank's end": ("port.en.eq(Mux(enable, column, 0))", "port.en.eq(Mux(enable, ~0, 0))"),
+    "written to every bank's end": ("port.en.eq(Mux(enable, chosen, 0))", "port.en.eq(Mux(enable, ~0, 0))"),
 }
 
 

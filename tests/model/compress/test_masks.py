@@ -30,7 +30,7 @@ def test_banks_stay_balanced_in_codes(conv2, hidden, each, outputs, uneven, regr
     net = drawn(shape, seed)
     for layer in ("fc1", "fc2"):
         weight = net.layers[layer][0]
-        places = banks(shape, layer, outputs)
+        places = banks(shape.network, layer, outputs)
         mask = balanced(weight, each, places, uneven)
         net.projections[layer] = Masked(mask, regrow)
         codes = to_checkpoint(net).arrays[f"{layer}.weight"]
@@ -53,7 +53,7 @@ def test_banks_stay_balanced_in_codes(conv2, hidden, each, outputs, uneven, regr
 def test_lanes_keep_their_largest() -> None:
     shape = LeNetShape(1, 5, (3, 10))
     weight = torch.arange(240.0).reshape(3, 80) - 100
-    mask = balanced(weight, 1, banks(shape, "fc1"))
+    mask = balanced(weight, 1, banks(shape.network, "fc1"))
     assert torch.nonzero(mask[0]).flatten().tolist() == list(range(20))  # -100 .. -81 are larger than -40 .. -21
     assert torch.nonzero(mask[2]).flatten().tolist() == list(range(60, 80))
 
@@ -62,7 +62,7 @@ def test_outputs_worth_more_have_more() -> None:
     shape = LeNetShape(1, 5, (2, 10))
     weight = torch.ones(2, 80)
     weight[0, 20:] = 0.01
-    mask = balanced(weight, 2, banks(shape, "fc1"), uneven=True)
+    mask = balanced(weight, 2, banks(shape.network, "fc1"), uneven=True)
     assert mask.sum(1).tolist() == [20, 60]
 
 
