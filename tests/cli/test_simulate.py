@@ -230,7 +230,7 @@ def test_an_interrupted_run_leaves_nothing_running(small: Path, tmp_path: Path, 
     words = ["simulate", str(small), "--images", "10000", "--folder", str(folder), "--json"]
     command = [sys.executable, "-m", "fivebyfive", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: (folder / "done.npy").exists() and int(np.load(folder / "done.npy")[0]) > 0)
+        until(lambda: (folder / "run-done.npy").exists() and int(np.load(folder / "run-done.npy")[0]) > 0)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code
@@ -238,9 +238,9 @@ def test_an_interrupted_run_leaves_nothing_running(small: Path, tmp_path: Path, 
     assert "Traceback" not in err
     if number == signal.SIGINT:
         assert err.splitlines()[-1] == "error: interrupted"
-    done = int(np.load(folder / "done.npy")[0])
+    done = int(np.load(folder / "run-done.npy")[0])
     time.sleep(0.5)
-    assert int(np.load(folder / "done.npy")[0]) == done < 10_000
+    assert int(np.load(folder / "run-done.npy")[0]) == done < 10_000
 
 
 def until(condition, limit_s: float = 300) -> None:
