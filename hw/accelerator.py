@@ -141,6 +141,7 @@ class Accelerator(wiring.Component):
         self.config = config or sized(network)
         self.config.check(network)
         self.stages = stages(network)
+        self.counter_bits = counter_bits(network, self.config)
         self.depths = memory_depths(network, self.config)
         self.words = self.contents(weights)
         self.tables = tables
@@ -155,7 +156,7 @@ class Accelerator(wiring.Component):
                 "o": Out(stream.Signature(Result(network.classes))),
                 "load": In(stream.Signature(Load(max(self.depths.values()), width))),
                 "status": Out(Status(len(convs))),
-                "cycles": Out(Cycles(counter_bits(network, self.config))),
+                "cycles": Out(Cycles(self.counter_bits)),
                 **({"conv_tap": Out(ConvTap(network, self.config))} if convs else {}),
                 **({"fc_tap": Out(FcTap(network, self.config))} if fc else {}),
             }
@@ -245,9 +246,7 @@ class Accelerator(wiring.Component):
             ]
 
     def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax):
-        m.submodules.counters = counters = Counters(
-            counter_bits(self.network, self.config), overtakes(self.network, self.config)
-        )
+        m.submodules.counters = counters = Counters(self.counter_bits, overtakes(self.network, self.config))
         events = self.engine_events(m, front, back) | {
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-__all__ = ["Layer", "Network", "Place", "Pool", "Shape", "Step"]
+__all__ = ["Layer", "Network", "Place", "Pool", "Shape", "Step", "dims"]
 
 MAX_INPUT_CHANNELS = 16
 INPUT_SIZES = range(4, 129)  # rows, columns
@@ -184,7 +184,7 @@ class Network:
     @property
     def summary(self) -> str:
         """The input and what each layer gives, such as 1x32x32, c1 6x14x14, f6 84, output 10."""
-        return ", ".join([shown(self.input), *(f"{place.layer.name} {shown(place.outputs)}" for place in self)])
+        return ", ".join([dims(self.input), *(f"{place.layer.name} {dims(place.outputs)}" for place in self)])
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self.places)
@@ -208,19 +208,17 @@ def placed(layer: Layer, inputs: Shape) -> Place:
     ]
     if min(sizes) < 1:
         raise ValueError(
-            f"{layer.name}: nothing is left of its maps; a kernel of {layer.kernel} does not fit in {shown(inputs[1:])}"
+            f"{layer.name}: nothing is left of its maps; a kernel of {layer.kernel} does not fit in {dims(inputs[1:])}"
         )
     full, pool = (layer.outputs, *sizes), layer.pool
     if pool is None:
         return Place(layer, inputs, full, full)
     if pool.size > MAX_POOL and sizes != [pool.size, pool.size]:
-        raise ValueError(
-            f"{layer.name}: a pool has a size of 1 to {MAX_POOL}, or takes the whole map of {shown(sizes)}"
-        )
+        raise ValueError(f"{layer.name}: a pool has a size of 1 to {MAX_POOL}, or takes the whole map of {dims(sizes)}")
     pooled = [(size - pool.size) // pool.stride + 1 for size in sizes]
     if min(pooled) < 1:
         raise ValueError(
-            f"{layer.name}: nothing is left of its maps; a pool of {pool.size} does not fit in {shown(sizes)}"
+            f"{layer.name}: nothing is left of its maps; a pool of {pool.size} does not fit in {dims(sizes)}"
         )
     return Place(layer, inputs, full, (layer.outputs, *pooled))
 
@@ -292,6 +290,6 @@ def within(value: int, low: int, high: int, what: str) -> None:
         raise ValueError(f"{what} must be {low} to {high}, not {value}")
 
 
-def shown(sizes: Iterable[int]) -> str:
+def dims(sizes: Iterable[int]) -> str:
     """Such as 24x24."""
     return "x".join(map(str, sizes))

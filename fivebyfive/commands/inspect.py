@@ -10,7 +10,7 @@ import numpy as np
 from fivebyfive.model.data.datasets import Dataset, load_dataset
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.model.network import Place, Pool
+from fivebyfive.model.network import Place, Pool, dims
 from fivebyfive.model.readers.float_errors import Scaling, count_errors, find_scaling, float_scores
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.formats import read_float_network
@@ -221,11 +221,11 @@ def checked(network: FloatNetwork, images: np.ndarray, wanted: np.ndarray) -> Ch
 def show(request: InspectRequest, found: Inspection) -> None:
     out = console()
     network = found.network.network
-    out.print(f"{shown(request.model.name)}: input {sizes(network.input)}")
+    out.print(f"{shown(request.model.name)}: input {dims(network.input)}")
     rows = table("<layer", "<what it is", "gives", "<then", "parameters", "MACs")
     for place in network:
         rows.add_row(
-            place.layer.name, kind_text(place), sizes(place.map), then_text(place, found.network),
+            place.layer.name, kind_text(place), dims(place.map), then_text(place, found.network),
             f"{parameters(place):,}", f"{place.macs:,}",
         )  # fmt: skip
     rows.add_row("all", "", "", "", f"{sum(map(parameters, network)):,}", f"{sum(network.macs.values()):,}")
@@ -251,10 +251,6 @@ def show(request: InspectRequest, found: Inspection) -> None:
             f"Scores of {found.check.images} images{behind}:", equal_text(found.check.equal),
             f"(furthest apart {found.check.difference:.2g}, limit {found.check.limit:.2g})",
         )  # fmt: skip
-
-
-def sizes(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def parameters(place: Place) -> int:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import choose, delay
-from fivebyfive.hw.common.types import ACC, CODE, NATURAL, NO_COLLISIONS, codes
+from fivebyfive.hw.common.types import ACC, CODE, NATURAL, codes, memory_kind
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import ceil_div
 
@@ -14,8 +14,6 @@ from .conv_pe import ConvPE
 from .packed_conv_pe import PackedConvPE
 
 __all__ = ["ConvArray", "Sweep"]
-
-DISTRIBUTED = 64  # words of the deepest memory of partial sums that is not block RAM
 
 
 class Sweep(data.StructLayout):
@@ -219,8 +217,7 @@ class ConvArray(wiring.Component):
         """Write and read port of the memory of partial sums."""
         layout = data.ArrayLayout(data.ArrayLayout(ACC, self.windows), self.outputs)
         # A sum is written two cycles after it was read: before it is read for the next channel.
-        attrs = {"ram_style": "distributed"} if self.depth <= DISTRIBUTED else NO_COLLISIONS
-        m.submodules.sums = sums = memory.Memory(shape=layout, depth=self.depth, init=[], attrs=attrs)
+        m.submodules.sums = sums = memory.Memory(shape=layout, depth=self.depth, init=[], attrs=memory_kind(self.depth))
         return sums.write_port(), sums.read_port()
 
     def read_sums(self, m: Module, position: data.View, write, read) -> data.View:

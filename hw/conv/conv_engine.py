@@ -269,7 +269,7 @@ class ConvEngine(wiring.Component):
 
     def function(self, stage: ConvStage, steps: tuple[str, ...]):
         """What some steps of a layer do to its codes, as a function of `TableLookup`."""
-        return function_codes(steps, self.tables.get(f"{stage.name}.table"))
+        return function_codes(stage, steps, self.tables)
 
     def lookups(self) -> tuple[TableLookup | None, TableLookup | None]:
         """Functions of codes in front of and behind the pooling unit, whose ReLU is not among them."""

@@ -8,13 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.types import CODE, codes
+from fivebyfive.model.machine.stages import COLUMN_STEPS, ROW_STEPS, ROWS_IN
 from fivebyfive.model.shape import ceil_div
 
 __all__ = ["LineBuffer", "LineMap"]
 
-ROW_STEPS = {1: 1, 2: 2, 4: 2}  # by windows: windows of a position, one above the other
-COLUMN_STEPS = {1: 1, 2: 1, 4: 2}  # side by side
-ROWS_IN = {1: 1, 2: 1, 4: 2}  # rows of a transfer
 FILL = -1  # in place of a column of the map
 
 

@@ -8,15 +8,13 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
-from fivebyfive.hw.common.types import CODE, NO_COLLISIONS, codes
+from fivebyfive.hw.common.types import CODE, NO_COLLISIONS, codes, memory_kind
 from fivebyfive.model.machine.latency import MAP_MEMORY
 from fivebyfive.model.shape import ceil_div
 
 from .sweep_list import SweepList
 
 __all__ = ["MapMemory", "StoredMaps"]
-
-FEW_WORDS = 64  # deeper memories are block RAM
 
 
 @dataclass(frozen=True)
@@ -183,8 +181,8 @@ class MapMemory(wiring.Component):
     def add_memory(self, m: Module, bank: int, half: int) -> tuple:
         """Write and read port of the rows of a bank (every second row where there are two halves)."""
         depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
-        few = {"ram_style": "distributed"} if depth <= FEW_WORDS else {}
-        rows = memory.Memory(shape=codes(self.columns), depth=depth, init=[], attrs=NO_COLLISIONS | few)
+        attrs = NO_COLLISIONS | memory_kind(depth)
+        rows = memory.Memory(shape=codes(self.columns), depth=depth, init=[], attrs=attrs)
         m.submodules[f"bank_{bank}_{half}"] = rows
         return rows.write_port(granularity=1), rows.read_port()
 

@@ -8,7 +8,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import Choice, delay
-from fivebyfive.hw.common.types import CODE, NO_COLLISIONS, codes
+from fivebyfive.hw.common.types import CODE, codes, memory_kind
 from fivebyfive.model.machine.latency import DIVISION, pooling_latency
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import ceil_div
@@ -16,7 +16,6 @@ from fivebyfive.model.shape import ceil_div
 __all__ = ["PooledMap", "Pooling"]
 
 CELL = Pool("max", 2, 2)
-LUT_RAM_WORDS = 64
 
 
 @dataclass(frozen=True)
@@ -273,7 +272,7 @@ class Pooling(wiring.Component):
             shape=data.ArrayLayout(data.ArrayLayout(self.partial(2), count), self.outputs),
             depth=depth,
             init=[],
-            attrs={"ram_style": "distributed"} if depth <= LUT_RAM_WORDS else NO_COLLISIONS,
+            attrs=memory_kind(depth),
         )
 
     def partial(self, power: int) -> Shape:

@@ -6,13 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.types import CODE, FC_LANES, NO_COLLISIONS, codes
+from fivebyfive.hw.common.types import CODE, FC_LANES, codes, memory_kind
 from fivebyfive.model.machine.latency import ACTIVATION_MEMORY
 from fivebyfive.model.shape import ceil_div
 
 __all__ = ["ActivationMemory"]
-
-FEW_WORDS = 64  # of a set; more are block RAM
 
 
 class ActivationMemory(wiring.Component):
@@ -130,9 +128,8 @@ class ActivationMemory(wiring.Component):
 
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
         """The memory of one lane: writes the value that falls on it, in this word or the next."""
-        few = {"ram_style": "distributed"}
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
-            shape=CODE, depth=self.sets * self.words, init=[], attrs=few if self.words <= FEW_WORDS else NO_COLLISIONS
+            shape=CODE, depth=self.sets * self.words, init=[], attrs=memory_kind(self.words)
         )
         write = codes_of_lane.write_port()
         self.read_lane(m, index, codes_of_lane)

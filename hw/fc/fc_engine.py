@@ -143,7 +143,7 @@ class FcEngine(wiring.Component):
     @property
     def functions(self) -> list:
         """What happens to the codes of each layer: `TableLookup`'s functions."""
-        return [function_codes(stage.after, self.tables.get(f"{stage.name}.table")) for stage in self.stages]
+        return [function_codes(stage, stage.after, self.tables) for stage in self.stages]
 
     @property
     def lookup_latency(self) -> int:

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import counter_bits
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.protocol.link import DIGEST, VERSION, Info
@@ -68,10 +67,11 @@ class SerialAccelerator(wiring.Component):
         info = Info(VERSION, network.classes, network.input, bytes.fromhex(checkpoint.digest)[:DIGEST])
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
         m.submodules.deframer = deframer = Deframer()
-        m.submodules.link = link = Link(info, counter_bits(network, self.config))
+        lenet = Accelerator(network, self.config, pack(checkpoint, self.config), checkpoint.tables)
+        m.submodules.link = link = Link(info, lenet.counter_bits)
         m.submodules.framer = framer = Framer(link.most)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
-        m.submodules.lenet = lenet = Accelerator(network, self.config, pack(checkpoint, self.config), checkpoint.tables)
+        m.submodules.lenet = lenet
         for output, input_ in (
             (link.answer, framer.i), (framer.o, transmitter.i), (link.pixels, lenet.i), (lenet.o, link.result),
         ):  # fmt: skip

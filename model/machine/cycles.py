@@ -156,9 +156,7 @@ def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[lis
     groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
     swept = config.sweeps(network, layer)
     sizes = [min(config.outputs, stage.width) if listed else len(group) for group in groups]
-    found: dict[
-        tuple[int, int, int, int], tuple[list[int], int]
-    ] = {}  # by what has come, counted from the end of a sweep
+    found: dict[tuple[int, ...], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
 
     def one(rows_come: int, kernels_come: int, rest: int, apart: int) -> tuple[list[int], int]:
         """First position of each row of a sweep and last position; when the next sweep's rows have come."""

@@ -96,11 +96,9 @@ def bank_words(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...],
     layers = stages(checkpoint.network).fc
     if not layers or config.packed or config.early_fc or config.fc_rows > FC_WORD:
         return ()
-    words = []
-    for layer in range(len(layers)):
-        weights = dense_weights(checkpoint, layer)
-        order = config.fc1_order(checkpoint.network)
-        words.append(fullest_lanes(weights[:, order] if layer == 0 else weights, config.fc_rows))
+    weights = [dense_weights(checkpoint, layer) for layer in range(len(layers))]
+    weights[0] = weights[0][:, config.fc1_order(checkpoint.network)]
+    words = [fullest_lanes(one, config.fc_rows) for one in weights]
     dense = sum(len(one) * config.input_words(stage.inputs) for one, stage in zip(words, layers, strict=True))
     sparse = sum(map(sum, words))
     return tuple(words) if sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS else ()

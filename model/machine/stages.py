@@ -5,6 +5,7 @@ The layers are the network's, but for two changes that alter no code. A convolut
 it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -16,6 +17,10 @@ from fivebyfive.model.shape import KERNEL, ceil_div
 
 __all__ = ["ConvStage", "FcStage", "Stages", "function_codes", "stages"]
 
+# Of W windows computed at once: those one above the other, those side by side, and the rows that a transfer has.
+ROW_STEPS = {1: 1, 2: 2, 4: 2}
+COLUMN_STEPS = {1: 1, 2: 1, 4: 2}
+ROWS_IN = {1: 1, 2: 1, 4: 2}
 SMALLEST_KERNEL = 3  # rows and columns of the array's kernels, at least
 Steps = tuple[str, ...]  # "relu", "table"
 
@@ -62,14 +67,13 @@ class ConvStage:
     def positions(self, windows: int) -> tuple[int, int]:
         """Rows and columns of positions in a sweep, ``windows`` at each."""
         rows, columns = self.used
-        return ceil_div(rows, 1 if windows == 1 else 2), ceil_div(columns, 2 if windows == 4 else 1)
+        return ceil_div(rows, ROW_STEPS[windows]), ceil_div(columns, COLUMN_STEPS[windows])
 
     def transfers(self, kernel: int, windows: int) -> tuple[int, int]:
         """Transfers of rows that the line buffer needs for the first row of positions of a map, and for each further
-        one: a transfer has two rows with four windows."""
-        at_once = 2 if windows == 4 else 1
-        rows = 1 if windows == 1 else 2  # of windows at a position
-        return ceil_div(kernel + rows - 1, at_once), rows * self.layer.stride // at_once
+        one."""
+        step, at_once = ROW_STEPS[windows], ROWS_IN[windows]
+        return ceil_div(kernel + step - 1, at_once), step * self.layer.stride // at_once
 
     def group_channels(self, outputs: range) -> tuple[int, ...]:
         """Input channels that any of these output channels reads, ascending."""
@@ -112,11 +116,6 @@ class Stages:
     def kernel(self) -> int:
         """Rows and columns of the conv array's kernels, K; smaller ones lie in it with zeros."""
         return max([SMALLEST_KERNEL, *(stage.layer.kernel for stage in self.convs)]) if self.convs else KERNEL
-
-    @property
-    def takes_windows(self) -> bool:
-        """Whether W may be more than 1."""
-        return all(stage.takes_windows for stage in self.convs)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -165,11 +164,13 @@ def fc_stage(place: Place) -> FcStage:
     return FcStage(place.layer, prod(place.inputs), place.layer.outputs, steps)
 
 
-def function_codes(steps: Steps, table: np.ndarray | None = None) -> tuple[int, ...] | str | None:
-    """What ``steps`` do to a code: None for nothing, "relu", or the results for the codes -128 to 127."""
+def function_codes(
+    stage: ConvStage | FcStage, steps: Steps, tables: Mapping[str, np.ndarray]
+) -> tuple[int, ...] | str | None:
+    """What ``steps`` of a stage do to a code: None for nothing, "relu", or the results for the codes -128 to 127."""
     if "table" not in steps:
         return "relu" if steps else None
-    assert table is not None
+    table = tables[f"{stage.name}.table"]
     codes = np.arange(-128, 128)
     for step in steps:
         codes = np.maximum(codes, 0) if step == "relu" else table[codes + 128].astype(int)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from fivebyfive.model.network import MAX_KERNEL, MAX_NAME, Layer, Network, Pool
+from fivebyfive.model.network import MAX_KERNEL, MAX_NAME, Layer, Network, Pool, dims
 from fivebyfive.model.network import Step as LayerStep
 
 from .execution import nondecreasing, pooled_sizes
@@ -101,7 +101,7 @@ class Folding:
         wide = [size + self.sides[axis] + self.sides[axis + 2] for axis, size in enumerate(self.shape[1:])]
         counts = [(have - size) // by + 1 for have, size, by in zip(wide, weight.shape[2:], step.stride, strict=True)]
         if min(counts) < 1:
-            raise Unsupported(f"{what}: nothing is left of its maps; its kernel does not fit in {shown(wide)}")
+            raise Unsupported(f"{what}: nothing is left of its maps; its kernel does not fit in {dims(wide)}")
         stride = one_stride(wide, weight.shape[2:], step.stride, 1, what)
         bias = np.zeros(len(weight)) if step.bias is None else step.bias
         made = Made(step.name, "conv", weight, bias, stride, self.sides, self.fill, step.groups)
@@ -123,7 +123,7 @@ class Folding:
             return
         if kernel > MAX_KERNEL:
             raise Unsupported(
-                f"{what}: a kernel of {shown(sizes)} with padding of {made.padding} needs one of {kernel}x{kernel}; "
+                f"{what}: a kernel of {dims(sizes)} with padding of {made.padding} needs one of {kernel}x{kernel}; "
                 f"there may be {MAX_KERNEL}"
             )
         first = []
@@ -135,15 +135,15 @@ class Folding:
         ends = [around[axis][1] + kernel - sizes[axis] - first[axis] for axis in (0, 1)]
         made.weight = weight
         made.padding = around[0][0] + first[0], around[1][0] + first[1], ends[0], ends[1]
-        self.remarks.append(f"{what}: its kernel of {shown(sizes)} lies in one of {kernel}x{kernel}, with zeros")
+        self.remarks.append(f"{what}: its kernel of {dims(sizes)} lies in one of {kernel}x{kernel}, with zeros")
 
     def dense(self, step: Dense) -> None:
         what = f"the fully-connected layer {printable(step.name)}"
         if len(self.shape) != 1:
-            raise Unsupported(f"{what} takes maps of {shown(self.shape)} that nothing made a vector of")
+            raise Unsupported(f"{what} takes maps of {dims(self.shape)} that nothing made a vector of")
         width = self.shape[0]
         if step.weight.ndim != 2 or step.weight.shape[1] != width:
-            raise Unsupported(f"{what} has {shown(step.weight.shape)} weights; there are {width} inputs")
+            raise Unsupported(f"{what} has {dims(step.weight.shape)} weights; there are {width} inputs")
         bias = np.zeros(len(step.weight)) if step.bias is None else step.bias
         made = Made(step.name, "fc", step.weight, bias)
         if self.layers or not self.into_input():
@@ -257,7 +257,7 @@ class Folding:
         self.layers[-1].then.append(step)
 
     def pooling(self, step: Pooling) -> None:
-        what = f"{step.kind} pooling" + (f" of {shown(step.size)}" if step.size else "")
+        what = f"{step.kind} pooling" + (f" of {dims(step.size)}" if step.size else "")
         if len(self.shape) != 3:
             raise Unsupported(f"{what} stands behind a fully-connected layer")
         rows, columns = self.shape[1], self.shape[2]
@@ -356,7 +356,7 @@ def one_stride(sizes: Sequence[int], windows: Sequence[int], strides: Sequence[i
             (size - window) // stride + 1 == count for size, window, count in zip(sizes, windows, counts, strict=True)
         ):
             return stride
-    raise Unsupported(f"{what} has a stride of {shown(strides)}; rows and columns must have the same one")
+    raise Unsupported(f"{what} has a stride of {dims(strides)}; rows and columns must have the same one")
 
 
 def simplified(step: Activation) -> Activation:
@@ -424,7 +424,3 @@ def unlike(names: Iterable[str]) -> list[str]:
 def printable(name: str) -> str:
     """A name of the file's in a message."""
     return ascii(name)[1:-1][:MAX_NAME] or "without a name"
-
-
-def shown(sizes: Iterable[int]) -> str:
-    return "x".join(map(str, sizes))

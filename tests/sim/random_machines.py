@@ -85,7 +85,7 @@ def random_config(network: Network, rng: random.Random) -> Config | None:
     for _ in range(TRIES):
         try:
             config = Config(
-                windows=rng.choice((1, 2, 4)) if parts.takes_windows else 1,
+                windows=rng.choice((1, 2, 4)) if all(one.takes_windows for one in parts.convs) else 1,
                 outputs=rng.choice((1, 2, rng.randint(1, widest + 2))) if parts.convs else 0,
                 fc_rows=rng.choice((1, 2, rng.randint(1, 25))) if parts.fc else 0,
                 early_fc=rng.random() < 0.2,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fivebyfive.model.network import dims
 from fivebyfive.support.errors import UserError
 
 from ..execution import FUNCTIONS, pooled_sizes
@@ -29,7 +30,7 @@ from ..steps import (
     Steps,
     Unsupported,
 )
-from .onnx_constants import FOLDED, attribute, axes_of, quantizer, slices, wide
+from .onnx_constants import FOLDED, attribute, axes_of, numbers, quantizer, slices, wide
 from .onnx_file import Graph, Node, read_graph, text
 
 __all__ = ["read_onnx"]
@@ -171,7 +172,7 @@ class Reader:
             raise Unsupported(f"its kernels have {weight.ndim - 2} dimensions; images have 2")
         channels = x.size[0] if x.picked is None else len(x.picked)
         if not 1 <= groups <= channels or weight.shape[1] * groups != channels or len(weight) % groups:
-            raise Unsupported(f"its weights {shown(weight.shape)} do not fit {channels} channels in {groups} groups")
+            raise Unsupported(f"its weights {dims(weight.shape)} do not fit {channels} channels in {groups} groups")
         if bias is not None and len(bias) != len(weight):
             raise Unsupported(f"its bias has {len(bias)} values for {len(weight)} outputs")
         weight = dilated(weight, pair(node, "dilations", 1))
@@ -184,7 +185,7 @@ class Reader:
             for axis, size in enumerate(x.size[1:])
         ]
         if min(sizes) < 1:
-            raise Unsupported(f"nothing is left of its maps; a kernel does not fit in {shown(x.size[1:])}")
+            raise Unsupported(f"nothing is left of its maps; a kernel does not fit in {dims(x.size[1:])}")
         step = Convolution(layer_name(node), weight, bias, stride, padding, groups)
         return replace(x, picked=None).then(step, size=(len(weight), sizes[0], sizes[1]), axes="nchw")
 
@@ -203,7 +204,7 @@ class Reader:
     def dense(self, node: Node, value: object, weight: np.ndarray, bias: np.ndarray | None) -> Signal:
         x = vector(value)
         if weight.ndim != 2 or weight.shape[1] != x.size[0]:
-            raise Unsupported(f"its weights {shown(weight.shape)} do not fit {x.size[0]} inputs")
+            raise Unsupported(f"its weights {dims(weight.shape)} do not fit {x.size[0]} inputs")
         if bias is not None:
             bias = np.broadcast_to(bias, (1, len(weight))).reshape(-1)
         return x.then(Dense(layer_name(node), weight, bias), size=(len(weight),))
@@ -230,7 +231,7 @@ class Reader:
         step = Pooling(kind, size, stride, around(node, x.size[1:], size, stride), ceil, counted)
         sizes = pooled_sizes(step, (x.size[1], x.size[2]))
         if min(sizes) < 1:
-            raise Unsupported(f"nothing is left of its maps; it does not fit in {shown(x.size[1:])}")
+            raise Unsupported(f"nothing is left of its maps; it does not fit in {dims(x.size[1:])}")
         return x.then(step, size=(x.size[0], *sizes))
 
     def whole_map(self, node: Node, values: list) -> Signal:
@@ -434,7 +435,7 @@ class Reader:
 
     def unsqueezed(self, node: Node, values: list) -> Signal:
         x: Signal = values[0]
-        places = numbers(attribute(node, values, 1, "axes"))
+        places = numbers(known(attribute(node, values, 1, "axes"), "shape"))
         rank = len(x.axes) + len(places)
         places = [place % rank for place in places]
         if 0 in places or len(set(places)) < len(places):
@@ -472,7 +473,8 @@ class Reader:
         if x.axes[axis] != "c":
             raise Unsupported("it parts something else than channels")
         count, sizes = x.dimensions(self.batch)[axis], attribute(node, values, 1, "split")
-        each = numbers(sizes) if sizes is not None else [-(-count // len(node.outputs))] * len(node.outputs)
+        parts = len(node.outputs)
+        each = [-(-count // parts)] * parts if sizes is None else numbers(known(sizes, "shape"))
         ends = np.cumsum(each)
         return [pick(x, list(range(end - size, min(end, count)))) for size, end in zip(each, ends, strict=True)]
 
@@ -586,7 +588,7 @@ def channels_of(values: np.ndarray, x: Signal) -> np.ndarray:
             return values.reshape(-1)
     if (values == values.flat[0]).all() and len(shape) == len(x.axes):
         return values.reshape(-1)[0]
-    raise Unsupported(f"its array {shown(values.shape)} is no number, nor one a channel")
+    raise Unsupported(f"its array {dims(values.shape)} is no number, nor one a channel")
 
 
 def levels_of(
@@ -670,10 +672,6 @@ def known(value: object, what: str) -> np.ndarray:
     return wide(value) if value.dtype.kind == "b" else value
 
 
-def numbers(value: np.ndarray | None) -> list[int]:
-    return [int(one) for one in known(value, "shape").reshape(-1)]
-
-
 def pair(node: Node, name: str, default: int) -> tuple[int, int]:
     """Rows and columns of an attribute, each at least 1."""
     given = node.attributes.get(name) or [default, default]
@@ -709,7 +707,7 @@ def dilated(weight: np.ndarray, gaps: tuple[int, int]) -> np.ndarray:
         return weight
     sizes = [(size - 1) * gap + 1 for size, gap in zip(weight.shape[2:], gaps, strict=True)]
     if max(sizes) > 64:
-        raise Unsupported(f"its kernels reach over {shown(sizes)} places")
+        raise Unsupported(f"its kernels reach over {dims(sizes)} places")
     made = np.zeros((*weight.shape[:2], *sizes))
     made[:, :, :: gaps[0], :: gaps[1]] = weight
     return made
@@ -725,10 +723,6 @@ def layer_name(node: Node) -> str:
         parts.pop()
     name = parts[-1] if parts else ""
     return "" if re.fullmatch(rf"(node_)?{node.operator}_?\d*|\d+", name, re.IGNORECASE) else name
-
-
-def shown(sizes: Iterable[int]) -> str:
-    return "x".join(map(str, sizes))
 
 
 FORMULAS: dict[str, Formula] = {
