@@ -23,7 +23,8 @@ def trained(few_digits, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(few_digits, trained: Path) -> Callable[..., Result]:
-    """Runs the steps of a TOML text, each of twelve short epochs unless it says otherwise, on that network."""
+    """Runs the steps of a TOML text, each of twelve short epochs unless it says otherwise, on the module's
+    ``trained`` network."""
     pytest.importorskip("constriction")
     from fivebyfive.model.compress.plan import parse_plan
     from fivebyfive.model.compress.run import compress

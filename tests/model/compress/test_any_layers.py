@@ -1,7 +1,6 @@
 """Networks of any layers: the methods that keep the widths, and what the others say."""
 
 import json
-import tomllib
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("constriction")
 
-from fivebyfive.model.compress.plan import parse_plan  # noqa: E402
-from fivebyfive.model.compress.run import compress  # noqa: E402
 from fivebyfive.model.training.lenet import from_checkpoint, to_checkpoint  # noqa: E402
 from fivebyfive.model.training.networks import Trainable  # noqa: E402
 
@@ -27,7 +24,7 @@ LAYERS = [
     {"name": "c", "kind": "fc", "outputs": 24, "then": ["table"]},
     {"name": "d", "kind": "fc", "outputs": 10},
 ]
-QUICK = {"epochs": 8, "clean_epochs": 4, "warp": 0.0, "learning_rate": 4e-3}
+STEP = "[[step]]\nepochs = 8\n"
 KEEP_WIDTHS = {
     "fine": 'method = "magnitude"\nkeep = { b = 0.5, c = 0.2 }',
     "banks": 'method = "magnitude"\neach = { c = 1 }',
@@ -38,7 +35,7 @@ KEEP_WIDTHS = {
 
 
 @pytest.fixture(scope="module")
-def start(few_digits, tmp_path_factory):
+def trained(few_digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "net.npz"
     network = parse(json.dumps({"input": [1, 28, 28], "layers": LAYERS}))
     wanted = Trainable(network, {"c": "tanh"})
@@ -46,22 +43,12 @@ def start(few_digits, tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def run(few_digits, start):
-    def call(text: str):
-        content = tomllib.loads("[[step]]\n" + text)
-        content["step"] = [QUICK | step for step in content["step"]]
-        return compress(parse_plan({"start": start.name} | content, start.parent), few_digits)
-
-    return call
-
-
 @pytest.mark.parametrize(
     "name", [*list(KEEP_WIDTHS)[:3], *(pytest.param(n, marks=pytest.mark.full) for n in list(KEEP_WIDTHS)[3:])]
 )
-def test_methods_that_keep_the_widths(name: str, run, start, few_digits) -> None:
-    found = run(KEEP_WIDTHS[name]).checkpoint
-    before = evaluate(load_checkpoint(start), few_digits).errors
+def test_methods_that_keep_the_widths(name: str, run, trained, few_digits) -> None:
+    found = run(STEP + KEEP_WIDTHS[name]).checkpoint
+    before = evaluate(load_checkpoint(trained), few_digits).errors
     assert evaluate(found, few_digits).errors < before + 40 < 240  # of 400; guessing would miss 360
     weights = found.arrays["c.weight"]
     if name == "fine":
@@ -71,8 +58,8 @@ def test_methods_that_keep_the_widths(name: str, run, start, few_digits) -> None
     assert found.tables.keys() == {"c.table"}
 
 
-def test_a_checkpoint_comes_back_from_pytorch(start) -> None:
-    checkpoint = load_checkpoint(start)
+def test_a_checkpoint_comes_back_from_pytorch(trained) -> None:
+    checkpoint = load_checkpoint(trained)
     assert to_checkpoint(from_checkpoint(checkpoint)).digest == checkpoint.digest
 
 
@@ -81,5 +68,5 @@ def test_a_checkpoint_comes_back_from_pytorch(start) -> None:
 )
 def test_methods_that_cannot(text: str, run) -> None:
     with pytest.raises(UserError) as error:
-        run(text)
+        run(STEP + text)
     assert "\n" not in str(error.value)
