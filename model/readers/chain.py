@@ -49,6 +49,20 @@ class Chain:
     def add(self, *steps: Step) -> None:
         self.steps += steps
 
+    def end(self, name: str) -> None:
+        """Leave out a softmax, which does not change which class is largest; nothing is computed behind it."""
+        self.ended = name
+        self.remarks.append("Softmax at the end left out")
+
+    def computes_since(self, count: int) -> bool:
+        """Whether there is more than Flatten behind the first ``count`` steps."""
+        return any(type(step) is not Flatten for step in self.steps[count:])
+
+    def left_out(self, what: str) -> None:
+        """Remark it, once."""
+        if f"{what} left out" not in self.remarks:
+            self.remarks.append(f"{what} left out")
+
     def flattened(self) -> None:
         """A vector of pixels as it comes in is the picture flattened."""
         if self.picture is not None:

@@ -398,8 +398,7 @@ def softmax(layer: Layer, chain: Chain) -> None:
         raise layer.refused(f"has axis {brief(axis)}")
     if chain.shape[(axis % rank) - 1] != prod(chain.shape):
         raise layer.refused("is a softmax of maps, not of classes")
-    chain.ended = layer.name
-    chain.remarks.append("Softmax at the end left out")
+    chain.end(layer.name)
 
 
 def relu(layer: Layer, chain: Chain) -> None:
@@ -426,8 +425,8 @@ def elu(layer: Layer, chain: Chain) -> None:
 
 def unchanged(layer: Layer, chain: Chain) -> None:
     """What does something in training only, or nothing."""
-    if layer.kind in AS_IS and f"{layer.kind} left out" not in chain.remarks:
-        chain.remarks.append(f"{layer.kind} left out")
+    if layer.kind in AS_IS:
+        chain.left_out(layer.kind)
 
 
 ACTIVATIONS: dict[str, Callable[[Layer, Chain], None]] = {

@@ -136,7 +136,7 @@ def steps_of(model: Any, version: str, contents: Contents) -> Steps:
         before = len(chain.steps)
         ended = chain.ended
         LAYERS[layer.kind](layer, chain)
-        if ended and any(type(step).__name__ != "Flatten" for step in chain.steps[before:]):
+        if ended and chain.computes_since(before):
             raise Unsupported(f"layer {brief(ended)} is a softmax in front of others, which no layer computes")
     return Steps(chain.input, tuple(chain.steps), tuple(chain.remarks))
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from fivebyfive.model.readers.chain import MAX_SIDE, Chain, Shape, as_float, brief, checked_values
+from fivebyfive.model.readers.execution import pooled_sizes
 from fivebyfive.model.readers.steps import (
     Activation,
     Affine,
     Convolution,
     Dense,
-    Flatten,
     Padding,
     Pooling,
     Steps,
@@ -234,7 +234,7 @@ def follow(node: Node, flow: Flow) -> None:
     before, ended = len(flow.chain.steps), flow.chain.ended
     known(operation)
     operation.finish()
-    if ended and any(type(step) is not Flatten for step in flow.chain.steps[before:]):
+    if ended and flow.chain.computes_since(before):
         raise Unsupported(f"{brief(ended)} is a softmax in front of other layers, which no layer computes")
     flow.past.add(flow.at)
     flow.at = node.output
@@ -376,14 +376,12 @@ def pooling(op: Operation) -> None:
     counts = op.flag("count_include_pad", True) if kind == "average" else True
     if kind == "max" and op.pair("dilation", 1) != (1, 1):
         raise op.refused("is dilated, which no layer of the machine is")
-    sides = []
-    for n, k, s, p in zip((rows, columns), size, stride, padding, strict=True):
+    for n, k, p in zip((rows, columns), size, padding, strict=True):
         if 2 * p > k or n + 2 * p < k:
             raise op.refused(f"has a window of {k} and padding {p} for maps of {n}")
-        out = (n + 2 * p - k + (s - 1 if ceil else 0)) // s + 1
-        sides.append(out - 1 if ceil and (out - 1) * s >= n + p else out)  # each window begins inside
-    op.chain.add(Pooling(kind, size, stride, (*padding, *padding), ceil, counts))
-    op.chain.set_maps(channels, *sides)
+    step = Pooling(kind, size, stride, (*padding, *padding), ceil, counts)
+    op.chain.add(step)
+    op.chain.set_maps(channels, *pooled_sizes(step, (rows, columns)))
 
 
 def adaptive(op: Operation) -> None:
@@ -464,8 +462,7 @@ def softmax(op: Operation) -> None:
     rank = len(op.chain.shape) + 1
     if not -rank <= dim < rank or dim % rank == 0 or op.chain.shape[dim % rank - 1] != prod(op.chain.shape):
         raise op.refused("is a softmax of something else than classes")
-    op.chain.ended = op.node.output
-    op.chain.remarks.append("Softmax at the end left out")
+    op.chain.end(op.node.output)
 
 
 def arithmetic(op: Operation) -> None:
@@ -569,8 +566,7 @@ def dropout(op: Operation) -> None:
     op.image("input")
     if op.flag("train", False):
         raise op.refused("drops values; export the module after module.eval()")
-    if "Dropout left out" not in op.chain.remarks:
-        op.chain.remarks.append("Dropout left out")
+    op.chain.left_out("Dropout")
 
 
 def unchanged(op: Operation) -> None:
