@@ -62,9 +62,10 @@ def test_pictures_of_a_board_have_their_names(cli, odd: Path, monkeypatch) -> No
 
     from fivebyfive.commands import classify as command
     from fivebyfive.host.board import Classified
+    from model.protocol.link import VERSION, Info
 
     class Prompt:
-        info = type("Info", (), {"digest": bytes(8), "classes": 10})
+        info = Info(VERSION, 10, (1, 28, 28), bytes(8))
         decoder = type("Decoder", (), {"bad": 0})
 
         def classify(self, pixels):
