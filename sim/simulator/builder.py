@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,11 +162,14 @@ def compile_into(
     folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool, progress: Progress
 ) -> None:
     """Compile beside ``folder`` and move what is needed to run there at the end, in place of what is there."""
-    with temporary_folder(folder.parent, WORK) as work:
+    with temporary_folder(folder.parent, WORK) as work, ExitStack() as held:
         plan = commands.plan_build(simulator, work, design, trace, coverage)
         for command in plan.commands:
             if command[0] == "make":
                 shared = folder.parent / runtime_key(simulator, trace, coverage)
+                if not shared.is_dir():  # one process compiles it, others wait
+                    waiting = "waiting for another process that compiles Verilator's runtime"
+                    held.enter_context(locked(Path(f"{shared}.lock"), progress, waiting))
                 copy_runtime(shared, work)
             if run_compiler(command, work, plan.environment, simulator.name, progress) != 0:
                 raise failure(folder, work / LOG, f"{simulator.name} cannot compile {design.name}:")

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,7 @@ def tools(cache: Path, monkeypatch) -> list[str]:
         name = Path(command[0]).name
         if name == "make" and not (folder / "verilated.o").exists():
             made.append("runtime")
+            time.sleep(0.1)
             (folder / "verilated.o").write_text("runtime library")
             (folder / "verilated_vpi.o").write_text("more of it")
         if name == "make":
@@ -134,6 +137,14 @@ def test_a_damaged_runtime_library_is_made_again(tools, damage, caplog) -> None:
     assert intact(folder)
     build(replace(DESIGN, verilog="// a fourth\n" + DESIGN.verilog), VERILATOR)
     assert tools.count("runtime") == 2
+
+
+def test_one_compiles_the_runtime_library(tools) -> None:
+    """Others that build at once wait for it."""
+    designs = [replace(DESIGN, verilog=f"// {number}\n" + DESIGN.verilog) for number in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        assert len(list(threads.map(build, designs, [VERILATOR] * 3))) == 3
+    assert tools.count("runtime") == 1
 
 
 def test_a_runtime_library_that_goes_while_it_is_copied(tools, monkeypatch) -> None:
