@@ -1,13 +1,16 @@
-"""One target of `targets` under Atheris (libFuzzer): coverage of our own code guides it.
+"""Targets of `targets` under Atheris (libFuzzer): coverage of our own code guides it.
 
-``python tests/fuzz/fuzz.py TARGET RUNS SEED``. Ends with 0 when every input was either taken or refused with one line,
-within 20 seconds and 1 GiB more memory than the process had before; otherwise with libFuzzer's report, and the input is
-kept in build/fuzz.
+``python tests/fuzz/fuzz.py FOLDER SEED TARGET=RUNS...``. Each target has a process of its own, forked from one that has
+instrumented what they import, which takes seconds. FOLDER/TARGET gets libFuzzer's report; a line "TARGET CODE SECONDS"
+follows on standard output. CODE is 0 when every input was either taken or refused with one line, within 20 seconds and
+1 GiB more memory than the process had before; an input that was not is kept in build/fuzz.
 """
 
+import os
 import resource
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -47,10 +50,9 @@ def bounded() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def main() -> None:
-    name, runs, seed = sys.argv[1:4]
+def run(name: str, runs: str, seed: str) -> None:
+    """Ends the process."""
     target = TARGETS[name]
-    CRASHES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fivebyfive-corpus-") as corpus:
         for number, data in enumerate(target.seeds()):
             Path(corpus, f"seed{number}").write_bytes(data)
@@ -61,6 +63,20 @@ def main() -> None:
             "-rss_limit_mb=0", f"-artifact_prefix={CRASHES}/{name}-", "-print_final_stats=1", corpus,
         ], judged(target))  # fmt: skip
         atheris.Fuzz()
+
+
+def main() -> None:
+    folder, seed, *wanted = sys.argv[1:]
+    CRASHES.mkdir(parents=True, exist_ok=True)
+    for name, _, runs in (word.partition("=") for word in wanted):
+        began = time.monotonic()
+        if not (child := os.fork()):
+            report = os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT)
+            os.dup2(report, 1)
+            os.dup2(report, 2)
+            run(name, runs, seed)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(name, code, f"{time.monotonic() - began:.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All targets, one after the other, each in a process of its own: ``python tests/fuzz/run.py [INPUTS] [SEED] [LOG]``.
+"""All targets, one after the other: ``python tests/fuzz/run.py [INPUTS] [SEED] [LOG]``.
 
 INPUTS in all are dealt out by the targets' shares. Ends with 1 where any target crashed; the log is written either way.
 """
@@ -7,13 +7,16 @@ import platform
 import re
 import subprocess
 import sys
-import time
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LIMIT_S = 3 * 3600
+FUZZ = (sys.executable, str(HERE / "fuzz.py"))
+LIMIT_S = 12 * 3600
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,31 @@ class Outcome:
     report: str
 
 
-def fuzz(name: str, runs: int, seed: int) -> Outcome:
-    """Run a target in a process of its own."""
-    began = time.monotonic()
-    command = [sys.executable, str(HERE / "fuzz.py"), name, str(runs), str(seed)]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, **streams, timeout=LIMIT_S, check=False)
-    text = done.stdout.decode(errors="replace")
+def fuzz(wanted: Mapping[str, int], seed: int, command: Sequence[str] = FUZZ) -> Iterator[tuple[str, Outcome]]:
+    """Give each target so many inputs."""
+    with tempfile.TemporaryDirectory(prefix="fivebyfive-fuzz-") as folder:
+        words = [*command, folder, str(seed), *(f"{name}={runs}" for name, runs in wanted.items())]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+            limit = threading.Timer(LIMIT_S, process.kill)
+            limit.start()
+            try:
+                for name, code, seconds in map(str.split, process.stdout):
+                    text = Path(folder, name).read_text(errors="replace")
+                    yield name, outcome(text, int(code), wanted[name], float(seconds))
+            finally:
+                limit.cancel()
+        if process.returncode:
+            raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+
+
+def outcome(text: str, code: int, runs: int, seconds: float) -> Outcome:
+    """What libFuzzer's report says."""
     figures = [re.search(rf"stat::{what}: +(\d+)", text) for what in
                ("number_of_executed_units", "new_units_added", "peak_rss_mb")]  # fmt: skip
     inputs, grown, memory = (int(found[1]) if found else 0 for found in figures)
-    well = done.returncode == 0 and inputs >= runs
-    report = "" if well else "\n".join(text.splitlines()[-30:]) or f"exit code {done.returncode}"
-    return Outcome(inputs, grown, memory, time.monotonic() - began, report)
+    well = code == 0 and inputs >= runs
+    report = "" if well else "\n".join(text.splitlines()[-30:]) or f"exit code {code}"
+    return Outcome(inputs, grown, memory, seconds, report)
 
 
 def dealt(inputs: int) -> dict[str, int]:
@@ -60,11 +75,10 @@ def main() -> int:
     ]
     print(*lines, sep="\n", flush=True)
     total = crashed = 0
-    for name, runs in dealt(int(inputs)).items():
-        done = fuzz(name, runs, int(seed))
+    for name, done in fuzz(dealt(int(inputs)), int(seed)):
         total, crashed = total + done.inputs, crashed + bool(done.report)
-        outcome = done.report or "each taken or refused with one line"
-        lines.append(f"{name:<20} {done.inputs:>8} {done.grown:>9} {done.memory:>5} {done.seconds:>8.1f}  {outcome}")
+        said = done.report or "each taken or refused with one line"
+        lines.append(f"{name:<20} {done.inputs:>8} {done.grown:>9} {done.memory:>5} {done.seconds:>8.1f}  {said}")
         print(lines[-1], flush=True)
     lines.append(f"{total:,} inputs; targets that crashed, hung or took too much memory: {crashed}")
     print(lines[-1])

@@ -446,7 +446,8 @@ class FuzzedPort:
 def talk(data: bytes) -> None:
     limits = Limits(answer_s=1e-4, silence_s=1e-3, image_s=2e-3)
     try:
-        Board(FuzzedPort(parts_of(data)), limits).classify(PIXELS[0])
+        board = Board(FuzzedPort(parts_of(data)), limits)
+        board.classify(np.resize(PIXELS, board.info.input))
     except LinkFailed as error:
         raise UserError(str(error)) from error
 
