@@ -142,6 +142,18 @@ class Network:
         if self.classes > MAX_CLASSES:
             raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, not {self.classes}")
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Found once: it is asked for wherever what follows from a network is kept."""
+        return hash((self.input, self.layers))
+
+    def __reduce__(self) -> tuple:
+        """Hashes of names differ between processes, so that one is not pickled."""
+        return Network, (self.input, self.layers)
+
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """The layers, each with the shapes of what goes in and comes out."""

@@ -54,6 +54,7 @@ def test_the_notebook_is_the_page() -> None:
     assert NOTEBOOK.read_text() == script().notebook(PAGE), "make pictures"
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch) -> None:
     import nbformat

@@ -132,6 +132,12 @@ def conv_pipeline(network: Network, config: Config) -> int:
 def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read or,
     without fully-connected layers, each group of logits is taken."""
+    busy, ends = conv_sweeps(network, config)
+    return busy, activation_words(network, config, ends)
+
+
+def conv_sweeps(network: Network, config: Config) -> tuple[int, list[list[int]]]:
+    """Busy cycles of the conv engine; and `sweeps` of its last convolution, counted from the first of them."""
     cycle, ends = 0, []
     for layer, stage in enumerate(stages(network).convs):
         words = ceil_div(stage.width, config.conv_word_bytes)
@@ -139,7 +145,7 @@ def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
         ends = sweeps(network, config, layer, cycle + words * (conv_memory(config) + LOAD_BIAS))
         # The controller waits until the last code can be read.
         cycle = ends[-1][-1] + 1 + conv_pipeline(network, config) + WRITE + READABLE
-    return cycle, activation_words(network, config, ends)
+    return cycle, ends
 
 
 def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[list[int]]:
@@ -195,9 +201,9 @@ def activation_words(network: Network, config: Config, ends: list[list[int]]) ->
     pipeline = conv_pipeline(network, config)
     finished: list[int] = []
     count = 0
+    positions = [stage.last_position(cell, config.windows) for cell in range(stage.cells)]
     for group, times in zip(config.groups(stage.width), ends, strict=True):
-        for cell in range(stage.cells):
-            row, column = stage.last_position(cell, config.windows)
+        for row, column in positions:
             written = times[row] + column * pace + pipeline + WRITE
             if not stages(network).fc:
                 finished.append(written)

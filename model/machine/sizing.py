@@ -9,7 +9,7 @@ from fivebyfive.model.shape import summary
 from fivebyfive.support.errors import user_values
 
 from .config import Config, of_type
-from .cycles import conv_cycles
+from .cycles import conv_sweeps
 from .engines import fitted
 from .stages import stages
 
@@ -87,7 +87,7 @@ def sized(
     fitting = [config for config in configs if fits(config, network)]
     if not fitting:
         configs[0].check(network)  # tells why
-    return min(fitting, key=lambda config: (conv_cycles(network, config)[0], config.conv_multipliers))
+    return min(fitting, key=lambda config: (conv_sweeps(network, config)[0], config.conv_multipliers))
 
 
 def fits(config: Config, network: Network) -> bool:

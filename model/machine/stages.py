@@ -79,8 +79,7 @@ class ConvStage:
         """Input channels that any of these output channels reads, ascending."""
         groups = self.layer.groups
         inputs, each = self.channels // groups, self.width // groups
-        read = sorted({output // each for output in outputs})
-        return tuple(group * inputs + channel for group in read for channel in range(inputs))
+        return tuple(range(outputs[0] // each * inputs, (outputs[-1] // each + 1) * inputs))
 
     def last_position(self, cell: int, windows: int) -> tuple[int, int]:
         """Row and column of the position that completes a cell of the result."""

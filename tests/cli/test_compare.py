@@ -223,6 +223,7 @@ def test_another_data_set(trial) -> None:
         replace(trial, digest="0").work()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_real_synthesis(answer, cache: Path, tmp_path: Path) -> None:
     """Yosys itself: block RAM of the weights, told apart, is all that there is in a network as small as that."""

@@ -52,7 +52,7 @@ def test_every_checkpoint_has_its_row():
     assert sum(path(name).stat().st_size for name in ROWS) < SHIPPED_BYTES
 
 
-SLOWEST = ("bank-1", "bank-kernel", "deep-compression")  # to evaluate: as large as the original
+SLOWEST = ("bank-1", "bank-kernel", "deep-compression", "binary", "codebook-4")  # to evaluate
 CHECKED = [pytest.param(name, marks=pytest.mark.full if name in SLOWEST else ()) for name in ROWS]
 
 

@@ -115,7 +115,7 @@ class Proof:
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts", "sets"),
     [(800, 1, (1,), 2), (500, 1, (1,), 1), (800, 5, (5,), 2), (96, 6, (6, 4), 2), (500, 13, (6, 13), 1),
-     (800, 25, (25,), 2), (800, 45, (45,), 2)],
+     pytest.param(800, 25, (25,), 2, marks=pytest.mark.full), (800, 45, (45,), 2)],
 )  # fmt: skip
 def test_what_is_read_is_what_was_written(inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> None:
     Proof(activation_memory.ActivationMemory(inputs, writers, counts, sets)).prove()

@@ -177,7 +177,9 @@ class Proof:
         holds_forever(self.netlist, self.invariants, assume=self.assume, step=partial(rows_move_on, inside="maps."))
 
 
-@pytest.mark.parametrize(("rows_out", "repeats"), [(1, 20), (2, 20), (1, 1), (2, 4)])
+@pytest.mark.parametrize(
+    ("rows_out", "repeats"), [(1, 20), pytest.param(2, 20, marks=pytest.mark.full), (1, 1), (2, 4)]
+)
 def test_every_row_of_every_image(rows_out: int, repeats: int) -> None:
     Proof(image_buffer.ImageBuffer(StoredMaps(1, IMAGE, IMAGE, repeats=repeats), rows_out)).prove()
 

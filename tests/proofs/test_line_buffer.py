@@ -293,7 +293,13 @@ FORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS)
+# Of the larger maps, one window in every test run.
+REPEATED = ("2, (28, 12)", "4, (28, 12)")
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=pytest.mark.full if form in REPEATED else []) for form in FORMS]
+)
 def test_every_window_is_right(form: str) -> None:
     Proof(line_buffer.LineBuffer(*FORMS[form])).prove()
 

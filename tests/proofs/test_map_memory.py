@@ -219,7 +219,12 @@ class Proof:
 
 @pytest.mark.parametrize(
     ("channels", "parallel", "rows_out", "repeats"),
-    [(20, 1, 1, 50), (20, 5, 2, 10), (6, 4, 2, 3), pytest.param(20, 25, 1, 2, marks=pytest.mark.full)],
+    [
+        (20, 1, 1, 50),
+        (6, 4, 2, 3),
+        pytest.param(20, 5, 2, 10, marks=pytest.mark.full),
+        pytest.param(20, 25, 1, 2, marks=pytest.mark.full),
+    ],
 )
 def test_every_row_of_every_map(channels: int, parallel: int, rows_out: int, repeats: int) -> None:
     maps = map_memory.StoredMaps(channels, 12, 12, repeats=repeats)

@@ -184,14 +184,16 @@ def test_products_distribute() -> None:
 
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 @pytest.mark.parametrize(
-    "terms", [1, 2, 3, *(pytest.param(terms, marks=pytest.mark.full) for terms in (4, 10, 20)), 25]
+    "terms", [1, 2, 3, *(pytest.param(terms, marks=pytest.mark.full) for terms in (4, 10, 20, 25))]
 )
 def test_packed_dot_product(terms: int, pair) -> None:
     prove_packed(terms, pair)
 
 
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
-@pytest.mark.parametrize("kernel", [3, 5, pytest.param(7, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "kernel", [3, pytest.param(5, marks=pytest.mark.full), pytest.param(7, marks=pytest.mark.full)]
+)
 def test_packed_conv_pe(pair, kernel: int) -> None:
     prove_packed_pe(pair, kernel=kernel)
 

@@ -255,7 +255,7 @@ def test_the_crc_is_zlib_s() -> None:
     prove({"terms as numbers": terms == crc_step(0x12345678, 0x5A)})
 
 
-@pytest.mark.parametrize("most", [14, 20])
+@pytest.mark.parametrize("most", [14, pytest.param(20, marks=pytest.mark.full)])
 def test_frames_are_right(most: int) -> None:
     Sending(framer.Framer(most)).prove()
 

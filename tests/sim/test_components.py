@@ -428,10 +428,10 @@ def check_conv_controller(bench, layers, parallel, kernel=5):
         full(30, (22, 64), {"fc_rows": 3, "outputs": 25}),
         full(6, (43, 10), {"early_fc": True}),
         full(9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
-        (5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
+        full(5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
         (3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
         full(6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),
-        (4, (25, 12), {"packed": True, "fc_rows": 11, "outputs": 3}),  # a row without another
+        full(4, (25, 12), {"packed": True, "fc_rows": 11, "outputs": 3}),  # a row without another
         (6, (43, 10), {"packed": True, "fc_rows": 3, "early_fc": True}),
     ],
 )
