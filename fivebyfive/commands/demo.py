@@ -103,15 +103,18 @@ def show(report: dict, network: Network, images: Images, result: Simulation, out
     for what, where in (("Verilog", out / VERILOG), ("picture", out / PICTURE)):
         print_(f"{what:8} {shown(where)}")
     print_("\nNext:")
-    for step, what in next_steps(out):
-        print_(f"  {step:58} {what}")
+    for line in next_steps(out):
+        print_(f"  {line}")
 
 
-def next_steps(out: Path) -> list[tuple[str, str]]:
-    return [
+def next_steps(out: Path) -> list[str]:
+    """Commands, each with what it does as a shell's comment, so that a whole line may be pasted."""
+    steps = [
         (command("simulate", "--images", 100), "more digits, all layers compared"),
         (command("simulate", "--images", 1, "--waves"), "a waveform, and a view of it for GTKWave"),
         (command("evaluate"), "the golden model on all 10,000 test images"),
         (command("quantize", "MODEL.pt", "--out", "F.npz"), "your own float LeNet"),
         (f"less {quoted(out / VERILOG / 'lenet.v')}", "docs/vivado.md says how to take it to Vivado"),
     ]
+    longest = max(len(step) for step, _ in steps)
+    return [f"{step:{longest}}  # {what}" for step, what in steps]

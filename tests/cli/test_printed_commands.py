@@ -94,12 +94,13 @@ def test_after_waves(cli, run, mine: Path) -> None:
 
 
 def test_after_demo(run, mine: Path) -> None:
-    """Its words are parsed; what it opens is there."""
+    """Each line may be pasted whole: its words are parsed; what it opens is there."""
     (FOLDER / "lenet").mkdir()
     (FOLDER / "lenet" / "lenet.v").write_text("the Verilog\n")
-    for line, _ in next_steps(FOLDER):
+    for line in next_steps(FOLDER):
+        assert re.search(r"\S +# \w", line)
         if line.startswith("fivebyfive "):
-            parsed(shlex.split(line)[1:])
+            parsed(shlex.split(line, comments=True)[1:])
         else:
             assert run(line.replace("less ", "cat ", 1)) == "the Verilog\n"
 
