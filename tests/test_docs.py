@@ -236,12 +236,16 @@ def test_kills_are_those_of_the_log() -> None:
 def test_the_mutation_score_is_that_of_the_log() -> None:
     """That every component has a row; docs/status.md has their scores, docs/verification.md the one of all."""
     rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +([\d.]+ %)$", (DOCS / "mutants.log").read_text(), re.M)
-    assert [name for name, *_ in rows] == [*(make.__name__ for make in SMALL_MACHINES), "all"]
+    missing = "python -m fivebyfive.verify.mutants --component NAME --log docs/mutants.log"
+    assert [name for name, *_ in rows] == [*(make.__name__ for make in SMALL_MACHINES), "all"], missing
     mutants, score = sum(int(count) for _, count, *_ in rows[:-1]), rows[-1][-1]
-    said = " ".join(VERIFICATION.split())
-    assert f"the score of {mutants:,} mutants of {len(SMALL_MACHINES)} components is {score}" in said
-    assert f"{rows[-1][4]} are neither noticed nor proved" in said
-    assert f"notices: {score} of those" in " ".join((DOCS.parent / "CHANGELOG.md").read_text().split())
+    for page, sentence in (
+        ("docs/verification.md", f"the score of {mutants:,} mutants of {len(SMALL_MACHINES)} components is {score}"),
+        ("docs/verification.md", f"{rows[-1][4]} are neither noticed nor proved"),
+        ("CHANGELOG.md", f"notices: {score} of those"),
+    ):
+        said = " ".join((DOCS.parent / page).read_text().split())
+        assert sentence in said, f"{page} must say: {sentence}"
 
 
 def test_coverage_is_that_of_the_log() -> None:

@@ -183,6 +183,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "fivebyfive/output/terminal.py": "/dev/null, and the standard files",
     "fivebyfive/output/wave_file.py": "the request of the process that started it",
     "fivebyfive/verify/images.py": OWN,
+    "fivebyfive/verify/mutants.py": "the log of the project itself",
     "fivebyfive/verify/status.py": "sources and logs of the project itself",
 }
 

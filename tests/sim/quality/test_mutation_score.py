@@ -1,11 +1,13 @@
 """The mutation score: what is counted, what is kept of an interrupted run, what the log says."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from fivebyfive.output.provenance import read
 from fivebyfive.sim.jobs import sources
 from fivebyfive.sim.quality import mutation_score
 from fivebyfive.sim.quality.mutants import Mutant
@@ -13,6 +15,7 @@ from fivebyfive.sim.quality.mutation_score import Kept, MutantResult, Score, sco
 from fivebyfive.sim.quality.small_machines import argmax
 from fivebyfive.sim.simulator.cache import keep
 from fivebyfive.verify import mutants
+from fivebyfive.verify.machines import verilog_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +105,48 @@ def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: 
     line = "dot_product 7: inv on pair.$add$x.v:5$1 Y[3], x.v:5: "
     assert text.count(line + "UNEXPLAINED\n") == unexplained
     assert text.count(line + "proved equivalent\n") == 50
+
+
+def test_one_component_leaves_the_others_in_the_log(tmp_path: Path, monkeypatch) -> None:
+    """Their rows, mutants and digests, and what a person wrote into the log; sums are made again."""
+    outcomes = {"dot_product": [(True, False)] * 8 + [(False, True)] * 2, "argmax": [(True, False)] * 5}
+
+    def results(make, count, seed, report) -> Score:
+        of = outcomes[make.__name__]
+        return Score(make.__name__, tuple(MutantResult(Mutant(7, COMMAND), *outcome) for outcome in of))
+
+    def run(*names: str) -> str:
+        words = [word for name in names for word in ("--component", name)]
+        CliRunner().invoke(mutants.main, ["--log", str(log), *words], catch_exceptions=False)
+        return log.read_text()
+
+    def row(*cells: object) -> str:
+        return mutants.COLUMNS.format(*cells)
+
+    monkeypatch.setattr(mutants, "score_machine", results)
+    log = tmp_path / "mutants.log"
+    first = run("argmax", "dot_product")
+    assert row("dot_product", 10, 8, 2, 0, "100.0 %") + row("argmax", 5, 5, 0, 0, "100.0 %") in first
+    text = first.replace("\nNot noticed", "Of these two.\n\nNot noticed").replace(
+        "machine: ", "measured on: today\nmachine: "
+    )
+    mark = "measured before: 2026-11-23, the Verilog of argmax, dot_product has changed since\n"
+    log.write_text(re.sub("(?m)^(measured: verilog of )(.*): .*$", r"\1\2: " + "0" * 64, text) + mark)
+    outcomes["argmax"] = [(True, False)] * 4 + [(False, False)]
+    second = run("argmax")
+    assert row("dot_product", 10, 8, 2, 0, "100.0 %") + row("argmax", 5, 4, 0, 1, "80.0 %") in second
+    assert row("all", 15, 12, 2, 1, "92.3 %") in second
+    assert second.count("dot_product 7: inv on") == 2
+    assert second.count("argmax 7: inv on") == 1
+    assert "Of these two.\n\nNot noticed:" in second
+    assert re.search("(?m)^measured on: +today$", second)
+    assert re.search("(?m)^tried last: +argmax$", second)
+    record = read(log)
+    assert record.inputs == {"verilog of dot_product": "0" * 64} | verilog_inputs(["argmax"])
+    assert (record.before, record.why) == ("2026-11-23", "the Verilog of dot_product has changed since")
+    run("dot_product")
+    assert not read(log).before
+    shipped = (Path(__file__).parents[3] / "docs/mutants.log").read_text()
+    found = mutants.rows(shipped)
+    assert " ".join(found["all"].text().split()) in " ".join(shipped.split())
+    assert sum(len(one.survivors) for one in found.values()) == found["all"].mutants - found["all"].noticed
