@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
+from fivebyfive.support.errors import UserError
+from fivebyfive.verify import status
 from fivebyfive.verify.schedule import schedule_page
 from fivebyfive.verify.status import HOLES, PARTS, components, status_page
 
@@ -140,6 +142,21 @@ def test_status_has_every_component() -> None:
     assert {make.__name__ for make in SMALL_MACHINES} <= names
     assert PARTS.keys() | HOLES.keys() <= names
     assert PARTS.keys() == {one.name for one in components(ROOT) if not one.bench}
+
+
+def test_a_component_that_nobody_checks_is_named(monkeypatch) -> None:
+    monkeypatch.delitem(PARTS, "link")
+    with pytest.raises(UserError, match=r"^link has no small machine; make one in .*, or say in PARTS of "):
+        status_page(ROOT)
+
+
+def test_a_small_machine_of_no_component_is_named(monkeypatch) -> None:
+    def network() -> None:
+        """There is a bench of this name."""
+
+    monkeypatch.setattr(status, "SMALL_MACHINES", (network,))
+    with pytest.raises(UserError, match=r"^small machine network, bench network: neither is "):
+        status_page(ROOT)
 
 
 def test_status_without_logs_and_with_coverage(tmp_path: Path) -> None:

@@ -86,12 +86,19 @@ def components(root: Path) -> list[Component]:
     files = {snake(name): path for name, path in found.items()}
     bench = {make.__name__: bench_path(bench_of(make)) for make in SMALL_MACHINES}
     # Its bench is that of the component whose configuration it is.
-    others = {name: files[Path(path).stem] for name, path in bench.items() if name not in files}
+    others = {name: files[owner(name, Path(path).stem, files)] for name, path in bench.items() if name not in files}
     made = []
     for name, path in (files | others).items():
         room = path.parent.relative_to(root / "hw").as_posix()
         made.append(Component(name, room, path.stem, name in others, bench.get(name, "")))
     return sorted(made, key=lambda one: (list(ROOMS).index(one.room), one.name))
+
+
+def owner(name: str, bench: str, files: Mapping[str, Path]) -> str:
+    """The component of which a small machine is another configuration: the one that its bench is called after."""
+    if bench not in files:
+        raise UserError(f"small machine {name}, bench {bench}: neither is the name of a class of hw in snake case")
+    return bench
 
 
 def classes(folder: Path) -> dict[str, Path]:
@@ -166,6 +173,11 @@ def holes(one: Component, proved: Iterable[str], tried: Mutants | None, seen: Co
     """What is not checked of a component."""
     found = list(HOLES.get(one.name, ()))
     if not one.bench:
+        if one.name not in PARTS:
+            raise UserError(
+                f"{one.name} has no small machine; make one in sim/quality/small_machines.py, or say in PARTS "
+                "of fivebyfive/verify/status.py which component contains it"
+            )
         found.append(f"no bench of its own: simulated as a part of `{PARTS[one.name]}`")
     if not proved:
         found.append("nothing proved")

@@ -79,6 +79,7 @@ def test_a_component_documents_its_ports(component: type[wiring.Component]) -> N
         port = PORT.fullmatch(line)
         assert port, f"no port with a type and a direction: {line}"
         documented[port[1]] = wiring.Flow(port[2].capitalize())
+    assert component in instances(), "make a small machine of it (sim/quality/small_machines.py), or one in `instances`"
     ports = {name: member.flow for name, member in instances()[component].signature.members.items()}
     if component is RegisterFile:
         ports = dict(patterns(ports))

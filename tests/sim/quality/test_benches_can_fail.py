@@ -28,19 +28,12 @@ from fivebyfive.sim.quality.small_machines import (
 )
 from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 
-# The output of each that is broken.
+# The output that is broken, where it is not the stream `o`.
 OUTPUTS = {
-    "dot_product": "o__payload", "pooling": "o__payload", "line_buffer": "patch", "weight_memory": "data",
-    "activation_memory": "data", "conv_pe": "o__payload", "conv_array": "o__payload", "conv_controller": "go",
-    "conv_engine": "o__payload", "fc_row": "o__payload", "fc_controller": "command", "fc_engine": "o__payload",
-    "map_memory": "o__payload", "image_buffer": "o__payload", "kernel_fetcher": "o__payload",
-    "argmax": "o__payload", "counters": "cycles", "packed_dot_product": "o__payload", "packed_conv_pe": "o__payload",
-    "uart_receiver": "o_valid", "uart_transmitter": "tx", "deframer": "valid", "framer": "o__payload",
-    "serial_accelerator": "tx", "packed_fc_row": "o__payload", "pixel_feeder": "o__payload",
-    "accelerator": "o__payload", "sign_dot_product": "o__payload", "sweep_list": "entry",
-    "narrow_weight_memory": "data", "bank_weight_memory": "data", "bank_activation_memory": "data",
-    "bank_fc_controller": "address", "bank_fc_engine": "o__payload", "skipping_conv_engine": "o__payload",
-    "any_pooling": "o__payload", "table_lookup": "o__payload",
+    "line_buffer": "patch", "weight_memory": "data", "activation_memory": "data", "conv_controller": "go",
+    "fc_controller": "command", "counters": "cycles", "uart_receiver": "o_valid", "uart_transmitter": "tx",
+    "deframer": "valid", "serial_accelerator": "tx", "sweep_list": "entry", "narrow_weight_memory": "data",
+    "bank_weight_memory": "data", "bank_activation_memory": "data", "bank_fc_controller": "address",
 }  # fmt: skip
 
 
@@ -98,7 +91,8 @@ def test_broken_component_is_rejected(make, broken, tmp_path, icarus_or_verilato
     simulator = "verilator" if make in LONG else icarus_or_verilator
     name = make.__name__
     design, given = whole(make)
-    signal = OUTPUTS[name]
+    signal = OUTPUTS.get(name, "o__payload")
+    assert signal in {port.name for port in design.ports}, f"OUTPUTS must have an output of {name}"
     if broken == "a bit is wrong":
         # Once in a while only: the lowest bit, in one of 64 cycles.
         design = wrap(design, signal, f"inner_{signal} ^ &rare")
