@@ -79,6 +79,17 @@ def test_no_file_names_a_place_on_one_machine() -> None:
         assert found is None, f"{path}: {found}"
 
 
+def test_paths_that_contributors_are_sent_to_exist() -> None:
+    """Of CONTRIBUTING.md; not those with a <name> to fill in."""
+    said = re.findall(r"`([\w.]+(?:/[\w.]+)+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(said) > 40
+    assert [path for path in said if not (ROOT / path).exists() and not (ROOT / "fivebyfive" / path).exists()] == []
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900
+
+
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)

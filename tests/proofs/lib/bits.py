@@ -16,7 +16,7 @@ LIMIT_MS = 500_000  # of one question: a proof that does not end is no proof
 
 
 class RefutedError(AssertionError):
-    """A claim is wrong; the message has the values that show it."""
+    """A claim is wrong; the message names it, and has the values that `prove` was to show."""
 
 
 class Bits:
