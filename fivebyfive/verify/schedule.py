@@ -14,6 +14,7 @@ from fivebyfive.model.machine.cycles import CyclePlan, plan
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import ConvStage, stages
 from fivebyfive.model.network import Network
+from fivebyfive.output.terminal import Commands
 from fivebyfive.sim.benchlib.listed_networks import LISTED, Listed
 from fivebyfive.support.files import replacing
 
@@ -125,7 +126,7 @@ def table(lines: Iterable[Row]) -> str:
     return "\n".join([HEADER, LINE, *(one.text() for one in lines)])
 
 
-@click.command()
+@click.group(name="verify-schedule", cls=Commands, invoke_without_command=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs/schedule.md"), show_default=True)
 def main(out: Path) -> None:
     """Write the page of schedule efficiencies."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from fivebyfive.output import provenance
+from fivebyfive.output.terminal import Commands
 from fivebyfive.sim import benches
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bench_of
 from fivebyfive.support.errors import UserError
@@ -269,7 +270,7 @@ def row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-@click.command(name="verify-status")
+@click.group(name="verify-status", cls=Commands, invoke_without_command=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs/status.md"), show_default=True)
 def main(out: Path) -> None:
     """Write the page of all components. Run it in the root of the repository."""

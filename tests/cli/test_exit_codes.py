@@ -1,7 +1,9 @@
 """One exit code, one meaning: what a command ends with, and what it says then."""
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import click.testing
 import numpy as np
 import pytest
 
+from fivebyfive import verify
 from fivebyfive.host.board import LinkFailed, WrongVersion
 from fivebyfive.hw.codegen.yosys import YosysError, run_yosys
 from fivebyfive.model.machine.config import Config
@@ -87,6 +90,16 @@ def test_what_a_command_raises_has_its_exit_code(name: str) -> None:
     asks = ASK in ended.stderr
     assert asks == (code == 70)
     assert ("Traceback" in ended.stderr) == (code == 70 and not isinstance(raised, Defect))
+
+
+def test_each_program_of_a_check_ends_so() -> None:
+    """A line for what it cannot do, not a traceback: of every one that has options."""
+    modules = [
+        importlib.import_module(f"{verify.__name__}.{one.name}") for one in pkgutil.iter_modules(verify.__path__)
+    ]
+    programs = {module.__name__: module.main for module in modules if hasattr(module, "main")}
+    assert len(programs) > 8
+    assert [name for name, program in programs.items() if not isinstance(program, Commands)] == []
 
 
 def test_memory_that_ran_out_is_said() -> None:
