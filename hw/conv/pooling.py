@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import Choice, delay
 from fivebyfive.hw.common.types import CODE, codes, memory_kind
+from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.latency import DIVISION, pooling_latency
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import ceil_div
@@ -30,8 +31,8 @@ class PooledMap:
 
     def __post_init__(self):
         pool = self.reduction
-        if pool.kind not in ("max", "average") or not 1 <= pool.stride <= pool.size:
-            raise ValueError(f"a pool is max or average, with a stride of 1 to its size; not {pool}")
+        if pool.kind not in POOLS or not 1 <= pool.stride <= pool.size:
+            raise ValueError(f"a pool is {' or '.join(POOLS)}, with a stride of 1 to its size; not {pool}")
         if any(length < pool.size or (length - pool.size) % pool.stride for length in (self.rows, self.columns)):
             size = f"{pool.size}x{pool.size}"
             raise ValueError(f"{size} windows, {pool.stride} apart, do not cover a map of {self.rows}x{self.columns}")

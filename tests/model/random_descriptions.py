@@ -5,6 +5,7 @@ import random
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import POOLS
 from fivebyfive.model.network import Layer, Network, Pool, Step
 
 MOST_WEIGHTS = 200_000  # bytes
@@ -49,7 +50,7 @@ def random_conv(rng: random.Random, name: str, inputs: tuple[int, ...]) -> Layer
     pool = None
     if rng.random() < 0.6:
         size = rng.randint(1, 4)
-        pool = Pool(rng.choice(("max", "average")), size, rng.randint(1, size))
+        pool = Pool(rng.choice(POOLS), size, rng.randint(1, size))
     return Layer(name, "conv", outputs, kernel, rng.choice((1, 1, 2)), padding, fill, groups, random_steps(rng, pool))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
@@ -69,7 +70,7 @@ def with_cells(network: Network, rng: random.Random) -> Network | None:
     for layer in network.layers:
         if layer.kind == "conv":
             steps = [step for step in layer.then if not isinstance(step, Pool)]
-            steps.insert(rng.randint(0, len(steps)), Pool(rng.choice(("max", "average")), 2, 2))
+            steps.insert(rng.randint(0, len(steps)), Pool(rng.choice(POOLS), 2, 2))
             layer = replace(layer, stride=1, then=tuple(steps))
         layers.append(layer)
     try:

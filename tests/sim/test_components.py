@@ -40,6 +40,7 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
@@ -131,7 +132,7 @@ def random_pooled_map(rng):
     size = rng.randint(1, 8)
     stride, relu = rng.randint(1, size), rng.random() < 0.5
     rows, columns = (size + stride * rng.randrange(5) for _ in range(2))
-    kind = rng.choice(["max", "average", None])
+    kind = rng.choice([*POOLS, None])
     return PooledMap(rows, columns, Pool(kind, size, stride) if kind else None, relu)
 
 

@@ -1,4 +1,4 @@
-"""`Pooling` against maxima and averages of windows, a window at a time."""
+"""`Pooling` against the golden model's pools."""
 
 import random
 from functools import cache
@@ -7,7 +7,8 @@ import cocotb
 import numpy as np
 
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
-from fivebyfive.model.network import Pool
+from fivebyfive.model.golden import apply_steps
+from fivebyfive.model.network import Pool, Step
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -41,15 +42,9 @@ def transfers(codes: np.ndarray) -> list[int]:
 
 def golden(codes: np.ndarray, one: PooledMap) -> list[int]:
     """Words of the pooled map, a window each, row-major."""
-    kind, size, stride = (one.pool.kind, one.pool.size, one.pool.stride) if one.pool else ("max", 1, 1)
-    words = []
-    for row in range(0, one.rows - size + 1, stride):
-        for column in range(0, one.columns - size + 1, stride):
-            window = codes[:, row : row + size, column : column + size].astype(int)
-            sums = window.sum(axis=(1, 2))
-            value = window.max(axis=(1, 2)) if kind == "max" else np.floor(sums / (size * size)).astype(int)
-            words.append(pack_codes(np.where(one.relu & (value < 0), 0, value).astype(np.int8)))
-    return words
+    steps: tuple[Step, ...] = (one.reduction, "relu") if one.relu else (one.reduction,)
+    (results,) = apply_steps(codes[np.newaxis], steps)  # (O, rows, columns)
+    return [pack_codes(result) for result in results.reshape(len(codes), -1).T]
 
 
 def ends(one: PooledMap) -> list[int]:
