@@ -108,7 +108,8 @@ def steps(values: object, name: str) -> tuple[Step, ...]:
             continue
         kind = next((kind for kind in POOLS if isinstance(value, dict) and kind in value), None)
         if kind is None:
-            raise ValueError(f'{name}: then has "relu", "table", {{"max": k}} and {{"average": k}}')
+            pools = " and ".join(f'{{"{kind}": k}}' for kind in POOLS)
+            raise ValueError(f'{name}: then has "relu", "table", {pools}')
         members = keyed(value, f"{name}: a pool", (kind, "stride"), (kind,))
         size = integer(members[kind], f"{name}: size of a pool")
         read.append(Pool(kind, size, integer(members.get("stride", size), f"{name}: stride of a pool")))

@@ -26,7 +26,7 @@ from fivebyfive.model.network import Pool
         (lambda: PooledMap(2, 5, Pool("max", 3, 2)), "3x3 windows, 2 apart, do not cover a map of 2x5"),
         (
             lambda: PooledMap(8, 8, Pool("max", 2, 3)),
-            "a pool is max or average, with a stride of 1 to its size; not .*",
+            "a pool is .*, with a stride of 1 to its size; not .*",
         ),
         (lambda: TableLookup(1, []), "a table lookup needs at least one function"),
         (lambda: TableLookup(1, [(0,) * 255]), 'a function is None, "relu" or a tuple of 256 codes'),

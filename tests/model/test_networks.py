@@ -11,7 +11,7 @@ import pytest
 from fivebyfive.api import load
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.description import describe, parse
+from fivebyfive.model.description import POOLS, describe, parse
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import forward, predict
 from fivebyfive.model.network import Network, Pool
@@ -90,7 +90,7 @@ def test_the_draw_has_everything() -> None:
     layers = [layer for network in networks for layer in network.layers]
     pools = [layer.pool for layer in layers if layer.pool]
     assert {layer.kernel for layer in layers if layer.kind == "conv"} == {1, 2, 3, 5, 7}
-    assert {pool.kind for pool in pools} == {"max", "average"}
+    assert {pool.kind for pool in pools} == set(POOLS)
     assert any(pool.stride < pool.size for pool in pools)
     assert any(layer.stride == 2 for layer in layers)
     assert any(layer.groups == layer.outputs > 1 for layer in layers)
