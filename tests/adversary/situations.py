@@ -40,6 +40,7 @@ COMMANDS = {
                      beside=(".json",)),
     "quantize": command("quantize good.pt --data digits --epochs 1 --mean 0 --std 1 --out new.npz", input="good.pt",
                         output="new.npz", beside=(".json",)),
+    "inspect": command("inspect good.pt2", input="good.pt2"),
     "evaluate": command("evaluate good.npz --data digits", input="good.npz"),
     "generate": command("generate good.npz --out new", input="good.npz", output="new", folder=True),
     "vivado": command("generate good.npz --target vivado --out new", input="good.npz", output="new", folder=True),

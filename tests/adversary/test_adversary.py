@@ -16,6 +16,7 @@ import subprocess
 import sys
 import termios
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def good(tmp_path_factory) -> Path:
     (folder / "good.bin").write_bytes(pack(network).data)
     torch.manual_seed(1)
     torch.save({name: torch.randn(size) / 9 for name, size in shape.arrays.items()}, folder / "good.pt")
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(1152, 10)
+    )
+    with warnings.catch_warnings(action="ignore"):
+        torch.export.save(torch.export.export(model.eval(), (torch.zeros(1, 1, 28, 28),)), folder / "good.pt2")
     np.save(folder / "good.npy", rng.integers(0, 256, (1, 28, 28), dtype=np.uint8))
     generate(network).write(folder / "verilog")
     (folder / "good.vcd").write_text(WAVES)
