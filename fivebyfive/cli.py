@@ -133,7 +133,7 @@ def train(
 
 
 @main.command()
-@click.argument("model", metavar="MODEL.pt|MODEL.safetensors", type=FILE)
+@click.argument("model", metavar="MODEL", type=FILE)
 @training_options(QuantizeConfig)
 @click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
@@ -142,10 +142,11 @@ def quantize(
     model: Path, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, mean: float | None,
     std: float | None, warp: float, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make an integer checkpoint of your own float LeNet, a state_dict.
+    """Make an integer checkpoint of your own float network.
 
-    Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
-    'fivebyfive[train]'. Only tensors are read from the file; nothing in it is ever run.
+    MODEL is an .onnx, .keras, .h5 or .pt2 file, of any layers that inspect shows, or a LeNet's state_dict (.pt, .pth or
+    .safetensors). Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
+    'fivebyfive[train]'. Nothing in the file is ever run.
     """
     from fivebyfive.model.training.quantize import quantize as run
     from fivebyfive.support.optional import require_torch

@@ -58,13 +58,17 @@ def show_training(report: dict, data: str) -> None:
     stages = [(text, report[key]) for key, text in names.items() if key in report]
     stages.append(("result", {key: report[key] for key in ("held_out", "test")}))
     for text, figures in stages:
-        for key, seen in figures.items():
-            if seen:
+        for key in ("held_out", "test"):
+            if seen := figures[key]:
                 wraps = str(sum(seen["wraps"].values())) if "wraps" in seen else "-"
                 peak = str(max(seen["peak"].values())) if "peak" in seen else "-"
                 images = f"{seen['images']} {key.replace('_', ' ')}"
                 rows.add_row(text, images, str(seen["errors"]), wraps, peak)
     out.print(rows)
+    for remark in report.get("remarks", ()):
+        out.print(shown(remark))
+    if "input" in report:
+        out.print("The float network was given (pixel / 255 - {mean:g}) / {std:g}.".format(**report["input"]))
     made = Path(report["out"])
     out.print(f"\n{report['shape']} in {shown(made)}, after {report['seconds']:.0f} s with seed {report['seed']}.")
     on = () if data == "mnist" else ("--data", Path(data))

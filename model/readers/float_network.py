@@ -12,7 +12,7 @@ from fivebyfive.model.q26 import Q2_6
 
 from .steps import Activation
 
-__all__ = ["FloatNetwork"]
+__all__ = ["FloatNetwork", "describe_function"]
 
 
 @dataclass(frozen=True)

@@ -9,102 +9,56 @@ sums are exact in float32, so this forward pass then equals the golden model bit
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.readers.float_network import FloatNetwork
+from fivebyfive.model.readers.steps import Activation
 from fivebyfive.model.shape import LeNetShape, brief_shape
 
-__all__ = ["FUNCTIONS", "HIGH", "LOW", "LeNet", "from_checkpoint", "pixels_to_values", "to_checkpoint"]
+from .tables import HIGH, LOW, FixedTable, Table, floor_activation, round_weight
 
-LOW, HIGH = Q2_6.min / Q2_6.one, Q2_6.max / Q2_6.one
+__all__ = ["LeNet", "exact_values", "from_checkpoint", "from_float_network", "pixels_to_values", "to_checkpoint"]
 
 
 def pixels_to_values(pixels: torch.Tensor) -> torch.Tensor:
     """Pixels 0..255, uint8 (N, 28, 28), as the values the network sees, float32 (N, 1, 28, 28)."""
-    return (pixels >> 1).unsqueeze(1).to(torch.float32) / Q2_6.one
+    return exact_values(pixels & 254)
 
 
-def round_weight(w: torch.Tensor) -> torch.Tensor:
-    """The nearest representable values; the gradient passes as if nothing had happened."""
-    rounded = (w * Q2_6.one).round().clamp(Q2_6.min, Q2_6.max) / Q2_6.one
-    return w + (rounded - w).detach()
-
-
-def floor_activation(v: torch.Tensor) -> torch.Tensor:
-    """The next representable values below, clamped to the range; the gradient passes inside the range."""
-    floored = torch.floor(v * Q2_6.one) / Q2_6.one
-    return (v + (floored - v).detach()).clamp(LOW, HIGH)
-
-
-FUNCTIONS = {
-    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "gelu": F.gelu,
-    "leaky-relu": lambda v: F.leaky_relu(v, 0.01),
-}  # fmt: skip
-TABLE_SCALES = {"tanh": (2.0, 0.5), "sigmoid": (4.0, 0.5)}  # others: 1 and 1
-
-
-class Table(torch.nn.Module):
-    """A table of f: a value v becomes f(before * v) / after, rounded to a code with ``quantized``.
-
-    ``before`` and ``after`` fit the function into the range of Q2.6; `rescale` changes ``before``.
-    """
-
-    def __init__(self, function: str) -> None:
-        super().__init__()
-        self.function = function
-        self.before, self.after = TABLE_SCALES.get(function, (1.0, 1.0))
-
-    def forward(self, v: torch.Tensor, quantized: bool) -> torch.Tensor:
-        exact = FUNCTIONS[self.function](self.before * v) / self.after
-        return round_weight(exact) if quantized else exact
-
-    def codes(self) -> torch.Tensor:
-        """The table, int8 (256,): what becomes of each code."""
-        every = torch.arange(Q2_6.min, Q2_6.max + 1) / Q2_6.one
-        return (self(every, quantized=True) * Q2_6.one).round().to(torch.int8)
-
-
-class FixedTable(torch.nn.Module):
-    """A table of codes, int8 (256,), as a function: straight lines between its values. At a code it is exact."""
-
-    values: torch.Tensor
-
-    def __init__(self, codes: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", codes.float() / Q2_6.one)
-
-    def forward(self, v: torch.Tensor, quantized: bool) -> torch.Tensor:
-        place = (v * Q2_6.one - Q2_6.min).clamp(0, Q2_6.max - Q2_6.min)
-        low = place.detach().floor().clamp(max=Q2_6.max - Q2_6.min - 1).long()
-        part = place - low
-        return self.values[low] * (1 - part) + self.values[low + 1] * part
-
-    def codes(self) -> torch.Tensor:
-        """The table, int8 (256,)."""
-        return (self.values * Q2_6.one).round().to(torch.int8)
+def exact_values(pixels: torch.Tensor) -> torch.Tensor:
+    """The same with the lowest bit, which a pixel's code does not have: pixel / 128."""
+    return pixels.unsqueeze(1).to(torch.float32) / (2 * Q2_6.one)
 
 
 class LeNet(torch.nn.Module):
-    """The network of a `LeNetShape` or of any `Network`; ``functions``: the function of each layer with a table.
+    """The network of a `LeNetShape` or of any `Network`; ``functions``: those of each layer with a table.
 
     Parameters carry the names and shapes of `Network.arrays` and start evenly spread within 1/sqrt(inputs), drawn from
-    ``generator``.
+    ``generator``. ``fills``: layer to the values in its padding, (1, 1, 1) or (channels, 1, 1), where they are not 0.
     """
 
     def __init__(
         self,
         network: LeNetShape | Network,
         generator: torch.Generator | None = None,
-        functions: Mapping[str, str] | None = None,
+        functions: Mapping[str, Sequence[Activation]] | None = None,
     ) -> None:
         super().__init__()
         self.network = network.network if isinstance(network, LeNetShape) else network
         self.tables = torch.nn.ModuleDict()
+        self.fills = {
+            layer.name: torch.tensor(layer.fill).reshape(-1, 1, 1) / Q2_6.one
+            for layer in self.network.layers
+            if any(layer.padding) and any(layer.fill)
+        }
         for place in self.network:
             layer, weight = place.layer, place.arrays[f"{place.layer.name}.weight"]
             linear = layer.kind == "fc"
@@ -147,6 +101,11 @@ class LeNet(torch.nn.Module):
             weight = round_weight(weight)
         return weight, round_weight(bias) if quantized else bias
 
+    def fill(self, name: str, quantized: bool) -> torch.Tensor | None:
+        """What a layer's padding holds, rounded with ``quantized``; None where it is 0."""
+        fill = self.fills.get(name)
+        return fill if fill is None or not quantized else round_weight(fill)
+
     def forward(self, x: torch.Tensor, quantized: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits (N, classes), and every layer's values before rounding and what follows, by name; of a convolution at
         the positions that its pool uses.
@@ -161,7 +120,8 @@ class LeNet(torch.nn.Module):
             weight, bias = self.effective(layer.name, quantized)
             if layer.kind == "conv":
                 rows, columns = place.used
-                sums = F.conv2d(padded(x, layer), weight, bias, layer.stride, groups=layer.groups)
+                around = padded(x, layer, self.fill(layer.name, quantized))
+                sums = F.conv2d(around, weight, bias, layer.stride, groups=layer.groups)
                 sums = sums[:, :, :rows, :columns]
             else:
                 sums = F.linear(x.flatten(1), weight, bias)
@@ -212,15 +172,13 @@ def fitted(x: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
     return x.expand(-1, channels, -1, -1) if channels > 1 and x.shape[1] == 1 else x
 
 
-def padded(x: torch.Tensor, layer: Layer) -> torch.Tensor:
-    """Values inside a layer's padding, which holds its ``fill``."""
+def padded(x: torch.Tensor, layer: Layer, fill: torch.Tensor | None) -> torch.Tensor:
+    """Values inside a layer's padding, which holds ``fill``."""
     if not any(layer.padding):
         return x
     top, left, bottom, right = layer.padding
-    fill = torch.tensor(layer.fill)[:, None, None] / Q2_6.one
-    return (
-        F.pad(x - fill, (left, right, top, bottom)) + fill if any(layer.fill) else F.pad(x, (left, right, top, bottom))
-    )
+    sides = left, right, top, bottom
+    return F.pad(x, sides) if fill is None else F.pad(x - fill, sides) + fill
 
 
 def pooled(x: torch.Tensor, pool: Pool) -> torch.Tensor:
@@ -231,24 +189,44 @@ def pooled(x: torch.Tensor, pool: Pool) -> torch.Tensor:
 @torch.no_grad()
 def to_checkpoint(net: LeNet) -> Checkpoint:
     """The integer checkpoint of a network: every parameter as it is computed with, at the nearest code."""
-    codes = {}
+    codes, layers = {}, []
     for layer in net.network.layers:
         for kind, value in zip(("weight", "bias"), net.effective(layer.name, quantized=True), strict=True):
             codes[f"{layer.name}.{kind}"] = (value.detach() * Q2_6.one).round().to(torch.int8).contiguous().numpy()
         if layer.has_table:
             codes[f"{layer.name}.table"] = net.tables[module_name(layer.name)].codes().numpy()
-    return Checkpoint(net.network, codes)
+        fill = net.fill(layer.name, quantized=True)
+        held = [0] if fill is None else (fill * Q2_6.one).round().int().flatten().tolist()
+        layers.append(replace(layer, fill=tuple(held) if any(held) else (0,)))
+    return Checkpoint(replace(net.network, layers=tuple(layers)), codes)
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> LeNet:
-    """The network whose `to_checkpoint` is ``checkpoint``. Its tables stay what they are."""
-    net = LeNet(checkpoint.network, functions=dict.fromkeys(checkpoint.network.names, "tanh"))
+    """The network whose `to_checkpoint` is ``checkpoint``. Its tables stay what they are, in their range."""
+    net = LeNet(checkpoint.network, functions=dict.fromkeys(checkpoint.network.names, ()))
     for layer in checkpoint.network.layers:
         if layer.has_table:
             net.tables[module_name(layer.name)] = FixedTable(torch.from_numpy(checkpoint.arrays[f"{layer.name}.table"]))
-    with torch.no_grad():
-        for name, parameters in net.layers.items():
-            for kind, parameter in zip(("weight", "bias"), parameters, strict=True):
-                codes = checkpoint.arrays[f"{name}.{kind}"]
-                parameter.copy_(torch.from_numpy(codes.astype("float32")) / Q2_6.one)
+    return filled(net, {name: codes.astype(np.float64) / Q2_6.one for name, codes in checkpoint.arrays.items()})
+
+
+def from_float_network(network: FloatNetwork) -> LeNet:
+    """The network that computes what ``network`` does, in float32, of images that need no scaling
+    (`FloatNetwork.taking`): tables are not fitted into any range."""
+    net = filled(LeNet(network.network, functions=network.functions), network.arrays)
+    for table in net.tables.values():
+        table.before = table.after = 1.0
+    for name, fill in network.fills.items():
+        held = fill[:1] if (fill == fill[0]).all() else fill
+        if held.any():
+            net.fills[name] = torch.tensor(held, dtype=torch.float32).reshape(-1, 1, 1)
+    return net
+
+
+@torch.no_grad()
+def filled(net: LeNet, arrays: Mapping[str, np.ndarray]) -> LeNet:
+    """``net`` with the weights and biases of ``arrays``, float64."""
+    for name, parameters in net.layers.items():
+        for kind, parameter in zip(("weight", "bias"), parameters, strict=True):
+            parameter.copy_(torch.tensor(arrays[f"{name}.{kind}"]))
     return net

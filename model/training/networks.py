@@ -11,6 +11,8 @@ from pathlib import Path
 
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.network import Layer, Network, Pool, Step
+from fivebyfive.model.readers.float_network import describe_function
+from fivebyfive.model.readers.steps import Activation
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import read_limited
@@ -23,14 +25,14 @@ MAX2, AVERAGE2 = Pool("max", 2, 2), Pool("average", 2, 2)
 
 @dataclass(frozen=True)
 class Trainable:
-    """A network, and the function of each layer that has a table (`lenet.FUNCTIONS`)."""
+    """A network, and the functions of each layer that has a table."""
 
     network: Network
-    functions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    functions: Mapping[str, tuple[Activation, ...]] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
-        functions = f", {dict(sorted(self.functions.items()))}" if self.functions else ""
-        return describe(self.network) + functions
+        functions = {name: list(map(describe_function, self.functions[name])) for name in sorted(self.functions)}
+        return describe(self.network) + (f", {functions}" if functions else "")
 
 
 def stack(
@@ -52,7 +54,7 @@ def stack(
 
 
 def of_one_function(network: Network, function: str) -> Trainable:
-    return Trainable(network, {layer.name: function for layer in network.layers if layer.has_table})
+    return Trainable(network, {layer.name: (Activation(function),) for layer in network.layers if layer.has_table})
 
 
 LENET_5 = [(6, 5), (16, 5)], [120, 84, 10]

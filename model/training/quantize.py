@@ -1,10 +1,9 @@
-"""Somebody's own float LeNet, a state_dict of PyTorch, becomes an integer checkpoint.
+"""Somebody's own float network becomes an integer checkpoint.
 
-Five steps: read the tensors (never anything else), fold the scale of the input pixels into the first layer, rescale
-every layer so that it uses the range of Q2.6 without leaving it, fine-tune with the hardware's rounding in
-the forward pass, and round. The report tells errors and wraps of the float network, of naive rounding, of
-rounding after rescaling, and of the result. Importing this module does not import PyTorch; running
-`quantize` does.
+Five steps: read the network, fold the scale of the input pixels into its first layer, rescale every layer so that it
+uses the range of Q2.6 without leaving it, fine-tune with the hardware's rounding in the forward pass, and round. The
+report tells errors and wraps of the float network, of naive rounding, of rounding after rescaling, and of the result.
+Importing this module does not import PyTorch; running `quantize` does.
 """
 
 import time
@@ -15,21 +14,21 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.readers.float_errors import USUAL_INPUTS
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
+from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
+from .float_model import read_model
 from .report import figures, finished
 from .stage import Stage
-from .state_dict import read_state
 from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
-    import torch
-
     from .lenet import LeNet
     from .loop import TrainingImages
     from .resume import States
@@ -71,6 +70,11 @@ class QuantizeConfig:
         check_run(self.seed, self.threads)
 
     @property
+    def scaling(self) -> Scaling | None:
+        """Of the pixels, if it was given."""
+        return None if self.mean is None or self.std is None else Scaling(self.mean, self.std)
+
+    @property
     def stage(self) -> Stage:
         return finishing(self.epochs, self.learning_rate, self.clean_epochs, self.warp)
 
@@ -83,49 +87,54 @@ def quantize(
     progress: Progress = silent,
     states: "States | None" = None,
 ) -> Result:
-    """Quantize the state_dict in ``path`` (.pt, .pth or .safetensors), of any `LeNetShape`.
+    """Quantize the network in ``path``: any file that `read_model` reads.
 
-    The result's report is as `train`'s, and has ``input`` {mean, std}, ``float`` {held_out, test} with
-    {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test} with {images, errors, wraps, peak}:
-    the float network naively rounded to Q2.6, and rounded after rescaling. Choices are made on held-out
-    training images; ``test`` is only reported. ``states`` are as in `train`. Raises UserError for a file that is
-    not the state_dict of a LeNet, without PyTorch, where the data do not fit, or where a layer leaves float32.
+    The result's report is as `train`'s, and has ``remarks`` (lines: what the reader left out or changed), ``input``
+    {mean, std}, ``float`` {held_out, test} with {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test}
+    with {images, errors, wraps, peak}: the float network naively rounded to Q2.6, and rounded after rescaling.
+    ``before`` and ``after`` are such figures before and after fine-tuning, on ``test`` or, without one, on the held-out
+    images; ``errors`` in ``float`` are those of the same images. Choices are made on held-out training images; ``test``
+    is only reported. ``states`` are as in `train`.
+
+    Raises UserError for a file that holds no network, without PyTorch, where the data do not fit, or where a layer
+    leaves float32.
     """
     require_torch()
-    shape, state = read_state(Path(path))
+    network, scaling = read_model(Path(path))
     try:
-        return quantized(Path(path).name, shape, state, config, training, test, progress, states)
+        return quantized(Path(path).name, network, scaling, config, training, test, progress, states)
     except FloatingPointError as error:
         hint = "its weights are too large, or --mean and --std are not what it saw"
         raise UserError(f"{path}: {error}; {hint}") from error
 
 
 def quantized(
-    source: str, shape: LeNetShape, state: "dict[str, torch.Tensor]", config: QuantizeConfig, training: Dataset,
+    source: str, network: FloatNetwork, scaling: Scaling | None, config: QuantizeConfig, training: Dataset,
     test: Dataset | None, progress: Progress, states: "States | None",
 ) -> Result:  # fmt: skip
-    """`quantize` of the tensors of a file called ``source``. Raises FloatingPointError where a layer leaves float32."""
+    """`quantize` of the network of a file called ``source``; ``scaling``: of its pixels, if that is known. Raises
+    FloatingPointError where a layer leaves float32."""
     torch = require_torch()
-    from .lenet import LeNet, to_checkpoint
-    from .loop import TrainingImages, calibrated, fit, threads
+    from .lenet import from_float_network, to_checkpoint
+    from .loop import BALANCE, TrainingImages, calibrated, fit, threads
     from .resume import States
     from .state import Extras
 
     started = time.monotonic()
-    learning, held_out = divide(shape.network, training, test)
+    learning, held_out = divide(network.network, training, test)
     tick = counter(progress, [config.stage.steps(len(learning))])
-    net = LeNet(shape)
-    net.load_state_dict(state)
     states = states or States()
-    states.begin((config, digest_of(net)), training)
+    states.begin((config, scaling, digest_of(network)), training)
     sets = {"held_out": held_out, "test": test}
+    shown = "held_out" if test is None else "test"
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
         data = TrainingImages.of(learning), TrainingImages.of(held_out)
-        mean, std = fold_input(net, config, data[1])
+        scaling = config.scaling or scaling or find_scaling(network, data[1])
+        net = from_float_network(scaling.for_codes(network))
         before = {"float": {name: float_figures(net, dataset) for name, dataset in sets.items()}}
         rounded = to_checkpoint(clipped(net))
-        temperature = calibrated(net, data[0], 1.0)
+        temperature = calibrated(net, data[0], 1.0, BALANCE)
         net.clip()
         rescaled = to_checkpoint(net)
         for name, checkpoint in (("rounded", rounded), ("rescaled", rescaled)):
@@ -138,29 +147,27 @@ def quantized(
         "config": plain(config),
         "data": training.name,
     }
-    report |= {"model": source, "input": {"mean": mean, "std": std}} | before
+    report |= {"model": source, "remarks": list(network.remarks)}
+    report |= {"input": {"mean": scaling.mean, "std": scaling.std}} | before
     report |= {"epochs": epochs, "resumed": states.epochs}
-    return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
+    report |= finished(checkpoint, held_out, test, started, progress)
+    report["float"] |= {"errors": report["float"][shown]["errors"]}
+    report |= {"before": report["rescaled"][shown], "after": report[shown]}
+    return Result(checkpoint, report)
 
 
-def fold_input(net: "LeNet", config: QuantizeConfig, held_out: "TrainingImages") -> tuple[float, float]:
-    """Make the first layer take the hardware's input, pixel / 128; returns the float network's mean and std."""
-    if config.mean is not None and config.std is not None:
-        chosen = config.mean, config.std
-    else:
-        chosen = min(((one.mean, one.std) for one in USUAL_INPUTS), key=lambda scale: errors_with(net, scale, held_out))
-    fold(net, chosen)
-    return chosen
+def find_scaling(network: FloatNetwork, held_out: "TrainingImages") -> Scaling:
+    """The usual scaling under which the network makes the fewest errors."""
+    return min(USUAL_INPUTS, key=lambda scaling: errors_with(network, scaling, held_out))
 
 
-def errors_with(net: "LeNet", scale: tuple[float, float], images: "TrainingImages") -> int:
-    """Errors of a copy of the float network when its pixels are scaled so; all of them where it leaves float32."""
+def errors_with(network: FloatNetwork, scaling: Scaling, images: "TrainingImages") -> int:
+    """Errors of the float network when its pixels are scaled so; all of them where it leaves float32."""
+    from .lenet import exact_values, from_float_network
     from .loop import examine
 
-    copy = deepcopy(net)
-    fold(copy, scale)
     try:
-        return examine(copy, images, 1.0, quantized=False).errors
+        return examine(from_float_network(scaling.for_codes(network)), images, 1.0, False, exact_values).errors
     except FloatingPointError:
         return len(images)
 
@@ -172,27 +179,20 @@ def clipped(net: "LeNet") -> "LeNet":
     return copy
 
 
-def fold(net: "LeNet", scale: tuple[float, float]) -> None:
-    """The first layer of (p / 255 - mean) / std, as that of p / 128; exact, as no pixel is padded."""
-    mean, std = scale
-    weight, bias = net.layers[net.shape.layers[0]]
-    bias.data -= mean / std * weight.data.flatten(1).sum(1)
-    weight.data *= 128 / 255 / std
-
-
-def digest_of(net: "LeNet") -> str:
-    """SHA-256 of a float network's shape and values."""
-    digest = sha256(str(net.shape).encode())
-    for tensor in net.state_dict().values():
-        digest.update(tensor.numpy().tobytes())
+def digest_of(network: FloatNetwork) -> str:
+    """SHA-256 of all that a float network computes."""
+    digest = sha256(repr((network.network, sorted(network.functions.items()), sorted(network.fills))).encode())
+    for array in (*network.arrays.values(), *network.fills.values(), network.scale, network.shift):
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
 def float_figures(net: "LeNet", dataset: Dataset | None) -> dict | None:
     """{images, errors} of the float network on a data set; None without one."""
+    from .lenet import exact_values
     from .loop import TrainingImages, examine
 
     if dataset is None:
         return None
-    seen = examine(net, TrainingImages.of(dataset), 1.0, quantized=False)
+    seen = examine(net, TrainingImages.of(dataset), 1.0, False, exact_values)
     return {"images": seen.images, "errors": seen.errors}

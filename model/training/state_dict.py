@@ -16,12 +16,13 @@ from fivebyfive.support.optional import require_torch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["read_state"]
+__all__ = ["SUFFIXES", "read_state"]
 
 MAX_BYTES = 1 << 30  # of the file, and of what it unpacks to; the largest LeNet allowed has 210 MB in float32
 MAX_MAGNITUDE = 1e12  # of a weight; no training that went well comes near
 FIRSTS = ("conv1.weight", "fc1.weight")  # of a network with convolutions, and without
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # where training scripts keep it beside an optimizer's
+SUFFIXES = (".pt", ".pth", ".safetensors")
 SAVE_HINT = "save it with: torch.save(model.state_dict(), 'model.pt')"
 NAMES = "conv1.weight, conv1.bias, conv2.weight, conv2.bias, fc1.weight, fc1.bias and so on, or no conv1 and conv2"
 
@@ -78,7 +79,7 @@ def _tensors(path: Path) -> dict[str, "torch.Tensor"]:
     with open_limited(path, MAX_BYTES, "model") as file:
         if path.suffix == ".safetensors":
             found = _read_safetensors(path, file)
-        elif path.suffix in (".pt", ".pth"):
+        elif path.suffix in SUFFIXES:
             found = _read_torch(path, file)
         else:
             raise UserError(f"{path}: a float model is a .pt, .pth or .safetensors file; {SAVE_HINT}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset, fit_images
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape, summary
 from fivebyfive.support.errors import UserError
@@ -151,6 +151,8 @@ def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[D
                 f"{dataset.name} has labels up to {dataset.classes - 1}, but the network {summary(network)} has "
                 f"{network.classes} classes; choose one with {dataset.classes}"
             )
+        if dataset is not None:
+            fit_images(dataset.images[:1], network.input)
     if len(training) < 10:
         raise UserError(f"{training.name} has only {len(training)} images; training needs at least 10")
     return training.split(min(HELD_OUT_IMAGES, len(training) // 5), HELD_OUT_SEED)

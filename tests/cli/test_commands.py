@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
+from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 
 
@@ -76,6 +77,30 @@ def test_quantize_makes_a_checkpoint_of_a_state_dict(answer, cli, few_digits: Pa
     assert str(load("q.npz").shape) == "1-2-10"
     said = cli(*words, "--out", "q.npz").stdout
     assert re.search(rf"^naively rounded +20 test +{report['rounded']['test']['errors'] and ''}\d+", said, re.M)
+
+
+def test_quantize_takes_what_inspect_shows(answer, cli, refused, few_digits: Path) -> None:
+    """Average pooling, tanh and padding stay what they are; networks of no file that is known are refused."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(2)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 5, padding=2), torch.nn.Tanh(), torch.nn.AvgPool2d(2), torch.nn.Flatten(),
+        torch.nn.Linear(588, 10), torch.nn.Softmax(1),
+    )  # fmt: skip
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 1, 28, 28),)), "model.pt2")
+    words = ("quantize", "model.pt2", "--data", few_digits, "--epochs", 1, "--threads", 1, "--out", "q.npz")
+    report = answer(*words, "--mean", 0.1307, "--std", 0.3081)
+    conv, dense = load("q.npz").checkpoint.network.layers
+    assert (conv.padding, conv.fill, dense.then) == ((2, 2, 2, 2), (17,), ())
+    assert conv.then == ("table", Pool("average", 2, 2))
+    assert report["float"]["errors"] == report["float"]["test"]["errors"]
+    for name, stage in (("before", "rescaled"), ("after", None)):
+        assert report[name] == (report[stage] if stage else report)["test"]
+    said = cli(*words).stdout
+    assert "Softmax at the end left out" in said
+    assert re.search(r"^The float network was given \(pixel / 255 - [\d.]+\) / [\d.]+\.$", said, re.M)
+    Path("model.tflite").write_bytes(b"x")
+    assert "model.tflite: a float network is a .onnx, .keras, " in refused("quantize", "model.tflite", *words[2:])
 
 
 def test_demo_draws_what_it_simulated(answer) -> None:

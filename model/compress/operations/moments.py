@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.shape import KERNEL
-from fivebyfive.model.training.lenet import LeNet, floor_activation, pixels_to_values
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values
 from fivebyfive.model.training.loop import EXAMINE_BATCH, TrainingImages
+from fivebyfive.model.training.tables import floor_activation
 
 __all__ = ["activations", "inputs_of", "next_layer", "parts", "refit", "second_moments"]
 

@@ -9,7 +9,7 @@ passes straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432).
 import torch
 
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.model.training.lenet import round_weight
+from fivebyfive.model.training.tables import round_weight
 from fivebyfive.support.errors import UserError
 
 __all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "only_masked", "step_exponent"]

@@ -8,6 +8,7 @@ import pytest
 from fivebyfive.model.checkpoint import load_checkpoint, save_checkpoint
 from fivebyfive.model.description import parse
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.readers.steps import Activation
 from fivebyfive.model.training.train import TrainConfig, train
 from fivebyfive.support.errors import UserError
 
@@ -38,7 +39,7 @@ KEEP_WIDTHS = {
 def trained(few_digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "net.npz"
     network = parse(json.dumps({"input": [1, 28, 28], "layers": LAYERS}))
-    wanted = Trainable(network, {"c": "tanh"})
+    wanted = Trainable(network, {"c": (Activation("tanh"),)})
     save_checkpoint(path, train(TrainConfig(shape=wanted, epochs=60, seed=3, threads=1), few_digits).checkpoint)
     return path
 

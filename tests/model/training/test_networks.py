@@ -12,10 +12,13 @@ from fivebyfive.model.checkpoint import load_checkpoint  # noqa: E402
 from fivebyfive.model.data.datasets import fit_images  # noqa: E402
 from fivebyfive.model.description import describe  # noqa: E402
 from fivebyfive.model.golden import forward  # noqa: E402
+from fivebyfive.model.readers import execution  # noqa: E402
+from fivebyfive.model.readers.steps import Activation  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
-from fivebyfive.model.training.lenet import FUNCTIONS, LeNet, Table, pixels_to_values, to_checkpoint  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values, to_checkpoint  # noqa: E402
 from fivebyfive.model.training.loop import TrainingImages, calibrated, peaks  # noqa: E402
 from fivebyfive.model.training.networks import NETWORKS, Trainable, find_network  # noqa: E402
+from fivebyfive.model.training.tables import FUNCTIONS, Table  # noqa: E402
 from fivebyfive.model.training.train import TrainConfig, train  # noqa: E402
 from fivebyfive.support.errors import UserError  # noqa: E402
 
@@ -51,7 +54,9 @@ def test_any_network_equals_the_golden_model(few_digits) -> None:
         if min(network.input[1:]) < 28 or network.input[0] > 3:
             continue
         functions = {
-            layer.name: sorted(FUNCTIONS)[seed % len(FUNCTIONS)] for layer in network.layers if layer.has_table
+            layer.name: (Activation(sorted(FUNCTIONS)[seed % len(FUNCTIONS)]),)
+            for layer in network.layers
+            if layer.has_table
         }
         net = LeNet(network, torch.Generator().manual_seed(seed), functions)
         calibrated(net, TrainingImages.of(few_digits), 1.0)
@@ -71,12 +76,32 @@ def test_scaling_changes_no_class(name: str, few_digits) -> None:
     torch.testing.assert_close(temperature * after, before, rtol=1e-3, atol=1e-3)
 
 
+PARAMETERS = {  # other than the usual ones
+    "leaky-relu": {"alpha": 0.3}, "elu": {"alpha": 0.7}, "hard-sigmoid": {"alpha": 0.25, "beta": 0.4},
+    "clip": {"low": -0.5, "high": 0.8}, "affine": {"scale": -0.5, "shift": 0.25},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_tables(function: str) -> None:
-    """Entry c + 128 is what becomes of code c, rounded, at the ends of the range clamped."""
-    table = Table(function)
-    exact = 64 * FUNCTIONS[function](table.before * torch.arange(-128, 128) / 64) / table.after
-    np.testing.assert_array_equal(table.codes(), exact.round().clamp(-128, 127))
+def test_functions_are_those_of_the_readers(function: str) -> None:
+    x = np.linspace(-8, 8, 1001)
+    for parameters in ({}, PARAMETERS.get(function, {})):
+        ours = FUNCTIONS[function](torch.from_numpy(x), parameters)
+        np.testing.assert_allclose(ours, execution.FUNCTIONS[function](x, parameters), atol=1e-8)
+    assert set(FUNCTIONS) == set(execution.FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("before", [0.4, 6.0])
+def test_tables(function: str, before: float) -> None:
+    """Entry c + 128 is what becomes of code c, rounded; none is clamped, and one is at the end of the range."""
+    table = Table((Activation(function),))
+    table.fit(before)
+    exact = 64 * FUNCTIONS[function](before * torch.arange(-128, 128) / 64, {}) / table.after
+    np.testing.assert_array_equal(table.codes(), exact.round())
+    assert table.codes().max() == 127 or table.codes().min() == -128 or not exact.any()
+    values = torch.arange(-128, 128) / 64
+    np.testing.assert_array_equal(table(values, quantized=True) * 64, table.codes())
 
 
 def test_a_network_with_tables_is_trained(few_digits) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.quantize import QuantizeConfig, quantize
 from fivebyfive.support.errors import UserError
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from fivebyfive.model.training import lenet, loop, state_dict  # noqa: E402
-from fivebyfive.model.training.quantize import fold  # noqa: E402
+from fivebyfive.model.training.float_model import read_model  # noqa: E402
 
 SHAPE = LeNetShape(4, 6, (20, 10))
 QUICK = QuantizeConfig(epochs=1, threads=1, warp=0.0)
@@ -51,6 +52,11 @@ def saved(path, tensors):
     else:
         torch.save(tensors, path)
     return path
+
+
+def taking_codes(path, mean: float, std: float) -> lenet.LeNet:
+    """The network of a file, of pixels / 128."""
+    return lenet.from_float_network(Scaling(mean, std).for_codes(read_model(path)[0]))
 
 
 def refused(path, *words: str) -> None:
@@ -93,20 +99,18 @@ def test_without_epochs_it_is_rescaled_and_rounded(tmp_path, good, few_digits):
 
 
 @pytest.mark.parametrize("scale", [(0.0, 1.0), (MEAN, STD), (0.5, 0.5), (0.0, 1 / 255)])
-def test_the_input_scale_is_folded_exactly(good, few_digits, scale):
+def test_the_input_scale_is_folded_exactly(tmp_path, good, few_digits, scale):
     net = lenet.LeNet(SHAPE)
     net.load_state_dict(good)
-    pixels = torch.from_numpy(few_digits.images[:20] & 254)  # the bit that the hardware drops is zero
+    pixels = torch.from_numpy(few_digits.images[:20].copy())
     mean, std = scale
     wanted = net((pixels[:, None] / 255 - mean) / std)[0]
-    fold(net, scale)
-    assert torch.allclose(net(lenet.pixels_to_values(pixels))[0], wanted, rtol=1e-4, atol=1e-3)
+    folded = taking_codes(saved(tmp_path / "net.pt", good), *scale)
+    assert torch.allclose(folded(lenet.exact_values(pixels))[0], wanted, rtol=1e-4, atol=1e-3)
 
 
-def test_rescaling_keeps_float_errors(good, few_digits):
-    net = lenet.LeNet(SHAPE)
-    net.load_state_dict(good)
-    fold(net, (MEAN, STD))
+def test_rescaling_keeps_float_errors(tmp_path, good, few_digits):
+    net = taking_codes(saved(tmp_path / "net.pt", good), MEAN, STD)
     images = loop.TrainingImages.of(few_digits)
     before = loop.examine(net, images, 1.0, quantized=False).errors
     loop.calibrated(net, images, 1.0)
@@ -325,11 +329,7 @@ def test_a_network_without_convolutions(tmp_path, few_digits, scale):
     pixels = torch.from_numpy(few_digits.images[:50].copy())[:, None]
     wanted = net((pixels / 255 - scale[0]) / scale[1])[0].detach()
     path = saved(tmp_path / "net.pt", {f"module.{name}": value for name, value in net.state_dict().items()})
-    shape, tensors = state_dict.read_state(path)
-    assert shape == MLP
-    net.load_state_dict(tensors)
-    fold(net, scale)
-    assert torch.allclose(net(pixels / 128)[0], wanted, atol=1e-4)
+    assert torch.allclose(taking_codes(path, *scale)(pixels / 128)[0], wanted, atol=1e-4)
     result = quantize(path, replace(QUICK, epochs=0), few_digits)
     assert result.checkpoint.shape == MLP
     assert sum(result.report["held_out"]["wraps"].values()) == 0

@@ -1,0 +1,182 @@
+"""Float networks of any layers become integer ones: in floats they are the file's, in codes the golden model's."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.data.datasets import Dataset, fit_images
+from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.golden import classify, forward
+from fivebyfive.model.readers.execution import run
+from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
+from fivebyfive.model.readers.float_network import FloatNetwork
+from fivebyfive.model.readers.folding import fold
+from fivebyfive.model.readers.pytorch.torch_reader import from_torch
+from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step, Steps
+from fivebyfive.model.training.quantize import QuantizeConfig, quantized
+from fivebyfive.support.progress import silent
+
+torch = pytest.importorskip("torch")
+
+from fivebyfive.model.training.lenet import (  # noqa: E402
+    exact_values,
+    from_float_network,
+    pixels_to_values,
+    to_checkpoint,
+)
+from fivebyfive.model.training.loop import BALANCE, TrainingImages, calibrated, peaks  # noqa: E402
+
+NORMALIZED = Scaling(0.1307, 0.3081)
+AVERAGE, MAX = Pooling("average", (2, 2), (2, 2)), Pooling("max", (2, 2), (2, 2))
+RELU, TANH = Activation("relu"), Activation("tanh")
+
+
+class Weights:
+    """Layers of random weights, spread as those of a trained network are."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return self.rng.normal(0, np.prod(shape[1:]) ** -0.5, shape)
+
+    def conv(self, outputs: int, inputs: int, kernel: int, stride: int = 1, padding: int = 0) -> Convolution:
+        weight, bias = 1.5 * self.normal(outputs, inputs, kernel, kernel), self.normal(outputs)
+        return Convolution("c", weight, 0.1 * bias, (stride, stride), (padding,) * 4)
+
+    def fc(self, outputs: int, inputs: int) -> Dense:
+        return Dense("f", 1.5 * self.normal(outputs, inputs), 0.1 * self.normal(outputs))
+
+    def norm(self, channels: int) -> Affine:
+        return Affine(self.rng.uniform(0.5, 2, channels), self.rng.uniform(-1, 1, channels))
+
+
+def plain(w: Weights, *then: Step) -> list[Step]:
+    """Two convolutions on 28x28, ``then`` behind each of them."""
+    return [w.conv(4, 1, 5), *then, w.conv(6, 4, 5), *then, Flatten(), w.fc(20, 96), RELU, w.fc(10, 20)]
+
+
+KINDS: dict[str, tuple[int, Callable[[Weights], list[Step]]]] = {
+    "average": (28, lambda w: plain(w, RELU, AVERAGE)),
+    "tanh": (28, lambda w: plain(w, TANH, AVERAGE)),
+    "no ReLU": (28, lambda w: plain(w, MAX)),
+    "leaky ReLU": (28, lambda w: plain(w, Activation("leaky-relu", {"alpha": 0.2}), MAX)),
+    "chain": (28, lambda w: plain(w, Affine(0.5, 0.1), Activation("gelu"), Activation("clip", {"high": 0.6}), MAX)),
+    "padding 2": (
+        28,
+        lambda w: [w.conv(3, 1, 5, padding=2), TANH, AVERAGE, w.conv(4, 3, 5), Activation("sigmoid"), AVERAGE,
+                   Flatten(), w.fc(10, 100)],
+    ),
+    "stride 2": (28, lambda w: [w.conv(4, 1, 5, stride=2), RELU, w.conv(5, 4, 3, 2, 1), Flatten(), w.fc(10, 180)]),
+    "one conv": (28, lambda w: [w.conv(5, 1, 5), Activation("sigmoid"), MAX, Flatten(), w.fc(10, 720)]),
+    "C5": (
+        32,
+        lambda w: [w.conv(3, 1, 5), TANH, AVERAGE, w.conv(4, 3, 5), TANH, AVERAGE, w.conv(20, 4, 5), TANH, Flatten(),
+                   w.fc(10, 20)],
+    ),
+    "BatchNorm": (
+        28,
+        lambda w: [w.conv(4, 1, 5), w.norm(4), RELU, MAX, w.conv(5, 4, 5), TANH, w.norm(5), w.conv(5, 5, 3, padding=1),
+                   RELU, w.norm(5), AVERAGE, w.conv(6, 5, 3, padding=1), w.norm(6), MAX, Flatten(), w.fc(10, 24)],
+    ),
+    "far fills": (
+        28,
+        lambda w: [w.conv(4, 1, 5), RELU, MAX, Affine(0.05, 1.0), w.conv(5, 4, 5, padding=1), TANH, MAX,
+                   Affine(0.05, 0.5), w.conv(6, 5, 3, padding=1), AVERAGE, Flatten(), w.fc(10, 24)],
+    ),
+    "scaled": (28, lambda w: [Affine(2.0, -1.0), w.conv(4, 1, 5, padding=2), RELU, MAX, Flatten(), w.fc(10, 784)]),
+}  # fmt: skip
+
+
+@pytest.fixture(params=KINDS)
+def network(request) -> FloatNetwork:
+    size, steps = KINDS[request.param]
+    return fold(Steps((1, size, size), tuple(steps(Weights(3)))))
+
+
+def scores(network: FloatNetwork, pixels: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """What the file's network says of images."""
+    return run(network, scaling.apply(fit_images(pixels, network.network.input)[:, np.newaxis]))
+
+
+def test_floats_are_the_file_s_and_codes_the_golden_model_s(network: FloatNetwork, few_digits) -> None:
+    """Before scaling and behind it; the padding of the first layer holds the mean pixel."""
+    net = from_float_network(NORMALIZED.for_codes(network))
+    pixels = few_digits.images[:50]
+    wanted = scores(network, pixels, NORMALIZED)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            net(exact_values(torch.tensor(pixels)))[0].double().numpy(), wanted, rtol=0, atol=1e-4
+        )
+        temperature = calibrated(net, TrainingImages.of(few_digits), 1.0, BALANCE)
+        scaled = temperature * net(exact_values(torch.tensor(pixels)))[0].double().numpy()
+        np.testing.assert_allclose(scaled, wanted, rtol=0, atol=2e-4)
+        assert max(peaks(net, TrainingImages.of(few_digits)).values()) == pytest.approx(1.5, rel=0.01)
+        net.clip()
+        logits = net(pixels_to_values(torch.tensor(pixels)), quantized=True)[0]
+    checkpoint = to_checkpoint(net)
+    trace = forward(checkpoint, fit_images(pixels, network.network.input))
+    assert not any(trace.wraps.values())
+    np.testing.assert_array_equal((64 * logits).numpy(), trace.logits)
+    for name, fill in net.fills.items():
+        assert (net.fill(name, quantized=True) - fill).abs().max() <= 1 / 128  # rounded, not clamped
+    layers = [replace(layer, fill=(0,)) for layer in checkpoint.network.layers]
+    assert layers == list(network.network.layers)
+
+
+def test_any_network_is_quantized(network: FloatNetwork, few_digits) -> None:
+    config = QuantizeConfig(epochs=1, threads=1, warp=0.0, mean=NORMALIZED.mean, std=NORMALIZED.std)
+    few = Dataset("few", few_digits.images[:150], few_digits.labels[:150])
+    result = quantized("any.onnx", network, None, config, few, few, silent, None)
+    wrong = classify(scores(network, few.images, NORMALIZED)) != few.labels
+    report = result.report
+    assert report["float"]["test"] == {"images": 150, "errors": wrong.sum()}
+    assert report["float"]["errors"] == wrong.sum()
+    seen = evaluate(result.checkpoint, few)
+    assert (report["after"]["errors"], report["after"]["wraps"]) == (seen.errors, seen.wraps)
+    assert report["before"] == report["rescaled"]["test"]
+    assert not any(report["before"]["wraps"].values())
+    assert Checkpoint.from_arrays(stored(result.checkpoint)).digest == result.checkpoint.digest
+
+
+def digit_network(few: Dataset, scaling: Scaling) -> FloatNetwork:
+    """Average pooling and tanh, padding 2, trained for a few epochs on normalized pixels."""
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 5, padding=2), torch.nn.Tanh(), torch.nn.AvgPool2d(2), torch.nn.Conv2d(4, 8, 5),
+        torch.nn.Tanh(), torch.nn.AvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(200, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(module.parameters(), 5e-3)
+    x = torch.from_numpy(scaling.apply(few.images[:, np.newaxis])).float()
+    y = torch.from_numpy(few.labels.astype("int64"))
+    for _ in range(8):
+        for part in torch.arange(len(few)).split(50):
+            loss = torch.nn.functional.cross_entropy(module(x[part]), y[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return fold(from_torch(module, x[:1]))
+
+
+def test_a_trained_network_stays_as_good(few_digits) -> None:
+    """Its scaling is found; read as ReLU and maximum it would fail on most digits."""
+    network = digit_network(few_digits, NORMALIZED)
+    report = quantized(
+        "t.pt2", network, None, QuantizeConfig(1, threads=1, warp=0), few_digits, few_digits, silent, None
+    )
+    found = report.report["input"]
+    wrong = {scaling: (classify(scores(network, few_digits.images, scaling)) != few_digits.labels).sum() for scaling in
+             USUAL_INPUTS}  # fmt: skip
+    float_errors = report.report["float"]["errors"]
+    assert float_errors == wrong[Scaling(**found)]
+    assert float_errors <= wrong[NORMALIZED] + 4
+    assert report.report["after"]["errors"] <= float_errors + 6
+
+
+def stored(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint's file."""
+    described = {} if checkpoint.description is None else {"network": np.array(checkpoint.description)}
+    return checkpoint.arrays | described
