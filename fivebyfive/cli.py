@@ -14,7 +14,7 @@ import click
 from fivebyfive.commands.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.machine.sizing import Size
-from fivebyfive.model.training.quantize import QuantizeConfig
+from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig
 from fivebyfive.model.training.train import TrainConfig
 from fivebyfive.output.paths import (
     FileName,
@@ -138,9 +138,18 @@ def train(
 @click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
 @click.option("--std", type=float, help="without both, the usual ones are tried.")
 @click.option("--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none.")
+@click.option(
+    "--calibration",
+    type=click.Choice(CALIBRATIONS),
+    default="max",
+    show_default=True,
+    help="Each layer's range: its largest value, or by divergence, beyond which values wrap until training moves them.",
+)
+@click.option("--calibrate-only", is_flag=True, help="No training: scales and rounding alone.")
+@click.option("--images", metavar="X", help="With it: without labels, a .npy file or a folder of pictures.")
 def quantize(
     model: Path, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, mean: float | None,
-    std: float | None, warp: float, as_json: bool,
+    std: float | None, warp: float, calibration: str, calibrate_only: bool, images: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make an integer checkpoint of your own float network.
 
@@ -148,16 +157,25 @@ def quantize(
     .safetensors). Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
     'fivebyfive[train]'. Nothing in the file is ever run.
     """
+    from fivebyfive.model.training.quantize import calibrate
     from fivebyfive.model.training.quantize import quantize as run
     from fivebyfive.support.optional import require_torch
 
     require_torch()
+    if images and not calibrate_only:
+        raise UserError(
+            "--images have no labels to train with; give --calibrate-only, too, or a labelled set with --data"
+        )
     with user_values():
-        config = QuantizeConfig(epochs=epochs, seed=seed, threads=threads, mean=mean, std=std, warp=warp)
-    states = trained_into(out, force, [model, data])
+        config = QuantizeConfig(
+            0 if calibrate_only else epochs, seed, mean, std, threads, warp=warp, calibration=calibration
+        )
+    states = trained_into(out, force, [model, images or data])
     with Stage("reading the data") as stage:
-        training, test = training_sets(data, stage)
-        result = run(model, config, training, test, stage, states)
+        if images:
+            result = calibrate(model, config, images, stage, states)
+        else:
+            result = run(model, config, *training_sets(data, stage), stage, states)
     deliver(result, data, out, force, as_json, states)
 
 

@@ -31,7 +31,7 @@ OTHER_SET = "give a set that fits with --data"
 
 @dataclass(frozen=True)
 class Dataset:
-    """``images`` uint8 (N, 28, 28), 0 is background; ``labels`` uint8 (N,), each below 64.
+    """``images`` uint8 (N, rows, columns) or (N, channels, rows, columns), 0 is background; ``labels`` uint8 (N,).
 
     Raises ValueError where they do not fit together.
     """
@@ -41,8 +41,8 @@ class Dataset:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 3 or self.images.shape[1:] != (IMAGE, IMAGE):
-            raise ValueError(f"images must be uint8 (N, {IMAGE}, {IMAGE}), not {self.images.dtype} {self.images.shape}")
+        if self.images.dtype != np.uint8 or self.images.ndim not in (3, 4):
+            raise ValueError(f"images must be uint8 (N, rows, columns), not {self.images.dtype} {self.images.shape}")
         if self.labels.dtype != np.uint8 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
                 f"labels must be uint8 ({len(self.images)},), one an image, not {self.labels.dtype} {self.labels.shape}"
@@ -80,6 +80,8 @@ def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Prog
         arrays = [_named(str(spec), name, progress) for name in names]
     else:
         arrays = [_from_folder(Path(spec), name) for name in names]
+    if arrays[0].shape[1:] != (IMAGE, IMAGE):
+        raise UserError(f"{spec}: images must be uint8 (N, {IMAGE}, {IMAGE}), not {arrays[0].dtype} {arrays[0].shape}")
     try:
         return Dataset(f"{spec}-{split}" if str(spec) in SETS else f"{Path(spec).name}-{split}", *arrays)
     except ValueError as error:
@@ -88,7 +90,10 @@ def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Prog
 
 def fit_images(images: np.ndarray, size: tuple[int, int, int], otherwise: str = OTHER_SET) -> np.ndarray:
     """Images (N, H, W) for an input of (channels, rows, columns): in the middle of black where that is larger, the
-    same in each channel. Raises UserError where it is smaller, with what to do ``otherwise``."""
+    same in each channel; as they are where they have its channels. Raises UserError where it is smaller, with what to
+    do ``otherwise``."""
+    if images.shape[1:] == size:
+        return images
     channels, rows, columns = size
     have = images.shape[1:]
     below, beside = rows - have[0], columns - have[1]

@@ -29,13 +29,15 @@ __all__ = ["LeNet", "exact_values", "from_checkpoint", "from_float_network", "pi
 
 
 def pixels_to_values(pixels: torch.Tensor) -> torch.Tensor:
-    """Pixels 0..255, uint8 (N, 28, 28), as the values the network sees, float32 (N, 1, 28, 28)."""
+    """Pixels 0..255, uint8 (N, rows, columns) or (N, channels, rows, columns), as the values the network sees, float32
+    (N, channels, rows, columns)."""
     return exact_values(pixels & 254)
 
 
 def exact_values(pixels: torch.Tensor) -> torch.Tensor:
     """The same with the lowest bit, which a pixel's code does not have: pixel / 128."""
-    return pixels.unsqueeze(1).to(torch.float32) / (2 * Q2_6.one)
+    maps = pixels if pixels.dim() == 4 else pixels.unsqueeze(1)
+    return maps.to(torch.float32) / (2 * Q2_6.one)
 
 
 class LeNet(torch.nn.Module):

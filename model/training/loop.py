@@ -1,10 +1,9 @@
-"""The training loop: a stage of training, the examination after each epoch, rescaling between stages."""
+"""The training loop: a stage of training, and the examination after each epoch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from math import cos, isfinite, pi, sqrt
+from math import cos, isfinite, pi
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,16 +12,13 @@ from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.q26 import Q2_6
 
 from .augment import augment
-from .lenet import LeNet, module_name, pixels_to_values
+from .lenet import LeNet, pixels_to_values
 from .stage import Stage
 from .state import CrossEntropy, Extras, TrainingState
-from .tables import HIGH, Table
 
-__all__ = ["BALANCE", "Examination", "TrainingImages", "calibrated", "examine", "fit", "rescale", "threads"]
+__all__ = ["EXAMINE_BATCH", "Examination", "TrainingImages", "examine", "finite", "fit", "threads"]
 
 EXAMINE_BATCH = 1000
-RANGE_TARGET = 1.5  # of 2.0: how far each layer's largest value goes once it is calibrated
-BALANCE = 0.5  # of a network trained elsewhere: what tables give is mostly smaller than their entries are
 
 
 @dataclass(frozen=True)
@@ -147,79 +143,6 @@ def penalty(before: dict[str, torch.Tensor], stage: Stage) -> torch.Tensor:
         weight = stage.conv_penalty if values.dim() == 4 else stage.fc_penalty
         total = total + weight * (values.abs() - stage.limit).relu().square().sum() / len(values)
     return total
-
-
-def calibrated(net: LeNet, images: TrainingImages, temperature: float, balance: float = 0.0) -> float:
-    """Scale every layer of a float network so that its largest value on ``images`` is `RANGE_TARGET`, and the next
-    layer's fill fits in the range, in place. ``balance``: see `rescale`.
-
-    Returns the temperature under which the new logits say what the old ones said under ``temperature``.
-    """
-    largest = peaks(net, images)
-    for layer, fill in fills_behind(net).items():
-        if module_name(layer) not in net.tables:
-            largest[layer] = max(largest[layer], fill * RANGE_TARGET / HIGH)
-    factors = {layer: RANGE_TARGET / max(peak, 1e-6) for layer, peak in largest.items()}
-    return temperature / rescale(net, factors, balance)
-
-
-def fills_behind(net: LeNet) -> dict[str, float]:
-    """For each layer the largest magnitude in the padding of the layer behind it, 0 where that has no fill."""
-    names = net.network.names
-    fills = {name: float(fill.abs().max()) for name, fill in net.fills.items()}
-    return {name: fills.get(behind, 0.0) for name, behind in zip(names, [*names[1:], ""], strict=True)}
-
-
-@torch.no_grad()
-def peaks(net: LeNet, images: TrainingImages) -> dict[str, float]:
-    """Largest magnitude before rounding of each layer, in units of 1.0, without any quantization. Raises
-    FloatingPointError where one is not finite."""
-    largest = dict.fromkeys(net.network.names, 0.0)
-    for pixels in images.pixels.split(EXAMINE_BATCH):
-        for layer, values in net(pixels_to_values(pixels))[1].items():
-            largest[layer] = max(largest[layer], finite(layer, float(values.abs().max())))
-    return largest
-
-
-@torch.no_grad()
-def rescale(net: LeNet, factors: dict[str, float], balance: float = 0.0) -> float:
-    """Scale each layer's values by its factor: W by factor / factor of the layer before, b by the factor. Returns the
-    factor of what the network gives.
-
-    ReLU and pooling commute with a positive factor, so the float network's classes stay what they were (Nagel et al.
-    2019, arXiv:1906.04721, use the same freedom); a table takes the factor of its layer into itself. What it gives
-    fills the range, or is divided by ``balance`` times what `balanced` says where that is more.
-    """
-    previous, fills = 1.0, fills_behind(net)
-    names, behind = net.network.names, dict(pairwise(net.network.names))
-    for name in names:
-        weight, bias = net.layers[name]
-        if name in net.fills:
-            net.fills[name] *= previous
-        factor = factors[name]
-        weight.mul_(factor / previous)
-        bias.mul_(factor)
-        previous = factor
-        if module_name(name) in net.tables:
-            table = net.tables[module_name(name)]
-            after = table.after
-            table.fit(table.before / factor, fills[name] * after)
-            if following := behind.get(name):
-                weight = net.layers[following][0] * factors[following] / after  # for the function's own unit
-                table.after = max(table.after, balance * balanced(table, weight))
-            previous = after / table.after
-    return previous
-
-
-def balanced(table: Table, weight: torch.Tensor) -> float:
-    """The ``after`` of a table with which rounding what it gives costs as much as rounding the next layer's ``weight``;
-    at most that with which the largest weight has a code.
-
-    In sums of W x, errors of half a code in x and in W are alike, relative to the sum, where the root mean squares of
-    both are: that of f / after and that of W after. Those of f are taken over the table.
-    """
-    sizes = [float(values.square().mean().sqrt()) for values in (table.entries(), weight)]
-    return min(sqrt(sizes[0] / max(sizes[1], 1e-9)), HIGH / max(float(weight.abs().max()), 1e-9))
 
 
 @contextmanager

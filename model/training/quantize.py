@@ -7,6 +7,8 @@ Importing this module does not import PyTorch; running `quantize` does.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,15 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.data.images import load_images
+from fivebyfive.model.description import read_network, written
 from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
+from fivebyfive.model.readers.formats import FORMATS, read_float_network
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
-from .float_model import read_model
 from .report import figures, finished
 from .stage import Stage
+from .state_dict import SUFFIXES, read_state_dict
 from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
@@ -33,7 +38,9 @@ if TYPE_CHECKING:
     from .loop import TrainingImages
     from .resume import States
 
-__all__ = ["QuantizeConfig", "quantize"]
+__all__ = ["CALIBRATIONS", "QuantizeConfig", "calibrate", "quantize", "read_model"]
+
+CALIBRATIONS = ("max", "kl")
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class QuantizeConfig:
     ``epochs`` of fake-quantized fine-tuning, the last ``clean_epochs`` on unwarped images; 0 only rescales
     and rounds. ``warp``: strength of the augmentation, 0 none, 1 as in training. ``mean`` and
     ``std``: the float network saw (pixel / 255 - mean) / std; None: the usual ones are tried on held-out
-    images. ``threads`` of PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of
-    range.
+    images. ``calibration``: "max" or "kl", how each layer's range is found (`calibration.calibrated`). ``threads`` of
+    PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of range.
     """
 
     epochs: int = 8
@@ -55,6 +62,7 @@ class QuantizeConfig:
     clean_epochs: int = 2
     learning_rate: float = 1e-3
     warp: float = 1.0
+    calibration: str = "max"
 
     def __post_init__(self) -> None:
         if not 0 <= self.epochs <= 10_000:
@@ -67,6 +75,8 @@ class QuantizeConfig:
             raise ValueError(f"std must be above 0 and finite, not {self.std}")
         if not 0 <= self.warp < inf:
             raise ValueError(f"warp must be 0 or above and finite, not {self.warp}")
+        if self.calibration not in CALIBRATIONS:
+            raise ValueError(f"calibration must be {' or '.join(CALIBRATIONS)}, not {self.calibration}")
         check_run(self.seed, self.threads)
 
     @property
@@ -101,11 +111,60 @@ def quantize(
     """
     require_torch()
     network, scaling = read_model(Path(path))
-    try:
+    with inside_float32(path):
         return quantized(Path(path).name, network, scaling, config, training, test, progress, states)
+
+
+def calibrate(
+    path: Path | str,
+    config: QuantizeConfig,
+    images: Path | str,
+    progress: Progress = silent,
+    states: "States | None" = None,
+) -> Result:
+    """`quantize` with images that nobody labelled, such as `load_images` takes: each one's class is what the float
+    network says, so errors are images that the integer network puts into another class. Meant for no epochs. Raises
+    UserError as `quantize` does, and where the scaling of the pixels is not given.
+    """
+    require_torch()
+    network, scaling = read_model(Path(path))
+    scaling = config.scaling or scaling
+    if scaling is None:
+        raise UserError(f"{path}: without labels no scaling of its pixels can be tried; give --mean and --std")
+    found = load_images(images, network.network.input)
+    with inside_float32(path):
+        labels = classes_of(scaling.for_codes(network), found.pixels)
+        dataset = Dataset(found.source, found.pixels, labels)
+        return quantized(Path(path).name, network, scaling, config, dataset, None, progress, states)
+
+
+@contextmanager
+def inside_float32(path: Path | str) -> Iterator[None]:
+    """A layer that leaves float32 is the file's fault."""
+    try:
+        yield
     except FloatingPointError as error:
         hint = "its weights are too large, or --mean and --std are not what it saw"
         raise UserError(f"{path}: {error}; {hint}") from error
+
+
+def read_model(path: Path) -> tuple[FloatNetwork, Scaling | None]:
+    """The network in a file: one with a graph (`FORMATS`), or a state_dict, which is a `LeNetShape`'s. Raises
+    UserError, one line, for any other file, and for a network that no checkpoint holds."""
+    if path.suffix.lower() in FORMATS:
+        network = read_float_network(path)
+    elif path.suffix in SUFFIXES:
+        network = read_state_dict(path)
+    else:
+        raise UserError(
+            f"{path}: a float network is a {', '.join(FORMATS)} file, or a state_dict in a {', '.join(SUFFIXES)} file; "
+            "export it as one of them"
+        )
+    try:
+        read_network(written(network.network))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    return network, None
 
 
 def quantized(
@@ -115,8 +174,9 @@ def quantized(
     """`quantize` of the network of a file called ``source``; ``scaling``: of its pixels, if that is known. Raises
     FloatingPointError where a layer leaves float32."""
     torch = require_torch()
+    from .calibration import BALANCE, calibrated
     from .lenet import from_float_network, to_checkpoint
-    from .loop import BALANCE, TrainingImages, calibrated, fit, threads
+    from .loop import TrainingImages, fit, threads
     from .resume import States
     from .state import Extras
 
@@ -134,7 +194,7 @@ def quantized(
         net = from_float_network(scaling.for_codes(network))
         before = {"float": {name: float_figures(net, dataset) for name, dataset in sets.items()}}
         rounded = to_checkpoint(clipped(net))
-        temperature = calibrated(net, data[0], 1.0, BALANCE)
+        temperature = calibrated(net, data[0], 1.0, BALANCE, config.calibration)
         net.clip()
         rescaled = to_checkpoint(net)
         for name, checkpoint in (("rounded", rounded), ("rescaled", rescaled)):
@@ -170,6 +230,18 @@ def errors_with(network: FloatNetwork, scaling: Scaling, images: "TrainingImages
         return examine(from_float_network(scaling.for_codes(network)), images, 1.0, False, exact_values).errors
     except FloatingPointError:
         return len(images)
+
+
+def classes_of(network: FloatNetwork, pixels: np.ndarray) -> np.ndarray:
+    """What a network of pixel / 128 says of images, uint8 (N,)."""
+    torch = require_torch()
+    from .lenet import exact_values, from_float_network
+    from .loop import EXAMINE_BATCH
+
+    net = from_float_network(network)
+    with torch.no_grad():
+        batches = torch.tensor(pixels).split(EXAMINE_BATCH)
+        return torch.cat([net(exact_values(batch))[0].argmax(1) for batch in batches]).numpy().astype(np.uint8)
 
 
 def clipped(net: "LeNet") -> "LeNet":

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from fivebyfive.model.checkpoint import infer_shape
+from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited
@@ -16,7 +19,7 @@ from fivebyfive.support.optional import require_torch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SUFFIXES", "read_state"]
+__all__ = ["SUFFIXES", "read_state", "read_state_dict"]
 
 MAX_BYTES = 1 << 30  # of the file, and of what it unpacks to; the largest LeNet allowed has 210 MB in float32
 MAX_MAGNITUDE = 1e12  # of a weight; no training that went well comes near
@@ -47,6 +50,14 @@ def read_state(path: Path) -> tuple[LeNetShape, dict[str, "torch.Tensor"]]:
         if not tensor.is_floating_point():
             raise UserError(f"{path}: {name} is {tensor.dtype}, not a float; quantize starts from a float network")
     return shape, {name: _float32(f"{path}: {name}", tensors[name]) for name in shape.arrays}
+
+
+def read_state_dict(path: Path) -> FloatNetwork:
+    """The network of the brief's form that has the tensors of a file. Raises UserError as `read_state` does."""
+    shape, state = read_state(path)
+    arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in state.items()}
+    channels = shape.network.input[0]
+    return FloatNetwork(shape.network, arrays, {}, {}, np.ones(channels), np.zeros(channels))
 
 
 def _check_kind(what: str, tensor: "torch.Tensor") -> None:

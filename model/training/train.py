@@ -104,8 +104,9 @@ def train(
     without PyTorch, or where the data do not fit the shape.
     """
     torch = require_torch()
+    from .calibration import calibrated
     from .lenet import LeNet, to_checkpoint
-    from .loop import TrainingImages, calibrated, fit, threads
+    from .loop import TrainingImages, fit, threads
     from .resume import States
     from .state import Extras
 

@@ -99,8 +99,15 @@ def test_quantize_takes_what_inspect_shows(answer, cli, refused, few_digits: Pat
     said = cli(*words).stdout
     assert "Softmax at the end left out" in said
     assert re.search(r"^The float network was given \(pixel / 255 - [\d.]+\) / [\d.]+\.$", said, re.M)
+    np.save("x.npy", np.random.default_rng(1).integers(0, 256, (30, 28, 28), dtype=np.uint8))
+    words = ("quantize", "model.pt2", "--images", "x.npy", "--mean", 0, "--std", 1, "--out", "p.npz")
+    report = answer(*words, "--calibrate-only", "--calibration", "kl")
+    assert (report["data"], report["float"]["errors"], report["epochs"]) == ("x.npy", 0, [])
+    assert "--images have no labels to train with; give --calibrate-only" in refused(*words)
     Path("model.tflite").write_bytes(b"x")
-    assert "model.tflite: a float network is a .onnx, .keras, " in refused("quantize", "model.tflite", *words[2:])
+    assert "model.tflite: a float network is a .onnx, .keras, " in refused(
+        "quantize", "model.tflite", "--data", few_digits
+    )
 
 
 def test_demo_draws_what_it_simulated(answer) -> None:

@@ -48,8 +48,8 @@ class Options(Tuning):
 
 def run(job: "Compression", options: Options) -> None:
     """Train the job's network, or a new one in its place."""
+    from fivebyfive.model.training.calibration import calibrated
     from fivebyfive.model.training.lenet import LeNet
-    from fivebyfive.model.training.loop import calibrated
 
     teacher, temperature = job.teacher(options.teacher)
     if options.shape:

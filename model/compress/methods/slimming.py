@@ -37,7 +37,7 @@ class Options(Narrowing):
 def run(job: "Compression", options: Options) -> None:
     """Narrow the job's network, and train it."""
     from fivebyfive.model.compress.operations.normalized import Normalized, Slimming
-    from fivebyfive.model.training.loop import calibrated
+    from fivebyfive.model.training.calibration import calibrated
 
     target = target_shape(job, options)
     job.net = net = Normalized(job.net)

@@ -3,8 +3,9 @@
 import torch
 
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.calibration import RANGE_TARGET
 from fivebyfive.model.training.lenet import LeNet
-from fivebyfive.model.training.loop import EXAMINE_BATCH, RANGE_TARGET, TrainingImages
+from fivebyfive.model.training.loop import EXAMINE_BATCH, TrainingImages
 from fivebyfive.support.errors import UserError
 
 from .moments import inputs_of

@@ -1,14 +1,15 @@
 """Layers of two or three values: scales that are powers of two, without loss.
 
-A layer's output may be scaled freely if the next layer makes up for it (`fivebyfive.model.training.loop.rescale`): so
-every scale can be made the power of two below it, exactly, in floats.
+A layer's output may be scaled freely if the next layer makes up for it
+(`fivebyfive.model.training.calibration.rescale`): so every scale can be made the power of two below it, exactly, in
+floats.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from fivebyfive.model.training.loop import rescale
+from fivebyfive.model.training.calibration import rescale
 from fivebyfive.support.errors import UserError
 
 from .job import Compression

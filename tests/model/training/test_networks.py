@@ -15,8 +15,9 @@ from fivebyfive.model.golden import forward  # noqa: E402
 from fivebyfive.model.readers import execution  # noqa: E402
 from fivebyfive.model.readers.steps import Activation  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
+from fivebyfive.model.training.calibration import calibrated, peaks  # noqa: E402
 from fivebyfive.model.training.lenet import LeNet, pixels_to_values, to_checkpoint  # noqa: E402
-from fivebyfive.model.training.loop import TrainingImages, calibrated, peaks  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages  # noqa: E402
 from fivebyfive.model.training.networks import NETWORKS, Trainable, find_network  # noqa: E402
 from fivebyfive.model.training.tables import FUNCTIONS, Table  # noqa: E402
 from fivebyfive.model.training.train import TrainConfig, train  # noqa: E402
@@ -100,8 +101,16 @@ def test_tables(function: str, before: float) -> None:
     exact = 64 * FUNCTIONS[function](before * torch.arange(-128, 128) / 64, {}) / table.after
     np.testing.assert_array_equal(table.codes(), exact.round())
     assert table.codes().max() == 127 or table.codes().min() == -128 or not exact.any()
-    values = torch.arange(-128, 128) / 64
-    np.testing.assert_array_equal(table(values, quantized=True) * 64, table.codes())
+    slopes = []
+    for quantized in (True, False):
+        values = (torch.arange(-128, 128) / 64).requires_grad_()
+        seen = table(values, quantized)
+        seen.sum().backward()
+        slopes.append(values.grad.numpy())
+        if quantized:
+            np.testing.assert_array_equal(seen.detach() * 64, table.codes())
+    np.testing.assert_array_equal(*slopes)
+    assert slopes[0].any()
 
 
 def test_a_network_with_tables_is_trained(few_digits) -> None:

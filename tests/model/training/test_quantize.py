@@ -10,14 +10,13 @@ import pytest
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.training.quantize import QuantizeConfig, quantize
+from fivebyfive.model.training.quantize import QuantizeConfig, quantize, read_model
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from fivebyfive.model.training import lenet, loop, state_dict  # noqa: E402
-from fivebyfive.model.training.float_model import read_model  # noqa: E402
+from fivebyfive.model.training import calibration, lenet, loop, state_dict  # noqa: E402
 
 SHAPE = LeNetShape(4, 6, (20, 10))
 QUICK = QuantizeConfig(epochs=1, threads=1, warp=0.0)
@@ -113,7 +112,7 @@ def test_rescaling_keeps_float_errors(tmp_path, good, few_digits):
     net = taking_codes(saved(tmp_path / "net.pt", good), MEAN, STD)
     images = loop.TrainingImages.of(few_digits)
     before = loop.examine(net, images, 1.0, quantized=False).errors
-    loop.calibrated(net, images, 1.0)
+    calibration.calibrated(net, images, 1.0)
     assert abs(loop.examine(net, images, 1.0, quantized=False).errors - before) <= 1
 
 

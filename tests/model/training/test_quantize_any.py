@@ -9,25 +9,27 @@ import pytest
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset, fit_images
 from fivebyfive.model.evaluate import evaluate
-from fivebyfive.model.golden import classify, forward
+from fivebyfive.model.golden import classify, forward, predict
 from fivebyfive.model.readers.execution import run
 from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.pytorch.torch_reader import from_torch
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step, Steps
-from fivebyfive.model.training.quantize import QuantizeConfig, quantized
+from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig, calibrate, quantize, quantized
+from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 
 torch = pytest.importorskip("torch")
 
+from fivebyfive.model.training.calibration import BALANCE, METHODS, calibrated, kl_threshold, peaks  # noqa: E402
 from fivebyfive.model.training.lenet import (  # noqa: E402
     exact_values,
     from_float_network,
     pixels_to_values,
     to_checkpoint,
 )
-from fivebyfive.model.training.loop import BALANCE, TrainingImages, calibrated, peaks  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages, examine  # noqa: E402
 
 NORMALIZED = Scaling(0.1307, 0.3081)
 AVERAGE, MAX = Pooling("average", (2, 2), (2, 2)), Pooling("max", (2, 2), (2, 2))
@@ -87,6 +89,7 @@ KINDS: dict[str, tuple[int, Callable[[Weights], list[Step]]]] = {
         lambda w: [w.conv(4, 1, 5), RELU, MAX, Affine(0.05, 1.0), w.conv(5, 4, 5, padding=1), TANH, MAX,
                    Affine(0.05, 0.5), w.conv(6, 5, 3, padding=1), AVERAGE, Flatten(), w.fc(10, 24)],
     ),
+    "function at the end": (28, lambda w: [*plain(w, RELU, MAX), Activation("sigmoid")]),
     "scaled": (28, lambda w: [Affine(2.0, -1.0), w.conv(4, 1, 5, padding=2), RELU, MAX, Flatten(), w.fc(10, 784)]),
 }  # fmt: skip
 
@@ -174,6 +177,56 @@ def test_a_trained_network_stays_as_good(few_digits) -> None:
     assert float_errors == wrong[Scaling(**found)]
     assert float_errors <= wrong[NORMALIZED] + 4
     assert report.report["after"]["errors"] <= float_errors + 6
+
+
+def test_images_without_labels(tmp_path, monkeypatch) -> None:
+    """Of the network's own size and colours: errors are images of another class than the float network's."""
+    w = Weights(5)
+    steps = [w.conv(6, 3, 3), TANH, AVERAGE, w.conv(8, 6, 3), RELU, Flatten(), w.fc(10, 128)]
+    network = fold(Steps((3, 14, 14), tuple(steps)))
+    monkeypatch.setattr("fivebyfive.model.training.quantize.read_float_network", lambda path: network)
+    path, pixels = tmp_path / "x.npy", np.random.default_rng(1).integers(0, 256, (60, 3, 14, 14), dtype=np.uint8)
+    np.save(path, pixels)
+    config = QuantizeConfig(0, mean=0.5, std=0.25)
+    result = calibrate("any.onnx", config, path)
+    held_out = Dataset("x.npy", pixels, np.zeros(60, np.uint8)).split(12, 5000)[1].images
+    classes = classify(run(network, Scaling(0.5, 0.25).apply(held_out)))
+    differ = int((predict(result.checkpoint, held_out).argmax(1) != classes).sum())
+    assert result.report["after"]["errors"] == differ < 6
+    assert result.report["float"] == {"held_out": {"images": 12, "errors": 0}, "test": None, "errors": 0}
+    assert not any(result.report["after"]["wraps"].values())
+    with pytest.raises(UserError, match=r"^any.onnx: without labels .*; give --mean and --std$"):
+        calibrate("any.onnx", QuantizeConfig(0), path)
+    with pytest.raises(UserError, match=r"^the network takes images of 14x14, but these have 28x28; "):
+        quantize("any.onnx", config, Dataset("digits", np.zeros((20, 28, 28), np.uint8), np.zeros(20, np.uint8)))
+    monkeypatch.setattr("fivebyfive.model.description.MAX_WEIGHTS", 1000)
+    with pytest.raises(UserError, match=r"^any.onnx: the weights take 2,154 bytes; there is room for 1,000$"):
+        quantize("any.onnx", config, Dataset("x.npy", pixels, np.zeros(60, np.uint8)))
+
+
+def test_the_threshold_of_least_divergence() -> None:
+    """Few values far away are given up for finer codes, and none of those that fill the range evenly."""
+    bell = np.exp(-0.5 * (np.arange(2048) / 150) ** 2) * 1e4
+    far = torch.tensor(bell.round())
+    far[2047] = 3
+    assert 300 < kl_threshold(far) < 900
+    assert kl_threshold(torch.full((2048,), 5.0)) == 2048
+
+
+def test_ranges_by_divergence(few_digits) -> None:
+    """What lies beyond the threshold, and only that, leaves the range."""
+    network = fold(Steps((1, 28, 28), tuple(KINDS["tanh"][1](Weights(3)))))
+    images = TrainingImages.of(few_digits)
+    wraps = {}
+    for method in CALIBRATIONS:
+        net = from_float_network(NORMALIZED.for_codes(network))
+        calibrated(net, images, 1.0, BALANCE, method)
+        wraps[method] = sum(examine(net, images, 1.0, quantized=True).wraps.values())
+        if method == "kl":
+            assert max(peaks(net, images).values()) > 2
+    assert wraps["max"] == 0
+    assert 0 < wraps["kl"] < 0.02 * len(images) * sum(np.prod(place.map) for place in network.network)
+    assert set(METHODS) == set(CALIBRATIONS)
 
 
 def stored(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 
-from fivebyfive.model.training import lenet, loop, resume, tables  # noqa: E402
+from fivebyfive.model.training import calibration, lenet, loop, resume, tables  # noqa: E402
 from fivebyfive.model.training.resume import States  # noqa: E402
 
 TINY = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=16, seed=3, threads=1)
@@ -314,10 +314,10 @@ def test_gradients_pass_straight_through():
 def test_rescaling_keeps_the_classes_and_fills_the_range(few_digits):
     net, images = small_net(scale=2.0), loop.TrainingImages.of(few_digits)
     before = net(lenet.pixels_to_values(images.pixels))[0]
-    temperature = loop.calibrated(net, images, 5.0)
+    temperature = calibration.calibrated(net, images, 5.0)
     after = net(lenet.pixels_to_values(images.pixels))[0]
     assert torch.allclose(after * temperature, before * 5.0, rtol=1e-3, atol=1e-4)
-    assert all(abs(peak - loop.RANGE_TARGET) < 1e-3 for peak in loop.peaks(net, images).values())
+    assert all(abs(peak - calibration.RANGE_TARGET) < 1e-3 for peak in calibration.peaks(net, images).values())
 
 
 def test_the_penalty_starts_at_the_limit():
