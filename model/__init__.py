@@ -1,7 +1,7 @@
 """The network in numbers: what it is, how it is trained, what every layer must compute. Imports no HDL.
 
     data: datasets, idx, images          training: train, quantize
-        pixels 0..255  ----------------->  stage, loop, state, resume, lenet, augment, state_dict (PyTorch)
+        pixels 0..255  ----------------->  stage, loop, calibration, state, resume, lenet, tables, augment (PyTorch)
               |                                  |
               |                                  v
               |                       checkpoint: int8 arrays, their shape

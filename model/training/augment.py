@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
-from fivebyfive.model.shape import IMAGE
-
 __all__ = ["DIGITS", "Warp", "augment"]
 
 CHUNK = 5000  # images warped at once: about 100 MB at work
@@ -35,7 +33,8 @@ DIGITS = Warp()
 def augment(
     images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, warp: Warp = DIGITS
 ) -> torch.Tensor:
-    """A warped copy of images, uint8 (N, 28, 28); what comes in from outside is background (0).
+    """A warped copy of images, uint8 (N, rows, columns) or (N, channels, rows, columns); what comes in from outside is
+    background (0).
 
     ``strength`` multiplies every amount of ``warp``; with 0 the images come back as they are.
     """
@@ -45,30 +44,32 @@ def augment(
 
 
 def _warped(images: torch.Tensor, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
-    n = len(images)
-    matrices = _affine(n, generator, strength, warp)
-    grid = F.affine_grid(matrices, [n, 1, IMAGE, IMAGE], align_corners=False)  # (N, 28, 28, 2)
-    grid = grid + strength * _elastic(n, generator, warp)
-    pixels = images.unsqueeze(1).to(torch.float32)  # (N, 1, 28, 28)
+    n, (rows, columns) = len(images), images.shape[-2:]
+    size = torch.tensor([columns, rows])
+    matrices = _affine(n, size, generator, strength, warp)
+    grid = F.affine_grid(matrices, [n, 1, rows, columns], align_corners=False)  # (N, rows, columns, 2)
+    grid = grid + strength * _elastic(n, size, generator, warp)
+    pixels = images.reshape(n, -1, rows, columns).to(torch.float32)  # (N, channels, rows, columns)
     warped = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return warped.squeeze(1).round().clamp(0, 255).to(torch.uint8)
+    return warped.reshape(images.shape).round().clamp(0, 255).to(torch.uint8)
 
 
-def _affine(n: int, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
-    """Matrices from target to source coordinates, which run from -1 to 1; (N, 2, 3)."""
+def _affine(n: int, size: torch.Tensor, generator: torch.Generator, strength: float, warp: Warp) -> torch.Tensor:
+    """Matrices from target to source coordinates, which run from -1 to 1; (N, 2, 3). ``size``: (columns, rows)."""
     draw = strength * (torch.rand(6, n, generator=generator) * 2 - 1)  # (6, N)
     angle = draw[0] * torch.pi * warp.rotation_degrees / 180
     scale_x, scale_y = 1 + draw[1] * warp.scale, 1 + draw[2] * warp.scale
     shear = draw[3] * warp.shear
-    shift_x, shift_y = draw[4:] * warp.shift_pixels * 2 / IMAGE
+    shift_x, shift_y = draw[4:] * warp.shift_pixels * 2 / size[:, None]
     cos, sin = torch.cos(angle), torch.sin(angle)
     row_x = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, shift_x], dim=1)
     row_y = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, shift_y], dim=1)
     return torch.stack([row_x, row_y], dim=1)
 
 
-def _elastic(n: int, generator: torch.Generator, warp: Warp) -> torch.Tensor:
-    """Smooth displacements in source coordinates, (N, 28, 28, 2): random knots, bicubic between them."""
+def _elastic(n: int, size: torch.Tensor, generator: torch.Generator, warp: Warp) -> torch.Tensor:
+    """Smooth displacements in source coordinates, (N, rows, columns, 2): random knots, bicubic between them."""
+    columns, rows = size.tolist()
     knots = torch.randn(n, 2, warp.elastic_knots, warp.elastic_knots, generator=generator)
-    smooth = F.interpolate(knots, size=(IMAGE, IMAGE), mode="bicubic", align_corners=True)  # (N, 2, 28, 28)
-    return smooth.permute(0, 2, 3, 1) * (warp.elastic_pixels * 2 / IMAGE)
+    smooth = F.interpolate(knots, size=(rows, columns), mode="bicubic", align_corners=True)  # (N, 2, rows, columns)
+    return smooth.permute(0, 2, 3, 1) * (warp.elastic_pixels * 2 / size)

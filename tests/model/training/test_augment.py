@@ -71,3 +71,19 @@ def test_a_shift_is_in_pixels():
 def test_chunks_do_not_show(images, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 7)
     assert augment(images, seeded()).shape == images.shape
+
+
+def test_images_of_any_size_and_colours(images):
+    """Each channel is warped alike, by as many pixels as a digit is."""
+    wide = torch.zeros(50, 3, 20, 40, dtype=torch.uint8)
+    wide[:, :, :, 6:34] = images[:, None, 4:24]
+    warped = augment(wide, seeded())
+    assert warped.shape == wide.shape
+    assert torch.equal(warped[:, 0], warped[:, 2])
+    assert torch.equal(augment(wide, seeded(), warp=STILL), wide)
+    shifted = Warp(rotation_degrees=0, scale=0, shift_pixels=2.0, shear=0, elastic_pixels=0)
+    line = torch.zeros(200, 20, 40, dtype=torch.uint8)
+    line[:, 10, 20] = 255
+    where = (augment(line, seeded(), warp=shifted).float() / 255).sum(0)
+    assert where[7:14, 17:24].sum() == pytest.approx(where.sum())
+    assert min(where[8].sum(), where[12].sum(), where[:, 18].sum(), where[:, 22].sum()) > 0

@@ -10,6 +10,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset, fit_images
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import classify, forward, predict
+from fivebyfive.model.network import Pool
 from fivebyfive.model.readers.execution import run
 from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
@@ -19,6 +20,9 @@ from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dens
 from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig, calibrate, quantize, quantized
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
+
+from ..readers.keras_files import Spec, h5_file, keras_file, named
+from ..readers.keras_files import forward as forward_of_keras
 
 torch = pytest.importorskip("torch")
 
@@ -202,6 +206,25 @@ def test_images_without_labels(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("fivebyfive.model.description.MAX_WEIGHTS", 1000)
     with pytest.raises(UserError, match=r"^any.onnx: the weights take 2,154 bytes; there is room for 1,000$"):
         quantize("any.onnx", config, Dataset("x.npy", pixels, np.zeros(60, np.uint8)))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_of_keras(tmp_path, few_digits, suffix: str) -> None:
+    write = keras_file if suffix == ".keras" else h5_file
+    w = Weights(2)
+    kernel = np.moveaxis(w.normal(3, 1, 5, 5), (0, 1), (3, 2))
+    conv = {"filters": 3, "kernel_size": [5, 5], "strides": [1, 1], "padding": "same", "activation": "tanh"}
+    specs = named([
+        Spec("Conv2D", conv, {"kernel": kernel, "bias": w.normal(3)}), Spec("AveragePooling2D", {"pool_size": [2, 2]}),
+        Spec("Flatten", {}), Spec("Dense", {"units": 10}, {"kernel": w.normal(588, 10), "bias": w.normal(10)}),
+    ])  # fmt: skip
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(write(specs, (28, 28, 1)))
+    few = Dataset("few", few_digits.images[:50], few_digits.labels[:50])
+    result = quantize(path, QuantizeConfig(0, threads=1, mean=0.0, std=1.0), few, few)
+    wanted = forward_of_keras(specs, few.images[..., np.newaxis] / 255).argmax(1)
+    assert result.report["float"]["errors"] == (wanted != few.labels).sum()
+    assert result.checkpoint.network.layers[0].then == ("table", Pool("average", 2, 2))
 
 
 def test_the_threshold_of_least_divergence() -> None:
