@@ -162,7 +162,7 @@ def quantize(
     from fivebyfive.support.optional import require_torch
 
     require_torch()
-    if images and not calibrate_only:
+    if images is not None and not calibrate_only:
         raise UserError(
             "--images have no labels to train with; give --calibrate-only, too, or a labelled set with --data"
         )
@@ -172,7 +172,7 @@ def quantize(
         )
     states = trained_into(out, force, [model, images or data])
     with Stage("reading the data") as stage:
-        if images:
+        if images is not None:
             result = calibrate(model, config, images, stage, states)
         else:
             result = run(model, config, *training_sets(data, stage), stage, states)

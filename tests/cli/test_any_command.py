@@ -34,7 +34,7 @@ pytest.importorskip("torch")
 pytest.importorskip("constriction")
 
 SLOW = (
-    "fivebyfive.model.training.train.train", "fivebyfive.model.training.quantize.quantize",
+    "fivebyfive.model.training.train.train", "fivebyfive.model.training.quantize.quantized",
     "fivebyfive.model.compress.run.compress",
     "fivebyfive.api.simulate", "fivebyfive.commands.simulate.synthesized", "fivebyfive.sim.jobs.workers.LocalPool.run",
     "fivebyfive.sim.jobs.workers.ClusterPool.__init__", "fivebyfive.sim.fpga.bitstream.make_bitstream",
