@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fivebyfive.commands.size import size_options
+from fivebyfive.commands.options.reading import reading_options
+from fivebyfive.commands.options.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig
@@ -32,6 +33,7 @@ from fivebyfive.support.log import log_to_file
 if TYPE_CHECKING:
     from fivebyfive.api import Accelerator
     from fivebyfive.model.data.datasets import Dataset
+    from fivebyfive.model.readers.state_dict.options import ReadingOptions
     from fivebyfive.model.training.resume import States
     from fivebyfive.model.training.train import Result
 
@@ -215,27 +217,27 @@ def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, 
 
 @main.command()
 @click.argument("model", metavar="MODEL", type=FILE)
-@click.option("--data", metavar="SET", help="To count errors on; the first 1,000 shipped test images by default.")
-@click.option("--mean", type=float, help="The network's input was (pixel / 255 - mean) / std;")
-@click.option("--std", type=float, help="without both, the usual ones are tried.")
+@click.option("--data", metavar="SET", help="To count errors on; shipped test images by default.")
 @click.option("--check", type=FILE, metavar="SCORES.npy", help="Compare with what your framework gives for --images.")
 @click.option(
     "--images", type=FILE, metavar="X.npy", help="(N,C,H,W) or (N,H,W,C): floats as the network takes them, or uint8."
 )
+@reading_options
 @json_option
 def inspect(
-    model: Path, data: str | None, mean: float | None, std: float | None, check: Path | None, images: Path | None,
-    as_json: bool,
-) -> None:  # fmt: skip
+    model: Path, data: str | None, check: Path | None, images: Path | None, reading: "ReadingOptions", as_json: bool
+) -> None:
     """Show what a network in a file is read as, layer by layer.
 
-    MODEL is an .onnx, .keras, .h5 or .pt2 file. Its float errors, and the cycles and multipliers of its machine, too.
-    Nothing in the file is executed. Needs pip install 'fivebyfive[onnx]' or, for Keras, 'fivebyfive[keras]'. Exits with
-    1 where the scores of --check differ.
+    MODEL is an .onnx, .keras, .h5 or .pt2 file, or a state_dict under any other name, whose reading is found by trying
+    all that fit its tensors on labelled images. Its float errors, and the cycles and multipliers of its machine, too.
+    Nothing in the file is executed. Needs pip install 'fivebyfive[onnx]', for Keras 'fivebyfive[keras]', for
+    state_dicts 'fivebyfive[train]'. Exits with 1 where the scores of --check differ, with 2 where several readings are
+    as good.
     """
     from fivebyfive.commands.inspect import InspectRequest, run_inspect
 
-    request = InspectRequest(model, data, mean, std, check, images)
+    request = InspectRequest(model, data, reading, check, images)
     click.get_current_context().exit(run_inspect(request, as_json))
 
 

@@ -10,7 +10,7 @@ from math import prod
 from .network import KINDS, MAX_CONVS, MAX_FC_LAYERS, MAX_NAME, Layer, Network, Pool, Shape, Step, check_name
 from .shape import LeNetShape
 
-__all__ = ["describe", "describe_layer", "parse", "read_network", "written"]
+__all__ = ["decoded", "describe", "describe_layer", "network_of", "parse", "read_network", "written"]
 
 MAX_CHARACTERS = 64 << 10  # twelve layers take some thousand
 MAX_WEIGHTS = 4 << 20  # bytes of all arrays
@@ -43,14 +43,23 @@ def parse(text: str, shapes: Mapping[str, Shape] | None = None) -> Network:
 
     Raises ValueError, with one line, for anything else.
     """
+    return network_of(decoded(text), shapes)
+
+
+def decoded(text: str) -> object:
+    """The values of a JSON text, of a bounded size. Raises ValueError, with one line, where it is none."""
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"a network's description has at most {MAX_CHARACTERS:,} characters, not {len(text):,}")
     try:
-        description = json.loads(text, object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique)
     except RecursionError:
         raise ValueError("a network's description is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"a network's description must be JSON: {error}") from None
+
+
+def network_of(description: object, shapes: Mapping[str, Shape] | None = None) -> Network:
+    """`parse` of what is decoded."""
     members = keyed(description, "a network", ("input", "layers"), ("input", "layers"))
     layers = sequence(members["layers"], "layers")
     if len(layers) > MAX_CONVS + MAX_FC_LAYERS:

@@ -1,22 +1,24 @@
 """inspect: what a file's network is, layer by layer, what it gets wrong in floats, and what its machine costs."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset, load_dataset
+from fivebyfive.model.data.datasets import Dataset, joined, load_dataset
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.network import Place, Pool, dims
 from fivebyfive.model.readers.float_errors import Scaling, count_errors, find_scaling, float_scores
 from fivebyfive.model.readers.float_network import FloatNetwork
-from fivebyfive.model.readers.formats import read_float_network
+from fivebyfive.model.readers.formats import has_graph, read_float_network
+from fivebyfive.model.readers.state_dict.options import ReadingOptions
+from fivebyfive.model.readers.state_dict.reading import Ambiguous, Reading, find_reading
 from fivebyfive.output.report import console, equal_text, table
 from fivebyfive.output.terminal import Stage
-from fivebyfive.support.errors import DIFFERS, UserError, shown, user_values
+from fivebyfive.support.errors import DIFFERS, UserError, shown
 from fivebyfive.support.inputs import open_limited
 from fivebyfive.support.npy import read_npy
 
@@ -30,12 +32,11 @@ CLOSE = 1e-4  # of the largest score, or of 1
 @dataclass(frozen=True)
 class InspectRequest:
     """``data``: a data set to count errors on; without it the first shipped test images serve, if they fit. ``check``
-    and ``images``: the owner's scores of the owner's images, .npy files."""
+    and ``images``: the owner's scores of the owner's images, .npy files. ``reading``: what is known of the network."""
 
     model: Path
     data: str | None = None
-    mean: float | None = None
-    std: float | None = None
+    reading: ReadingOptions = ReadingOptions()  # noqa: RUF009 (frozen)
     check: Path | None = None
     images: Path | None = None
 
@@ -58,11 +59,13 @@ class Check:
 class Inspection:
     network: FloatNetwork
     scaling: Scaling | None
-    dataset: Dataset | None
+    data: str | None
     errors: int | None
     machine: dict | None
     check: Check | None
     remarks: tuple[str, ...]
+    images: int = 0
+    status: str = "read"
 
     def as_dict(self, model: Path) -> dict:
         """Plain values, for JSON."""
@@ -77,13 +80,13 @@ class Inspection:
             for place in network.network
         ]
         return {
-            "status": "read",
+            "status": self.status,
             "model": model.name,
             "network": network.described(),
             "layers": layers,
             "input": {"mean": self.scaling.mean, "std": self.scaling.std} if self.scaling else None,
-            "data": self.dataset.name if self.dataset else None,
-            "images": len(self.dataset) if self.dataset else 0,
+            "data": self.data,
+            "images": self.images,
             "float_errors": self.errors,
             "machine": self.machine,
             "check": vars(self.check) | {"equal": self.check.equal} if self.check else None,
@@ -95,34 +98,68 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
     """Do what the request says, and report; returns the exit code."""
     if (request.check is None) != (request.images is None):
         raise UserError("--check and --images belong together: the scores of those images")
-    with user_values():
-        given = given_scaling(request)
-    network = read_float_network(request.model)
-    with Stage("reading the data") as stage:
-        dataset = data_for(network, request.data, stage)
-        scaling = given or (find_scaling(network, dataset) if dataset else None)
-        errors = count_errors(network, dataset, scaling) if dataset and scaling else None
-    check = None
+    if has_graph(request.model):
+        found = read_graph(request)
+    else:
+        try:
+            found = read_tensors(request)
+        except Ambiguous as error:
+            if as_json:
+                click.echo(json.dumps(ambiguous(request, error)))
+            raise
     if request.check and request.images:
-        images = owner_images(request.images, network, scaling)
-        check = checked(network, images, owner_scores(request.check, len(images), network))
-    machine, said = machine_of(network)
-    found = Inspection(network, scaling, dataset, errors, machine, check, network.remarks + said)
+        images = owner_images(request.images, found.network, found.scaling)
+        found = replace(
+            found, check=checked(found.network, images, owner_scores(request.check, len(images), found.network))
+        )
     if as_json:
         click.echo(json.dumps(found.as_dict(request.model)))
     else:
         show(request, found)
-    return DIFFERS if check and not check.equal else 0
+    return DIFFERS if found.check and not found.check.equal else 0
 
 
-def given_scaling(request: InspectRequest) -> Scaling | None:
-    if (request.mean is None) != (request.std is None):
-        raise ValueError("mean and std belong together: give both, or neither to have the usual ones tried")
-    if request.mean is None or request.std is None:
-        return None
-    if not np.isfinite(request.mean) or not 0 < request.std < np.inf:
-        raise ValueError(f"mean must be finite and std above 0 and finite, not {request.mean} and {request.std}")
-    return Scaling(request.mean, request.std)
+def read_graph(request: InspectRequest) -> Inspection:
+    """What a file with a graph holds."""
+    if request.reading != ReadingOptions(mean=request.reading.mean, std=request.reading.std):
+        raise UserError(f"{request.model} says what its layers are; only a state_dict takes --pool and the like")
+    network = read_float_network(request.model)
+    with Stage("reading the data") as stage:
+        dataset = data_for(network, request.data, stage)
+        scalings = request.reading.scalings
+        scaling = (scalings[0] if len(scalings) == 1 else find_scaling(network, dataset)) if dataset else None
+        errors = count_errors(network, dataset, scaling) if dataset and scaling else None
+    machine, said = machine_of(network)
+    given = scalings[0] if len(scalings) == 1 else scaling
+    images = len(dataset) if dataset else 0
+    data = dataset.name if dataset else None
+    return Inspection(network, given, data, errors, machine, None, network.remarks + said, images)
+
+
+def read_tensors(request: InspectRequest) -> Inspection:
+    """What a state_dict is read as."""
+    with Stage("reading the data") as stage:
+        dataset = load_dataset(request.data or "mnist", "test", stage)
+        if request.data:  # training images behind those of the test: they are asked where these leave a doubt
+            dataset = joined(dataset, load_dataset(request.data, "train", stage))
+        reading = find_reading(request.model, dataset, request.reading, stage)
+    return inspection_of(reading)
+
+
+def inspection_of(reading: Reading) -> Inspection:
+    machine, said = machine_of(reading.network)
+    return Inspection(
+        reading.network, reading.scaling, reading.data, reading.errors, machine, None,
+        (*reading.network.remarks, str(reading), *said), reading.images,
+    )  # fmt: skip
+
+
+def ambiguous(request: InspectRequest, error: Ambiguous) -> dict:
+    """What is known of a state_dict whose reading is not found: the best one."""
+    if error.reading is None:
+        nothing = {"network": None, "images": 0, "float_errors": None}
+        return {"status": "ambiguous", "model": request.model.name} | nothing
+    return replace(inspection_of(error.reading), status="ambiguous").as_dict(request.model)
 
 
 def data_for(network: FloatNetwork, data: str | None, stage: Stage) -> Dataset | None:
@@ -233,9 +270,9 @@ def show(request: InspectRequest, found: Inspection) -> None:
     out.print()
     for remark in found.remarks:
         out.print(shown(remark))
-    if found.dataset and found.scaling:
+    if found.data and found.scaling:
         how = f"(pixel / 255 - {found.scaling.mean:g}) / {found.scaling.std:g}"
-        out.print(f"In floats: {found.errors} errors of {len(found.dataset):,} on {shown(found.dataset.name)}, {how}")
+        out.print(f"In floats: {found.errors} errors of {found.images:,} on {shown(found.data)}, {how}")
     else:
         out.print("In floats: no errors counted, as the shipped test images do not fit; give a set with --data")
     if found.machine:

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from fivebyfive.api import load
-from fivebyfive.commands.size import size_options
+from fivebyfive.commands.options.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config

@@ -21,7 +21,7 @@ from fivebyfive.support.progress import Progress, silent
 from .download import SETS, fetch, genuine
 from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
 
-__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "fit_images", "load_dataset"]
+__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "fit_images", "joined", "load_dataset"]
 
 SHIPPED_DATA = Path(__file__).parent / "mnist"
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
@@ -86,6 +86,12 @@ def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Prog
         return Dataset(f"{spec}-{split}" if str(spec) in SETS else f"{Path(spec).name}-{split}", *arrays)
     except ValueError as error:
         raise UserError(f"{spec}: {error}") from error
+
+
+def joined(first: Dataset, second: Dataset) -> Dataset:
+    """The images of two sets, one behind the other, under the name of the first."""
+    pairs = (first.images, second.images), (first.labels, second.labels)
+    return Dataset(first.name, *map(np.concatenate, pairs))
 
 
 def fit_images(images: np.ndarray, size: tuple[int, int, int], otherwise: str = OTHER_SET) -> np.ndarray:

@@ -13,11 +13,17 @@ from .onnx.onnx_reader import read_onnx
 from .pytorch.torch_reader import read_pt2
 from .steps import Steps, Unsupported
 
-__all__ = ["FORMATS", "read_float_network"]
+__all__ = ["FORMATS", "has_graph", "read_float_network"]
 
 FORMATS: dict[str, Callable[[Path], Steps]] = {  # by suffix
     ".onnx": read_onnx, ".keras": read_keras, ".h5": read_keras, ".hdf5": read_keras, ".pt2": read_pt2,
 }  # fmt: skip
+
+
+def has_graph(path: Path) -> bool:
+    """Whether a file is of a format that says what its layers compute, by its suffix; all others are taken for
+    state_dicts (`fivebyfive.model.readers.state_dict`)."""
+    return path.suffix.lower() in FORMATS
 
 
 def read_float_network(path: Path | str) -> FloatNetwork:

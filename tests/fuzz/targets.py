@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,9 @@ from fivebyfive.model.readers.keras import hdf5, hdf5_child, keras_reader
 from fivebyfive.model.readers.onnx.onnx_constants import FOLDED
 from fivebyfive.model.readers.onnx.onnx_reader import OPERATORS, read_onnx
 from fivebyfive.model.readers.pytorch.torch_reader import read_pt2
+from fivebyfive.model.readers.state_dict.described import described_steps
+from fivebyfive.model.readers.state_dict.reading import find_reading
+from fivebyfive.model.readers.state_dict.weights import Weights
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.model.training.state_dict import read_state
 from fivebyfive.support.errors import UserError, user_values
@@ -145,6 +149,28 @@ def torch_file() -> bytes:
 def torch_members() -> list[bytes]:
     with zipfile.ZipFile(io.BytesIO(torch_file())) as archive:
         return [part for name in archive.namelist() for part in (name.encode(), archive.read(name))]
+
+
+def state_dict(path: Path) -> object:
+    """A state_dict by its names, and by its shapes."""
+    with suppress(UserError):
+        read_state(path)
+    return find_reading(path, None)
+
+
+FLOATS = [Weights("c", np.ones((2, 1, 5, 5))), Weights("f", np.ones((3, 288)))]
+
+
+def float_description(data: bytes) -> object:
+    """A reading of a state_dict that is said in full."""
+    with user_values():
+        return described_steps(data.decode("utf-8", "replace"), FLOATS)
+
+
+def float_descriptions() -> list[bytes]:
+    conv = {"name": "c", "kind": "conv", "then": [{"function": "clip", "low": 0, "high": 6}, {"max": 2}]}
+    named = {"name": "f", "kind": "fc", "then": [{"function": "tanh"}, {"function": "leaky-relu", "alpha": 0.1}]}
+    return [json.dumps({"input": [1, 28, 28], "layers": [conv, named]}).encode()]
 
 
 def safetensors_file() -> bytes:
@@ -523,12 +549,13 @@ TARGETS = {
     "packed": Target(lambda data: read_packed(written("a.bin", data)), lambda: [pack(NETWORK).data], 8),
     "plan": Target(lambda data: read_plan(written("a.toml", data)), lambda: [PLAN], 8),
     "float-model": Target(
-        lambda data: read_state(written("a.pt", data)), lambda: [torch_file(), *evil_pickles()], 2
+        lambda data: state_dict(written("a.pt", data)), lambda: [torch_file(), *evil_pickles()], 2
     ),
     "float-model-members": Target(
-        lambda data: read_state(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
+        lambda data: state_dict(written("b.pt", zipped(parts_of(data)))), lambda: [joined(torch_members())], 2
     ),
-    "safetensors": Target(lambda data: read_state(written("a.safetensors", data)), lambda: [safetensors_file()], 4),
+    "safetensors": Target(lambda data: state_dict(written("a", data)), lambda: [safetensors_file()], 4),
+    "float-description": Target(float_description, float_descriptions, 10),
     "onnx": Target(read_onnx_layers, lambda: [onnx_operators(seed) for seed in chosen_operators()], 3),
     "onnx-members": Target(lambda data: read_onnx_layers(onnx_operators(data)), chosen_operators, 3),
     "keras": Target(keras_file, keras_files, 2),

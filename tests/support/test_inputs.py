@@ -167,7 +167,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "fivebyfive/support/temporary.py": "locks and folders of its own, opened without following links",
     "model/checkpoint.py": "an archive that is open already, and its members",
     "fivebyfive/support/sidecars.py": "outputs of before, regular files: it looks first",
-    "model/training/state_dict.py": "a file that is open already",
+    "model/readers/state_dict/tensors.py": "a file that is open already",
     "fivebyfive/support/ownership.py": "outputs of before, regular files: it looks first",
     "model/training/resume.py": "a file that is open already",
     "model/readers/keras/hdf5_child.py": "a file that is open already",

@@ -16,6 +16,7 @@ from fivebyfive.support.errors import UserError
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
+from fivebyfive.model.readers.state_dict import tensors  # noqa: E402
 from fivebyfive.model.training import calibration, lenet, loop, state_dict  # noqa: E402
 
 SHAPE = LeNetShape(4, 6, (20, 10))
@@ -228,7 +229,7 @@ def test_large_weights_are_rescaled(tmp_path, good, few_digits):
 
 def test_an_archive_that_unpacks_to_too_much(tmp_path, good, monkeypatch):
     path = saved(tmp_path / "net.pt", good)
-    monkeypatch.setattr(state_dict, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(tensors, "MAX_BYTES", 1 << 20)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("net/data/99", bytes(1 << 20))
     refused(path, "net.pt unpacks to", "a model has at most 1048576")
@@ -237,7 +238,7 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path, good, monkeypatch):
 def test_a_file_that_is_missing_or_strange(tmp_path):
     refused(tmp_path / "none.pt", "cannot read model", "No such file")
     (tmp_path / "net.h5").write_bytes(b"x")
-    refused(tmp_path / "net.h5", "a float model is a .pt, .pth or .safetensors file")
+    refused(tmp_path / "net.h5", "is damaged or not a PyTorch file")
     for name in ("net.pt", "net.pth", "net.safetensors"):
         for content in (b"", b"hello", b"PK\3\4" + bytes(100), bytes(1000)):
             (tmp_path / name).write_bytes(content)

@@ -1,0 +1,440 @@
+"""Finds how a state_dict is meant: every candidate is tried on labelled images, and the best one must stand out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.network import dims
+from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
+from fivebyfive.model.readers.float_network import FloatNetwork
+from fivebyfive.model.readers.folding import fold
+from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Pooling, Steps, Unsupported
+from fivebyfive.support.errors import UserError, shown
+from fivebyfive.support.inputs import as_path
+from fivebyfive.support.optional import require_torch
+from fivebyfive.support.progress import Progress, silent
+
+from .candidates import RECTIFIERS, Candidate, Functions, Readings
+from .described import described_steps
+from .geometry import Geometry, geometries
+from .options import ReadingOptions
+from .preparation import Preparation, preparations
+from .scoring import BATCH, Scorer, differ, losses
+from .weights import Weights, read_weights
+
+__all__ = ["Ambiguous", "Reading", "find_reading"]
+
+FEW = 48  # images that say which sizes are worth a try
+FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
+ALL = 30_000  # images, if there are so many, where LAST leave a doubt
+MOST = 24, 8, 6  # candidates that are tried on SECOND, THIRD, LAST images
+MOST_SIZES = 400  # that are tried at all
+MANY = 3  # sizes that are tried with all functions
+MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
+HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
+CLEARLY = 1e-4  # p below which the best reading stands out
+GOOD = 0.2  # of the errors by chance: a reading with more is none
+SAME = 1e-4  # of the largest score: readings that differ by less are the same function
+QUICK_SCALINGS = (USUAL_INPUTS[1], USUAL_INPUTS[0], USUAL_INPUTS[2], USUAL_INPUTS[4])  # the others are like them
+Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
+
+
+class Ambiguous(UserError):  # noqa: N818 (what the file leaves open, no fault of it)
+    """No reading stands out. ``reading``: the one with the fewest errors, None where nothing could be tried."""
+
+    def __init__(self, message: str, reading: "Reading | None" = None) -> None:
+        super().__init__(message)
+        self.reading = reading
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``network``: what the layers compute of (pixel / 255 - mean) / std, with ``scaling``, of images that
+    ``preparation`` gives. ``errors`` of the first ``images`` of a data set called ``data``, None where none was
+    needed. ``next_best``: what is unlike in the next best reading, and its errors. ``rectifiers``: functions that
+    images do not tell from the ReLU of this reading, and their errors. ``text``: the reading, in words."""
+
+    network: FloatNetwork
+    scaling: Scaling | None
+    preparation: Preparation
+    text: str
+    errors: int | None = None
+    images: int = 0
+    data: str | None = None
+    next_best: tuple[str, int] | None = None
+    rectifiers: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        if self.errors is None:
+            return f"read as: {self.text}"
+        behind = f"; next best reading ({self.next_best[0]}): {self.next_best[1]:,}" if self.next_best else ""
+        if self.rectifiers:
+            listed = " and ".join(f"{name} ({errors:,})" for name, errors in self.rectifiers)
+            behind += f"; images do not tell relu from {listed}: if it was one of them, say so with --activation"
+        return f"read as: {self.text}: {self.errors:,} errors of {self.images:,} in floats on {self.data}{behind}"
+
+
+def find_reading(
+    path: Path | str,
+    dataset: Dataset | None,
+    options: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
+    progress: Progress = silent,
+) -> Reading:
+    """How the state_dict in a file is meant.
+
+    Sizes, pools, functions and the place of BatchNorm that fit its tensors are tried, in float32, on the first 5,000
+    images of ``dataset``; pixels are scaled, padded, resized, inverted and transposed in the way that suits each. The
+    best reading is taken where it has at most a fifth of the errors by chance and McNemar's exact test tells it from
+    each other one with p < 1e-4; where it does not, up to 30,000 images are asked. A single candidate that ``options``
+    leave is taken without images. Raises `Ambiguous`, with the options that decide, and UserError for a file that
+    cannot be read; both are one line.
+    """
+    path = as_path(path, "model")
+    torch = require_torch()
+    layers = read_weights(path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # layers are so small that two threads wait for each other
+    try:
+        return Finder(path, layers, dataset, options, progress).find()
+    except Unsupported as error:
+        raise UserError(f"{path}: {shown(error)}") from error
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Finder:
+    """The candidates of a file, and what is known of them."""
+
+    def __init__(
+        self, path: Path, layers: Sequence[Weights], dataset: Dataset | None, options: ReadingOptions,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.path, self.layers, self.dataset, self.options, self.progress = path, layers, dataset, options, progress
+        self.readings = Readings(layers)
+        self.found: tuple[Geometry, ...] = ()
+        self.dense_hidden = sum(one.kind == "fc" for one in layers) > 1
+        self.image = (28, 28) if dataset is None else (dataset.images.shape[1], dataset.images.shape[2])
+
+    def find(self) -> Reading:
+        if self.options.description is not None:
+            return self.described(self.options.description)
+        geometries = self.found = self.geometries()
+        functions = {one: self.functions(one) for one in geometries}
+        readings = {(geometry.inner, one) for geometry, found in functions.items() for one in found}
+        if len(readings) == 1:
+            return self.only(geometries, *functions[geometries[0]])
+        if self.dataset is None or len(geometries) > MOST_SIZES:
+            raise Ambiguous(f"{self.path} {self.ways(len(readings))}; {self.hint()}")
+        classes = self.layers[-1].outputs
+        if self.dataset.classes > classes:
+            raise Ambiguous(
+                f"{self.path} {self.ways(len(readings))}; {self.dataset.name} has {self.dataset.classes} classes and "
+                f"the network {classes}, so it tells nothing: give a set that fits with --data, or {self.hint()}"
+            )
+        return self.decide(functions)
+
+    def ways(self, count: int) -> str:
+        return f"is a state_dict, which has no graph: its layers can be read in {count:,} ways"
+
+    def hint(self) -> str:
+        return "say more with --pool, --activation, --padding and --input, or all of it with --network FILE.json"
+
+    def geometries(self) -> tuple[Geometry, ...]:
+        first = self.layers[0]
+        channels = first.weight.shape[1] if first.kind == "conv" else 1
+        sizes = list(dict.fromkeys([self.image, (32, 32)]))
+        if self.options.size:
+            channels, *size = self.options.size
+            sizes = [(size[0], size[1])]
+            if first.kind == "conv" and channels % first.weight.shape[1]:
+                raise UserError(f"{self.path}: {first.name} takes {first.weight.shape[1]} channels, not {channels}")
+        elif first.kind == "fc":
+            channels = 3 if any(3 * rows * columns == first.weight.shape[1] for rows, columns in sizes) else 1
+        paddings, convs = self.options.paddings, [one for one in self.layers if one.kind == "conv"]
+        if paddings and len(paddings) not in (1, len(convs)):
+            raise UserError(f"{self.path} has {len(convs)} convolutions; --padding gives {len(paddings)}")
+        found = geometries(self.layers, sizes, channels, paddings)
+        if not found:
+            dense = [one for one in self.layers if one.kind == "fc"]
+            needs = f"{dense[0].name} its {dense[0].weight.shape[1]} inputs" if dense else "maps of 1x1 at the end"
+            raise Ambiguous(
+                f"{self.path}: no usual padding, stride and pool of images of {' or '.join(map(dims, sizes))} give "
+                f"{needs}; say the input and padding with --input and --padding, or all of it with --network FILE.json"
+            )
+        return found
+
+    def functions(self, geometry: Geometry) -> tuple[Functions, ...]:
+        return self.readings.functions(geometry, self.options.pools, *self.options.activations)
+
+    def only(self, geometries: Sequence[Geometry], functions: Functions) -> Reading:
+        """The one reading there is; images choose how they are prepared, if there are any that fit."""
+        scalings = self.options.scalings
+        if self.dataset is None or self.dataset.classes > self.layers[-1].outputs:
+            way = Candidate(geometries[0], functions, Preparation(geometries[0].input), scalings[0])
+            return self.made(way, scalings[0] if len(scalings) == 1 else None)
+        scorer = Scorer(self.readings, self.dataset)
+        ways = dict.fromkeys(Candidate(one, functions, Preparation(one.input), scalings[0]) for one in geometries)
+        ((best, wrong),) = self.again(scorer, self.prepared(scorer, ways), LAST, 1).items()
+        return self.made(best, best.scaling, wrong)
+
+    def described(self, text: str) -> Reading:
+        """The reading of a description."""
+        try:
+            steps = described_steps(text, self.layers)
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from error
+        assert steps.input
+        self.found = (Geometry(steps.input, ()),)
+        self.readings.given = steps.steps
+        return self.only(self.found, Functions())
+
+    def decide(self, functions: dict[Geometry, tuple[Functions, ...]]) -> Reading:
+        """The reading that stands out."""
+        assert self.dataset is not None
+        scorer = Scorer(self.readings, self.dataset)
+        chance = 1 - np.bincount(self.dataset.labels[:LAST]).max() / len(self.dataset.labels[:LAST])
+        found: Chosen = {}
+        for turned, inverted in ((False, False), (False, True), (True, False), (True, True)):
+            found |= self.tried(scorer, functions, turned, inverted)
+            if min(map(np.mean, found.values())) <= GOOD * chance:
+                break
+        found = self.again(scorer, found, SECOND, MOST[0])
+        found = self.distinct(scorer, self.prepared(scorer, self.leading(found, MOST[1])))
+        found = self.again(scorer, found, THIRD, MOST[1])
+        found = self.again(scorer, found, LAST, MOST[2])
+        best, *others = sorted(found, key=lambda one: found[one].sum())
+        if doubts := self.doubts(best, found):
+            more = self.run(scorer, [best, *doubts], ALL)
+            doubts = [one for one in self.doubts(best, more) if one in doubts]
+        next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
+        rectifiers = self.rectifiers(scorer, best)
+        doubts += self.doubts(best, found | rectifiers, better=True)
+        reading = self.made(best, best.scaling, found[best], next_best, rectifiers)
+        if found[best].mean() > GOOD * chance:
+            raise Ambiguous(
+                f"{self.path}: no reading is good on {self.dataset.name}: the best ({reading.text}) has "
+                f"{reading.errors:,} errors of {reading.images:,}, where {GOOD:.0%} of those by chance are the limit; "
+                f"were the weights trained, and on such images? Give others with --data, or {self.hint()}",
+                reading,
+            )
+        if doubts:
+            found |= rectifiers
+            listed = [f"{self.unlike(best, one)}: {found[one].sum():,}" for one in doubts[:4]]
+            rest = f", and {len(doubts) - 4} more" if len(doubts) > 4 else ""
+            deciding = dict.fromkeys(option for one in doubts for option in self.deciding(best, one))
+            raise Ambiguous(
+                f"{self.path} can be read in several ways that {reading.images:,} images of {self.dataset.name} do not "
+                f"tell apart: as {reading.text}, {reading.errors:,} errors; or with {'; '.join(listed)}{rest}; say "
+                f"which with {', '.join(deciding)}",
+                reading,
+            )
+        return reading
+
+    # rounds: fewer candidates, more images
+
+    def tried(
+        self, scorer: Scorer, functions: dict[Geometry, tuple[Functions, ...]], turned: bool, inverted: bool
+    ) -> Chosen:
+        """The best way of each reading on few images: with one function throughout, sizes and scalings first."""
+        quick = {one: [each for each in every if self.simple(each)] or every for one, every in functions.items()}
+        wrong = self.first(scorer, quick, FEW, QUICK_SCALINGS, turned, inverted)
+        best: dict[tuple, float] = {}
+        for one, its in wrong.items():
+            for key in (one.geometry.inner, (one.geometry, one.scaling)):
+                best[key] = min(best.get(key, 1.0), float(its.mean()))
+        near = sorted({one.inner: best[one.inner] for one in functions}.items(), key=lambda item: item[1])[:MANY]
+        kept = [inner for inner, wrongs in near if wrongs <= near[0][1] + MARGIN]
+        found: Chosen = {}
+        for geometry, every in functions.items():
+            if geometry.inner in kept:
+                errors = {key[1]: value for key, value in best.items() if key[0] == geometry}
+                scalings = sorted(errors, key=lambda one: errors[one])[:2]
+                found |= self.first(scorer, {geometry: every}, FIRST, scalings, turned, inverted)
+        return fewest(found)
+
+    def simple(self, one: Functions) -> bool:
+        """Whether one function is everywhere, or ReLU behind fully-connected layers."""
+        alike = not self.readings.dense or (one.last == one.conv and one.fc in (one.conv, "relu"))
+        return alike and not one.norm and not one.pool_first
+
+    def first(
+        self, scorer: Scorer, functions: Mapping[Geometry, Sequence[Functions]], count: int,
+        scalings: Sequence[Scaling], turned: bool, inverted: bool,
+    ) -> Chosen:  # fmt: skip
+        """Which images each gets wrong with the most usual ``scalings``, if none is given."""
+        if len(self.options.scalings) == 1:
+            scalings = self.options.scalings
+        candidates = [
+            Candidate(geometry, one, replace(way, inverted=inverted, transposed=turned), scaling)
+            for geometry, found in functions.items()
+            for way in preparations(geometry.input, self.image)
+            for one, scaling in product(found, scalings)
+        ]
+        return self.run(scorer, candidates, count)
+
+    def prepared(self, scorer: Scorer, found: Iterable[Candidate]) -> Chosen:
+        """Each reading with the scaling and preparation that suit it best, of all there are."""
+        ways = []
+        for one in found:
+            for geometry in self.alike(one.geometry):
+                for scaling in self.options.scalings:
+                    border = round(min(max(255 * scaling.mean, 0), 255))  # behind normalization: 0
+                    for way in preparations(geometry.input, self.image, border):
+                        way = replace(way, inverted=one.preparation.inverted, transposed=one.preparation.transposed)
+                        ways.append(Candidate(geometry, one.functions, way, scaling))
+        scores = self.scores(scorer, ways, SECOND)
+        labels = scorer.dataset.labels[:SECOND]
+        loss = {one: float(losses(its, labels).mean()) for one, its in scores.items()}
+        best: dict[tuple, Candidate] = {}
+        for one in loss:
+            if one.reading not in best or loss[one] < loss[best[one.reading]]:
+                best[one.reading] = one
+        return {one: scores[one].argmax(1) != labels for one in best.values()}
+
+    def alike(self, geometry: Geometry) -> list[Geometry]:
+        """Geometries that differ in the input alone: its border is part of the image, or padding."""
+        return [one for one in self.found if one.inner == geometry.inner]
+
+    def distinct(self, scorer: Scorer, found: Chosen) -> Chosen:
+        """Without readings whose scores are those of another one, so far as float32 tells."""
+        scores = scorer.scores(found, SECOND)
+        kept: list[Candidate] = []
+        for one in found:
+            near = SAME * np.abs(scores[one]).max()
+            if all(np.abs(scores[one] - scores[other]).max() > near for other in kept):
+                kept.append(one)
+        return {one: found[one] for one in kept}
+
+    def leading(self, found: Chosen, most: int) -> list[Candidate]:
+        """The candidates that may be the best one, two at least and ``most`` at most."""
+        best, *others = sorted(found, key=lambda one: found[one].sum())
+        few = len(found[best]) <= FIRST
+        near = [
+            one for number, one in enumerate(others)
+            if number == 0 or (
+                found[one].mean() <= found[best].mean() + MARGIN if few
+                else differ(found[best], found[one]) >= HOPELESS
+            )
+        ]  # fmt: skip
+        return [best, *near][:most]
+
+    def again(self, scorer: Scorer, found: Chosen, count: int, most: int) -> Chosen:
+        """The leading ones on more images."""
+        return self.run(scorer, self.leading(found, most), count)
+
+    def doubts(self, best: Candidate, found: Chosen, better: bool = False) -> list[Candidate]:
+        """The others that are not clearly worse; with ``better``, those that are clearly better."""
+        if better:
+            return [
+                one for one in found
+                if found[one].sum() < found[best].sum() and differ(found[best], found[one]) < CLEARLY
+            ]  # fmt: skip
+        return [
+            one for one in found
+            if one is not best
+            and (found[one].sum() <= found[best].sum() or differ(found[best], found[one]) >= CLEARLY)
+        ]  # fmt: skip
+
+    def rectifiers(self, scorer: Scorer, best: Candidate) -> Chosen:
+        """The same with leaky ReLU or GELU in place of ReLU, where nobody said which; on as many images."""
+        mine = best.functions
+        if self.options.activation or "relu" not in (mine.conv, mine.last, mine.fc):
+            return {}
+        others = []
+        for name in RECTIFIERS[1:]:
+            conv, last, fc = (name if one == "relu" else one for one in (mine.conv, mine.last, mine.fc))
+            others.append(replace(best, functions=replace(mine, conv=conv, last=last, fc=fc)))
+        return self.run(scorer, others, LAST)
+
+    def scores(self, scorer: Scorer, candidates: Sequence[Candidate], count: int) -> dict[Candidate, np.ndarray]:
+        total, done = len(candidates) * -(-min(count, len(scorer.dataset)) // BATCH), iter(range(1, 1 << 60))
+        return scorer.scores(candidates, count, lambda: self.progress(next(done), total, "trying readings"))
+
+    def run(self, scorer: Scorer, candidates: Sequence[Candidate], count: int) -> Chosen:
+        labels = scorer.dataset.labels[:count]
+        return {one: its.argmax(1) != labels for one, its in self.scores(scorer, candidates, count).items()}
+
+    # in words
+
+    def made(
+        self, one: Candidate, scaling: Scaling | None, wrong: np.ndarray | None = None,
+        next_best: tuple[str, int] | None = None, rectifiers: Chosen | None = None,
+    ) -> Reading:  # fmt: skip
+        network = fold(Steps(one.geometry.input, self.readings.steps(one.geometry, one.functions)))
+        found = Reading(network, scaling, one.preparation, self.words(one, scaling), next_best=next_best)
+        if wrong is None or self.dataset is None:
+            return found
+        alike = tuple((self.unlike(one, way), int(its.sum())) for way, its in (rectifiers or {}).items())
+        return replace(found, errors=int(wrong.sum()), images=len(wrong), data=self.dataset.name, rectifiers=alike)
+
+    def words(self, one: Candidate, scaling: Scaling | None) -> str:
+        """A reading, layer by layer."""
+        how = one.preparation.text(self.image) if self.dataset else ""
+        parts = [dims(one.geometry.input if one.geometry.input[0] > 1 else one.geometry.input[1:])]
+        parts[0] += f" ({how})" if how else ""
+        for step in self.readings.steps(one.geometry, one.functions):
+            match step:
+                case Convolution():
+                    outputs, _, *kernel = step.weight.shape
+                    parts.append(f"{dims(kernel)} {outputs}")
+                    parts[-1] += f" padding {step.padding[0]}" if any(step.padding) else ""
+                    parts[-1] += f" stride {step.stride[0]}" if step.stride[0] > 1 else ""
+                case Dense():
+                    parts.append(f"fc {len(step.weight)}")
+                case Activation():
+                    parts.append("relu6" if step.name == "clip" else step.name)
+                case Pooling():
+                    by = f" by {step.stride[0]}" if step.size and step.stride != step.size else ""
+                    parts.append(f"{step.kind} {step.size[0] if step.size else 'of all'}{by}")
+                case Affine():
+                    parts.append("BatchNorm")
+        if scaling:
+            parts.append(f"pixels (p / 255 - {scaling.mean:g}) / {scaling.std:g}")
+        return ", ".join(parts)
+
+    def unlike(self, best: Candidate, other: Candidate) -> str:
+        """What is different in another reading."""
+        mine, its = best.functions, other.functions
+        parts = []
+        if best.geometry.inner != other.geometry.inner:
+            parts.append(self.words(other, None).partition(", fc")[0])
+        if best.geometry.pools and mine.pool != its.pool:
+            parts.append(its.pool)
+        if best.geometry.ends_whole and mine.whole != its.whole:
+            parts.append(f"{its.whole} of all")
+        if (mine.conv, mine.fc) != (its.conv, its.fc):
+            if not self.dense_hidden or its.conv == its.fc or mine.fc == its.fc == "none":
+                parts.append(its.conv)
+            else:
+                parts.append(f"{its.conv},{its.fc}")
+        if mine.last != its.last and (its.last != its.conv or mine.conv == its.conv):
+            parts.append(f"{its.last} behind the last convolution")
+        if mine.pool_first != its.pool_first:
+            parts.append("pools first" if its.pool_first else "functions first")
+        if mine.norm != its.norm:
+            parts.append(("BatchNorm first", "BatchNorm behind functions", "BatchNorm behind pools")[its.norm])
+        return ", ".join(parts) or "the same with other words"
+
+    def deciding(self, best: Candidate, other: Candidate) -> Iterator[str]:
+        """Options that tell two readings apart."""
+        mine, its = best.functions, other.functions
+        if (best.geometry.pools and mine.pool != its.pool) or (best.geometry.ends_whole and mine.whole != its.whole):
+            yield "--pool max|average"
+        if (mine.conv, mine.fc) != (its.conv, its.fc):
+            yield "--activation CONV,FC"
+        if best.geometry.inner != other.geometry.inner:
+            yield "--input CxHxW and --padding"
+        yield "--network FILE.json"
+
+
+def fewest(found: Chosen) -> Chosen:
+    """Of each reading the candidate with the fewest errors, the first where several have as few."""
+    best: dict[tuple, Candidate] = {}
+    for one, wrong in found.items():
+        if one.reading not in best or wrong.sum() < found[best[one.reading]].sum():
+            best[one.reading] = one
+    return {one: found[one] for one in best.values()}
