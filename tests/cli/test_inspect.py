@@ -1,5 +1,6 @@
 """inspect: what it reads of an ONNX file, in tables and as JSON, and what it refuses."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,31 @@ def test_what_is_refused(cli, small_onnx: Path, words: list[str], said: str) -> 
     error = cli(*words, code=2).stderr
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_state_dict_is_read_by_what_is_said_of_it(answer, cli) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    sizes = {"a.0.weight": (8, 784), "a.0.bias": (8,), "a.2.weight": (10, 8)}
+    torch.save({"net": {name: torch.randn(size) for name, size in sizes.items()}}, "checkpoint")
+    report = answer("inspect", "checkpoint", "--activation", "tanh", "--mean", 0, "--std", 1)
+    assert report["status"] == "read"
+    assert report["network"]["layers"][0]["then"] == [{"function": "tanh"}]
+    assert (report["images"], report["input"]) == (5000, {"mean": 0, "std": 1})
+    assert report["float_errors"] > 3000  # they were never trained
+    report = answer("inspect", "checkpoint", code=2)
+    assert (report["status"], report["images"]) == ("ambiguous", 5000)
+    assert report["network"]["input"] == [1, 28, 28]
+    error = cli("inspect", "checkpoint", code=2)
+    assert error.stdout == ""
+    assert "no reading is good on mnist-test" in error.stderr
+    Path("said.json").write_text(json.dumps(report["network"]))
+    said = cli("inspect", "checkpoint", "--network", "said.json").stdout
+    assert "read as: 28x28, fc 8" in said
+    Path("said.json").write_text("{}")
+    assert "must have the layers of the file" in cli("inspect", "checkpoint", "--network", "said.json", code=2).stderr
+    assert "a pool is max or average" in cli("inspect", "checkpoint", "--pool", "most", code=2).stderr
+
+
+def test_options_of_state_dicts_are_of_nothing_else(cli, small_onnx: Path) -> None:
+    assert "only a state_dict takes --pool" in cli("inspect", small_onnx, "--pool", "max", code=2).stderr

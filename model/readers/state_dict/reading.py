@@ -424,7 +424,7 @@ class Finder:
         mine, its = best.functions, other.functions
         if (best.geometry.pools and mine.pool != its.pool) or (best.geometry.ends_whole and mine.whole != its.whole):
             yield "--pool max|average"
-        if (mine.conv, mine.fc) != (its.conv, its.fc):
+        if (mine.conv, mine.last, mine.fc) != (its.conv, its.last, its.fc):
             yield "--activation CONV,FC"
         if best.geometry.inner != other.geometry.inner:
             yield "--input CxHxW and --padding"
