@@ -9,7 +9,7 @@ import numpy as np
 
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.network import dims
-from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
+from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Pooling, Steps, Unsupported
@@ -31,7 +31,7 @@ __all__ = ["Ambiguous", "Reading", "find_reading"]
 FEW = 48  # images that say which sizes are worth a try
 FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
 ALL = 30_000  # images, if there are so many, where LAST leave a doubt
-MOST = 24, 8, 6  # candidates that are tried on SECOND, THIRD, LAST images
+MOST = 40, 16, 8  # candidates that are tried on SECOND, THIRD, LAST images
 MOST_SIZES = 400  # that are tried at all
 MANY = 3  # sizes that are tried with all functions
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
@@ -39,7 +39,6 @@ HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more imag
 CLEARLY = 1e-4  # p below which the best reading stands out
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
-QUICK_SCALINGS = (USUAL_INPUTS[1], USUAL_INPUTS[0], USUAL_INPUTS[2], USUAL_INPUTS[4])  # the others are like them
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
 
 
@@ -116,6 +115,7 @@ class Finder:
         self.path, self.layers, self.dataset, self.options, self.progress = path, layers, dataset, options, progress
         self.readings = Readings(layers)
         self.found: tuple[Geometry, ...] = ()
+        self.crowded = False
         self.dense_hidden = sum(one.kind == "fc" for one in layers) > 1
         self.image = (28, 28) if dataset is None else (dataset.images.shape[1], dataset.images.shape[2])
 
@@ -202,8 +202,8 @@ class Finder:
             found |= self.tried(scorer, functions, turned, inverted)
             if min(map(np.mean, found.values())) <= GOOD * chance:
                 break
-        found = self.again(scorer, found, SECOND, MOST[0])
-        found = self.distinct(scorer, self.prepared(scorer, self.leading(found, MOST[1])))
+        # With another scaling than its own a right reading may do worse than a wrong one: all are tried first.
+        found = self.distinct(scorer, self.prepared(scorer, self.leading(found, MOST[0])))
         found = self.again(scorer, found, THIRD, MOST[1])
         found = self.again(scorer, found, LAST, MOST[2])
         best, *others = sorted(found, key=lambda one: found[one].sum())
@@ -232,6 +232,12 @@ class Finder:
                 f"which with {', '.join(deciding)}",
                 reading,
             )
+        if self.crowded:
+            raise Ambiguous(
+                f"{self.path} can be read in many ways that are nearly as good as {reading.text} "
+                f"({reading.errors:,} errors of {reading.images:,} on {self.dataset.name}); {self.hint()}",
+                reading,
+            )
         return reading
 
     # rounds: fewer candidates, more images
@@ -241,7 +247,7 @@ class Finder:
     ) -> Chosen:
         """The best way of each reading on few images: with one function throughout, sizes and scalings first."""
         quick = {one: [each for each in every if self.simple(each)] or every for one, every in functions.items()}
-        wrong = self.first(scorer, quick, FEW, QUICK_SCALINGS, turned, inverted)
+        wrong = self.first(scorer, quick, FEW, self.options.scalings, turned, inverted)
         best: dict[tuple, float] = {}
         for one, its in wrong.items():
             for key in (one.geometry.inner, (one.geometry, one.scaling)):
@@ -265,9 +271,7 @@ class Finder:
         self, scorer: Scorer, functions: Mapping[Geometry, Sequence[Functions]], count: int,
         scalings: Sequence[Scaling], turned: bool, inverted: bool,
     ) -> Chosen:  # fmt: skip
-        """Which images each gets wrong with the most usual ``scalings``, if none is given."""
-        if len(self.options.scalings) == 1:
-            scalings = self.options.scalings
+        """Which images each gets wrong with ``scalings``."""
         candidates = [
             Candidate(geometry, one, replace(way, inverted=inverted, transposed=turned), scaling)
             for geometry, found in functions.items()
@@ -310,7 +314,8 @@ class Finder:
         return {one: found[one] for one in kept}
 
     def leading(self, found: Chosen, most: int) -> list[Candidate]:
-        """The candidates that may be the best one, two at least and ``most`` at most."""
+        """The candidates that may be the best one, two at least and ``most`` at most; ``crowded`` where there are more
+        that many images do not tell apart."""
         best, *others = sorted(found, key=lambda one: found[one].sum())
         few = len(found[best]) <= FIRST
         near = [
@@ -320,6 +325,7 @@ class Finder:
                 else differ(found[best], found[one]) >= HOPELESS
             )
         ]  # fmt: skip
+        self.crowded |= not few and len(near) >= most
         return [best, *near][:most]
 
     def again(self, scorer: Scorer, found: Chosen, count: int, most: int) -> Chosen:
