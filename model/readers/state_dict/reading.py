@@ -31,7 +31,7 @@ __all__ = ["Ambiguous", "Reading", "find_reading"]
 FEW = 48  # images that say which sizes are worth a try
 FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
 ALL = 30_000  # images, if there are so many, where LAST leave a doubt
-MOST = 40, 16, 8  # candidates that are tried on SECOND, THIRD, LAST images
+MOST = 40, 40, 12  # candidates that are tried on SECOND, THIRD, LAST images
 MOST_SIZES = 400  # that are tried at all
 MANY = 3  # sizes that are tried with all functions
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
@@ -213,6 +213,9 @@ class Finder:
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
         rectifiers = self.rectifiers(scorer, best)
         doubts += self.doubts(best, found | rectifiers, better=True)
+        rectifiers = {
+            one: its for one, its in rectifiers.items() if differ(found[best], its) >= CLEARLY or one in doubts
+        }
         reading = self.made(best, best.scaling, found[best], next_best, rectifiers)
         if found[best].mean() > GOOD * chance:
             raise Ambiguous(
