@@ -4,6 +4,7 @@ It is imported as the rest of the work is done: what ends that is reported in a 
 """
 
 import resource
+import signal
 
 from fivebyfive.output.terminal import run_and_exit
 from fivebyfive.support.errors import UserError
@@ -15,7 +16,10 @@ LEAST_MB = 256  # of address space: with less, OpenBLAS ends the process in its 
 
 def main() -> None:
     """Run the command line, and end with its exit code."""
-    run_and_exit(run)
+    try:
+        run_and_exit(run)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: an interrupt that comes now is too late
 
 
 def run() -> None:

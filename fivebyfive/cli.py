@@ -137,8 +137,7 @@ def train(
 @main.command()
 @click.argument("model", metavar="MODEL", type=FILE)
 @training_options(QuantizeConfig)
-@click.option("--mean", type=float, help="Your network's input was (pixel / 255 - mean) / std;")
-@click.option("--std", type=float, help="without both, the usual ones are tried.")
+@reading_options
 @click.option("--warp", type=float, default=1.0, show_default=True, help="Strength of augmentation; 0 is none.")
 @click.option(
     "--calibration",
@@ -150,13 +149,13 @@ def train(
 @click.option("--calibrate-only", is_flag=True, help="No training: scales and rounding alone.")
 @click.option("--images", metavar="X", help="With it: without labels, a .npy file or a folder of pictures.")
 def quantize(
-    model: Path, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None, mean: float | None,
-    std: float | None, warp: float, calibration: str, calibrate_only: bool, images: str | None, as_json: bool,
+    model: Path, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
+    reading: "ReadingOptions", warp: float, calibration: str, calibrate_only: bool, images: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make an integer checkpoint of your own float network.
 
-    MODEL is an .onnx, .keras, .h5 or .pt2 file, of any layers that inspect shows, or a LeNet's state_dict (.pt, .pth or
-    .safetensors). Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
+    MODEL is an .onnx, .keras, .h5 or .pt2 file, or a state_dict under any other suffix; inspect shows what it is read
+    as. Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
     'fivebyfive[train]'. Nothing in the file is ever run.
     """
     from fivebyfive.model.training.quantize import calibrate
@@ -170,14 +169,20 @@ def quantize(
         )
     with user_values():
         config = QuantizeConfig(
-            0 if calibrate_only else epochs, seed, mean, std, threads, warp=warp, calibration=calibration
+            0 if calibrate_only else epochs,
+            seed,
+            reading.mean,
+            reading.std,
+            threads,
+            warp=warp,
+            calibration=calibration,
         )
     states = trained_into(out, force, [model, images or data])
     with Stage("reading the data") as stage:
         if images is not None:
-            result = calibrate(model, config, images, stage, states)
+            result = calibrate(model, config, images, stage, states, reading)
         else:
-            result = run(model, config, *training_sets(data, stage), stage, states)
+            result = run(model, config, *training_sets(data, stage), stage, states, reading)
     deliver(result, data, out, force, as_json, states)
 
 

@@ -121,8 +121,7 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
 
 def read_graph(request: InspectRequest) -> Inspection:
     """What a file with a graph holds."""
-    if request.reading != ReadingOptions(mean=request.reading.mean, std=request.reading.std):
-        raise UserError(f"{request.model} says what its layers are; only a state_dict takes --pool and the like")
+    request.reading.check_graph(request.model)
     network = read_float_network(request.model)
     with Stage("reading the data") as stage:
         dataset = data_for(network, request.data, stage)

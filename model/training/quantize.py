@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import inf, isfinite
 from pathlib import Path
@@ -18,27 +18,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset, joined, load_dataset
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import read_network, written
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
-from fivebyfive.model.readers.formats import FORMATS, read_float_network
+from fivebyfive.model.readers.formats import has_graph, read_float_network
+from fivebyfive.model.readers.state_dict.options import ReadingOptions
+from fivebyfive.model.readers.state_dict.preparation import Preparation
+from fivebyfive.model.readers.state_dict.reading import find_reading
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
 from .report import figures, finished
 from .stage import Stage
-from .state_dict import SUFFIXES, read_state_dict
-from .train import Result, check_run, counter, divide, finishing, plain
+from .train import Result, check_run, counter, divide, finishing, plain, split
 
 if TYPE_CHECKING:
     from .lenet import LeNet
     from .loop import TrainingImages
     from .resume import States
 
-__all__ = ["CALIBRATIONS", "QuantizeConfig", "calibrate", "quantize", "read_model"]
+__all__ = ["CALIBRATIONS", "Model", "QuantizeConfig", "calibrate", "quantize", "read_model"]
 
 CALIBRATIONS = ("max", "kl")
 
@@ -79,6 +82,10 @@ class QuantizeConfig:
             raise ValueError(f"calibration must be {' or '.join(CALIBRATIONS)}, not {self.calibration}")
         check_run(self.seed, self.threads)
 
+    def known(self, reading: ReadingOptions) -> ReadingOptions:
+        """The same with the scaling, if that was given."""
+        return reading if self.mean is None else replace(reading, mean=self.mean, std=self.std)
+
     @property
     def scaling(self) -> Scaling | None:
         """Of the pixels, if it was given."""
@@ -96,8 +103,10 @@ def quantize(
     test: Dataset | None = None,
     progress: Progress = silent,
     states: "States | None" = None,
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
 ) -> Result:
-    """Quantize the network in ``path``: any file that `read_model` reads.
+    """Quantize the network in ``path``: any file that `read_model` reads. ``reading``: what is known of a state_dict,
+    whose reading is found on the held-out images, and on others behind them.
 
     The result's report is as `train`'s, and has ``remarks`` (lines: what the reader left out or changed), ``input``
     {mean, std}, ``float`` {held_out, test} with {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test}
@@ -110,9 +119,11 @@ def quantize(
     leaves float32.
     """
     require_torch()
-    network, scaling = read_model(Path(path))
+    learning, held_out = split(training)
+    model = read_model(Path(path), joined(held_out, learning), config.known(reading), progress)
+    training, test = model.prepared(training), test and model.prepared(test)
     with inside_float32(path):
-        return quantized(Path(path).name, network, scaling, config, training, test, progress, states)
+        return quantized(Path(path).name, model.network, model.scaling, config, training, test, progress, states)
 
 
 def calibrate(
@@ -121,14 +132,16 @@ def calibrate(
     images: Path | str,
     progress: Progress = silent,
     states: "States | None" = None,
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
 ) -> Result:
     """`quantize` with images that nobody labelled, such as `load_images` takes: each one's class is what the float
-    network says, so errors are images that the integer network puts into another class. Meant for no epochs. Raises
-    UserError as `quantize` does, and where the scaling of the pixels is not given.
+    network says, so errors are images that the integer network puts into another class. Meant for no epochs. The
+    reading of a state_dict is found on the shipped test images. Raises UserError as `quantize` does, and where the
+    scaling of the pixels is not known.
     """
     require_torch()
-    network, scaling = read_model(Path(path))
-    scaling = config.scaling or scaling
+    model = read_model(Path(path), load_dataset("mnist", "test", progress), config.known(reading), progress)
+    network, scaling = model.network, config.scaling or model.scaling
     if scaling is None:
         raise UserError(f"{path}: without labels no scaling of its pixels can be tried; give --mean and --std")
     found = load_images(images, network.network.input)
@@ -148,23 +161,60 @@ def inside_float32(path: Path | str) -> Iterator[None]:
         raise UserError(f"{path}: {error}; {hint}") from error
 
 
-def read_model(path: Path) -> tuple[FloatNetwork, Scaling | None]:
-    """The network in a file: one with a graph (`FORMATS`), or a state_dict, which is a `LeNetShape`'s. Raises
-    UserError, one line, for any other file, and for a network that no checkpoint holds."""
-    if path.suffix.lower() in FORMATS:
-        network = read_float_network(path)
-    elif path.suffix in SUFFIXES:
-        network = read_state_dict(path)
+@dataclass(frozen=True)
+class Model:
+    """``network``: what a file holds. ``scaling``: of its pixels, if that is known. ``preparation``: how its images
+    come from others, where that was found."""
+
+    network: FloatNetwork
+    scaling: Scaling | None = None
+    preparation: Preparation | None = None
+
+    def prepared(self, dataset: Dataset) -> Dataset:
+        """Images as the network takes them; those that are taken as they are stay so."""
+        if self.preparation is None or self.preparation.plain:
+            return dataset
+        return Dataset(dataset.name, self.preparation.apply(dataset.images), dataset.labels)
+
+
+def read_model(
+    path: Path,
+    dataset: Dataset | None = None,
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
+    progress: Progress = silent,
+) -> Model:
+    """The network in a file: one with a graph, or a state_dict, whose reading is found on ``dataset``. Raises
+    UserError, one line, for any other file, for a state_dict that can be read in several ways, and for a network that
+    no checkpoint holds."""
+    if has_graph(path):
+        reading.check_graph(path)
+        model = Model(read_float_network(path))
     else:
-        raise UserError(
-            f"{path}: a float network is a {', '.join(FORMATS)} file, or a state_dict in a {', '.join(SUFFIXES)} file; "
-            "export it as one of them"
-        )
+        found = find_reading(path, dataset, reading, progress)
+        remarks = [*found.network.remarks, str(found)]
+        if dataset is not None and not found.preparation.plain:
+            how = found.preparation.text((dataset.images.shape[1], dataset.images.shape[2]))
+            remarks.append(f"it takes images of {how}; give the machine, evaluate and simulate images made so")
+        network = replace(found.network, remarks=tuple(remarks))
+        model = Model(network, found.scaling, found.preparation)
+    network = replace(model.network, network=pools_first(model.network.network))
     try:
         read_network(written(network.network))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-    return network, None
+    return replace(model, network=network)
+
+
+def pools_first(network: Network) -> Network:
+    """The same function with ReLU behind max pooling, as in the brief's form."""
+
+    def ordered(layer: Layer) -> Layer:
+        match layer.then:
+            case ("relu", Pool(kind="max") as pool):
+                return replace(layer, then=(pool, "relu"))
+        return layer
+
+    return replace(network, layers=tuple(map(ordered, network.layers)))
 
 
 def quantized(

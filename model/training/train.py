@@ -156,6 +156,11 @@ def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[D
             fit_images(dataset.images[:1], network.input)
     if len(training) < 10:
         raise UserError(f"{training.name} has only {len(training)} images; training needs at least 10")
+    return split(training)
+
+
+def split(training: Dataset) -> tuple[Dataset, Dataset]:
+    """The images to learn from and those held out, of any set."""
     return training.split(min(HELD_OUT_IMAGES, len(training) // 5), HELD_OUT_SEED)
 
 

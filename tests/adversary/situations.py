@@ -38,8 +38,8 @@ def command(line: str, **about) -> Command:
 COMMANDS = {
     "train": command("train --data digits --shape 2-3-10 --epochs 2 --out new.npz", input="digits", output="new.npz",
                      beside=(".json",)),
-    "quantize": command("quantize good.pt --data digits --epochs 1 --mean 0 --std 1 --out new.npz", input="good.pt",
-                        output="new.npz", beside=(".json",)),
+    "quantize": command("quantize good.pt --data digits --pool max2 --activation relu --padding 0 --mean 0 --std 1"
+                        " --epochs 1 --out new.npz", input="good.pt", output="new.npz", beside=(".json",)),
     "inspect": command("inspect good.pt2", input="good.pt2"),
     "evaluate": command("evaluate good.npz --data digits", input="good.npz"),
     "generate": command("generate good.npz --out new", input="good.npz", output="new", folder=True),

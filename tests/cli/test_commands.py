@@ -70,12 +70,14 @@ def test_quantize_makes_a_checkpoint_of_a_state_dict(answer, cli, few_digits: Pa
     torch.manual_seed(1)
     shapes = LeNetShape(1, 2, (10,)).arrays
     torch.save({name: torch.randn(shape) for name, shape in shapes.items()}, "model.pt")
-    words = ("quantize", "model.pt", "--data", few_digits, "--epochs", 1, "--threads", 1)
+    words = ("quantize", "model.pt", "--data", few_digits, "--epochs", 1, "--threads", 1, "--activation", "relu")
+    words += ("--pool", "max2", "--padding", 0)
     report = answer(*words, "--out", "q.npz", "--mean", 0.5, "--std", 0.25)
     assert report["input"] == {"mean": 0.5, "std": 0.25}
     assert {"float", "rounded", "rescaled", "held_out", "test"} <= set(report)
     assert str(load("q.npz").shape) == "1-2-10"
     said = cli(*words, "--out", "q.npz").stdout
+    assert "read as: 28x28, 5x5 1, relu, max 2, 5x5 2, relu, max 2, fc 10" in said
     assert re.search(rf"^naively rounded +20 test +{report['rounded']['test']['errors'] and ''}\d+", said, re.M)
 
 
@@ -105,9 +107,8 @@ def test_quantize_takes_what_inspect_shows(answer, cli, refused, few_digits: Pat
     assert (report["data"], report["float"]["errors"], report["epochs"]) == ("x.npy", 0, [])
     assert "--images have no labels to train with; give --calibrate-only" in refused(*words)
     Path("model.tflite").write_bytes(b"x")
-    assert "model.tflite: a float network is a .onnx, .keras, " in refused(
-        "quantize", "model.tflite", "--data", few_digits
-    )
+    said = refused("quantize", "model.tflite", "--data", few_digits)
+    assert "model.tflite is damaged or not a PyTorch file, and has no suffix of .onnx, .keras, " in said
 
 
 def test_demo_draws_what_it_simulated(answer) -> None:

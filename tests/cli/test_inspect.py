@@ -116,7 +116,7 @@ def test_functions_and_padding_behind_normalization_are_described(answer) -> Non
     [
         (["inspect", "none.onnx"], "No such file"),
         (["inspect", "text.onnx"], "text.onnx is damaged or not an ONNX file"),
-        (["inspect", "text.pdf"], "text.pdf is damaged or not a PyTorch file; save it with"),
+        (["inspect", "text.pdf"], "text.pdf is damaged or not a PyTorch file, and has no suffix of .onnx"),
         (["inspect", "lrn.onnx"], "lrn.onnx: LRN v0: this operator is not supported"),
         (["inspect", "small.onnx", "--mean", "1"], "mean and std belong together"),
         (["inspect", "small.onnx", "--check", "text.pdf"], "--check and --images belong together"),

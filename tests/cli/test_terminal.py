@@ -62,7 +62,7 @@ def test_pictures_of_a_board_have_their_names(cli, odd: Path, monkeypatch) -> No
 
     from fivebyfive.commands import classify as command
     from fivebyfive.host.board import Classified
-    from model.protocol.link import VERSION, Info
+    from fivebyfive.model.protocol.link import VERSION, Info
 
     class Prompt:
         info = Info(VERSION, 10, (1, 28, 28), bytes(8))

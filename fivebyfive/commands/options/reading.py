@@ -17,7 +17,9 @@ __all__ = ["reading_options"]
 
 NAMES = ("pool", "activation", "padding", "input", "mean", "std")
 OPTIONS = (
-    click.option("--pool", metavar="max|average", help="Of a state_dict, which has no graph: the kind of its pools;"),
+    click.option(
+        "--pool", metavar="KIND", help="Of a state_dict, which has no graph: its pools: max, average, max2 (2x2), none;"
+    ),
     click.option("--activation", metavar="A[,B]", help="functions of its layers (B: of the fully-connected), or none;"),
     click.option("--padding", metavar="N[,N...]", help="of its convolutions, all or each;"),
     click.option("--input", metavar="CxHxW", help="channels, rows and columns of an image;"),

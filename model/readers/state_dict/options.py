@@ -3,25 +3,28 @@
 import re
 from dataclasses import dataclass
 from math import inf, isfinite
+from pathlib import Path
 
 from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
-from fivebyfive.support.errors import shown
+from fivebyfive.support.errors import UserError, shown
 
 from .candidates import ACTIVATIONS, POOLS, USUAL_ACTIVATIONS
-from .geometry import checked_size
+from .geometry import Geometry, checked_size
 
 __all__ = ["ReadingOptions", "given_scaling"]
 
+NO_POOL = "none"
+POOL = re.compile(rf"({'|'.join(POOLS)})([2-9]?)")
 SIZE = re.compile(r"([0-9]{1,3})x([0-9]{1,3})x([0-9]{1,3})")
 MAX_PADDING = 6
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """As they are written: ``pool``, max or average; ``activation``, of all layers or of convolutions and
-    fully-connected layers, such as none,relu; ``padding`` of all convolutions or of each, such as 2 or 2,0; ``input``,
-    such as 1x32x32; ``mean`` and ``std`` of pixels; ``description``, the JSON of a network whose functions are named.
-    None leaves it open. Raises ValueError, one line, for what means nothing."""
+    """As they are written: ``pool``, max or average, also with the size of all (max2), or none; ``activation``, of all
+    layers or of convolutions and fully-connected layers, such as none,relu; ``padding`` of all convolutions or of each,
+    such as 2 or 2,0; ``input``, such as 1x32x32; ``mean`` and ``std`` of pixels; ``description``, the JSON of a network
+    whose functions are named. None leaves it open. Raises ValueError, one line, for what means nothing."""
 
     pool: str | None = None
     activation: str | None = None
@@ -37,13 +40,33 @@ class ReadingOptions:
         # Each of them raises for what it cannot be.
         _ = self.pools, self.activations, self.scalings, self.paddings, self.size
 
+    def check_graph(self, path: Path) -> None:
+        """Raise UserError where more than the scaling of pixels is said of a file that has a graph."""
+        if self != ReadingOptions(mean=self.mean, std=self.std):
+            raise UserError(f"{path} says what its layers are; only a state_dict takes --pool and the like")
+
     @property
     def pools(self) -> tuple[str, ...]:
-        if self.pool is None:
+        """The kinds that pools may be of."""
+        if self.pool is None or self.pool == NO_POOL:
             return POOLS
-        if self.pool not in POOLS:
-            raise ValueError(f"a pool is {' or '.join(POOLS)}, not {shown(self.pool)}")
-        return (self.pool,)
+        if not (found := POOL.fullmatch(self.pool)):
+            raise ValueError(
+                f"a pool is {' or '.join(POOLS)}, also with its size as in {POOLS[0]}2, or {NO_POOL}; not "
+                f"{shown(self.pool)}"
+            )
+        return (found[1],)
+
+    def fits(self, geometry: Geometry) -> bool:
+        """Whether its pools are those that ``pool`` says: at least one, and all of that size."""
+        if self.pool is None:
+            return True
+        windows = {spot.window for spot in geometry.spots} - {None}
+        if self.pool == NO_POOL:
+            return not windows
+        found = POOL.fullmatch(self.pool)
+        size = int(found[2] or 0) if found else 0
+        return not geometry.spots or (windows == {(size, size)} if size else bool(windows))
 
     @property
     def activations(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

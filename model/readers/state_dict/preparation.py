@@ -22,6 +22,11 @@ class Preparation:
     inverted: bool = False
     transposed: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether images are taken as they are, in the middle of black where they are smaller, as by all commands."""
+        return not (self.resized or self.border or self.inverted or self.transposed)
+
     def apply(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 (N, H, W) as uint8 (N, channels, rows, columns), the same in each channel."""
         if self.transposed:

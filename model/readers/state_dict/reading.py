@@ -137,6 +137,13 @@ class Finder:
             )
         return self.decide(functions)
 
+    @property
+    def chance(self) -> float:
+        """The part of images that the most frequent class gets wrong."""
+        assert self.dataset is not None
+        labels = self.dataset.labels[:LAST]
+        return float(1 - np.bincount(labels).max() / len(labels))
+
     def ways(self, count: int) -> str:
         return f"is a state_dict, which has no graph: its layers can be read in {count:,} ways"
 
@@ -158,6 +165,10 @@ class Finder:
         if paddings and len(paddings) not in (1, len(convs)):
             raise UserError(f"{self.path} has {len(convs)} convolutions; --padding gives {len(paddings)}")
         found = geometries(self.layers, sizes, channels, paddings)
+        if found and not (found := tuple(filter(self.options.fits, found))):
+            raise UserError(
+                f"{self.path}: no usual sizes that fit its weights have pools of --pool {self.options.pool}"
+            )
         if not found:
             dense = [one for one in self.layers if one.kind == "fc"]
             needs = f"{dense[0].name} its {dense[0].weight.shape[1]} inputs" if dense else "maps of 1x1 at the end"
@@ -171,14 +182,22 @@ class Finder:
         return self.readings.functions(geometry, self.options.pools, *self.options.activations)
 
     def only(self, geometries: Sequence[Geometry], functions: Functions) -> Reading:
-        """The one reading there is; images choose how they are prepared, if there are any that fit."""
+        """The one reading there is; images choose how they are prepared, if there are any that fit and that it reads
+        well."""
         scalings = self.options.scalings
         if self.dataset is None or self.dataset.classes > self.layers[-1].outputs:
             way = Candidate(geometries[0], functions, Preparation(geometries[0].input), scalings[0])
             return self.made(way, scalings[0] if len(scalings) == 1 else None)
         scorer = Scorer(self.readings, self.dataset)
-        ways = dict.fromkeys(Candidate(one, functions, Preparation(one.input), scalings[0]) for one in geometries)
+        ways = [
+            Candidate(one, functions, Preparation(one.input, inverted=inverted, transposed=turned), scalings[0])
+            for one, turned, inverted in product(geometries, (False, True), (False, True))
+        ]
         ((best, wrong),) = self.again(scorer, self.prepared(scorer, ways), LAST, 1).items()
+        if wrong.mean() > GOOD * self.chance:
+            plain = [replace(ways[0], scaling=scaling) for scaling in scalings]
+            found = self.run(scorer, plain, SECOND)
+            ((best, wrong),) = self.run(scorer, [min(found, key=lambda one: found[one].sum())], LAST).items()
         return self.made(best, best.scaling, wrong)
 
     def described(self, text: str) -> Reading:
@@ -195,8 +214,7 @@ class Finder:
     def decide(self, functions: dict[Geometry, tuple[Functions, ...]]) -> Reading:
         """The reading that stands out."""
         assert self.dataset is not None
-        scorer = Scorer(self.readings, self.dataset)
-        chance = 1 - np.bincount(self.dataset.labels[:LAST]).max() / len(self.dataset.labels[:LAST])
+        scorer, chance = Scorer(self.readings, self.dataset), self.chance
         found: Chosen = {}
         for turned, inverted in ((False, False), (False, True), (True, False), (True, True)):
             found |= self.tried(scorer, functions, turned, inverted)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from fivebyfive.model.readers.chain import MAX_MAGNITUDE
+from fivebyfive.model.readers.formats import FORMATS
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.optional import require_torch
@@ -43,7 +44,8 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
         safetensors = start[8:] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER
         read = _read_safetensors if safetensors or path.suffix == ".safetensors" else _read_torch
         if read is _read_torch and not start.startswith(STARTS):
-            raise UserError(f"{path} is damaged or not a PyTorch file; {SAVE_HINT}")
+            graphs = ", ".join(FORMATS)
+            raise UserError(f"{path} is damaged or not a PyTorch file, and has no suffix of {graphs}; {SAVE_HINT}")
         found = read(path, file)
     if isinstance(found, Mapping) and not found:
         return {}

@@ -298,7 +298,7 @@ def test_mcnemar(counts) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"pool": "min"}, "a pool is max or average, not min"),
+        ({"pool": "min"}, "a pool is max or average, also with its size as in max2, or none; not min"),
         ({"activation": "relu,tanh,relu"}, "an activation is one of relu, none"),
         ({"activation": "cosine"}, "such as none,relu; not cosine"),
         ({"padding": "-1"}, "padding is a number up to 6"),

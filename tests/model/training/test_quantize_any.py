@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.pytorch.torch_reader import from_torch
+from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step, Steps
 from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig, calibrate, quantize, quantized
-from fivebyfive.model.training.train import divide
+from fivebyfive.model.training.train import divide, split
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 
@@ -35,6 +37,8 @@ from fivebyfive.model.training.lenet import (  # noqa: E402
     to_checkpoint,
 )
 from fivebyfive.model.training.loop import TrainingImages, examine  # noqa: E402
+
+from ..readers.trained_networks import Plan, Trained, errors, save, train  # noqa: E402
 
 NORMALIZED = Scaling(0.1307, 0.3081)
 AVERAGE, MAX = Pooling("average", (2, 2), (2, 2)), Pooling("max", (2, 2), (2, 2))
@@ -259,3 +263,41 @@ def stored(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint's file."""
     described = {} if checkpoint.description is None else {"network": np.array(checkpoint.description)}
     return checkpoint.arrays | described
+
+
+def renamed(net: Trained, path: Path) -> Path:
+    """The network as a state_dict with the names and shapes of the brief's form."""
+    names = ["conv1", "conv2", "fc1", "fc2"]
+    modules = dict.fromkeys(name.rpartition(".")[0] for name in net.state_dict())
+    new = dict(zip(modules, names, strict=True))
+    torch.save({f"{new[m]}.{k}": v for n, v in net.state_dict().items() for m, _, k in [n.rpartition(".")]}, path)
+    return path
+
+
+UNTRAINED = QuantizeConfig(epochs=0, threads=1)
+SMALL = Plan(((4, 5, 0, 2), (8, 5, 0, 2)), (32, 10))
+
+
+def test_a_state_dict_is_quantized_as_it_is_read(tmp_path: Path, digits: Dataset) -> None:
+    """0.1.0 took these tensors for max pooling and ReLU."""
+    net = train(replace(SMALL, pool="average", conv="tanh", fc="tanh"), digits, 300, rate=3e-3)
+    result = quantize(renamed(net, tmp_path / "net"), UNTRAINED, digits)
+    conv1, conv2, fc1, _ = result.checkpoint.network.layers
+    assert conv1.then == conv2.then == ("table", Pool("average", 2, 2))
+    assert fc1.then == ("table",)
+    assert "5x5 4, tanh, average 2, 5x5 8, tanh, average 2, fc 32, tanh, fc 10" in result.report["remarks"][-1]
+    _, held_out = split(digits)
+    assert result.report["float"]["held_out"]["errors"] == errors(net, held_out)
+
+
+@pytest.mark.parametrize("how", [{"resized": True, "size": (1, 32, 32)}, {"inverted": True}], ids=list)
+def test_images_are_prepared_as_the_network_took_them(tmp_path: Path, digits: Dataset, how: dict) -> None:
+    net = train(replace(SMALL, **how), digits, 200)
+    size = "x".join(map(str, net.plan.size))
+    known = ReadingOptions(pool="max2", activation="relu", padding="0", input=size, mean=0.1307, std=0.3081)
+    report = quantize(save(net, tmp_path / "net"), UNTRAINED, digits, reading=known).report
+    *_, said = report["remarks"]
+    made = f"28x28 {next(iter(how))}"
+    assert said == f"it takes images of {made}; give the machine, evaluate and simulate images made so"
+    _, held_out = split(digits)
+    assert report["float"]["held_out"]["errors"] == errors(net, held_out)
