@@ -229,6 +229,11 @@ class Finder:
             more = self.run(scorer, [best, *doubts], ALL)
             doubts = [one for one in self.doubts(best, more) if one in doubts]
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
+        if self.readings.dense and best.functions.last != best.functions.conv:
+            # Without its last function a network trained briefly may do better than with it.
+            alike = replace(best, functions=replace(best.functions, last=best.functions.conv))
+            found |= self.run(scorer, [alike], LAST)
+            doubts += [alike] * (alike not in doubts)
         rectifiers = self.rectifiers(scorer, best)
         doubts += self.doubts(best, found | rectifiers, better=True)
         rectifiers = {
@@ -450,7 +455,7 @@ class Finder:
         """Options that tell two readings apart."""
         mine, its = best.functions, other.functions
         if (best.geometry.pools and mine.pool != its.pool) or (best.geometry.ends_whole and mine.whole != its.whole):
-            yield "--pool max|average"
+            yield "--pool KIND"
         if (mine.conv, mine.last, mine.fc) != (its.conv, its.last, its.fc):
             yield "--activation CONV,FC"
         if best.geometry.inner != other.geometry.inner:

@@ -26,7 +26,7 @@ from fivebyfive.model.readers.state_dict.weights import Weights, read_weights
 from fivebyfive.model.readers.steps import Activation, Affine, Steps
 from fivebyfive.support.errors import UserError
 
-from .trained_networks import Plan, Trained, equal, errors, save, train
+from .trained_networks import Plan, Trained, equal, errors, save, train, train_on
 
 IMAGES = 2000  # that choose; the others train
 SMALL = Plan(((4, 5, 0, 2), (8, 5, 0, 2)), (32, 10))
@@ -97,6 +97,26 @@ def test_a_network_that_was_misread_is_read_right_or_asked_about(tmp_path, image
         assert "--network FILE.json" in said
     assert reading.images == IMAGES
     assert reading.errors <= errors(net, choosing) + 15  # the right one was tried
+
+
+class Bare(Trained):
+    """Without a function behind the last convolution."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, last = self.features
+        x = nn.functional.max_pool2d(torch.relu(first(x)), 2)
+        hidden, scores = self.classifier
+        return scores(torch.relu(hidden(nn.functional.max_pool2d(last(x), 2).flatten(1))))
+
+
+def test_no_function_behind_the_last_convolution_is_asked_about(tmp_path, images) -> None:
+    """Networks trained briefly do as well without that function, or better: 765 errors of 20,000 instead of 814."""
+    torch.manual_seed(0)
+    net = Bare(SMALL)
+    train_on(net, images[0], 200, 0, 3e-3)
+    path = save(net, tmp_path / "net")
+    with pytest.raises(Ambiguous, match=r"relu behind the last|with relu|none behind the last convolution"):
+        find_reading(path, images[1])
 
 
 def test_what_is_left_open_is_asked_about_and_said_by_options(tmp_path, images) -> None:
