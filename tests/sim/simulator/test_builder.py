@@ -127,7 +127,7 @@ def test_a_damaged_simulation_is_made_again(tools, damage, caplog, simulator: st
 
 def test_a_damaged_runtime_library_is_made_again(tools, damage, caplog) -> None:
     build(DESIGN, VERILATOR)
-    folder = next(builder.cache_folder("simulators").glob("runtime-*"))
+    folder = next(builder.cache_folder("simulators").glob("runtime-*/"))
     build(replace(DESIGN, verilog="// another\n" + DESIGN.verilog), VERILATOR)
     assert tools.count("runtime") == 1
     damage(folder / "verilated_vpi.o")

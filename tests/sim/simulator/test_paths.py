@@ -108,7 +108,7 @@ def test_everything_in_a_place_with_a_nasty_name(environment: Path, simulator: s
     cache, temporary = environment / f"cache of {simulator}:", environment / f"tmp of {simulator}:"
     temporary.mkdir()
     build(DESIGN, simulator)  # for the runtime library, which does not depend on any path
-    for shared in cache_folder("simulators").glob("runtime-*"):
+    for shared in cache_folder("simulators").glob("runtime-*/"):
         shutil.copytree(shared, cache / "simulators" / shared.name)
     (tmp_path / "inverter_bench.py").write_text(BENCH)
     done = subprocess.run(

@@ -262,7 +262,7 @@ def test_what_does_not_compile_leaves_nothing(lookup, simulator, tmp_path, monke
 
 def test_what_a_killed_build_left_goes_with_the_next_one(lookup, simulator, tmp_path, monkeypatch):
     build(lookup, simulator)
-    runtimes = list(cache_folder("simulators").glob("runtime-*"))  # half a minute to compile
+    runtimes = list(cache_folder("simulators").glob("runtime-*/"))  # half a minute to compile
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "cache"))
     for runtime in runtimes:
         shutil.copytree(runtime, cache_folder("simulators") / runtime.name)
