@@ -2,17 +2,18 @@
 `fivebyfive inspect` counts errors with."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, singledispatch
 
 import numpy as np
 
-from fivebyfive.model.network import Pool
+from fivebyfive.model.network import Place, Pool
 
 from .float_network import FloatNetwork
 from .steps import Activation, Affine, Convolution, Dense, Flatten, Padding, Pooling, Step, Steps
 
-__all__ = ["FUNCTIONS", "apply", "nondecreasing", "pooled_sizes", "run"]
+__all__ = ["FUNCTIONS", "apply", "layer_values", "nondecreasing", "pooled_sizes", "run"]
 
 UNFOLDED = 1 << 22  # values of unfolded windows at once: 32 MiB
 FAR, GRID = 6.0, 256  # erf is 1 within 3e-17 behind FAR; grid points a unit of its interpolation
@@ -36,6 +37,13 @@ def _(steps: Steps, images: np.ndarray) -> np.ndarray:
 
 @run.register
 def _(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
+    ((place, values),) = deque(layer_values(network, images), maxlen=1)
+    return behind(network, place, values).reshape(len(images), -1)
+
+
+def layer_values(network: FloatNetwork, images: np.ndarray) -> Iterator[tuple[Place, np.ndarray]]:
+    """What each layer makes of ``images`` before its functions and pool, (N, *`Place.map`), which are those of `run`:
+    what becomes a code in the hardware."""
     x = np.asarray(images, np.float64) * by_channel(network.scale) + by_channel(network.shift)
     for place in network.network:
         layer, name = place.layer, place.layer.name
@@ -45,15 +53,19 @@ def _(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
             x = convolved(x, weight, (layer.stride, layer.stride), layer.groups) + by_channel(bias)
         else:
             x = x.reshape(len(x), -1) @ weight.T + bias
-        for step in layer.then:
-            if isinstance(step, Pool):
-                size = step.size, step.size
-                x = apply(Pooling(step.kind, size, (step.stride, step.stride)), x)
-            else:
-                functions = (Activation("relu"),) if step == "relu" else network.functions[name]
-                for function in functions:
-                    x = apply(function, x)
-    return x.reshape(len(x), -1)
+        yield place, x
+        x = behind(network, place, x)
+
+
+def behind(network: FloatNetwork, place: Place, x: np.ndarray) -> np.ndarray:
+    """What the functions and the pool of a layer make of its values."""
+    for step in place.layer.then:
+        if isinstance(step, Pool):
+            x = apply(Pooling(step.kind, (step.size, step.size), (step.stride, step.stride)), x)
+        else:
+            for function in (Activation("relu"),) if step == "relu" else network.functions[place.layer.name]:
+                x = apply(function, x)
+    return x
 
 
 @singledispatch
