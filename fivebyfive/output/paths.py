@@ -63,15 +63,16 @@ class FileName(FolderName):
         return path
 
 
-def check_file(path: Path, inputs: Iterable[Path | str | None] = ()) -> None:
-    """Raise UserError where a file ``path`` could not be written, or is one of the ``inputs``; its folder is made."""
+def check_file(path: Path, inputs: Iterable[Path | str | None] = (), option: str = "--out") -> None:
+    """Raise UserError where a file ``path``, which ``option`` names, could not be written, or is one of the ``inputs``;
+    its folder is made."""
     try:
         place = file_place(path)
-        refuse_inputs(path, inputs)
+        refuse_inputs(path, inputs, option)
         try_folder(place.parent)
         lock_path(place)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, option) from error
 
 
 def check_beside(paths: Sequence[Path], force: bool, inputs: Iterable[Path | str | None] = ()) -> None:

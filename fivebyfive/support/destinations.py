@@ -58,16 +58,16 @@ def in_use(folder: Path) -> bool:
         return False
 
 
-def refuse_inputs(out: Path, inputs: Iterable[Path | str | None]) -> None:
+def refuse_inputs(out: Path, inputs: Iterable[Path | str | None], option: str = "--out") -> None:
     """Raise UserError where ``out`` exists and is one of the ``inputs``, or a file in a folder that is one, by any
-    name: links and hard links are the same file."""
+    name: links and hard links are the same file. ``option`` names ``out``."""
     for given in inputs:
         if given is None:
             continue
         folder = os.listdir(given) if os.path.isdir(given) else ()
         files = [given, *(path for name in folder if os.path.isfile(path := os.path.join(given, name)))]
         if any(same(out, file) for file in files):
-            raise UserError(f"{out} is what the work starts from ({given}); name another place with --out")
+            raise UserError(f"{out} is what the work starts from ({given}); name another place with {option}")
 
 
 def same(one: Path | str, other: Path | str) -> bool:

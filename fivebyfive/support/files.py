@@ -113,12 +113,12 @@ def remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
-    """The line that a user reads where ``path`` cannot be written."""
+def cannot_write(path: Path, error: OSError, option: str = "--out") -> UserError:
+    """The line that a user reads where ``path``, which ``option`` names, cannot be written."""
     if line := limit_reached(error):
         return UserError(line)
     reason = error.strerror or str(error)
-    return UserError(f"cannot write {path}: {reason}; nothing was left behind. Name another place with --out.")
+    return UserError(f"cannot write {path}: {reason}; nothing was left behind. Name another place with {option}.")
 
 
 def bring_back(path: Path) -> None:
