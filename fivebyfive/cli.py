@@ -227,22 +227,31 @@ def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, 
 @click.option(
     "--images", type=FILE, metavar="X.npy", help="(N,C,H,W) or (N,H,W,C): floats as the network takes them, or uint8."
 )
+@click.option("--picture", type=OUT_FILE, metavar="F.svg", help="Draw the network, layer by layer; .svg or .png.")
+@click.option(
+    "--plot",
+    type=OUT_FILE,
+    metavar="F.svg",
+    help="Draw how large each layer's weights and values are, with the range of Q2.6; .svg or .png.",
+)
 @reading_options
 @json_option
 def inspect(
-    model: Path, data: str | None, check: Path | None, images: Path | None, reading: "ReadingOptions", as_json: bool
-) -> None:
+    model: Path, data: str | None, check: Path | None, images: Path | None, picture: Path | None, plot: Path | None,
+    reading: "ReadingOptions", as_json: bool,
+) -> None:  # fmt: skip
     """Show what a network in a file is read as, layer by layer.
 
     MODEL is an .onnx, .keras, .h5 or .pt2 file, or a state_dict under any other name, whose reading is found by trying
-    all that fit its tensors on labelled images. Its float errors, and the cycles and multipliers of its machine, too.
+    all that fit its tensors on labelled images. Its float errors, its numbers against the range of Q2.6, and the
+    cycles, multipliers and area of its machine, too.
     Nothing in the file is executed. Needs pip install 'fivebyfive[onnx]', for Keras 'fivebyfive[keras]', for
     state_dicts 'fivebyfive[train]'. Exits with 1 where the scores of --check differ, with 2 where several readings are
     as good.
     """
     from fivebyfive.commands.inspect import InspectRequest, run_inspect
 
-    request = InspectRequest(model, data, reading, check, images)
+    request = InspectRequest(model, data, reading, check, images, picture, plot)
     click.get_current_context().exit(run_inspect(request, as_json))
 
 

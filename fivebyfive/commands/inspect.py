@@ -1,30 +1,48 @@
-"""inspect: what a file's network is, layer by layer, what it gets wrong in floats, and what its machine costs."""
+"""inspect: what a file's network is, layer by layer, what it gets wrong in floats, how large its numbers are, and what
+its machine costs."""
 
 import json
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 import click
 import numpy as np
 
+from fivebyfive.hw.serial.boards import BOARDS
 from fivebyfive.model.data.datasets import Dataset, joined, load_dataset
+from fivebyfive.model.estimates.measurement import estimate
+from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.model.network import Place, Pool, dims
+from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.network import Network
 from fivebyfive.model.readers.float_errors import Scaling, count_errors, find_scaling, float_scores
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.formats import has_graph, read_float_network
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
+from fivebyfive.model.readers.state_dict.preparation import Preparation
 from fivebyfive.model.readers.state_dict.reading import Ambiguous, Reading, find_reading
-from fivebyfive.output.report import console, equal_text, table
+from fivebyfive.model.readers.value_ranges import LayerRange, Magnitudes, value_ranges
+from fivebyfive.output.block_diagram import stored_bytes
+from fivebyfive.output.drawing import check_picture
+from fivebyfive.output.inspection.layers import parameters
+from fivebyfive.output.inspection.network_picture import draw_network
+from fivebyfive.output.inspection.range_plot import draw_ranges
+from fivebyfive.output.inspection.tables import show
+from fivebyfive.output.paths import check_file
 from fivebyfive.output.terminal import Stage
-from fivebyfive.support.errors import DIFFERS, UserError, shown
+from fivebyfive.support.destinations import file_place
+from fivebyfive.support.errors import DIFFERS, UserError
 from fivebyfive.support.inputs import open_limited
 from fivebyfive.support.npy import read_npy
 
-__all__ = ["InspectRequest", "run_inspect"]
+__all__ = ["InspectRequest", "Inspection", "run_inspect"]
 
 SHIPPED_IMAGES = 1000  # of the shipped test set, where no data set is named
+MEASURED_IMAGES = 200  # whose values are measured
+AREA = ("lut", "lutram", "ff", "dsp", "bram")
 MAX_NPY = 1 << 30  # bytes
 CLOSE = 1e-4  # of the largest score, or of 1
 
@@ -32,13 +50,26 @@ CLOSE = 1e-4  # of the largest score, or of 1
 @dataclass(frozen=True)
 class InspectRequest:
     """``data``: a data set to count errors on; without it the first shipped test images serve, if they fit. ``check``
-    and ``images``: the owner's scores of the owner's images, .npy files. ``reading``: what is known of the network."""
+    and ``images``: the owner's scores of the owner's images, .npy files. ``reading``: what is known of the network.
+    ``picture`` and ``plot``: files to draw the network and the ranges of its numbers into."""
 
     model: Path
     data: str | None = None
     reading: ReadingOptions = ReadingOptions()  # noqa: RUF009 (frozen)
     check: Path | None = None
     images: Path | None = None
+    picture: Path | None = None
+    plot: Path | None = None
+
+    def check_outputs(self) -> None:
+        """Raise UserError where a picture cannot be drawn or written."""
+        inputs = [self.model, self.data, self.check, self.images]
+        for option, path, other in (("--picture", self.picture, None), ("--plot", self.plot, self.picture)):
+            if path is not None:
+                check_picture(path)
+                check_file(path, inputs, option)
+                if other is not None and file_place(path) == file_place(other):
+                    raise UserError(f"--picture and --plot both name {path}; name two files")
 
 
 @dataclass(frozen=True)
@@ -57,6 +88,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Inspection:
+    """``ranges``: of the numbers of the network that takes pixel / 128, the values of the machine's input codes."""
+
     network: FloatNetwork
     scaling: Scaling | None
     data: str | None
@@ -64,6 +97,7 @@ class Inspection:
     machine: dict | None
     check: Check | None
     remarks: tuple[str, ...]
+    ranges: tuple[LayerRange, ...]
     images: int = 0
     status: str = "read"
 
@@ -76,8 +110,9 @@ class Inspection:
                 "outputs": list(place.outputs),
                 "parameters": parameters(place),
                 "macs": place.macs,
+                "range": {"weights": multiple(found.weights), "values": multiple(found.values)},
             }
-            for place in network.network
+            for place, found in zip(network.network, self.ranges, strict=True)
         ]
         return {
             "status": self.status,
@@ -98,6 +133,7 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
     """Do what the request says, and report; returns the exit code."""
     if (request.check is None) != (request.images is None):
         raise UserError("--check and --images belong together: the scores of those images")
+    request.check_outputs()
     if has_graph(request.model):
         found = read_graph(request)
     else:
@@ -112,6 +148,10 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
         found = replace(
             found, check=checked(found.network, images, owner_scores(request.check, len(images), found.network))
         )
+    if request.picture:
+        draw_network(request.picture, request.model.name, found.network)
+    if request.plot:
+        draw_ranges(request.plot, request.model.name, found.ranges)
     if as_json:
         click.echo(json.dumps(found.as_dict(request.model)))
     else:
@@ -128,11 +168,12 @@ def read_graph(request: InspectRequest) -> Inspection:
         scalings = request.reading.scalings
         scaling = (scalings[0] if len(scalings) == 1 else find_scaling(network, dataset)) if dataset else None
         errors = count_errors(network, dataset, scaling) if dataset and scaling else None
-    machine, said = machine_of(network)
-    given = scalings[0] if len(scalings) == 1 else scaling
-    images = len(dataset) if dataset else 0
-    data = dataset.name if dataset else None
-    return Inspection(network, given, data, errors, machine, None, network.remarks + said, images)
+        pixels = prepared(Preparation(network.network.input), dataset)
+        machine, said = machine_of(network)
+        given = scalings[0] if len(scalings) == 1 else scaling
+        ranges = ranges_of(network, given, pixels)
+    images, data = (len(dataset), dataset.name) if dataset else (0, None)
+    return Inspection(network, given, data, errors, machine, None, network.remarks + said, ranges, images)
 
 
 def read_tensors(request: InspectRequest) -> Inspection:
@@ -142,15 +183,32 @@ def read_tensors(request: InspectRequest) -> Inspection:
         if request.data:  # training images behind those of the test: they are asked where these leave a doubt
             dataset = joined(dataset, load_dataset(request.data, "train", stage))
         reading = find_reading(request.model, dataset, request.reading, stage)
-    return inspection_of(reading)
+        return inspection_of(reading, None if reading.errors is None else dataset)
 
 
-def inspection_of(reading: Reading) -> Inspection:
+def inspection_of(reading: Reading, dataset: Dataset | None = None) -> Inspection:
+    """What is shown of a reading; its values on images of ``dataset``."""
     machine, said = machine_of(reading.network)
     return Inspection(
         reading.network, reading.scaling, reading.data, reading.errors, machine, None,
-        (*reading.network.remarks, str(reading), *said), reading.images,
+        (*reading.network.remarks, str(reading), *said),
+        ranges_of(reading.network, reading.scaling, prepared(reading.preparation, dataset)), reading.images,
     )  # fmt: skip
+
+
+def prepared(preparation: Preparation, dataset: Dataset | None) -> np.ndarray | None:
+    """The first images of a data set, as the network takes them."""
+    return None if dataset is None else preparation.apply(dataset.images[:MEASURED_IMAGES])
+
+
+def ranges_of(network: FloatNetwork, scaling: Scaling | None, pixels: np.ndarray | None) -> tuple[LayerRange, ...]:
+    """The numbers that are rescaled: those of the network of pixel / 128, the values of the machine's input codes."""
+    return value_ranges((scaling or Scaling()).for_codes(network), None if pixels is None else pixels / 128)
+
+
+def multiple(found: Magnitudes | None) -> float | None:
+    """For JSON, which has no infinity."""
+    return found.multiple if found and isfinite(found.multiple) else None
 
 
 def ambiguous(request: InspectRequest, error: Ambiguous) -> dict:
@@ -178,19 +236,36 @@ def data_for(network: FloatNetwork, data: str | None, stage: Stage) -> Dataset |
 
 
 def machine_of(network: FloatNetwork) -> tuple[dict | None, tuple[str, ...]]:
-    """Cycles and multipliers of the smallest machine; why there is none, if so."""
+    """Cycles, multipliers and area of the smallest machine; what is not known of it, and why."""
     try:
         config = sized(network.network)
         cycles = plan(network.network, config)
     except ValueError as error:
         return None, (f"no machine: {error}",)
-    return {
+    machine = {
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
         "conv_cycles": cycles.conv,
         "fc_cycles": cycles.fc,
         "latency": cycles.latency,
         "interval": cycles.interval,
-    }, ()
+        "weight_bytes": stored_bytes(network.network, config),
+        "area": None,
+        "boards": None,
+    }
+    if tables := stages(network.network).tables:
+        return machine, (f"no estimate of the area: the area model does not know tables, as in {', '.join(tables)}",)
+    return machine | area_of(network.network, config), ()
+
+
+def area_of(network: Network, config: Config) -> dict:
+    """What the area model says for each family of parts, and the parts and boards that have enough of everything."""
+    firsts = {part.family: part for part in reversed(PARTS.values())}
+    area = {}
+    for family, part in sorted(firsts.items()):
+        estimated = estimate(network, config, part)
+        area[family] = {name: getattr(estimated, name) for name in AREA} | {"parts": estimated.fits_in}
+    held = [name for one in area.values() for name in one["parts"]]
+    return {"area": area, "boards": [board.name for board in BOARDS.values() if board.part in held]}
 
 
 # the owner's images and scores
@@ -249,71 +324,3 @@ def checked(network: FloatNetwork, images: np.ndarray, wanted: np.ndarray) -> Ch
     apart = {behind: float(np.abs(made - wanted).max()) for behind, made in ways.items()}
     behind = next((way for way, difference in apart.items() if difference <= limit), "")
     return Check(len(images), apart[behind], limit, behind)
-
-
-# what a person reads
-
-
-def show(request: InspectRequest, found: Inspection) -> None:
-    out = console()
-    network = found.network.network
-    out.print(f"{shown(request.model.name)}: input {dims(network.input)}")
-    rows = table("<layer", "<what it is", "gives", "<then", "parameters", "MACs")
-    for place in network:
-        rows.add_row(
-            place.layer.name, kind_text(place), dims(place.map), then_text(place, found.network),
-            f"{parameters(place):,}", f"{place.macs:,}",
-        )  # fmt: skip
-    rows.add_row("all", "", "", "", f"{sum(map(parameters, network)):,}", f"{sum(network.macs.values()):,}")
-    out.print(rows)
-    out.print()
-    for remark in found.remarks:
-        out.print(shown(remark))
-    if found.data and found.scaling:
-        how = f"(pixel / 255 - {found.scaling.mean:g}) / {found.scaling.std:g}"
-        out.print(f"In floats: {found.errors} errors of {found.images:,} on {shown(found.data)}, {how}")
-    else:
-        out.print("In floats: no errors counted, as the shipped test images do not fit; give a set with --data")
-    if found.machine:
-        machine = found.machine
-        products = "{conv} + {fc}".format(**machine["multipliers"])
-        out.print(
-            f"Its machine: {products} multipliers, {machine['interval']:,} cycles an image "
-            f"(conv {machine['conv_cycles']:,}, fc {machine['fc_cycles']:,}; latency {machine['latency']:,})"
-        )
-    if found.check:
-        behind = f" behind {found.check.behind}" if found.check.behind else ""
-        out.print(
-            f"Scores of {found.check.images} images{behind}:", equal_text(found.check.equal),
-            f"(furthest apart {found.check.difference:.2g}, limit {found.check.limit:.2g})",
-        )  # fmt: skip
-
-
-def parameters(place: Place) -> int:
-    """Weights and biases of a layer."""
-    return int(np.prod(place.arrays[f"{place.layer.name}.weight"])) + place.layer.outputs
-
-
-def kind_text(place: Place) -> str:
-    layer = place.layer
-    if layer.kind == "fc":
-        return "fc"
-    text = f"conv {layer.kernel}x{layer.kernel}"
-    if any(layer.padding):
-        alike = len(set(layer.padding)) == 1
-        text += f", padding {layer.padding[0] if alike else ' '.join(map(str, layer.padding))}"
-    text += f", stride {layer.stride}" if layer.stride > 1 else ""
-    return text + (f", groups {layer.groups}" if layer.groups > 1 else "")
-
-
-def then_text(place: Place, network: FloatNetwork) -> str:
-    parts = []
-    for step in place.layer.then:
-        if isinstance(step, Pool):
-            by = f" by {step.stride}" if step.stride != step.size else ""
-            parts.append(f"{step.kind} {step.size}{by}")
-        elif step == "table":
-            parts += [function.name for function in network.functions[place.layer.name]]
-        else:
-            parts.append(step)
-    return ", ".join(parts)

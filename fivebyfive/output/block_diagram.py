@@ -20,7 +20,7 @@ from .drawing import INK, QUIET, new_figure, save_picture, text_width
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Block", "blocks", "draw_diagram", "stored_bytes"]
+__all__ = ["Block", "Sheet", "blocks", "draw_diagram", "stored_bytes"]
 
 WIDTH = 10.0  # inches
 EDGE = "#5d6775"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from fivebyfive.sim.jobs.explore import Exploration
 
 __all__ = [
-    "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored", "show_measurements", "tools",
+    "BRAM_NAMES", "DSP_NAMES", "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored",
+    "show_measurements", "tools",
 ]  # fmt: skip
 
 BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}

@@ -41,6 +41,8 @@ COMMANDS = {
     "quantize": command("quantize good.pt --data digits --pool max2 --activation relu --padding 0 --mean 0 --std 1"
                         " --epochs 1 --out new.npz", input="good.pt", output="new.npz", beside=(".json",)),
     "inspect": command("inspect good.pt2", input="good.pt2"),
+    "inspect with pictures": command("inspect good.pt2 --picture network.svg --plot new.svg", input="good.pt2",
+                                     output="new.svg"),
     "evaluate": command("evaluate good.npz --data digits", input="good.npz"),
     "generate": command("generate good.npz --out new", input="good.npz", output="new", folder=True),
     "vivado": command("generate good.npz --target vivado --out new", input="good.npz", output="new", folder=True),

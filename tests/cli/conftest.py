@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click.testing
 import numpy as np
@@ -90,6 +92,13 @@ def error_of(done: subprocess.CompletedProcess) -> str:
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, hidden ones included."""
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def texts(path: Path) -> set[str]:
+    """Comments of an SVG: matplotlib has the text that it draws as outlines there."""
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    tree = ElementTree.parse(path, parser)
+    return {unescape(node.text.strip()) for node in tree.iter() if node.tag is ElementTree.Comment}
 
 
 def python_m(*words: object, **options) -> subprocess.CompletedProcess:

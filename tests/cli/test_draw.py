@@ -1,8 +1,6 @@
 """Pictures of an accelerator and of a waveform: what is in them, and what cannot be drawn."""
 
-from html import unescape
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +13,8 @@ from fivebyfive.model.machine.weights import memory_depths, pack
 from fivebyfive.output.block_diagram import blocks, stored_bytes
 from fivebyfive.output.wave_file import Wanted
 from fivebyfive.support.errors import UserError
+
+from .conftest import texts
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("pywellen")
@@ -51,13 +51,6 @@ def wave(path: Path, cycles: int = 40, head: str = HEAD) -> Path:
 @pytest.fixture
 def waves() -> Path:
     return wave(Path("w.vcd"))
-
-
-def texts(path: Path) -> set[str]:
-    """Comments of an SVG: matplotlib has the text that it draws as outlines there."""
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-    tree = ElementTree.parse(path, parser)
-    return {unescape(node.text.strip()) for node in tree.iter() if node.tag is ElementTree.Comment}
 
 
 def test_what_a_flip_flop_takes(answer, waves: Path) -> None:

@@ -8,9 +8,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint
+from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.golden import predict
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.weights import pack
+from fivebyfive.support import optional
+
+from .conftest import texts
 
 NARROW = SHIPPED.parent / "narrow.npz"
 
@@ -109,6 +114,8 @@ def test_functions_and_padding_behind_normalization_are_described(answer) -> Non
         "name": "c", "kind": "conv", "outputs": 4, "kernel": 5, "padding": 2, "fill": 17,
         "then": [{"function": "tanh"}, {"max": 2}],
     }  # fmt: skip
+    assert (report["machine"]["area"], report["machine"]["boards"]) == (None, None)
+    assert report["remarks"][-1] == "no estimate of the area: the area model does not know tables, as in c"
 
 
 @pytest.mark.parametrize(
@@ -159,3 +166,90 @@ def test_a_state_dict_is_read_by_what_is_said_of_it(answer, cli) -> None:
 
 def test_options_of_state_dicts_are_of_nothing_else(cli, small_onnx: Path) -> None:
     assert "only a state_dict takes --pool" in cli("inspect", small_onnx, "--pool", "max", code=2).stderr
+
+
+CODES = ("--mean", 0, "--std", 128 / 255)  # pixel / 128: the hardware's own input
+
+
+def test_numbers_against_the_range(answer, cli, small_onnx: Path) -> None:
+    """Of weights exactly, in halves; of the first layer's values by NumPy; a larger pixel scale is in the weights."""
+    arrays = load_checkpoint(NARROW).arrays
+    report = answer("inspect", small_onnx, *CODES)
+    ranges = [one["range"] for one in report["layers"]]
+    names = [one["name"] for one in report["layers"]]
+    largest = [max(np.abs(arrays[f"{name}.{kind}"].astype(int)).max() for kind in ("weight", "bias")) for name in names]
+    assert [one["weights"] for one in ranges] == [code / 64 / 2 for code in largest]
+    pixels = load_dataset("mnist", "test").images[:200] / 128
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (5, 5), axis=(1, 2))
+    maps = np.einsum("nrckl,okl->norc", windows, arrays["conv1.weight"][:, 0] / 64)
+    maps += arrays["conv1.bias"].reshape(-1, 1, 1) / 64
+    assert np.isclose(ranges[0]["values"], np.abs(maps).max() / 2)
+    assert f"{ranges[0]['values']:.3g} x 2" in cli("inspect", small_onnx, *CODES).stdout
+    other = answer("inspect", small_onnx, "--mean", 0, "--std", 1)["layers"][0]["range"]  # of pixel / 255
+    weight, bias = (np.abs(arrays[f"conv1.{kind}"].astype(int)).max() / 128 for kind in ("weight", "bias"))
+    assert np.isclose(other["weights"], max(weight * 128 / 255, bias))
+
+
+def test_what_the_machine_costs(answer, cli, small_onnx: Path) -> None:
+    """As `measure --estimate` and the weight image have it, for a checkpoint that needs no engines of its own."""
+    report = answer("inspect", small_onnx, *CODES)["machine"]
+    plain = Checkpoint.random(load_checkpoint(NARROW).shape, seed=1)
+    save_checkpoint(Path("plain.npz"), plain)
+    image = pack(plain, sized(plain.network))
+    assert report["weight_bytes"] == {"conv": image.conv.nbytes, "fc": image.fc.nbytes}
+    for part, family in (("xc7z020", "xc7"), ("lfe5u-25f", "ecp5")):
+        estimated, area = answer("measure", "plain.npz", "--estimate", "--part", part), report["area"][family]
+        assert [area[name] for name in ("lut", "lutram", "ff", "dsp", "bram")] == [
+            estimated[name] for name in ("lut", "lutram", "ff", "dsp", "bram")
+        ]
+        assert area["parts"] == estimated["fits_in"]
+    assert ("arty-a7-100" in report["boards"]) == ("xc7a100t" in report["area"]["xc7"]["parts"])
+    assert ("ulx3s-85f" in report["boards"]) == ("lfe5u-85f" in report["area"]["ecp5"]["parts"])
+    said = cli("inspect", small_onnx, *CODES).stdout
+    assert f"{report['area']['xc7']['bram']:g} RAMB36E1" in said
+    assert f"Boards that have room: {', '.join(report['boards'])}\n" in said
+
+
+def test_pictures(answer, cli, small_onnx: Path) -> None:
+    """They say what the table says, and the same input gives the same bytes."""
+    pytest.importorskip("matplotlib")
+    words = ("inspect", small_onnx, *CODES, "--picture", "n.svg", "--plot", "p.svg")
+    report = answer(*words)
+    first = Path("n.svg").read_bytes(), Path("p.svg").read_bytes()
+    drawn = texts(Path("n.svg"))
+    assert {"input 1x28x28", "10, the scores", "gives 10", "conv1: conv 5x5"} <= drawn
+    for one in report["layers"]:
+        assert f"{one['parameters']:,} parameters, {one['macs']:,} MACs" in drawn
+    drawn = texts(Path("p.svg"))
+    for one in report["layers"]:
+        assert "weights to {weights:.3g} x 2, values to {values:.3g} x 2".format(**one["range"]) in drawn
+        assert one["name"] in drawn
+    said = cli(*words).stdout
+    assert said.endswith("picture of the network: n.svg\npicture of the ranges: p.svg\n")
+    assert (Path("n.svg").read_bytes(), Path("p.svg").read_bytes()) == first
+
+
+def test_pictures_without_images(answer) -> None:
+    """The shipped images do not fit: weights alone; and a layer's name that is long."""
+    pytest.importorskip("matplotlib")
+    arrays = {"fc.weight": np.ones((3, 192)), "fc.bias": np.zeros(3)}
+    save_onnx(Path("m.onnx"), arrays, FLATTEN, layer("Gemm", "fc", transB=1), shape=(1, 3, 8, 8))
+    report = answer("inspect", "m.onnx", *CODES, "--picture", "n.png", "--plot", "p.svg")
+    assert report["layers"][0]["range"] == {"weights": 0.5, "values": None}
+    assert Path("n.png").read_bytes().startswith(b"\x89PNG")
+    drawn = texts(Path("p.svg"))
+    assert "weights to 0.5 x 2" in drawn
+    assert "values before functions, on images" not in drawn
+
+
+def test_pictures_that_cannot_be_drawn(refused, small_onnx: Path, monkeypatch) -> None:
+    pytest.importorskip("matplotlib")
+    for option in ("--picture", "--plot"):
+        assert "n.pdf says no kind of picture" in refused("inspect", small_onnx, option, "n.pdf")
+        assert "cannot write small.onnx/n.svg" in refused("inspect", small_onnx, option, "small.onnx/n.svg")
+        Path("x.svg").write_bytes(b"")
+        said = refused("inspect", small_onnx, option, "x.svg", "--images", "x.svg", "--check", "x.svg")
+        assert said.endswith(f"(x.svg); name another place with {option}.")
+    assert "name two files" in refused("inspect", small_onnx, "--picture", "n.svg", "--plot", "./n.svg")
+    monkeypatch.setattr(optional.importlib, "import_module", lambda name: exec("raise ImportError"))
+    assert "pip install 'fivebyfive[plot]'" in refused("inspect", small_onnx, "--plot", "n.svg")
