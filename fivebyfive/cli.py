@@ -269,7 +269,8 @@ def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
     network = load_checkpoint(checkpoint)
     with Stage("reading the data") as stage:
         result = run(network, load_dataset(data, "test", stage), stage)
-    about = {"checkpoint": checkpoint.name, "network": network.summary, "sha256": network.digest}
+    named = {"checkpoint": checkpoint.name, "network": network.summary, "sha256": network.digest}
+    about = {**named, **network.network.labels_member}
     if as_json:
         click.echo(json.dumps(about | {"data": data} | result.as_dict()))
     else:

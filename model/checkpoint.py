@@ -9,7 +9,7 @@ refused by its size before it is unpacked.
 
 import shlex
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
-from .description import describe, parse
+from .description import describe, parse, written
 from .network import Network
 from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape, summary
 
@@ -87,6 +87,10 @@ class Checkpoint:
         """The network in a few words: 20-50-500-10, or the input and what each layer gives."""
         return summary(self.network)
 
+    def labelled(self, labels: tuple[str, ...]) -> "Checkpoint":
+        """The same with a text for each class."""
+        return replace(self, network=replace(self.network, labels=labels))
+
     @property
     def tables(self) -> dict[str, np.ndarray]:
         """The arrays that are tables, by name: part of the machine, not of its weights."""
@@ -94,13 +98,19 @@ class Checkpoint:
 
     @property
     def description(self) -> str | None:
-        """The description of a network that is not of the brief's form."""
-        return describe(self.network) if LeNetShape.of_network(self.network) is None else None
+        """The description of a network that is not of the brief's form, or has labels."""
+        return describe(self.network) if self.network.labels or not self.is_brief else None
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether the network has the brief's form: its arrays say all of what it computes."""
+        return LeNetShape.of_network(self.network) is not None
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, shapes, codes and description: the same for the same network, however it was packed."""
-        digest = sha256((self.description or "").encode())
+        """SHA-256 over names, shapes, codes and description: the same for the same network, however it was packed and
+        its classes are labelled."""
+        digest = sha256(b"" if self.is_brief else written(self.network).encode())
         for name, array in self.arrays.items():
             digest.update(f"{name}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())

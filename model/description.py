@@ -5,6 +5,7 @@ It is hostile input: every key is known, every number is in range, and a complai
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 from .network import KINDS, MAX_CONVS, MAX_FC_LAYERS, MAX_NAME, Layer, Network, Pool, Shape, Step, check_name
@@ -12,7 +13,7 @@ from .shape import LeNetShape
 
 __all__ = ["decoded", "describe", "describe_layer", "network_of", "parse", "read_network", "written"]
 
-MAX_CHARACTERS = 64 << 10  # twelve layers take some thousand
+MAX_CHARACTERS = 256 << 10  # twelve layers take some thousand, 256 labels of escaped characters 190,000
 MAX_WEIGHTS = 4 << 20  # bytes of all arrays
 POOLS = ("max", "average")
 DIMENSIONS = {"conv": 4, "fc": 2}  # of a weight array
@@ -24,13 +25,15 @@ KEYS = {
 
 def describe(network: Network) -> str:
     """The JSON of a network, in one line; keys that hold their defaults are left out."""
-    return json.dumps({"input": list(network.input), "layers": [describe_layer(layer) for layer in network.layers]})
+    layers = [describe_layer(layer) for layer in network.layers]
+    return json.dumps({"input": list(network.input), "layers": layers} | network.labels_member)
 
 
 def written(network: Network) -> str:
-    """A network as manifests and jobs have it: 20-50-500-10 where it has the brief's form, else its JSON."""
+    """A network as manifests and jobs have it: 20-50-500-10 where it has the brief's form, else its JSON; without
+    labels, which no machine knows."""
     shape = LeNetShape.of_network(network)
-    return describe(network) if shape is None else str(shape)
+    return describe(replace(network, labels=())) if shape is None else str(shape)
 
 
 def read_network(text: str) -> Network:
@@ -60,7 +63,7 @@ def decoded(text: str) -> object:
 
 def network_of(description: object, shapes: Mapping[str, Shape] | None = None) -> Network:
     """`parse` of what is decoded."""
-    members = keyed(description, "a network", ("input", "layers"), ("input", "layers"))
+    members = keyed(description, "a network", ("input", "layers", "labels"), ("input", "layers"))
     layers = sequence(members["layers"], "layers")
     if len(layers) > MAX_CONVS + MAX_FC_LAYERS:
         raise ValueError(f"there may be {MAX_CONVS + MAX_FC_LAYERS} layers, not {len(layers)}")
@@ -68,10 +71,20 @@ def network_of(description: object, shapes: Mapping[str, Shape] | None = None) -
     if len(size) != 3:
         raise ValueError("input must be [channels, rows, columns]")
     read = tuple(read_layer(layer, number, shapes or {}) for number, layer in enumerate(layers, 1))
-    network = Network((size[0], size[1], size[2]), read)
+    network = Network((size[0], size[1], size[2]), read, read_labels(members))
     if (weights := sum(map(prod, network.arrays.values()))) > MAX_WEIGHTS:
         raise ValueError(f"the weights take {weights:,} bytes; there is room for {MAX_WEIGHTS:,}")
     return network
+
+
+def read_labels(members: Mapping[str, object]) -> tuple[str, ...]:
+    """A text for each class; none where there are no labels."""
+    if "labels" not in members:
+        return ()
+    labels = sequence(members["labels"], "labels")
+    if not labels or not all(isinstance(label, str) for label in labels):
+        raise ValueError("labels must be a list of texts, one a class")
+    return tuple(labels)
 
 
 def read_layer(description: object, number: int, shapes: Mapping[str, Shape]) -> Layer:

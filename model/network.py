@@ -13,7 +13,7 @@ checkpoint that is not of the brief's form stores its network as JSON::
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
@@ -29,7 +29,7 @@ MAX_FLATTENED = 16_384  # inputs of a fully-connected layer
 MAX_CLASSES = 256
 MAX_POOL = 8  # unless it takes the whole map
 MAX_STEPS = 8  # of a layer's ``then``
-MAX_NAME = 60
+MAX_NAME = 60  # characters, of a label too
 TABLE_SIZE = 256
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 KINDS = ("conv", "fc")
@@ -123,13 +123,15 @@ class Place:
 @dataclass(frozen=True)
 class Network:
     """``input``: (channels, rows, columns) of an image. ``layers``: convolutions, then fully-connected layers.
-    Iterated, it gives a `Place` for each.
+    ``labels``: texts, one a class, or none; they say nothing of what is computed: networks that differ in them alone
+    are equal. Iterated, it gives a `Place` for each.
 
     Raises ValueError, with one line, for what the limits of this module do not allow and for maps that become empty.
     """
 
     input: tuple[int, int, int]
     layers: tuple[Layer, ...]
+    labels: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         check_input(self.input)
@@ -141,6 +143,8 @@ class Network:
             )
         if self.classes > MAX_CLASSES:
             raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, not {self.classes}")
+        if self.labels:
+            check_labels(self.labels, self.classes)
 
     def __hash__(self) -> int:
         return self._hash
@@ -152,7 +156,7 @@ class Network:
 
     def __reduce__(self) -> tuple:
         """Hashes of names differ between processes, so that one is not pickled."""
-        return Network, (self.input, self.layers)
+        return Network, (self.input, self.layers, self.labels)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -172,6 +176,11 @@ class Network:
     @property
     def classes(self) -> int:
         return self.layers[-1].outputs
+
+    @property
+    def labels_member(self) -> dict[str, list[str]]:
+        """{"labels": the labels}, as JSON has them beside other members; empty without any."""
+        return {"labels": list(self.labels)} if self.labels else {}
 
     @property
     def pixels(self) -> int:
@@ -295,6 +304,14 @@ def check_name(name: str) -> None:
             f"a layer's name has letters, digits, _ and ., begins with a letter or _, and has at most {MAX_NAME} "
             f"characters; not {ascii(name)[:MAX_NAME]}"
         )
+
+
+def check_labels(labels: tuple[str, ...], classes: int) -> None:
+    if len(labels) != classes:
+        raise ValueError(f"labels must have a text for each of {classes} classes, not {len(labels)}")
+    for label in labels:
+        if not 1 <= len(label) <= MAX_NAME:
+            raise ValueError(f"a label has 1 to {MAX_NAME} characters, not {len(label)}")
 
 
 def within(value: int, low: int, high: int, what: str) -> None:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.data.images import Images, load_images
 from fivebyfive.model.golden import check_images, classify, predict
 from fivebyfive.model.protocol.link import DIGEST
-from fivebyfive.output.report import console, table
+from fivebyfive.output.report import class_text, console, table
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown
 
@@ -53,13 +53,15 @@ class ClassifyRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one picture: ``answer``, or ``failure``, a line. ``golden``: logits of the golden model, if asked for."""
+    """Of one picture: ``answer``, or ``failure``, a line. ``golden``: logits of the golden model, if asked for.
+    ``labels``: of the classes, if the board's network is known to have some."""
 
     name: str
     label: int | None
     answer: Classified | None
     failure: str | None
     golden: np.ndarray | None
+    labels: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool | None:
@@ -75,6 +77,8 @@ class Outcome:
                 "class": self.answer.index, "logits": self.answer.logits.tolist(), "cycles": self.answer.latency,
                 "resent": self.answer.resent, "seconds": round(self.answer.seconds, 4),
             }  # fmt: skip
+            if self.labels:
+                report["class_label"] = self.labels[self.answer.index]
         if self.golden is not None:
             report |= {"golden_class": int(classify(self.golden)), "equal": self.equal}
         return report
@@ -104,7 +108,8 @@ def run_classify(request: ClassifyRequest, as_json: bool) -> int:
         except ValueError as error:
             raise UserError(f"the board takes other images: {error}") from error
         golden = predict(network, images.pixels) if request.compare else None
-        outcomes = list(classify_all(board, images, golden, stage))
+        labels = network.network.labels if network.digest[: 2 * DIGEST] == digest else ()
+        outcomes = [replace(one, labels=labels) for one in classify_all(board, images, golden, stage)]
         seconds = time.monotonic() - began
     report = {
         "port": request.port, "network": {"classes": board.info.classes, "input": board.info.input, "sha256": digest},
@@ -180,13 +185,13 @@ def show(report: dict, outcomes: Sequence[Outcome]) -> None:
     columns = ("<picture", "label", "class", "logit", "cycles", "resent", "ms", "<golden model")
     rows = table(*columns[: None if compared else -1])
     for one in outcomes:
-        label = "-" if one.label is None else str(one.label)
+        label = "-" if one.label is None else class_text(one.label, one.labels)
         if one.answer is None:
             rows.add_row(shown(one.name), label, *["-"] * (5 + compared))
             continue
         answer = one.answer
-        cells = (shown(one.name), label, str(answer.index), str(int(answer.logits.max())), f"{answer.latency:,}",
-                 str(answer.resent), f"{1000 * answer.seconds:.0f}")  # fmt: skip
+        cells = (shown(one.name), label, class_text(answer.index, one.labels), str(int(answer.logits.max())),
+                 f"{answer.latency:,}", str(answer.resent), f"{1000 * answer.seconds:.0f}")  # fmt: skip
         rows.add_row(*cells, *((("equal" if one.equal else "DIFFERENT"),) if compared else ()))
     out = console()
     out.print(rows)

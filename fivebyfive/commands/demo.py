@@ -93,7 +93,7 @@ def show(report: dict, network: Network, images: Images, result: Simulation, out
     """The table, and what to do next."""
     print_ = console().print
     print_(f"{report['simulator_version']}: LeNet {network.checkpoint.summary}, {images.source}, all layers compared")
-    print_(image_table(images, result))
+    print_(image_table(images, result, report.get("labels")))
     print_(cycle_table(report))
     if report["equal"]:
         values = sum(codes[0].size for codes in result.outputs.values()) * result.images

@@ -206,6 +206,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
             "seed": result.seed,
             "seconds": round(result.seconds, 2),
         }
+        | network.checkpoint.network.labels_member
         | (speed_facts(result.images, result.speed) if result.speed else {})
         | (coverage_facts(result.coverage) if result.coverage else {})
     )

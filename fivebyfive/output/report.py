@@ -1,5 +1,6 @@
 """What a person reads at the end of a command. Machines take --json."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fivebyfive.commands.simulate import Request
     from fivebyfive.sim.simulate import Simulation
 
-__all__ = ["show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
+__all__ = ["class_text", "show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
 
 MANY_IMAGES = 20  # more than these are summed up, not listed
 MANY_CLASSES = 16
@@ -90,8 +91,16 @@ def show_evaluation(about: dict, data: str, result: Evaluation) -> None:
         out.print()
         rows = table("<label \\ class", *map(str, range(classes)))
         for label, counts in enumerate(result.confusion):
-            rows.add_row(str(label), *(confusion_cell(label, n, int(c)) for n, c in enumerate(counts)))
+            rows.add_row(
+                class_text(label, about.get("labels")),
+                *(confusion_cell(label, n, int(c)) for n, c in enumerate(counts)),
+            )
         out.print(rows)
+
+
+def class_text(number: int, labels: Sequence[str] | None) -> str:
+    """A class, with its label where the network has some."""
+    return f"{number} {shown(labels[number])}" if labels and number < len(labels) else str(number)
 
 
 def confusion_cell(label: int, answer: int, count: int) -> Text:
@@ -146,7 +155,7 @@ def show_simulation(report: dict, images: Images, result: "Simulation", request:
     if report.get("netlist"):
         out.print(f"after synthesis for {report['netlist']}: {sum(report['cells'].values()):,} cells")
     if result.images and result.images <= MANY_IMAGES:
-        out.print(image_table(images, result))
+        out.print(image_table(images, result, report.get("labels")))
     if result.images:
         out.print(cycle_table(report))
     verdict = f"{images_text(report['images'])}, every value of {', '.join(report['layers_compared'])}: "
@@ -182,7 +191,7 @@ def images_text(count: int) -> str:
     return f"{count:,} image{'s' if count != 1 else ''}"
 
 
-def image_table(images: Images, result: "Simulation") -> Group:
+def image_table(images: Images, result: "Simulation", labels: Sequence[str] | None) -> Group:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 
@@ -192,10 +201,11 @@ def image_table(images: Images, result: "Simulation") -> Group:
     rows = table(*columns)
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index
-        label = "-" if images.labels is None else str(images.labels[index])
+        label = "-" if images.labels is None else class_text(int(images.labels[index]), labels)
         cycles = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
         counters = [*(cycles[name] for name in engines), cycles["interval"] if index else "-"]
-        rows.add_row(shown(images.names[index]), label, str(result.classes[index]), equal_text(not differs), *counters)
+        answer = class_text(int(result.classes[index]), labels)
+        rows.add_row(shown(images.names[index]), label, answer, equal_text(not differs), *counters)
         if differs:
             break
     return titled("images and their cycles", rows)

@@ -51,7 +51,7 @@ def compress(
     with threads(plan.threads):
         job = make_job(plan, start, learning, held_out, states, progress)
         steps = [run_step(job, step, held_out) for step in plan.steps]
-    checkpoint = to_checkpoint(job.net)
+    checkpoint = to_checkpoint(job.net).labelled(start.network.labels)  # methods may make another network
     packed = pack(checkpoint, progress)
     report = {"command": "compress", "plan": plan.plain, "seed": plan.seed, "data": training.name}
     report |= {"start": start.digest, "steps": steps, "epochs": job.records, "contents": contents(checkpoint)}

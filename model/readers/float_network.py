@@ -54,7 +54,7 @@ class FloatNetwork:
         return {
             "input": list(self.network.input),
             "layers": [self.described_layer(layer) for layer in self.network.layers],
-        }
+        } | self.network.labels_member
 
     def described_layer(self, layer: Layer) -> dict:
         fill = np.clip(np.rint(self.fills.get(layer.name, np.zeros(1)) * Q2_6.one), Q2_6.min, Q2_6.max).astype(int)

@@ -341,7 +341,7 @@ class Folding:
                 raise Unsupported(f"{name} holds values that are not finite; the training went wrong")
         assert steps.input is not None
         try:
-            network = Network(steps.input, tuple(layers))
+            network = Network(steps.input, tuple(layers), steps.labels)
         except ValueError as error:
             raise Unsupported(str(error)) from error
         remarks = steps.remarks + tuple(self.remarks)

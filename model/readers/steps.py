@@ -92,8 +92,9 @@ Step = Convolution | Dense | Affine | Activation | Pooling | Padding | Flatten
 @dataclass(frozen=True)
 class Steps:
     """``input``: (channels, rows, columns), or None where the file does not say it. ``steps`` in order. ``remarks``:
-    what was left out or changed, one line each, such as "Softmax at the end left out"."""
+    what was left out or changed, one line each, such as "Softmax at the end left out". ``labels``: of the classes."""
 
     input: tuple[int, int, int] | None
     steps: tuple[Step, ...]
     remarks: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()

@@ -19,9 +19,12 @@ __all__ = [
 
 
 def checkpoint_texts(checkpoint: Checkpoint) -> dict[str, str]:
-    """A checkpoint as texts: ``network`` (`written`) and ``codes``."""
+    """A checkpoint as texts: ``network`` (`written`, or with its labels) and ``codes``."""
     codes = b"".join(array.tobytes() for array in checkpoint.arrays.values())
-    return {"network": written(checkpoint.network), "codes": base64.b64encode(zlib.compress(codes, 6)).decode()}
+    return {
+        "network": checkpoint.description or written(checkpoint.network),
+        "codes": base64.b64encode(zlib.compress(codes, 6)).decode(),
+    }
 
 
 def checkpoint_of(text: str, codes: str) -> Checkpoint:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.checkpoint import load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.golden import classify, predict
-from fivebyfive.model.protocol.link import VERSION, Info
+from fivebyfive.model.protocol.link import DIGEST, VERSION, Info
 
 from .conftest import error_of, one_line, python_m
 
@@ -132,6 +132,35 @@ def test_a_picture_without_an_answer_is_reported(cli, monkeypatch, small: Path) 
         assert f"{name}: failed, no answer came" in said
     for name in ("6", "7"):
         assert f"{name}: failed, not tried" in said
+
+
+def test_labels_of_the_board_s_network(answer, cli, monkeypatch, small: Path) -> None:
+    """They are those of the checkpoint, where the board holds it."""
+    from contextlib import nullcontext
+
+    from fivebyfive.commands import classify as command
+    from fivebyfive.host.board import Classified
+
+    named = load_checkpoint(small).labelled(("zero", "one", "two", "th\x1bree", *"456789"))
+    save_checkpoint("named.npz", named)
+
+    class Mine:
+        info = Info(VERSION, 10, (1, 28, 28), bytes.fromhex(named.digest)[:DIGEST])
+        decoder = type("Decoder", (), {"bad": 0})
+
+        def classify(self, pixels):
+            return Classified(3, np.zeros(10, np.int8), 9, 1, 0.1)
+
+    monkeypatch.setattr(command, "open_port", lambda *given: nullcontext((None, None)))
+    monkeypatch.setattr(command, "open_board", lambda *given: Mine())
+    words = "classify", 3, "--port", "any", "--checkpoint"
+    assert [one["class_label"] for one in answer(*words, "named.npz")["images"]] == ["th\x1bree"] * 3
+    said = cli(*words, "named.npz").stdout
+    assert "2 two" in said  # the second image's label
+    assert "3 th\\x1bree" in said
+    assert "class_label" not in answer(*words, small)["images"][0]
+    Mine.info = Info(VERSION, 10, (1, 28, 28), bytes(DIGEST))  # another network
+    assert "class_label" not in answer(*words, "named.npz")["images"][0]
 
 
 def test_options_out_of_range(refused) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
+from fivebyfive.model.checkpoint import load_checkpoint, save_checkpoint
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 
@@ -38,6 +39,12 @@ def test_evaluate_counts_on_a_folder_of_images(answer, cli, small: Path, few_dig
     said = cli("evaluate", small, "--data", few_digits).stdout
     assert f"errors: {report['errors']} ({5 * report['errors']:.2f} %)" in said
     assert re.search(rf"^fc2 +{report['wraps']['fc2']} ", said, re.M)
+    labels = ["[b]", "\x1b[31m", *"CDEFGHIJ"]
+    save_checkpoint("named.npz", load_checkpoint(small).labelled(tuple(labels)))
+    named = answer("evaluate", "named.npz", "--data", few_digits)
+    assert named == report | {"checkpoint": "named.npz", "labels": labels}
+    said = cli("evaluate", "named.npz", "--data", few_digits).stdout
+    assert re.search(r"^0 \[b\] .*\n1 \\x1b\[31m .*\n2 C ", said, re.M)
 
 
 def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:

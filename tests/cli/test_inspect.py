@@ -156,7 +156,9 @@ def test_a_state_dict_is_read_by_what_is_said_of_it(answer, cli) -> None:
     error = cli("inspect", "checkpoint", code=2)
     assert error.stdout == ""
     assert "no reading is good on mnist-test" in error.stderr
-    Path("said.json").write_text(json.dumps(report["network"]))
+    labels = list("ABCDEFGHIJ")
+    Path("said.json").write_text(json.dumps(report["network"] | {"labels": labels}))
+    assert answer("inspect", "checkpoint", "--network", "said.json")["network"]["labels"] == labels
     said = cli("inspect", "checkpoint", "--network", "said.json").stdout
     assert "read as: 28x28, fc 8" in said
     Path("said.json").write_text("{}")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
-from fivebyfive.model.checkpoint import Checkpoint, save_checkpoint
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import memory_map
@@ -120,8 +120,14 @@ def test_packed(answer, small: Path) -> None:
 
 
 def test_a_table_for_people(cli, small: Path) -> None:
-    said = cli("simulate", small, "--images", 2).stdout
+    """Labels of classes, where a network has some, stand beside their index."""
+    labels = tuple(f"digit {word}" for word in "abcdefghij")
+    save_checkpoint("named.npz", load_checkpoint(small).labelled(labels))
+    said = cli("simulate", "named.npz", "--images", 2).stdout
     assert "2 images, every value of conv1, conv2, fc1, fc2: equal" in said
+    digits = load_dataset()
+    for label, found in zip(digits.labels[:2], load(small).classify(digits.images[:2]), strict=True):
+        assert re.search(rf" {label} {labels[label]} +{found} {labels[found]} +equal ", said)
     assert "last pixel accepted to result valid" in said
     assert said.count(" equal ") == 2
 

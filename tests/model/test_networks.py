@@ -1,6 +1,7 @@
 """Any list of layers: the golden model equals PyTorch in float64, and its description says all."""
 
 import json
+import pickle
 import random
 import re
 from math import prod
@@ -11,11 +12,12 @@ import pytest
 from fivebyfive.api import load
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import Dataset
-from fivebyfive.model.description import POOLS, describe, parse
+from fivebyfive.model.description import POOLS, describe, parse, read_network, written
 from fivebyfive.model.evaluate import evaluate
 from fivebyfive.model.golden import forward, predict
 from fivebyfive.model.network import Network, Pool
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.jobs.transport import checkpoint_of, checkpoint_texts
 from fivebyfive.support.errors import UserError
 
 from .random_descriptions import random_checkpoint, random_network
@@ -170,15 +172,60 @@ def test_products() -> None:
     assert network.outputs == {"c": (2, 9, 9), "d": (4, 4, 4), "f": (10,)}
 
 
+ODD = ("zero", "\ud800", "\x1b[31m", *["\U0001f600" * 60] * 7)  # texts that no terminal should get as they are
+
+
+@pytest.mark.parametrize("network", ["2-3-7-10", description(CONV, FC)])
+def test_labels_say_nothing_of_what_is_computed(tmp_path, network: str) -> None:
+    """They come back from every form of a checkpoint; the digest, and what machines are made from, have none."""
+    plain = Checkpoint.random(read_network(network), seed=1)
+    named = plain.labelled(ODD)
+    assert (named.network, named.digest, written(named.network)) == (
+        plain.network,
+        plain.digest,
+        written(plain.network),
+    )
+    save_checkpoint(tmp_path / "named.npz", named)
+    found = [
+        load_checkpoint(tmp_path / "named.npz").network,
+        parse(describe(named.network)),
+        pickle.loads(pickle.dumps(named.network)),
+        checkpoint_of(*checkpoint_texts(named).values()).network,
+    ]
+    assert [one.labels for one in found] == [ODD] * 4
+    assert [one == plain.network for one in found] == [True] * 4
+    assert load_checkpoint(tmp_path / "named.npz").digest == plain.digest
+
+
+def test_labels_survive_training_and_packing() -> None:
+    named = Checkpoint.random(LeNetShape(2, 3, (7, 10)), seed=1).labelled(ODD)
+    pytest.importorskip("constriction")
+    packed = pytest.importorskip("fivebyfive.model.compress.packing.packed")
+    assert packed.unpack(packed.pack(named).data).network.labels == ODD
+    lenet = pytest.importorskip("fivebyfive.model.training.lenet")
+    assert lenet.to_checkpoint(lenet.from_checkpoint(named)).network.labels == ODD
+
+
+def test_the_longest_labels_can_be_read_again() -> None:
+    network = parse(description(FC | {"outputs": 256}, labels=["\U0001f600" * 60] * 256))
+    assert parse(describe(network)).labels == network.labels
+
+
 WRONG = [
     ("[]", "a network must be an object with input, layers"),
     ("{", "a network's description must be JSON: "),
     ('{"input": [1, 28, 28], "input": [1, 28, 28], "layers": []}', "a network's description has a key twice"),
     ("[" * 5000, "a network's description is nested too deeply"),
-    (" " * 70_000, "a network's description has at most 65,536 characters, not 70,000"),
+    (" " * 270_000, "a network's description has at most 262,144 characters, not 270,000"),
     (description(), "a network must have at least one layer"),
-    (description(FC, more=1), "a network has an unknown key 'more'; there is input, layers"),
+    (description(FC, more=1), "a network has an unknown key 'more'; there is input, layers, labels"),
     ('{"layers": []}', "a network lacks input"),
+    (description(FC, labels="zero"), "labels must be a list"),
+    (description(FC, labels=[]), "labels must be a list of texts, one a class"),
+    (description(FC, labels=[1] * 10), "labels must be a list of texts, one a class"),
+    (description(FC, labels=["a"] * 9), "labels must have a text for each of 10 classes, not 9"),
+    (description(FC, labels=["a"] * 9 + [""]), "a label has 1 to 60 characters, not 0"),
+    (description(FC, labels=["a"] * 9 + ["a" * 61]), "a label has 1 to 60 characters, not 61"),
     (description(FC, size=(28, 28)), "input must be [channels, rows, columns]"),
     (description(FC, size=(17, 28, 28)), "the input must have 1 to 16 channels, not 17"),
     (description(FC, size=(1, 3, 28)), "the input must have 4 to 128 rows and columns, not 3 and 28"),

@@ -48,7 +48,7 @@ def described_steps(text: str, layers: Sequence[Weights]) -> Steps:
                 steps.append(Pooling(step.kind, (step.size, step.size), (step.stride, step.stride)))
             else:
                 steps += named if step == "table" else [Activation("relu")]
-    return Steps(network.input, tuple(steps))
+    return Steps(network.input, tuple(steps), labels=network.labels)
 
 
 def taken_out(entry: object) -> list[Activation]:

@@ -116,6 +116,7 @@ class Finder:
         self.readings = Readings(layers)
         self.found: tuple[Geometry, ...] = ()
         self.crowded = False
+        self.labels: tuple[str, ...] = ()
         self.dense_hidden = sum(one.kind == "fc" for one in layers) > 1
         self.image = (28, 28) if dataset is None else (dataset.images.shape[1], dataset.images.shape[2])
 
@@ -208,7 +209,7 @@ class Finder:
             raise UserError(f"{self.path}: {error}") from error
         assert steps.input
         self.found = (Geometry(steps.input, ()),)
-        self.readings.given = steps.steps
+        self.readings.given, self.labels = steps.steps, steps.labels
         return self.only(self.found, Functions())
 
     def decide(self, functions: dict[Geometry, tuple[Functions, ...]]) -> Reading:
@@ -396,7 +397,8 @@ class Finder:
         self, one: Candidate, scaling: Scaling | None, wrong: np.ndarray | None = None,
         next_best: tuple[str, int] | None = None, rectifiers: Chosen | None = None,
     ) -> Reading:  # fmt: skip
-        network = fold(Steps(one.geometry.input, self.readings.steps(one.geometry, one.functions)))
+        steps = self.readings.steps(one.geometry, one.functions)
+        network = fold(Steps(one.geometry.input, steps, labels=self.labels))
         found = Reading(network, scaling, one.preparation, self.words(one, scaling), next_best=next_best)
         if wrong is None or self.dataset is None:
             return found

@@ -158,6 +158,19 @@ def test_a_new_pupil_has_its_own_shape(result) -> None:
     assert stages == ["float"] * 20 + ["quantized"] * 12
 
 
+def test_labels_of_classes_stay(few_digits, trained, tmp_path) -> None:
+    """Also where another network is made."""
+    from fivebyfive.model.checkpoint import load_checkpoint, save_checkpoint
+    from fivebyfive.model.compress.plan import parse_plan
+    from fivebyfive.model.compress.run import compress
+
+    labels = tuple("ABCDEFGHIJ")
+    save_checkpoint(tmp_path / "net.npz", load_checkpoint(trained).labelled(labels))
+    step = {"method": "distill", "shape": "3-5-10", "epochs": 1, "float_epochs": 1, "warp": 0.0}
+    made = compress(parse_plan({"start": "net.npz", "step": [step]}, tmp_path), few_digits).checkpoint
+    assert (str(made.shape), made.network.labels) == ("3-5-10", labels)
+
+
 def test_steps_build_on_each_other(run) -> None:
     found = run(
         '[[step]]\nmethod = "magnitude"\nkeep = { fc1 = 0.1 }\n'
