@@ -150,9 +150,14 @@ def test_a_state_dict_is_read_by_what_is_said_of_it(answer, cli) -> None:
     assert report["network"]["layers"][0]["then"] == [{"function": "tanh"}]
     assert (report["images"], report["input"]) == (5000, {"mean": 0, "std": 1})
     assert report["float_errors"] > 3000  # they were never trained
+    tensors = torch.load("checkpoint", weights_only=True)["net"]
+    pixels = torch.tensor(load_dataset().images[:200] / 255, dtype=torch.float32).flatten(1)
+    values = pixels @ tensors["a.0.weight"].T + tensors["a.0.bias"]
+    assert np.isclose(report["layers"][0]["range"]["values"], float(values.abs().max()) / 2)
     report = answer("inspect", "checkpoint", code=2)
     assert (report["status"], report["images"]) == ("ambiguous", 5000)
     assert report["network"]["input"] == [1, 28, 28]
+    assert report["layers"][0]["range"]["values"] is None
     error = cli("inspect", "checkpoint", code=2)
     assert error.stdout == ""
     assert "no reading is good on mnist-test" in error.stderr
