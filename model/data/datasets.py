@@ -1,27 +1,40 @@
-"""Images and labels by name: the shipped MNIST test set, cached or downloaded sets, folders of idx files.
+"""Images and labels: the shipped MNIST test set, cached or downloaded sets by name, folders of idx files, .npz files
+of Keras's form, and folders of pictures.
 
-A set is four idx files. They are looked for in the folder that the environment variable FIVEBYFIVE_DATA
-names (there in a folder called after the set, or directly), in the package itself, in the user's cache, and
-then fetched (`fivebyfive.model.data.download`). Files of a named set are taken only with the SHA-256 of the
-published ones.
+The files of a named set (`named_sets`) are looked for in the folder that the environment variable FIVEBYFIVE_DATA names
+(there in a folder called after the set, or directly), in the package itself, in the user's cache, and then fetched
+(`download`). They are taken only with the SHA-256 of the published ones.
 """
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
 from fivebyfive.support.progress import Progress, silent
 
-from .download import SETS, fetch, genuine
-from .idx import MAX_BYTES, parse_idx, read_idx, unpacked
+from .archives import read_members
+from .arrays import Arrays, check_size, read_npz
+from .download import LARGEST, fetch, genuine
+from .idx import read_idx, unpacked
+from .named_sets import NAMED_SETS
 
-__all__ = ["DATA_VARIABLE", "SHIPPED_DATA", "Dataset", "cache_folder", "fit_images", "joined", "load_dataset"]
+__all__ = [
+    "DATA_VARIABLE",
+    "OTHER_SET",
+    "SHIPPED_DATA",
+    "Dataset",
+    "cache_folder",
+    "check_channels",
+    "fit_images",
+    "joined",
+    "load_dataset",
+]
 
 SHIPPED_DATA = Path(__file__).parent / "mnist"
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
@@ -59,33 +72,48 @@ class Dataset:
         return first, second
 
     @property
+    def size(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image."""
+        channels, rows, columns = (1, *self.images.shape[1:])[-3:]
+        return channels, rows, columns
+
+    @property
     def classes(self) -> int:
         """One more than the largest label."""
         return int(self.labels.max(initial=0)) + 1 if len(self.labels) else 0
 
 
-def load_dataset(spec: str | Path = "mnist", split: str = "test", progress: Progress = silent) -> Dataset:
-    """The ``split`` ("train" or "test") of "mnist", "fashion-mnist" or a folder of idx files, with or
-    without .gz.
+def silent_remark(text: str) -> None:
+    """Nobody reads it."""
+
+
+def load_dataset(
+    spec: str | Path = "mnist", split: str = "test", progress: Progress = silent,
+    remark: Callable[[str], None] = silent_remark,
+) -> Dataset:  # fmt: skip
+    """The ``split`` ("train" or "test") of a named set (`named_sets.NAMED_SETS`), a folder of four idx files, with or
+    without .gz, an .npz file of x_train, y_train, x_test and y_test, or a folder of classes (`class_folders`).
 
     The MNIST test set is part of the package: it is always there. Other named sets may be downloaded;
-    ``progress`` then counts bytes. Raises UserError, one line, where the set cannot be had.
+    ``progress`` then counts bytes. ``remark`` is called with lines about what was chosen, of the test set alone, as
+    they are the same for both. Raises UserError, one line, where the set cannot be had.
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be train or test, not {split}")
     if not isinstance(spec, str):
         spec = as_path(spec, "data set")
-    names = [f"{PREFIXES[split]}-images-idx3-ubyte", f"{PREFIXES[split]}-labels-idx1-ubyte"]
-    if str(spec) in SETS:
-        arrays = [_named(str(spec), name, progress) for name in names]
+    known = NAMED_SETS.get(str(spec))
+    if known:
+        images, labels = known.read(split, lambda names, archive: _contents(known.source, names, archive, progress))
     else:
-        arrays = [_from_folder(Path(spec), name) for name in names]
-    if arrays[0].shape[1:] != (IMAGE, IMAGE):
-        raise UserError(f"{spec}: images must be uint8 (N, {IMAGE}, {IMAGE}), not {arrays[0].dtype} {arrays[0].shape}")
+        images, labels = _from_path(as_path(spec, "data set"), split, progress, remark)
     try:
-        return Dataset(f"{spec}-{split}" if str(spec) in SETS else f"{Path(spec).name}-{split}", *arrays)
+        found = Dataset(f"{spec if known else Path(spec).name.removesuffix('.npz')}-{split}", images, labels)
     except ValueError as error:
         raise UserError(f"{spec}: {error}") from error
+    channels, rows, columns = found.size
+    check_size(spec, rows, columns, channels)
+    return found
 
 
 def joined(first: Dataset, second: Dataset) -> Dataset:
@@ -95,50 +123,90 @@ def joined(first: Dataset, second: Dataset) -> Dataset:
 
 
 def fit_images(images: np.ndarray, size: tuple[int, int, int], otherwise: str = OTHER_SET) -> np.ndarray:
-    """Images (N, H, W) for an input of (channels, rows, columns): in the middle of black where that is larger, the
-    same in each channel; as they are where they have its channels. Raises UserError where it is smaller, with what to
-    do ``otherwise``."""
-    if images.shape[1:] == size:
-        return images
+    """Images (N, H, W) or (N, C, H, W) for an input of (channels, rows, columns): in the middle of black where that is
+    larger, grey ones the same in each of several channels; (N, rows, columns) for one. Raises UserError where it is
+    smaller or has other channels, with what to do ``otherwise``."""
     channels, rows, columns = size
-    have = images.shape[1:]
+    colours = images.shape[1] if images.ndim == 4 else 1
+    have = images.shape[-2:]
     below, beside = rows - have[0], columns - have[1]
     if below < 0 or beside < 0:
         raise UserError(
             f"the network takes images of {rows}x{columns}, but these have {have[0]}x{have[1]}; {otherwise}"
         )
-    fitted = np.pad(images, ((0, 0), (below // 2, below - below // 2), (beside // 2, beside - beside // 2)))
-    return fitted if channels == 1 else np.broadcast_to(fitted[:, np.newaxis], (len(images), *size))
+    check_channels(colours, channels, otherwise)
+    if images.shape[1:] == size:
+        return images
+    around = [(below // 2, below - below // 2), (beside // 2, beside - beside // 2)]
+    fitted = np.pad(images.reshape(-1, colours, *have), ((0, 0), (0, 0), *around)) if below or beside else images
+    if channels == 1:
+        return fitted.reshape(-1, rows, columns)
+    return np.broadcast_to(fitted.reshape(-1, colours, rows, columns), (len(images), *size))
+
+
+def check_channels(have: int, channels: int, otherwise: str = OTHER_SET) -> None:
+    """Raise UserError where images of ``have`` channels are not for a network that takes ``channels``."""
+    if have not in (1, channels):
+        kind = "grey images" if channels == 1 else f"images of {channels} channels"
+        raise UserError(f"the network takes {kind}, but these have {have} channels; {otherwise}")
 
 
 def cache_folder(name: str) -> Path:
-    """Where downloaded files of the set ``name`` are kept."""
+    """Where the downloaded files that `download` calls ``name`` are kept."""
     return Path(platformdirs.user_cache_dir("fivebyfive")) / "data" / name
 
 
-def _named(spec: str, name: str, progress: Progress) -> np.ndarray:
-    """One file of a named set, from the first place that has it."""
-    folders = [SHIPPED_DATA] if spec == "mnist" else []
+def _contents(source: str, names: Sequence[str], archive: str | None, progress: Progress) -> list[bytes]:
+    """The unpacked contents of published files, or of members of the one that is an archive."""
+    if archive is None:
+        return [unpacked(_published(source, name, progress), name, LARGEST) for name in names]
+    members = read_members(_published(source, archive, progress), names, archive, LARGEST)
+    return [unpacked(member, name, LARGEST) for name, member in zip(names, members, strict=True)]
+
+
+def _published(source: str, name: str, progress: Progress) -> bytes:
+    """A published file as it is in the first place that has it."""
+    folders = [SHIPPED_DATA] if source == "mnist" else []
     if chosen := os.environ.get(DATA_VARIABLE):
-        folders = [Path(chosen) / spec, Path(chosen), *folders]
+        folders = [Path(chosen) / source, Path(chosen), *folders]
     for folder in folders:
         if found := _find(folder, name):
-            data = read_limited(found, MAX_BYTES, "data set")
-            if genuine(spec, name, data):
-                return parse_idx(unpacked(data, str(found)), str(found), _dimensions(name))
+            data = read_limited(found, LARGEST, "data set")
+            if genuine(source, name, data):
+                return data
             if folder == SHIPPED_DATA:
                 raise UserError(f"{found} is not the published file (its SHA-256 differs); install fivebyfive again")
-    path = fetch(spec, name, cache_folder(spec), progress)
-    return read_idx(path, _dimensions(name))
+    return read_limited(fetch(source, name, cache_folder(source), progress), LARGEST, "data set")
 
 
-def _from_folder(folder: Path, name: str) -> np.ndarray:
-    if not folder.is_dir():
-        known = ", ".join(SETS)
-        raise UserError(f"no data set called {folder}: give {known} or a folder of idx files")
-    if found := _find(folder, name):
-        return read_idx(found, _dimensions(name))
-    raise UserError(f"{folder} has no file {name} (or {name}.gz); name the four idx files as MNIST does")
+def _from_path(path: Path, split: str, progress: Progress, remark: Callable[[str], None]) -> Arrays:
+    from .class_folders import read_class_folders, subfolders  # here: Pillow takes a while
+
+    if os.path.isfile(path):
+        return read_npz(path, split)
+    if not os.path.isdir(path):
+        known = ", ".join(NAMED_SETS)
+        raise UserError(
+            f"no data set called {path}: give {known}, a folder of idx files or of pictures, or an .npz file"
+        )
+    names = [f"{PREFIXES[split]}-{rest}" for rest in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    try:
+        files = [_find(path, name) for name in names]
+        pictures = not any(files) and subfolders(path)
+    except OSError as error:
+        raise UserError(f"cannot read folder {path}: {error.strerror}") from error
+    if pictures:
+        return read_class_folders(path, split, progress, remark if split == "test" else silent_remark)
+    arrays = []
+    for name, file, dimensions in zip(names, files, (3, 1), strict=True):
+        if file is None:
+            raise UserError(
+                f"{path} has no file {name} (or {name}.gz); name the four idx files as MNIST does, or give a folder "
+                "with a folder of pictures for each class"
+            )
+        arrays.append(read_idx(file, dimensions))
+    images, labels = arrays
+    return images, labels
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -148,7 +216,3 @@ def _find(folder: Path, name: str) -> Path | None:
             if path.exists():
                 return path
     return None
-
-
-def _dimensions(name: str) -> int:
-    return 3 if "images" in name else 1

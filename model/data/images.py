@@ -13,7 +13,7 @@ from fivebyfive.support.inputs import as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
 from .datasets import fit_images, load_dataset
-from .pictures import HEAD, KINDS, SUFFIXES, is_picture, read_picture
+from .pictures import HEAD, KINDS, SUFFIXES, is_picture, looks_like_picture, read_picture
 
 __all__ = ["Images", "load_images", "picture_images"]
 
@@ -143,18 +143,6 @@ def folder_images(folder: Path) -> Images:
         raise UserError(f"{folder} has {len(taken)} pictures{rest}; give a folder with 1 to {MAX_IMAGES} {KINDS} files")
     images = picture_images(taken, f"the pictures of {folder.name or folder}")
     return replace(images, remarks=(f"{folder}: {skipped_text(skipped)}", *images.remarks)) if skipped else images
-
-
-def looks_like_picture(path: Path) -> bool:
-    """Whether a folder's entry is taken for a picture; a pipe or a device never is, nor opened."""
-    if not path.is_file():
-        return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        return is_picture(read_head(path))
-    except UserError:
-        return False
 
 
 def skipped_text(names: Sequence[str]) -> str:

@@ -12,20 +12,24 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageFilter, ImageOps, UnidentifiedImageError
 
 from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
-from fivebyfive.support.inputs import read_limited
+from fivebyfive.support.inputs import open_limited, read_limited
 
 from .blobs import one_digit
 from .grid import border
 from .ink import ink_of
 
-__all__ = ["HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "is_picture", "load_picture", "mnist_form", "read_picture"]
+__all__ = [
+    "HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "PictureForm", "is_picture", "load_picture", "looks_like_picture",
+    "mnist_form", "picture_form", "read_picture", "read_pixels",
+]  # fmt: skip
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")  # Pillow's names; it tries no others
 KINDS = "PNG, JPEG, GIF, WebP, BMP, TIFF, PGM or PPM"
@@ -49,6 +53,8 @@ EDGE = 0.03  # of the full ink: what the box around a digit must hold
 GREY_LIGHT = 127  # a border above is light
 NEAR = 8  # of 255: a background that differs less from black or white is a data set's
 DEEP = re.compile(";16[BLN]")  # how Pillow says that a file has 16 bits of colour
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's, of pictures without colour
+TURNED = (5, 6, 7, 8)  # orientations of EXIF that exchange rows and columns
 DEPTHS = (8, 10, 12, 14, 16)  # bits that pixels of more than eight bits may really have
 
 
@@ -65,23 +71,10 @@ def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
     or shows nothing that can be a digit.
     """
     path = Path(path)
-    data = read_limited(path, MAX_BYTES, "picture")  # in memory, where a chunk that claims to be long costs nothing
-    try:
-        with silent_libraries(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
-            image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
-            deep = DEEP.search(str(image.tile)) is not None
-            image.load()
-            plain = opaque(smaller(eight_bits(upright(image), deep)))
-            remarks = frames_remark(image)
-    except UserError:
-        raise
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not a {KINDS} file; save it as one or take it out of the folder") from error
-    except Exception as error:  # a damaged file makes Pillow raise almost anything
-        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
+    with opened(path) as image:
+        image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
+        plain = opaque(smaller(loaded(image)))
+        remarks = frames_remark(image)
     if (ready := as_it_is(plain)) is not None:
         return ready, remarks
     try:
@@ -89,6 +82,70 @@ def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     return pixels, remarks + more
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """A picture, of which the header is read. Whatever Pillow raises within the block becomes a UserError."""
+    data = read_limited(path, MAX_BYTES, "picture")  # in memory, where a chunk that claims to be long costs nothing
+    try:
+        with silent_libraries(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
+            yield image
+    except UserError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is not a {KINDS} file; save it as one or take it out of the folder") from error
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
+
+
+def loaded(image: ImageFile.ImageFile) -> Image.Image:
+    """The pixels of a picture as the camera was held, "L", "RGB" or "RGBA"."""
+    deep = DEEP.search(str(image.tile)) is not None
+    image.load()
+    return eight_bits(upright(image), deep)
+
+
+@dataclass(frozen=True)
+class PictureForm:
+    """``size``: columns and rows; ``grey``: whether there are no colours."""
+
+    size: tuple[int, int]
+    grey: bool
+
+
+def picture_form(path: Path) -> PictureForm:
+    """Size and colours of a picture by its header. Raises UserError."""
+    with opened(path) as image:
+        grey = image.mode in GREY_MODES
+        return PictureForm(image.size[::-1] if turned(image) else image.size, grey)
+
+
+def read_pixels(path: Path, form: PictureForm) -> np.ndarray:
+    """The pixels of a picture as they are, uint8 (rows, columns) or, in colour, (3, rows, columns); resized where it
+    has another size. Raises UserError."""
+    with opened(path) as image:
+        plain = opaque(loaded(image)).convert("L" if form.grey else "RGB")
+        if plain.size != form.size:
+            plain = plain.resize(form.size, Image.Resampling.BILINEAR)
+        pixels = np.asarray(plain, dtype=np.uint8)
+    return pixels if form.grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def looks_like_picture(path: Path) -> bool:
+    """Whether a folder's entry is taken for a picture; a pipe or a device never is, nor opened."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with open_limited(path, MAX_BYTES, "picture") as file:
+            return is_picture(file.read(HEAD))
+    except UserError:
+        return False
 
 
 def is_picture(head: bytes) -> bool:
@@ -184,6 +241,14 @@ def upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except (ValueError, SyntaxError, TypeError, KeyError, ZeroDivisionError):
         return image
+
+
+def turned(image: Image.Image) -> bool:
+    """Whether `upright` exchanges rows and columns."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation) in TURNED
+    except Exception:  # broken EXIF data make Pillow raise almost anything
+        return False
 
 
 def frames_remark(image: Image.Image) -> tuple[str, ...]:

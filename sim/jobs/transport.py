@@ -9,7 +9,7 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset, load_dataset
-from fivebyfive.model.data.download import SETS
+from fivebyfive.model.data.named_sets import NAMED_SETS
 from fivebyfive.model.description import read_network, written
 from fivebyfive.support.errors import UserError
 
@@ -44,7 +44,7 @@ def checkpoint_of(text: str, codes: str) -> Checkpoint:
 
 def place_of(data: str) -> str:
     """A data set's name, or its folder, wherever one works."""
-    return data if data in SETS else str(Path(data).absolute())
+    return data if data in NAMED_SETS else str(Path(data).absolute())
 
 
 def data_digest(data: Dataset) -> str:

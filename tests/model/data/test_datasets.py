@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.data import datasets
-from fivebyfive.model.data.datasets import Dataset, load_dataset
+from fivebyfive.model.data.datasets import Dataset, fit_images, load_dataset
 from fivebyfive.model.data.idx import idx_bytes
 from fivebyfive.support.errors import UserError
 
@@ -63,10 +63,19 @@ def test_a_folder_of_idx_files(tmp_path, suffix, split, prefix):
     assert load_dataset(str(tmp_path / "mine"), split).name == found.name
 
 
+def test_idx_files_of_another_size(tmp_path):
+    images = np.arange(5 * 9 * 128, dtype=np.uint32).astype(np.uint8).reshape(5, 9, 128)
+    write_set(tmp_path / "mine", images, LABELS)
+    found = load_dataset(tmp_path / "mine")
+    assert np.array_equal(found.images, images)
+    assert found.size == (1, 9, 128)
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (IMAGES[:, :27], LABELS, "images must be uint8 (N, 28, 28)"),
+        (IMAGES[:, :3], LABELS, "images are 3x28; networks take 4 to 128 rows and columns"),
+        (np.zeros((5, 28, 129), np.uint8), LABELS, "images are 28x129; networks take"),
         (IMAGES[:4], LABELS, "labels must be uint8 (4,)"),
     ],
 )
@@ -78,8 +87,14 @@ def test_files_that_do_not_fit_together(tmp_path, images, labels, words):
 
 
 def test_no_such_set(tmp_path):
-    with pytest.raises(UserError, match=r"no data set called .*emnist: give mnist, fashion-mnist or a folder"):
+    with pytest.raises(
+        UserError, match=r"no data set called emnist: give mnist, .*, emnist-letters, .*or an .npz file"
+    ):
         load_dataset("emnist")
+    with pytest.raises(UserError, match=r"no data set called x+: give"):
+        load_dataset("x" * 300)
+    with pytest.raises(UserError, match="no file can be called"):
+        load_dataset("x\0")
     with pytest.raises(UserError, match="has no file t10k-images-idx3-ubyte"):
         load_dataset(tmp_path)
     with pytest.raises(ValueError, match="split must be train or test"):
@@ -120,6 +135,33 @@ def test_a_set_is_split_by_a_seed(few_digits):
     assert together == {image.tobytes() for image in few_digits.images}
     assert np.array_equal(few_digits.split(100, seed=1)[1].images, held_out.images)
     assert not np.array_equal(few_digits.split(100, seed=2)[1].images, held_out.images)
+
+
+def test_images_in_a_larger_input():
+    grey, colour = IMAGES[:, :5, :6], IMAGES[:4].reshape(2, 2, 28, 28)[:, :, :5, :6]
+    assert np.array_equal(fit_images(grey, (1, 5, 6)), grey)
+    for one, size in ((grey, (1, 8, 7)), (grey, (3, 8, 7)), (grey[:, np.newaxis], (1, 8, 7)), (colour, (2, 8, 7))):
+        fitted = fit_images(one, size)
+        maps = fitted.reshape(len(one), *size)
+        inner = maps[:, :, 1:6, :6]
+        assert np.array_equal(inner, np.broadcast_to(one.reshape(len(one), -1, 5, 6), inner.shape))
+        assert maps.sum(dtype=int) == inner.sum(dtype=int)
+        assert fitted.ndim == 3 + (size[0] > 1)
+    assert fit_images(grey[:0], (3, 8, 7)).shape == (0, 3, 8, 7)
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "words"),
+    [
+        (1, (1, 27, 28), "takes images of 27x28, but these have 28x28; give a set that fits with --data"),
+        (3, (1, 28, 28), "takes grey images, but these have 3 channels; give a set that fits with --data"),
+        (3, (2, 30, 30), "takes images of 2 channels, but these have 3 channels"),
+    ],
+)
+def test_images_that_do_not_fit(channels, size, words):
+    with pytest.raises(UserError) as caught:
+        fit_images(np.zeros((2, channels, 28, 28), np.uint8), size)
+    assert words in str(caught.value)
 
 
 def test_an_empty_set_has_no_classes():

@@ -75,9 +75,20 @@ def test_a_mirror(mirror, monkeypatch, tmp_path):
     path = download.fetch("mnist", IMAGES, tmp_path / "cache", lambda *args: seen.append(args))
     assert np.array_equal(read_idx(path, 3), PIXELS[:60])
     size = (root / f"{IMAGES}.gz").stat().st_size
-    assert seen[-1] == (size, size, f"downloading {IMAGES}.gz")
+    text = f"downloading {IMAGES}.gz, {size / 1e6:.3g} MB"
+    assert (seen[0], seen[-1]) == ((0, size, text), (size, size, text))
     (root / f"{IMAGES}.gz").unlink()
     assert download.fetch("mnist", IMAGES, tmp_path / "cache", silent) == path  # from the cache now
+
+
+def test_an_archive_is_kept_as_it_is(mirror, monkeypatch, tmp_path):
+    root, address = mirror
+    data = b"PK" + bytes(100)
+    (root / "gzip.zip").write_bytes(data)
+    monkeypatch.setattr(download, "SETS", {"emnist": {"gzip.zip": (hashlib.sha256(data).hexdigest(),)}})
+    monkeypatch.setattr(download, "MIRRORS", {"emnist": (address,)})
+    path = download.fetch("emnist", "gzip.zip", tmp_path / "cache", silent)
+    assert (path, path.read_bytes()) == (tmp_path / "cache" / "gzip.zip", data)
 
 
 def test_a_mirror_that_lies_is_passed_over(mirror, monkeypatch, tmp_path):
@@ -111,7 +122,7 @@ def test_an_answer_without_end_is_cut(mirror, monkeypatch, tmp_path):
     root, address = mirror
     (root / f"{IMAGES}.gz").write_bytes(bytes(200_000))
     monkeypatch.setattr(download, "MIRRORS", {"mnist": (address,)})
-    monkeypatch.setattr(download, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(download, "LARGEST", 100_000)
     with pytest.raises(UserError, match="no source of train-images"):
         download.fetch("mnist", IMAGES, tmp_path / "cache", silent)
 
