@@ -49,7 +49,8 @@ checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE,
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 data_option = click.option(
     "--data", default="mnist", show_default=True, metavar="SET",
-    help="mnist, fashion-mnist or a folder of idx files.",
+    help="mnist, fashion-mnist, kmnist, qmnist, emnist-letters (or -balanced, -byclass, ...), cifar-10, cifar-100, a "
+    "folder of idx files, an .npz of x_train, y_train, x_test, y_test, or a folder of pictures in a folder a class.",
 )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def training_sets(data: str, stage: Stage) -> "tuple[Dataset, Dataset]":
     """The training and the test set of that name."""
     from fivebyfive.model.data.datasets import load_dataset
 
-    return load_dataset(data, "train", stage), load_dataset(data, "test", stage)
+    return load_dataset(data, "train", stage), load_dataset(data, "test", stage, say)
 
 
 def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, states: "States") -> None:
@@ -268,7 +269,7 @@ def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
 
     network = load_checkpoint(checkpoint)
     with Stage("reading the data") as stage:
-        result = run(network, load_dataset(data, "test", stage), stage)
+        result = run(network, load_dataset(data, "test", stage, say), stage)
     named = {"checkpoint": checkpoint.name, "network": network.summary, "sha256": network.digest}
     about = {**named, **network.network.labels_member}
     if as_json:

@@ -15,7 +15,7 @@ from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.measurement_tables import markdown_table
 from fivebyfive.output.report import console, table
 from fivebyfive.output.result_files import draw, print_report, replacing_results, result_paths, resume_hint
-from fivebyfive.output.terminal import Stage
+from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import same_file
 
@@ -61,7 +61,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     library()  # what packs: asked for before the work
     files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
-        test = load_dataset(request.data, "test", stage)
+        test = load_dataset(request.data, "test", stage, say)
     for name, (checkpoint, _) in chosen.items():
         fit_images(
             test.images[:1],

@@ -170,7 +170,7 @@ def sets_of(plan: Plan, stage: Stage) -> "tuple[Dataset, Dataset]":
     """The training and the test set."""
     from fivebyfive.model.data.datasets import load_dataset
 
-    return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage)
+    return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage, say)
 
 
 def reserve_card(plan: Plan, out: Path, force: bool, read: Path | None) -> Path:

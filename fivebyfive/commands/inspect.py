@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from fivebyfive.hw.serial.boards import BOARDS
-from fivebyfive.model.data.datasets import Dataset, joined, load_dataset
+from fivebyfive.model.data.datasets import OTHER_SET, Dataset, fit_images, joined, load_dataset
 from fivebyfive.model.estimates.measurement import estimate
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
@@ -32,7 +32,7 @@ from fivebyfive.output.inspection.network_picture import draw_network
 from fivebyfive.output.inspection.range_plot import draw_ranges
 from fivebyfive.output.inspection.tables import show
 from fivebyfive.output.paths import check_file
-from fivebyfive.output.terminal import Stage
+from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.destinations import file_place
 from fivebyfive.support.errors import DIFFERS, UserError
 from fivebyfive.support.inputs import open_limited
@@ -179,7 +179,7 @@ def read_graph(request: InspectRequest) -> Inspection:
 def read_tensors(request: InspectRequest) -> Inspection:
     """What a state_dict is read as."""
     with Stage("reading the data") as stage:
-        dataset = load_dataset(request.data or "mnist", "test", stage)
+        dataset = load_dataset(request.data or "mnist", "test", stage, say)
         if request.data:  # training images behind those of the test: they are asked where these leave a doubt
             dataset = joined(dataset, load_dataset(request.data, "train", stage))
         reading = find_reading(request.model, dataset, request.reading, stage)
@@ -221,18 +221,20 @@ def ambiguous(request: InspectRequest, error: Ambiguous) -> dict:
 
 def data_for(network: FloatNetwork, data: str | None, stage: Stage) -> Dataset | None:
     """The data set that was asked for, or the first of the shipped images where they fit the network."""
-    dataset = load_dataset(data or "mnist", "test", stage)
-    size = network.network.input[1:]
-    fits = dataset.classes <= network.network.classes and min(np.subtract(size, dataset.images.shape[1:])) >= 0
-    if data and not fits:
-        raise UserError(
-            f"{dataset.name} has {dataset.classes} classes on images of {dataset.images.shape[1]}x"
-            f"{dataset.images.shape[2]}, the network {network.network.classes} on {size[0]}x{size[1]}; give a set that "
-            "fits with --data"
-        )
+    dataset = load_dataset(data or "mnist", "test", stage, say)
+    try:
+        if dataset.classes > network.network.classes:
+            raise UserError(
+                f"{dataset.name} has {dataset.classes} classes, the network {network.network.classes}; {OTHER_SET}"
+            )
+        fit_images(dataset.images[:1], network.network.input)
+    except UserError:
+        if data:
+            raise
+        return None
     if data:
         return dataset
-    return Dataset(dataset.name, dataset.images[:SHIPPED_IMAGES], dataset.labels[:SHIPPED_IMAGES]) if fits else None
+    return Dataset(dataset.name, dataset.images[:SHIPPED_IMAGES], dataset.labels[:SHIPPED_IMAGES])
 
 
 def machine_of(network: FloatNetwork) -> tuple[dict | None, tuple[str, ...]]:

@@ -166,7 +166,8 @@ def module_name(layer: str) -> str:
 
 
 def fitted(x: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
-    """Values (N, 1, H, W) in the middle of a larger input, the same in each channel, as `datasets.fit_images` does."""
+    """Values (N, C, H, W) in the middle of a larger input, grey ones the same in each channel, as `datasets.fit_images`
+    does."""
     channels, rows, columns = size
     below, beside = rows - x.shape[2], columns - x.shape[3]
     if below or beside:

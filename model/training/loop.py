@@ -23,7 +23,7 @@ EXAMINE_BATCH = 1000
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """``pixels`` uint8 (N, 28, 28), ``labels`` int64 (N,)."""
+    """``pixels`` uint8 (N, rows, columns) or (N, channels, rows, columns), ``labels`` int64 (N,)."""
 
     pixels: torch.Tensor
     labels: torch.Tensor

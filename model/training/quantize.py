@@ -193,7 +193,7 @@ def read_model(
         found = find_reading(path, dataset, reading, progress)
         remarks = [*found.network.remarks, str(found)]
         if dataset is not None and not found.preparation.plain:
-            how = found.preparation.text((dataset.images.shape[1], dataset.images.shape[2]))
+            how = found.preparation.text(dataset.size[1:])
             remarks.append(f"it takes images of {how}; give the machine, evaluate and simulate images made so")
         network = replace(found.network, remarks=tuple(remarks))
         model = Model(network, found.scaling, found.preparation)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fivebyfive.model.shape import KERNEL
-from fivebyfive.model.training.lenet import LeNet, pixels_to_values
+from fivebyfive.model.training.lenet import LeNet, fitted, pixels_to_values
 from fivebyfive.model.training.loop import EXAMINE_BATCH, TrainingImages
 from fivebyfive.model.training.tables import floor_activation
 
@@ -33,7 +33,9 @@ def activations(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
 def inputs_of(net: LeNet, layer: str, pixels: torch.Tensor) -> torch.Tensor:
     """What a layer takes of images uint8 (N, 28, 28): what the one before hands on, or the pixels."""
     place = net.shape.layers.index(layer)
-    return activations(net, net.shape.layers[place - 1], pixels) if place else pixels_to_values(pixels)
+    if place:
+        return activations(net, net.shape.layers[place - 1], pixels)
+    return fitted(pixels_to_values(pixels), net.network.input)
 
 
 @torch.no_grad()

@@ -28,20 +28,20 @@ class Preparation:
         return not (self.resized or self.border or self.inverted or self.transposed)
 
     def apply(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 (N, H, W) as uint8 (N, channels, rows, columns), the same in each channel."""
+        """Images uint8 (N, H, W) or (N, C, H, W) as uint8 (N, channels, rows, columns), grey ones the same in each
+        channel. Raises UserError where they have other channels."""
         if self.transposed:
-            images = images.transpose(0, 2, 1)
+            images = images.swapaxes(-1, -2)
         if self.resized:
-            for axis, wanted in ((2, self.size[2]), (1, self.size[1])):
+            for axis, wanted in ((-1, self.size[2]), (-2, self.size[1])):
                 weights = bilinear(images.shape[axis], wanted)
                 moved = np.moveaxis(images.astype(np.float64), axis, -1) @ weights.T
                 images = np.moveaxis(np.floor(moved + 0.5), -1, axis).astype(np.uint8)
-        else:
-            border = np.uint8(self.border)  # fit_images pads with 0
-            images = fit_images(images - border, (1, *self.size[1:])) + border
+        border = np.uint8(self.border)  # fit_images pads with 0
+        images = fit_images(images - border, self.size) + border
         if self.inverted:
             images = 255 - images
-        return np.broadcast_to(images[:, np.newaxis], (len(images), *self.size))
+        return images.reshape(-1, *self.size)
 
     def text(self, size: tuple[int, int]) -> str:
         """What is done with images of ``size``, "" for nothing."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.data.datasets import Dataset, check_channels
 from fivebyfive.model.network import dims
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
@@ -118,7 +118,8 @@ class Finder:
         self.crowded = False
         self.labels: tuple[str, ...] = ()
         self.dense_hidden = sum(one.kind == "fc" for one in layers) > 1
-        self.image = (28, 28) if dataset is None else (dataset.images.shape[1], dataset.images.shape[2])
+        self.image = (28, 28) if dataset is None else dataset.size[1:]
+        self.turns = (False, True) if self.image[0] == self.image[1] else (False,)  # transposed: square ones alone
 
     def find(self) -> Reading:
         if self.options.description is not None:
@@ -162,6 +163,8 @@ class Finder:
                 raise UserError(f"{self.path}: {first.name} takes {first.weight.shape[1]} channels, not {channels}")
         elif first.kind == "fc":
             channels = 3 if any(3 * rows * columns == first.weight.shape[1] for rows, columns in sizes) else 1
+        if self.dataset is not None:
+            check_channels(self.dataset.size[0], channels)
         paddings, convs = self.options.paddings, [one for one in self.layers if one.kind == "conv"]
         if paddings and len(paddings) not in (1, len(convs)):
             raise UserError(f"{self.path} has {len(convs)} convolutions; --padding gives {len(paddings)}")
@@ -192,7 +195,7 @@ class Finder:
         scorer = Scorer(self.readings, self.dataset)
         ways = [
             Candidate(one, functions, Preparation(one.input, inverted=inverted, transposed=turned), scalings[0])
-            for one, turned, inverted in product(geometries, (False, True), (False, True))
+            for one, turned, inverted in product(geometries, self.turns, (False, True))
         ]
         ((best, wrong),) = self.again(scorer, self.prepared(scorer, ways), LAST, 1).items()
         if wrong.mean() > GOOD * self.chance:
@@ -217,7 +220,7 @@ class Finder:
         assert self.dataset is not None
         scorer, chance = Scorer(self.readings, self.dataset), self.chance
         found: Chosen = {}
-        for turned, inverted in ((False, False), (False, True), (True, False), (True, True)):
+        for turned, inverted in product(self.turns, (False, True)):
             found |= self.tried(scorer, functions, turned, inverted)
             if min(map(np.mean, found.values())) <= GOOD * chance:
                 break
