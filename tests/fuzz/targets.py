@@ -13,6 +13,7 @@ import pickle
 import resource
 import signal
 import struct
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -32,8 +33,11 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.packing.packed import pack, read_packed
 from fivebyfive.model.compress.plan import read_plan
+from fivebyfive.model.data.archives import read_members
+from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.data.idx import idx_bytes, read_idx
 from fivebyfive.model.data.images import load_images
+from fivebyfive.model.data.named_sets import NAMED_SETS
 from fivebyfive.model.description import describe, parse
 from fivebyfive.model.protocol.link import Decoder, Frame, Info, Kind, Missing, Result, encode
 from fivebyfive.model.readers.folding import fold
@@ -428,6 +432,42 @@ def png_of(parts: list[bytes]) -> bytes:
     return b"".join(chunks)
 
 
+# data sets
+
+
+def dataset_members() -> list[bytes]:
+    """Names and .npy files of a data set of Keras's form, in colour."""
+    arrays = {"x_test": np.resize(PIXELS, (2, 5, 6, 3)), "y_test": np.array([[1], [2]])}
+    return [part for name, array in arrays.items() for part in (f"{name}.npy".encode(), npy(array))]
+
+
+def archives() -> list[bytes]:
+    """A .zip, a .tar and a .tar.gz file of two members."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name in ("a", "b"):
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            archive.addfile(info, io.BytesIO(b"abc"))
+    whole = file.getvalue()
+    return [zipped([b"a", b"abc", b"b", b"abcd"]), whole, gzip.compress(whole, mtime=0)]
+
+
+def named_set(data: bytes) -> object:
+    """A published set whose files hold the parts."""
+    parts = [*parts_of(data[1:]), *[b""] * 6]
+    known = list(NAMED_SETS.values())[data[0] % len(NAMED_SETS) if data else 0]
+    return known.read("test", lambda names, archive: parts[: len(names)])
+
+
+def named_files() -> list[bytes]:
+    wide = b"\0\0\x0c\x02" + struct.pack(">4I", 1, 2, 5, 0)
+    narrow = idx_bytes(np.ones(1, np.uint8))
+    seeds = {"emnist-letters": [idx_bytes(PIXELS), narrow], "qmnist": [idx_bytes(PIXELS), wide],
+             "cifar-10": [bytes(2 * 3073)], "cifar-100": [bytes(3074)]}  # fmt: skip
+    return [bytes([list(NAMED_SETS).index(name)]) + joined(parts) for name, parts in seeds.items()]
+
+
 # the serial line
 
 ANSWERS = [
@@ -561,6 +601,14 @@ TARGETS = {
         lambda data: read_idx(written("a", data), 3),
         lambda: [idx_bytes(PIXELS), gzip.compress(idx_bytes(PIXELS), mtime=0)], 20,
     ),
+    "dataset": Target(
+        lambda data: load_dataset(written("d.npz", data)), lambda: [zipped(dataset_members())], 8
+    ),
+    "dataset-members": Target(
+        lambda data: load_dataset(written("e.npz", zipped(parts_of(data)))), lambda: [joined(dataset_members())], 8
+    ),
+    "archive": Target(lambda data: read_members(data, ["b", "a"], "a.tar.gz", 1 << 20), archives, 10),
+    "named-set-members": Target(named_set, named_files, 10),
     "png": Target(
         lambda data: load_images(written("a.png", data)),
         lambda: [picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"), picture("PNG", "1")], 6,
