@@ -38,8 +38,9 @@ def read_class_folders(folder: Path, split: str, progress: Progress, remark: Cal
     most pictures of both splits have, the others are resized. ``remark`` is called with a line about each of these
     choices. Raises UserError.
     """
+    said: list[str] = []
     try:
-        pictures = list(islice(found(folder, remark), MAX_PICTURES + 1))
+        pictures = list(islice(found(folder, said.append), MAX_PICTURES + 1))
     except OSError as error:
         raise UserError(f"cannot read folder {folder}: {error.strerror}") from error
     if len(pictures) > MAX_PICTURES:
@@ -60,16 +61,18 @@ def read_class_folders(folder: Path, split: str, progress: Progress, remark: Cal
             f"{folder} has {len(chosen)} pictures of {rows}x{columns}; at most {MAX_BYTES >> 20} MiB are read"
         )
     if often < len(pictures):
-        remark(
+        said.append(
             f"{folder}: {len(pictures) - often} of {len(pictures)} pictures are resized to {rows}x{columns}, the size "
             "of most"
         )
     if not grey and any(form.grey for form in forms):
-        remark(f"{folder}: grey pictures are taken as colour ones, as others are in colour")
+        said.append(f"{folder}: grey pictures are taken as colour ones, as others are in colour")
     images = []
     for number, one in enumerate(chosen):
         progress(number, len(chosen), "reading pictures")
         images.append(read_pixels(one.path, PictureForm(size, grey)))
+    for line in said:  # now that nothing is refused any more
+        remark(line)
     return np.stack(images), np.array([one.label for one in chosen], np.uint8)
 
 

@@ -104,9 +104,11 @@ def test_pictures_are_taken_as_they_are(folder):
 )  # fmt: skip
 def test_what_is_refused(folder, make, words):
     make(folder)
+    remarks = []
     with pytest.raises(UserError, match=words) as caught:
-        load_dataset(folder)
+        load_dataset(folder, remark=remarks.append)
     assert "\n" not in str(caught.value)
+    assert remarks == []  # a refusal is one line
 
 
 def test_too_many_pixels_are_not_read(folder, monkeypatch):
