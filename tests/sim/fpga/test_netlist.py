@@ -77,7 +77,7 @@ def test_distributed_ram(bench, family):
 @pytest.mark.parametrize(
     ("family", "config"),
     [
-        pytest.param("ecp5", Config(), marks=pytest.mark.slow),
+        pytest.param("ecp5", Config(), marks=[pytest.mark.slow, pytest.mark.full]),
         pytest.param("xc7", Config(packed=True), marks=[pytest.mark.slow, pytest.mark.full]),
         pytest.param("xc7", Config(), marks=[pytest.mark.slow, pytest.mark.full]),
     ],
