@@ -47,6 +47,15 @@ class Affine:
     scale: np.ndarray
     shift: np.ndarray
 
+    @classmethod
+    def batch_norm(
+        cls, mean: np.ndarray, spread: np.ndarray, scale: np.ndarray | float = 1.0, shift: np.ndarray | float = 0.0
+    ) -> "Affine":
+        """(x - ``mean``) / sqrt(``spread``) * ``scale`` + ``shift``, each (C,); ``spread``: variance and epsilon, above
+        0. Ioffe and Szegedy 2015, arXiv:1502.03167."""
+        factor = scale / np.sqrt(spread)
+        return cls(factor, shift - mean * factor)
+
 
 @dataclass(frozen=True)
 class Activation:

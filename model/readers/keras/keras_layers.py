@@ -303,8 +303,7 @@ def batch_normalization(layer: Layer, chain: Chain) -> None:
         raise layer.refused("has a variance that is not positive")
     if len(chain.shape) == 1:
         chain.flattened()
-    scale = gamma / np.sqrt(spread)
-    chain.add(Affine(scale, beta - mean * scale))
+    chain.add(Affine.batch_norm(mean, spread, gamma, beta))
 
 
 def normalization(layer: Layer, chain: Chain) -> None:

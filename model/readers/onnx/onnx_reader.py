@@ -215,8 +215,8 @@ class Reader:
         if node.attributes.get("training_mode", 0):
             raise Unsupported("it is in training mode; export the network in evaluation mode")
         scale, shift, mean, variance = (known(value, "parameters").reshape(-1) for value in values[1:5])
-        factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-        return x.then(Affine(factor, shift - mean * factor))
+        spread = variance + node.attributes.get("epsilon", 1e-5)
+        return x.then(Affine.batch_norm(mean, spread, scale, shift))
 
     # pools
 

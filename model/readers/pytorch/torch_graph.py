@@ -363,8 +363,7 @@ def batch_norm(op: Operation) -> None:
         raise op.refused("has a variance that is not positive")
     if len(op.chain.shape) == 1:
         op.chain.flattened()
-    scale = (1 if weight is None else weight) / np.sqrt(spread)
-    op.chain.add(Affine(scale, (0 if bias is None else bias) - mean * scale))
+    op.chain.add(Affine.batch_norm(mean, spread, 1.0 if weight is None else weight, 0.0 if bias is None else bias))
 
 
 def pooling(op: Operation) -> None:

@@ -37,6 +37,9 @@ class Scorer:
         self.readings, self.dataset = readings, dataset
         self.tensors: dict[int, tuple[np.ndarray, Any]] = {}
         self.torch = require_torch()
+        from fivebyfive.model.training.tables import FUNCTIONS
+
+        self.functions = FUNCTIONS
 
     def scores(
         self, candidates: Iterable[Candidate], count: int, tick: Callable[[], None] = lambda: None
@@ -96,7 +99,7 @@ class Scorer:
                 scale, shift = (self.tensor(one).reshape(shape) for one in (step.scale, step.shift))
                 return x * scale + shift
             case Activation():
-                return functions(step)(x)
+                return self.functions[step.name](x, step.parameters)
             case Pooling():
                 size = step.size or (x.shape[2], x.shape[3])
                 pool = functional.max_pool2d if step.kind == "max" else functional.avg_pool2d
@@ -113,19 +116,6 @@ def losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scores = scores.astype(np.float64)
     scores -= scores.max(1, keepdims=True)
     return np.log(np.exp(scores).sum(1)) - scores[np.arange(len(scores)), labels]
-
-
-def functions(step: Activation) -> "Callable[[torch.Tensor], torch.Tensor]":
-    """An activation of PyTorch."""
-    torch = require_torch()
-    f = torch.nn.functional
-    named: dict[str, Callable[[Any], Any]] = {
-        "relu": f.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "gelu": f.gelu, "elu": f.elu, "selu": f.selu,
-        "softplus": f.softplus, "swish": f.silu, "hard-swish": f.hardswish, "hard-sigmoid": f.hardsigmoid,
-        "leaky-relu": lambda x: f.leaky_relu(x, step.parameters.get("alpha", 0.01)),
-        "clip": lambda x: x.clamp(step.parameters.get("low"), step.parameters.get("high")),
-    }  # fmt: skip
-    return named[step.name]
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> float:

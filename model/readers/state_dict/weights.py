@@ -130,8 +130,7 @@ def batch_norm(name: str, parts: Mapping[str, np.ndarray]) -> Affine:
         raise ValueError(f"{name} has the statistics of a BatchNorm, but their shapes differ")
     if var.min() < 0:
         raise ValueError(f"{name}.running_var has values below 0; the training went wrong")
-    scale = weight / np.sqrt(var + EPSILON)
-    return Affine(scale, bias - mean * scale)
+    return Affine.batch_norm(mean, var + EPSILON, weight, bias)
 
 
 def in_order(layers: Sequence[Weights]) -> tuple[Weights, ...]:
