@@ -7,10 +7,11 @@ Importing this module does not import PyTorch; running `quantize` does.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from math import inf, isfinite
 from pathlib import Path
@@ -119,8 +120,7 @@ def quantize(
     leaves float32.
     """
     require_torch()
-    learning, held_out = split(training)
-    model = read_model(Path(path), joined(held_out, learning), config.known(reading), progress)
+    model = read_model(Path(path), lambda: joined(*reversed(split(training))), config.known(reading), progress)
     training, test = model.prepared(training), test and model.prepared(test)
     with inside_float32(path):
         return quantized(Path(path).name, model.network, model.scaling, config, training, test, progress, states)
@@ -140,7 +140,8 @@ def calibrate(
     scaling of the pixels is not known.
     """
     require_torch()
-    model = read_model(Path(path), load_dataset("mnist", "test", progress), config.known(reading), progress)
+    shipped = partial(load_dataset, "mnist", "test", progress)
+    model = read_model(Path(path), shipped, config.known(reading), progress)
     network, scaling = model.network, config.scaling or model.scaling
     if scaling is None:
         raise UserError(f"{path}: without labels no scaling of its pixels can be tried; give --mean and --std")
@@ -179,17 +180,18 @@ class Model:
 
 def read_model(
     path: Path,
-    dataset: Dataset | None = None,
+    labelled: Callable[[], Dataset] | None = None,
     reading: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
     progress: Progress = silent,
 ) -> Model:
-    """The network in a file: one with a graph, or a state_dict, whose reading is found on ``dataset``. Raises
-    UserError, one line, for any other file, for a state_dict that can be read in several ways, and for a network that
-    no checkpoint holds."""
+    """The network in a file: one with a graph, or a state_dict, whose reading is found on what ``labelled`` gives.
+    Raises UserError, one line, for any other file, for a state_dict that can be read in several ways, and for a network
+    that no checkpoint holds."""
     if has_graph(path):
         reading.check_graph(path)
         model = Model(read_float_network(path))
     else:
+        dataset = labelled() if labelled else None
         found = find_reading(path, dataset, reading, progress)
         remarks = [*found.network.remarks, str(found)]
         if dataset is not None and not found.preparation.plain:
