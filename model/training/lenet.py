@@ -155,9 +155,11 @@ class LeNet(torch.nn.Module):
 
     @torch.no_grad()
     def clip(self) -> None:
-        """Put every parameter back into the range of Q2.6."""
+        """Put every parameter back into the range of Q2.6, and into the reach of a projection."""
         for parameter in self.parameters():
             parameter.clamp_(LOW, HIGH)
+        for name, projection in self.projections.items():
+            projection.confine(self.layers[name][0])
 
 
 def module_name(layer: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import cos, isfinite, pi
+from math import isfinite
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -105,7 +105,11 @@ def fit(
     """
     extras = extras or Extras()
     criterion = extras.criterion or CrossEntropy(temperature)
-    optimizer = torch.optim.AdamW([*net.parameters(), *criterion.parameters()], lr=stage.learning_rate)
+    parameters = [*net.parameters(), *criterion.parameters()]
+    decaying = [one for one in parameters if one.dim() > 1 or stage.decay_all]
+    optimizer = torch.optim.AdamW(decaying, lr=stage.learning_rate)
+    if len(decaying) < len(parameters):
+        optimizer.add_param_group({"params": [one for one in parameters if one.dim() <= 1], "weight_decay": 0.0})
     state = TrainingState(net, optimizer, criterion, generator)
     if extras.saved:
         state.resume(extras.saved.load())
@@ -118,7 +122,7 @@ def fit(
         order = torch.randperm(len(training), generator=generator).split(stage.batch_images)
         for step, index in enumerate(order, (epoch - 1) * epoch_steps):
             for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rate * (1 + cos(pi * step / steps)) / 2
+                group["lr"] = stage.rate(step, steps)
             x, labels = pixels_to_values(pixels[index]), training.labels[index]
             logits, before = net(x, stage.quantized)
             loss = criterion(x, labels, logits, before) + penalty(before, stage)

@@ -1,6 +1,7 @@
 """What a stage of training is, in numbers; nothing here needs PyTorch."""
 
 from dataclasses import dataclass
+from math import cos, pi
 
 from fivebyfive.model.shape import ceil_div
 
@@ -14,7 +15,8 @@ class Stage:
 
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
     zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range
-    ends): the square of the excess, summed over a layer, costs ``conv_penalty`` or ``fc_penalty``.
+    ends): the square of the excess, summed over a layer, costs ``conv_penalty`` or ``fc_penalty``. ``decay_all``:
+    weight decay (0.01) pulls at biases, centroids and scales too, not at weights alone, as is usual.
     """
 
     name: str
@@ -27,7 +29,12 @@ class Stage:
     conv_penalty: float = 0.01
     fc_penalty: float = 0.05
     batch_images: int = 128
+    decay_all: bool = True
 
     def steps(self, images: int) -> int:
         """Batches of the whole stage, the last of an epoch perhaps short."""
         return self.epochs * ceil_div(images, self.batch_images)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step, counted from 0, of ``steps``."""
+        return self.learning_rate * (1 + cos(pi * step / steps)) / 2

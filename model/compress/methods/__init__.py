@@ -5,9 +5,24 @@ None of them needs PyTorch to be imported; running does.
 
 from types import ModuleType
 
-from . import binary, distill, kmeans, l1, lasso, linear, magnitude, slimming, svd, taylor, ternary, thinet, tune
+from . import (
+    binary,
+    distill,
+    kmeans,
+    l1,
+    lasso,
+    linear,
+    magnitude,
+    scratch,
+    slimming,
+    svd,
+    taylor,
+    ternary,
+    thinet,
+    tune,
+)
 
 __all__ = ["METHODS"]
 
-IN_ORDER = magnitude, l1, slimming, taylor, lasso, thinet, svd, kmeans, linear, ternary, binary, distill, tune
+IN_ORDER = magnitude, l1, slimming, taylor, lasso, thinet, svd, kmeans, linear, ternary, binary, distill, scratch, tune
 METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[-1]: module for module in IN_ORDER}

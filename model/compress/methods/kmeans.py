@@ -2,6 +2,9 @@
 
 Han, Mao and Dally 2016, Deep Compression (arXiv:1510.00149), section 3: clusters of each layer's weights, their
 centroids trained by the sum of their weights' gradients; starting centroids spread evenly serve large weights best.
+
+There a weight keeps its centroid. With ``reassign`` it takes the nearest one after every step, as Wu et al. 2018, Deep
+k-Means (arXiv:1806.09228), let it do, here with a straight-through gradient in place of their pull towards centroids.
 """
 
 from collections.abc import Callable

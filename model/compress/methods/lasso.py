@@ -2,14 +2,16 @@
 
 He, Zhang and Sun 2017, Channel pruning for accelerating very deep neural networks (arXiv:1707.06168): layer by layer,
 the next layer's sums shall be what they were. Channels enter along the whole path of Lasso (Efron et al. 2004), which
-spares the search for its penalty.
+spares the search for its penalty. As in the paper the sums are those of the network that the round began with, not of
+the one whose earlier layers are narrow already, and the refit has an intercept; ``targets = "narrowed"`` fits to the
+latter and without one, as the checkpoints of version 0.1.0 were made. A channel's part is all of what it adds to the
+sums, and Lasso's factors choose only: the refit is of single weights, where the paper's is of them as well.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.narrow import Stepwise
-from fivebyfive.model.compress.operations.rebuild import rebuild
+from fivebyfive.model.compress.operations.rebuild import Rebuilt, rebuild
 from fivebyfive.support.optional import require
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Options(Stepwise):
+class Options(Rebuilt):
     """Nothing of its own."""
 
 
@@ -31,12 +33,12 @@ def run(job: "Compression", options: Options) -> None:
     rebuild(job, options, choose)
 
 
-def choose(products: "torch.Tensor", count: int) -> "torch.Tensor":
-    """Indices of ``count`` channels, of the products of their parts (C, C)."""
+def choose(products: "torch.Tensor", wanted: "torch.Tensor", count: int) -> "torch.Tensor":
+    """Indices of ``count`` channels, of the products of their parts with each other (C, C), and with the sums there
+    shall be (C,)."""
     import torch
 
     model = require("sklearn.linear_model", "channel pruning by Lasso needs", "scikit-learn", "compress")
-    wanted = products.sum(1)  # what each has in common with the sum of all
     found = model.lars_path_gram(wanted.numpy(), products.numpy(), n_samples=1, method="lasso")[2]  # (C, steps)
     path = torch.from_numpy(found.copy())
     steps = path.shape[1]

@@ -1,6 +1,8 @@
 """Weights share values that lie evenly between a layer's smallest and largest: quantization to few bits.
 
-Jacob et al. 2018 (arXiv:1712.05877), with its training by straight-through gradients; each value is rounded to Q2.6.
+Jacob et al. 2018 (arXiv:1712.05877), with its training by straight-through gradients. Zero is exactly one of the
+values, as there. Unlike there, each value is rounded to Q2.6, the range is that at the start and not followed while
+training, and activations have the 8 bits of Q2.6 whatever the range of their layer, with floor for rounding.
 """
 
 from dataclasses import dataclass
@@ -36,7 +38,10 @@ def run(job: "Compression", options: Options) -> None:
 
 
 def even(weights: "torch.Tensor", count: int) -> "torch.Tensor":
-    """``count`` values from the smallest to the largest of weights (N,)."""
+    """``count`` values with even steps from about the smallest to about the largest of weights (N,), of which one is
+    exactly zero (Jacob et al., equation 1: the zero point is a whole number of steps)."""
     import torch
 
-    return torch.linspace(*weights.aminmax(), count)
+    low, high = weights.min().clamp(max=0), weights.max().clamp(min=0)
+    step = (high - low).clamp(min=1e-12) / max(count - 1, 1)
+    return (torch.arange(count) - (-low / step).round()) * step

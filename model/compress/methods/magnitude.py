@@ -2,8 +2,9 @@
 
 Han, Pool, Tran and Dally 2015, Learning both weights and connections (arXiv:1506.02626): a threshold of sensitivity
 times the layer's deviation, then retraining, once or in rounds. Zhu and Gupta 2017, To prune, or not to prune
-(arXiv:1710.01878): pruning goes on during training. Groups as in `masks`; Cao et al. 2019, Efficient and effective
-sparse LSTM on FPGA with bank-balanced sparsity, for the lanes.
+(arXiv:1710.01878): pruning goes on during training. ``regrow``: Guo, Yao and Chen 2016, Dynamic network surgery
+(arXiv:1608.04493), with one threshold where they have two. Groups as in `masks`; Cao et al. 2019, Efficient and
+effective sparse LSTM on FPGA with bank-balanced sparsity, for the lanes.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,13 @@
 """Weights of three values, -s, 0 and s, with a power of two for s: no multiplier is needed.
 
 Li, Zhang and Liu 2016, Ternary weight networks (arXiv:1605.04711).
+
+Unlike there, s is a power of two (the layer is scaled for it beforehand, without loss) and stays what it was at the
+start, where the paper computes it anew in each step; the threshold, 0.7 of the mean magnitude, is computed anew here
+too. ``reach`` stops free weights at so many s; the paper has no such limit.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.compress.operations.options import TuningOfLayers as Options
@@ -22,7 +27,7 @@ def run(job: "Compression", options: Options) -> None:
 
     from ..naming import named
 
-    project(job, named(job, options.layers), magnitude, Ternary)
+    project(job, named(job, options.layers), magnitude, partial(Ternary, reach=options.reach))
     job.tune(options)
 
 

@@ -1,14 +1,13 @@
 """Take out channels greedily: always the one without which the next layer's sums change least.
 
 Luo, Wu and Lin 2017, ThiNet (arXiv:1707.06342). What takes them is refitted by least squares, with all its weights
-rather than one factor for each channel.
+rather than one factor for each channel, and to what the network that the round began with computed.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.narrow import Stepwise
-from fivebyfive.model.compress.operations.rebuild import rebuild
+from fivebyfive.model.compress.operations.rebuild import Rebuilt, rebuild
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +18,7 @@ __all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
-class Options(Stepwise):
+class Options(Rebuilt):
     """Nothing of its own."""
 
 
@@ -28,12 +27,14 @@ def run(job: "Compression", options: Options) -> None:
     rebuild(job, options, choose)
 
 
-def choose(products: "torch.Tensor", count: int) -> "torch.Tensor":
-    """Indices of ``count`` channels, of the products of their parts (C, C): those that are not taken out."""
+def choose(products: "torch.Tensor", wanted: "torch.Tensor", count: int) -> "torch.Tensor":
+    """Indices of ``count`` channels, of the products of their parts with each other (C, C), and with the sums there
+    shall be (C,): those that are not taken out."""
     import torch
 
     gone = torch.zeros(len(products), dtype=torch.float64)
     for _ in range(len(products) - count):
-        change = products.diagonal() + 2 * products @ gone  # of the squared error, if that one goes too
+        # Of the squared error, if that one goes too: |wanted - (all - gone)|^2.
+        change = products.diagonal() + 2 * (products @ gone + wanted - products.sum(1))
         gone[torch.where(gone > 0, torch.inf, change).argmin()] = 1
     return torch.nonzero(gone == 0).flatten()

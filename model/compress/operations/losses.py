@@ -29,7 +29,8 @@ class Distilled(torch.nn.Module):
     Attention transfer: Zagoruyko and Komodakis 2017 (arXiv:1612.03928); the pupil's maps go through a transfer layer,
     1x1 convolutions that are learned with it and thrown away, before their attention is compared, so that it need not
     look with every channel. Hints: Romero et al. 2015, FitNets (arXiv:1412.6550): the pupil's conv2 maps, through a
-    1x1 convolution, shall be the teacher's. Temperatures: of the pupil's logits and of the teacher's.
+    1x1 convolution, shall be the teacher's. Temperatures: of the pupil's logits and of the teacher's. ``labels``:
+    weight of the cross-entropy, beside its share.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Distilled(torch.nn.Module):
         looks: float = 0.0,
         hints: float = 0.0,
         generator: torch.Generator | None = None,
+        labels: float = 1.0,
     ) -> None:
         super().__init__()
+        self.labels = labels
         self.teacher = [teacher]  # in a list: no module of ours, so nobody trains or stores it
         self.hard = CrossEntropy(temperatures[0])
         self.temperatures, self.soft, self.softness = temperatures, soft, softness
@@ -60,7 +63,7 @@ class Distilled(torch.nn.Module):
         with torch.no_grad():
             wanted, seen = self.teacher[0](x, True)
         own, other = self.temperatures
-        loss = (1 - self.soft) * self.hard(x, labels, logits, before)
+        loss = self.labels * (1 - self.soft) * self.hard(x, labels, logits, before)
         loss = loss + self.soft * soft_loss(own * logits, other * wanted, self.softness)
         for layer, transfer in self.transfer.items():
             maps, target = transfer(before[layer].relu()), seen[layer].relu()

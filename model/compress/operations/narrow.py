@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .job import Compression
 
-__all__ = ["Narrowing", "Stepwise", "remove", "target_shape", "waypoints"]
+__all__ = ["Narrowing", "Ranked", "Stepwise", "found_shape", "remove", "target_shape", "waypoints"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,20 @@ class Narrowing(Tuning):
         super().__post_init__()
         if self.shape or self.needs_shape:
             LeNetShape.parse(self.shape)
+
+
+@dataclass(frozen=True)
+class Ranked(Narrowing):
+    """One of ``shape`` and ``keep``: the widths that are given, or those that one threshold over all layers finds."""
+
+    needs_shape: ClassVar[bool] = False
+
+    keep: float = option(0.0, "Instead of a shape: share of all hidden channels that stay, the best of all.", 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.shape) == bool(self.keep):
+            raise ValueError("one of shape and keep is needed")
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,22 @@ def waypoints(now: LeNetShape, target: LeNetShape, rounds: int) -> list[LeNetSha
         ]
         points.append(now.with_widths(part))
     return points
+
+
+def found_shape(now: LeNetShape, worth: dict[str, "torch.Tensor"], keep: float) -> LeNetShape:
+    """The widths that are left when, of the outputs of all hidden layers together, the share ``keep`` of most ``worth``
+    (layer to (outputs,)) stays, as Liu et al. 2017 and the other methods with one threshold do; of each layer one at
+    least. Raises UserError where nothing goes."""
+    import torch
+
+    every = torch.cat(list(worth.values()))
+    count = max(1, round(keep * len(every)))
+    if count == len(every):
+        raise UserError(f"a share of {keep:g} of {len(every)} channels takes none out; ask for less")
+    threshold = every.topk(count).values[-1]
+    widths = dict(zip(now.layers, now.widths, strict=True))
+    widths |= {layer: max(1, int((value >= threshold).sum())) for layer, value in worth.items()}
+    return now.with_widths(widths.values())
 
 
 def remove(job: "Compression", worth: dict[str, "torch.Tensor"], shape: LeNetShape) -> None:

@@ -3,9 +3,8 @@
 import torch
 
 from fivebyfive.model.training.lenet import LeNet
-from fivebyfive.model.training.state import CrossEntropy
 
-__all__ = ["Normalized", "Slimming"]
+__all__ = ["Normalized"]
 
 MOMENTUM = 0.1  # of the running mean and variance
 TINY = 1e-5  # beside the variance
@@ -32,6 +31,12 @@ class Normalized(LeNet):
         """The scale of each output of the hidden layers, layer to (outputs,)."""
         return {layer: norm.weight for layer, norm in self.norms.items()}
 
+    @torch.no_grad()
+    def shrink(self, amount: float) -> None:
+        """Take all scales this much nearer to zero, and not past it."""
+        for scale in self.scales.values():
+            scale.copy_(scale.sign() * (scale.abs() - amount).clamp(min=0))
+
     def normed(self, name: str, maps: torch.Tensor) -> torch.Tensor:
         """Sums (N, C) or (N, C, H, W), normalized by channel."""
         if name not in self.norms:
@@ -57,17 +62,3 @@ class Normalized(LeNet):
             if layer in self.projections:
                 plain.projections[layer] = self.projections[layer]
         return plain
-
-
-class Slimming(CrossEntropy):
-    """Cross-entropy, and ``sparsity`` times the sum of all scales' magnitudes."""
-
-    def __init__(self, net: Normalized, temperature: float, sparsity: float) -> None:
-        super().__init__(temperature)
-        self.net, self.sparsity = [net], sparsity  # in a list: its parameters are the network's, not ours
-
-    def forward(
-        self, x: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, before: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        pull = sum(scale.abs().sum() for scale in self.net[0].scales.values())
-        return super().forward(x, labels, logits, before) + self.sparsity * pull

@@ -3,7 +3,7 @@
 The command line makes its options of these fields, plans their keys (`plan`).
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fivebyfive.model.training.stage import Stage
@@ -88,6 +88,7 @@ class Tuning:
     teacher: str = option("", "Learn from this checkpoint's soft answers too; 'start' for what is compressed.")
     soft: float = option(0.7, "Share of the soft answers in the loss.", 0.0, 1.0)
     softness: float = option(3.0, "How much softer teacher and pupil are made for it.", 0.1, 100.0)
+    decay: str = option("weights", "What weight decay pulls at.", choices=("weights", "all"))
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -107,7 +108,11 @@ class Tuning:
         """The quantized stage, of that many epochs instead of ``epochs``."""
         count = self.epochs if epochs is None else epochs
         clean = self.clean_epochs if clean_epochs is None else clean_epochs
-        return finishing(count, self.learning_rate, clean, self.warp)
+        return self.decaying(finishing(count, self.learning_rate, clean, self.warp))
+
+    def decaying(self, stage: Stage) -> Stage:
+        """A stage with this weight decay."""
+        return replace(stage, decay_all=self.decay == "all")
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -118,9 +123,11 @@ class Tuning:
 
 @dataclass(frozen=True)
 class TuningOfLayers(Tuning):
-    """``layers``: those that a method changes, such as fc1,fc2; all where it is empty (`naming.named`)."""
+    """``layers``: those that a method changes, such as fc1,fc2; all where it is empty (`naming.named`). ``reach``: how
+    far the weights that are trained go, in steps s; of 0 as far as Q2.6 does."""
 
     layers: str = option("", "Layers, such as fc1,fc2; all by default.")
+    reach: float = option(0.0, "How far trained weights go, in steps s; 0: as far as Q2.6.", 0.0, 128.0)
 
 
 def check(name: str, value: Any, kind: object, about: Any, whole: bool) -> None:

@@ -27,6 +27,9 @@ class Projection(torch.nn.Module):
         super().__init__()
         self.register_buffer("mask", mask.to(torch.float32))
 
+    def confine(self, weight: torch.Tensor) -> None:
+        """Take free weights that went too far back, in place; here none."""
+
 
 class Masked(Projection):
     """Weights outside the mask are zero. With ``regrow`` they still learn, so that a later mask may take them back
@@ -67,16 +70,25 @@ class Shared(Projection):
         return value * self.mask
 
 
-class Ternary(Projection):
+class Stepped(Projection):
+    """Weights are multiples of s, which is 2**``exponent`` codes. The free weights stay within ``reach`` times s."""
+
+    def __init__(self, mask: torch.Tensor, exponent: int, reach: float = 0.0) -> None:
+        super().__init__(mask)
+        self.exponent = exponent
+        self.reach = reach * step_value(exponent)
+
+    def confine(self, weight: torch.Tensor) -> None:
+        if self.reach:
+            weight.clamp_(-self.reach, self.reach)
+
+
+class Ternary(Stepped):
     """-s, 0 and s, where s is 2**``exponent`` codes: a product is an add, a subtract or nothing.
 
     Zero where the free weight is below 0.7 of the layer's mean magnitude (Li, Zhang and Liu 2016, Ternary Weight
     Networks, arXiv:1605.04711).
     """
-
-    def __init__(self, mask: torch.Tensor, exponent: int) -> None:
-        super().__init__(mask)
-        self.exponent = exponent
 
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         chosen = weight.detach().abs() > ternary_threshold(weight.detach(), self.mask)
@@ -84,13 +96,9 @@ class Ternary(Projection):
         return (value + straight(weight)) * self.mask
 
 
-class Binary(Projection):
+class Binary(Stepped):
     """-s and s, where s is 2**``exponent`` codes (Courbariaux, Bengio and David 2015, BinaryConnect,
     arXiv:1511.00363; one scale a layer as in Rastegari et al. 2016, arXiv:1603.05279). The mask is all ones."""
-
-    def __init__(self, mask: torch.Tensor, exponent: int) -> None:
-        super().__init__(mask)
-        self.exponent = exponent
 
     def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
         value = step_value(self.exponent) * torch.where(weight.detach() < 0, -1.0, 1.0)

@@ -1,32 +1,59 @@
 """Narrow a network layer by layer so that each next layer still computes what it did: for Lasso and ThiNet."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .narrow import Stepwise, target_shape, waypoints
+from .options import option
 
 if TYPE_CHECKING:
     import torch
 
+    from fivebyfive.model.training.lenet import LeNet
+
     from .job import Compression
 
-__all__ = ["rebuild"]
+__all__ = ["Rebuilt", "rebuild"]
 
 SAMPLES = 5000  # images
 
 
-def rebuild(job: "Compression", config: Stepwise, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
-    """Narrow the job's network to the widths asked for, and train it; ``choose(products, count)`` names the outputs
-    of a layer that stay (`moments.parts`)."""
-    for shape in (points := waypoints(job.net.shape, target_shape(job, config), config.rounds)):
+@dataclass(frozen=True)
+class Rebuilt(Stepwise):
+    """``targets``: whose sums the narrowed network shall have."""
+
+    targets: str = option(
+        "original",
+        "Sums to keep: of the network before, or of the one narrowed so far.",
+        choices=("original", "narrowed"),
+    )
+
+
+def rebuild(
+    job: "Compression", options: Rebuilt, choose: Callable[["torch.Tensor", "torch.Tensor", int], "torch.Tensor"]
+) -> None:
+    """Narrow the job's network to the widths asked for, and train it; ``choose(products, wanted, count)`` names the
+    outputs of a layer that stay, of what `moments.parts` have in common with each other and with the sums there shall
+    be."""
+    for shape in (points := waypoints(job.net.shape, target_shape(job, options), options.rounds)):
         counts = dict(zip(shape.layers, shape.widths, strict=True))
+        original = deepcopy(job.net) if options.targets == "original" else None
         for layer in shape.layers[:-1]:
-            narrow(job, layer, counts[layer], choose)
-        job.tune(config, None if shape is points[-1] else config.stage(config.round_epochs, 0))
+            narrow(job, layer, counts[layer], original, choose)
+        job.tune(options, None if shape is points[-1] else options.stage(options.round_epochs, 0))
 
 
-def narrow(job: "Compression", layer: str, count: int, choose: Callable[["torch.Tensor", int], "torch.Tensor"]) -> None:
-    """Keep ``count`` outputs of a layer, and refit the layer after it."""
+def narrow(
+    job: "Compression",
+    layer: str,
+    count: int,
+    original: "LeNet | None",
+    choose: Callable[["torch.Tensor", "torch.Tensor", int], "torch.Tensor"],
+) -> None:
+    """Keep ``count`` outputs of a layer, and refit the layer after it: to the sums of ``original``, with an intercept,
+    or to its own."""
     import torch
 
     from fivebyfive.model.training.loop import TrainingImages
@@ -38,11 +65,14 @@ def narrow(job: "Compression", layer: str, count: int, choose: Callable[["torch.
     if count == channels:
         return
     index = torch.randperm(len(job.learning), generator=job.generator)[:SAMPLES]
-    moments = second_moments(net, layer, TrainingImages(job.learning.pixels[index], job.learning.labels[index]))
+    images = TrainingImages(job.learning.pixels[index], job.learning.labels[index])
+    moments = second_moments(net, layer, images, original)
     following = next_layer(net, layer)
     weight = net.effective(following, quantized=False)[0].detach()
-    kept = choose(parts(moments, weight, channels), count)
+    kept = choose(parts(moments.own, weight, channels), parts(moments.cross, weight, channels).sum(1), count)
     with torch.no_grad():
-        net.layers[following][0].copy_(refit(moments, weight, kept, channels))
+        found, lift = refit(moments, weight, kept, channels)
+        net.layers[following][0].copy_(found)
+        net.layers[following][1].add_(lift)
     net.clip()
     job.net = keep(net, Kept.everything(net.shape, **{layer: kept}))

@@ -65,7 +65,8 @@ def test_a_checkpoint_comes_back_from_pytorch(trained) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['method = "l1"\nshape = "3-4-12-10"', 'method = "svd"\nrank = 8', 'method = "ternary"']
+    "text",
+    ['method = "l1"\nshape = "3-4-12-10"', 'method = "svd"\nrank = 8', 'method = "ternary"', 'method = "scratch"'],
 )
 def test_methods_that_cannot(text: str, run) -> None:
     with pytest.raises(UserError) as error:

@@ -1,5 +1,7 @@
 """Channels that go, normalization that folds, layers that split: what is left computes the same."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -141,7 +143,7 @@ def test_parts_of_channels_are_what_they_are_summed_from(net, images, layer, siz
     channels = SHAPE.arrays[f"{layer}.bias"][0]
     following = SHAPE.layers[SHAPE.layers.index(layer) + 1]
     weight = net.layers[following][0].detach()
-    moments = second_moments(net, layer, few)
+    moments = second_moments(net, layer, few).own
     assert moments.shape == (channels * size, channels * size)
     maps = activations(net, layer, few.pixels)
     alone = []
@@ -164,20 +166,45 @@ def test_refitting_makes_up_for_a_double(net, images) -> None:
     weight = net.layers["conv2"][0].detach()
     moments = second_moments(net, "conv1", images)
     stay = torch.tensor([0, 2, 3, 4])
-    found = refit(moments, weight, stay, 5)
+    found, lift = refit(moments, weight, stay, 5)
     assert not found[:, 1].any()
-    products = parts(moments, weight, 5)
+    assert not lift.any()  # without another network's sums
+    products = parts(moments.own, weight, 5)
     change = (found - weight).flatten(1).double()
-    error = (change @ moments * change).sum()
+    error = (change @ moments.own * change).sum()
     assert error < 1e-3 * products.sum()
     removed = weight.clone()
     removed[:, 1] = 0
     loss = (removed - weight).flatten(1).double()
-    assert (loss @ moments * loss).sum() > 20 * error
+    assert (loss @ moments.own * loss).sum() > 20 * error
+
+
+def test_refitting_makes_up_for_what_an_earlier_layer_lost(net, images) -> None:
+    """The sums of the network before, which the one that is narrow already no longer has, are fitted with an
+    intercept; as least squares over all windows do."""
+    narrow = deepcopy(net)
+    with torch.no_grad():
+        narrow.layers["conv2"][0].mul_(0.7)
+        narrow.layers["conv2"][1].sub_(0.1)
+    weight, bias = (value.detach().double() for value in net.layers["fc1"])
+    stay = torch.tensor([0, 2, 3, 5])
+    found, lift = refit(second_moments(narrow, "conv2", images, net), weight.float(), stay, 6)
+    x, wanted = (activations(one, "conv2", images.pixels).flatten(1).double() for one in (narrow, net))
+    wanted = wanted @ weight.T + bias
+
+    def error(weight: torch.Tensor, bias: torch.Tensor) -> float:
+        return float((x @ weight.double().T + bias - wanted).square().sum())
+
+    inputs = (stay[:, None] * 16 + torch.arange(16)).flatten()
+    all_inputs = torch.cat([x[:, inputs], torch.ones(len(x), 1, dtype=torch.float64)], 1)
+    best = float((all_inputs @ torch.linalg.lstsq(all_inputs, wanted, driver="gelsd").solution - wanted).square().sum())
+    assert best <= error(found, bias + lift) < 1.05 * best + 1e-3
+    own, none = refit(second_moments(narrow, "conv2", images), weight.float(), stay, 6)
+    assert error(own, bias + none) > 1.5 * error(found, bias + lift)
 
 
 def test_channels_that_say_nothing_go_first() -> None:
     parts_of = torch.diag(torch.tensor([4.0, 0.001, 9.0, 1.0, 0.0], dtype=torch.float64))
     for choose in (by_lasso, by_thinet):
         for count, stay in ((4, {0, 1, 2, 3}), (3, {0, 2, 3}), (2, {0, 2}), (1, {2})):
-            assert set(choose(parts_of, count).tolist()) == stay, choose
+            assert set(choose(parts_of, parts_of.sum(1), count).tolist()) == stay, choose

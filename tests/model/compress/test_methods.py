@@ -11,9 +11,15 @@ from fivebyfive.support.errors import UserError
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from fivebyfive.model.compress.methods.linear import even  # noqa: E402
 from fivebyfive.model.compress.operations.losses import Distilled, attention, soft_loss  # noqa: E402
+from fivebyfive.model.compress.operations.narrow import found_shape  # noqa: E402
+from fivebyfive.model.compress.operations.projections import Binary, Ternary  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
 from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages, fit  # noqa: E402
+from fivebyfive.model.training.stage import Stage  # noqa: E402
+from fivebyfive.model.training.state import Extras  # noqa: E402
 
 STEPS = {
     "fine": 'method = "magnitude"\nkeep = { conv2 = 0.3, fc1 = 0.1 }',
@@ -24,6 +30,8 @@ STEPS = {
     "uneven": 'method = "magnitude"\neach = { fc1 = 2 }\nuneven = true',
     "l1": 'method = "l1"\nshape = "3-4-12-10"\nrounds = 2\nround_epochs = 1',
     "slimming": 'method = "slimming"\nshape = "3-4-12-10"\nfloat_epochs = 6',
+    "slimming by one threshold": 'method = "slimming"\nkeep = 0.6\nfloat_epochs = 6\nteacher = "start"',
+    "l1 by one threshold": 'method = "l1"\nkeep = 0.6',
     "taylor": 'method = "taylor"\nshape = "3-4-12-10"\nrounds = 2',
     "budget": 'method = "taylor"\nmacs = 120_000\nparameters = 2500\nrounds = 2',
     "lasso": 'method = "lasso"\nshape = "3-4-12-10"',
@@ -33,8 +41,11 @@ STEPS = {
     "reassigned": 'method = "kmeans"\nbits = 3\nreassign = true\nstart = "k-means++"',
     "linear": 'method = "linear"\nbits = 4',
     "ternary": 'method = "ternary"',
-    "binary": 'method = "binary"\nlayers = "fc1,fc2"',
+    "binary": 'method = "binary"\nlayers = "fc1,fc2"\nreach = 1.0',
     "pupil": 'method = "distill"\nshape = "3-5-10"\nlooks = 1.0\nhints = 0.1\nfloat_epochs = 20',
+    "staged": 'method = "distill"\nshape = "3-5-10"\nhint_epochs = 6\nfloat_epochs = 14',
+    "scratch": 'method = "scratch"\nshape = "3-5-10"\nfloat_epochs = 20',
+    "narrowed": 'method = "lasso"\nshape = "3-4-12-10"\ntargets = "narrowed"\ndecay = "all"',
     "tune": 'method = "tune"\nteacher = "start"',
 }
 CALLED = {"fine": "magnitude", "threshold": "magnitude", "kernels": "magnitude", "gradual": "magnitude"}
@@ -108,7 +119,7 @@ def test_lanes_hold_as_many_as_asked_for(result, name: str) -> None:
     assert (lanes.max() == 2) or name == "uneven"
 
 
-@pytest.mark.parametrize("name", ["l1", "slimming", "taylor", "lasso", "thinet"])
+@pytest.mark.parametrize("name", ["l1", "slimming", "taylor", "lasso", "thinet", "narrowed"])
 def test_channels_are_gone(result, name: str) -> None:
     assert str(result(name).checkpoint.shape) == "3-4-12-10"
 
@@ -118,6 +129,23 @@ def test_a_budget_decides_for_itself(result) -> None:
     assert sum(shape.macs.values()) <= 120_000
     assert sum(int(np.prod(dimensions)) for dimensions in shape.arrays.values()) <= 2500
     assert shape.classes == 10
+
+
+@pytest.mark.parametrize("name", ["slimming by one threshold", "l1 by one threshold"])
+def test_one_threshold_finds_the_widths(result, name: str) -> None:
+    widths = result(name).checkpoint.shape.widths
+    assert widths[-1] == 10
+    assert sum(widths[:-1]) == round(0.6 * (4 + 6 + 20))
+    assert any(now < before for now, before in zip(widths, (4, 6, 20), strict=False))
+
+
+def test_a_share_of_channels_by_one_threshold() -> None:
+    worth = {"conv1": torch.tensor([0.1, 0.9]), "conv2": torch.tensor([0.2, 0.3, 0.4]), "fc1": torch.tensor([0.8, 0.7])}
+    now = LeNetShape.parse("2-3-2-10")
+    assert str(found_shape(now, worth, 3 / 7)) == "1-1-2-10"  # 0.9, 0.8 and 0.7; of conv2 the best, as one must stay
+    assert str(found_shape(now, worth, 5 / 7)) == "1-2-2-10"
+    with pytest.raises(UserError, match=r"a share of 0\.99 of 7 channels takes none out; ask for less"):
+        found_shape(now, worth, 0.99)
 
 
 def test_reconstruction_beats_magnitudes(result) -> None:
@@ -138,6 +166,7 @@ def test_few_values(result) -> None:
     for layer in ("conv1", "conv2", "fc1", "fc2"):
         assert len(np.unique(codes(result("reassigned"), layer))) <= 8
         assert len(np.unique(codes(result("linear"), layer))) <= 16
+    assert all(0 in codes(result("linear"), layer) for layer in ("conv2", "fc1", "fc2"))
     steps = np.diff(np.unique(codes(result("linear"), "fc2")))
     assert steps.max() - steps.min() <= 1  # even, but for the rounding
 
@@ -156,6 +185,71 @@ def test_a_new_pupil_has_its_own_shape(result) -> None:
     assert str(result("pupil").checkpoint.shape) == "3-5-10"
     stages = [record["stage"] for record in result("pupil").report["epochs"] if "epoch" in record]
     assert stages == ["float"] * 20 + ["quantized"] * 12
+
+
+def test_hints_come_first_where_they_shall(result) -> None:
+    assert str(result("staged").checkpoint.shape) == "3-5-10"
+    stages = [record["stage"] for record in result("staged").report["epochs"] if "epoch" in record]
+    assert stages == ["hints"] * 6 + ["float"] * 14 + ["quantized"] * 12
+
+
+def test_a_network_from_nothing(result) -> None:
+    assert str(result("scratch").checkpoint.shape) == "3-5-10"
+    stages = [record["stage"] for record in result("scratch").report["epochs"] if "epoch" in record]
+    assert stages == ["float"] * 20 + ["quantized"] * 12
+
+
+def test_even_values_have_a_zero() -> None:
+    for weights, wanted in (
+        ([-1.0, 0.3, 2.0], [-1, 0, 1, 2]),
+        ([0.5, 3.0], [0, 1, 2, 3]),
+        ([-3.0, -2.0], [-3, -2, -1, 0]),
+    ):
+        assert even(torch.tensor(weights), 4).tolist() == wanted
+    found = even(torch.tensor([-0.9, 2.1]), 4)  # steps of 1 from 0, not from -0.9
+    assert torch.allclose(found, torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+
+
+def test_weights_stay_in_reach() -> None:
+    for kind in (Binary, Ternary):
+        net = LeNet(LeNetShape.parse("3-4-12-10"), torch.Generator().manual_seed(1))
+        net.projections["fc1"] = kind(torch.ones(12, 64), 2, reach=2.0)
+        with torch.no_grad():
+            for weight, _ in net.layers.values():
+                weight.fill_(-1.5)
+        net.clip()
+        assert net.layers["fc1"][0].unique().tolist() == [-2 * 4 / 64]
+        assert net.layers["conv2"][0].unique().tolist() == [-1.5]
+        net.projections["fc1"] = kind(torch.ones(12, 64), 2)
+        with torch.no_grad():
+            net.layers["fc1"][0].fill_(-1.5)
+        net.clip()
+        assert net.layers["fc1"][0].unique().tolist() == [-1.5]
+
+
+def test_weight_decay_pulls_at_weights_alone(few_digits) -> None:
+    """Where no slope is, decay alone moves a parameter."""
+    images = TrainingImages.of(few_digits)
+
+    def after(decay_all: bool) -> LeNet:
+        net = LeNet(LeNetShape.parse("3-4-12-10"), torch.Generator().manual_seed(1))
+        stage = Stage("float", 1, False, 1e-2, warp=0.0, conv_penalty=0.0, fc_penalty=0.0, decay_all=decay_all)
+        extras = Extras(Nothing())
+        fit(net, stage, images, images, 1.0, torch.Generator().manual_seed(1), lambda *done: None, extras)
+        return net
+
+    start = LeNet(LeNetShape.parse("3-4-12-10"), torch.Generator().manual_seed(1))
+    for decay_all in (True, False):
+        for name, (weight, bias) in after(decay_all).layers.items():
+            assert not torch.equal(weight, start.layers[name][0])
+            assert torch.equal(bias, start.layers[name][1]) != decay_all
+
+
+class Nothing(torch.nn.Module):
+    """A loss without slope."""
+
+    def forward(self, x, labels, logits, before):
+        return 0.0 * logits.sum()
 
 
 def test_labels_of_classes_stay(few_digits, trained, tmp_path) -> None:
