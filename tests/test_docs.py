@@ -27,7 +27,7 @@ COMPRESSION = DOCS / "compression.md"
 MEASURING = (DOCS / "measuring.md").read_text()
 VERIFICATION = (DOCS / "verification.md").read_text()
 MEASURED = (DOCS / "measured.md").read_text()
-NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen"}
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
 
 
 def test_the_parts() -> None:

@@ -36,6 +36,11 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def some(self, count: int, generator: torch.Generator) -> "TrainingImages":
+        """At most ``count`` of them, drawn at random."""
+        index = torch.randperm(len(self), generator=generator)[:count]
+        return TrainingImages(self.pixels[index], self.labels[index])
+
 
 @dataclass(frozen=True)
 class Examination:

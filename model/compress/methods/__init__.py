@@ -13,6 +13,7 @@ from . import (
     lasso,
     linear,
     magnitude,
+    netadapt,
     scratch,
     slimming,
     svd,
@@ -24,5 +25,8 @@ from . import (
 
 __all__ = ["METHODS"]
 
-IN_ORDER = magnitude, l1, slimming, taylor, lasso, thinet, svd, kmeans, linear, ternary, binary, distill, scratch, tune
+IN_ORDER = (
+    magnitude, l1, slimming, taylor, netadapt, lasso, thinet, svd, kmeans, linear, ternary, binary,
+    distill, scratch, tune,
+)  # fmt: skip
 METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[-1]: module for module in IN_ORDER}

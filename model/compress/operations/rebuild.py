@@ -56,17 +56,13 @@ def narrow(
     or to its own."""
     import torch
 
-    from fivebyfive.model.training.loop import TrainingImages
-
     from .channels import Kept, keep
     from .moments import next_layer, parts, refit, second_moments
 
     net, channels = job.net, job.net.shape.arrays[f"{layer}.bias"][0]
     if count == channels:
         return
-    index = torch.randperm(len(job.learning), generator=job.generator)[:SAMPLES]
-    images = TrainingImages(job.learning.pixels[index], job.learning.labels[index])
-    moments = second_moments(net, layer, images, original)
+    moments = second_moments(net, layer, job.learning.some(SAMPLES, job.generator), original)
     following = next_layer(net, layer)
     weight = net.effective(following, quantized=False)[0].detach()
     kept = choose(parts(moments.own, weight, channels), parts(moments.cross, weight, channels).sum(1), count)

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.compress.methods import METHODS
+from fivebyfive.model.compress.methods.netadapt import candidates
 from fivebyfive.model.compress.schedules import cubic, geometric
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.network import Network
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -45,9 +49,11 @@ STEPS = {
     "pupil": 'method = "distill"\nshape = "3-5-10"\nlooks = 1.0\nhints = 0.1\nfloat_epochs = 20',
     "staged": 'method = "distill"\nshape = "3-5-10"\nhint_epochs = 6\nfloat_epochs = 14',
     "scratch": 'method = "scratch"\nshape = "3-5-10"\nfloat_epochs = 20',
+    "netadapt": 'method = "netadapt"\nbudget = 3000\nrounds = 3\nshort_images = 300',
     "narrowed": 'method = "lasso"\nshape = "3-4-12-10"\ntargets = "narrowed"\ndecay = "all"',
     "tune": 'method = "tune"\nteacher = "start"',
 }
+PAIRS = ["18-1-500-10", "3-50-295-10"]
 CALLED = {"fine": "magnitude", "threshold": "magnitude", "kernels": "magnitude", "gradual": "magnitude"}
 
 
@@ -146,6 +152,35 @@ def test_a_share_of_channels_by_one_threshold() -> None:
     assert str(found_shape(now, worth, 5 / 7)) == "1-2-2-10"
     with pytest.raises(UserError, match=r"a share of 0\.99 of 7 channels takes none out; ask for less"):
         found_shape(now, worth, 0.99)
+
+
+def test_a_budget_of_cycles_is_met(result) -> None:
+    before, after = (plan(one, sized(one)) for one in (brief("4-6-20-10"), result("netadapt").checkpoint.network))
+    assert after.interval <= 3000 < before.interval
+    stages = [record["stage"] for record in result("netadapt").report["epochs"] if "epoch" in record]
+    assert len(stages) == 12 + 2 * 2  # two candidates in each of two rounds: the first step sufficed for two
+
+
+def brief(widths: str) -> Network:
+    return LeNetShape.parse(widths).network
+
+
+def test_candidates_narrow_a_layer_each() -> None:
+    now = LeNetShape.parse("8-16-64-10")
+    for of, budget in (("cycles", 9000.0), ("bytes", 15_000.0), ("block-ram", 6.5)):
+        options = METHODS["netadapt"].Options(budget=budget, of=of)
+        found = candidates(now, options, budget)
+        assert found
+        for shape in found:
+            (changed,) = (place for place, old in enumerate(now.widths) if old != shape.widths[place])
+            assert options.cost(shape) <= budget
+            wider = list(shape.widths)
+            wider[changed] += 1
+            assert options.cost(now.with_widths(wider)) > budget
+    pairs = candidates(LeNetShape.parse("20-50-500-10"), METHODS["netadapt"].Options(budget=12e3), 12e3)
+    assert [str(shape) for shape in pairs] == PAIRS
+    with pytest.raises(UserError, match="no network of 8-16-64-10's layers costs only 5 cycles; ask for more"):
+        candidates(now, METHODS["netadapt"].Options(budget=5.0), 5)
 
 
 def test_reconstruction_beats_magnitudes(result) -> None:
