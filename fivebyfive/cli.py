@@ -13,6 +13,7 @@ import click
 
 from fivebyfive.commands.options.reading import reading_options
 from fivebyfive.commands.options.size import size_options
+from fivebyfive.commands.options.then import Then, then_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig
@@ -293,15 +294,22 @@ def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
 )
 @click.option("--part", metavar="NAME", help="Of the scripts of --target vivado; xc7z020clg400-1 by default.")
 @click.option("--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default.")
+@then_options
 @size_options
 @json_option
 def generate(
-    checkpoint: Path, out: Path | None, force: bool, target: str, part: str | None, stream_bits: str | None, size: Size,
-    as_json: bool,
+    checkpoint: Path, out: Path | None, force: bool, target: str, part: str | None, stream_bits: str | None,
+    then: Then | None, size: Size, as_json: bool,
 ) -> None:  # fmt: skip
     """Write Verilog, the contents of its memories and a manifest into a folder."""
     from fivebyfive.output.report import show_generated
 
+    if then:
+        from fivebyfive.cascade import generate_both
+
+        if target != "verilog" or part or stream_bits:
+            raise UserError("two networks are plain Verilog; leave --target, --part and --stream-bits out")
+        return generate_both(checkpoint, then, out or BUILD / "cascade", force, size, as_json)
     if target == "vivado":
         return generate_vivado(checkpoint, out or BUILD / "vivado", force, part, stream_bits, as_json, size)
     if part or stream_bits:
@@ -367,12 +375,13 @@ def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
     "--netlist", metavar="FAMILY", help="Synthesize for ecp5 or xc7 first, and simulate the cells; takes minutes."
 )
 @click.option("--coverage", is_flag=True, help="Tell which part of the Verilog ran and toggled; verilator only.")
+@then_options
 @size_options
 @json_option
 def simulate(
     checkpoint: Path, images: str | None, simulator: str, verilog: Path | None, out: Path | None, waves: bool,
     folder: Path | None, force: bool, pause: float, seed: int | None, logits_only: bool, netlist: str | None,
-    coverage: bool, size: Size, as_json: bool,
+    coverage: bool, then: Then | None, size: Size, as_json: bool,
 ) -> None:  # fmt: skip
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -380,6 +389,12 @@ def simulate(
     """
     from fivebyfive.commands.simulate import Request, simulate_request
 
+    if then:
+        from fivebyfive.cascade import simulate_both
+
+        if any((verilog, out, waves, folder, pause, seed is not None, logits_only, netlist, coverage)):
+            raise UserError("with --then go --images, --simulator, --margin and the sizes; leave the other options out")
+        click.get_current_context().exit(simulate_both(checkpoint, then, images, simulator, size, as_json))
     request = Request(
         checkpoint=checkpoint, images=images, simulator=simulator, verilog=verilog, out=out, waves=waves, folder=folder,
         pause=pause, seed=seed, logits_only=logits_only, size=size, netlist=netlist, coverage=coverage, force=force,

@@ -20,10 +20,11 @@ from fivebyfive.support.files import replacing_folder
 from fivebyfive.support.ownership import GENERATOR, MANIFEST, manifest_text, sealed
 
 from .accelerator import Accelerator
+from .cascade import Cascade
 
-__all__ = ["MANIFEST", "TOP", "Generated", "describe", "generate"]
+__all__ = ["CASCADE", "MANIFEST", "TOP", "Generated", "describe", "generate", "generate_cascade"]
 
-TOP = "lenet"  # name of the top module
+TOP, CASCADE = "lenet", "cascade"  # names of the top modules
 ORDER = "channel after channel, in each row by row"  # of an image's pixels on the stream ``i``
 
 
@@ -60,6 +61,37 @@ def generate(checkpoint: Checkpoint, config: Config | None = None, source: str |
     design = to_verilog(accelerator, TOP)
     files = {f"{design.name}.v": design.verilog} | design.memories
     manifest = describe(checkpoint, config, source, design.name, files)
+    manifest["ports"] = [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports]
+    return Generated(design, sealed(manifest))
+
+
+def generate_cascade(
+    checkpoints: tuple[Checkpoint, Checkpoint],
+    margin: int,
+    configs: tuple[Config, Config],
+    sources: tuple[str | None, str | None] = (None, None),
+) -> Generated:
+    """Two accelerators, the second asked where the first one's two best logits are less than ``margin`` codes apart.
+
+    The manifest has ``margin``, and what `generate` tells of each as ``first`` and ``second``. Raises ValueError as
+    `Cascade`.
+    """
+    machines = [
+        Accelerator(one.network, config, pack(one, config), one.tables)
+        for one, config in zip(checkpoints, configs, strict=True)
+    ]
+    cascade = Cascade(*machines, margin)
+    ports = layouts(cascade)
+    design = to_verilog(cascade, CASCADE)
+    files = {f"{design.name}.v": design.verilog} | design.memories
+    about = [
+        describe(one, config, source, CASCADE, {})
+        for one, config, source in zip(checkpoints, configs, sources, strict=True)
+    ]
+    both = {key: about[0][key] for key in ("generator", "top", "input", "arithmetic")}
+    parts = [{key: value for key, value in one.items() if key not in (*both, "files")} for one in about]
+    manifest = both | {"margin": margin, "first": parts[0], "second": parts[1]}
+    manifest["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     manifest["ports"] = [asdict(port) | {"fields": ports.get(port.name, {})} for port in design.ports]
     return Generated(design, sealed(manifest))
 

@@ -3,6 +3,7 @@
 Each function gives a component and the parameters of its bench (`fivebyfive.sim.benches`, `bench_of`).
 """
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict, astuple
@@ -12,6 +13,7 @@ from amaranth.lib import wiring
 
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.axi.axi_core import AxiCore
+from fivebyfive.hw.cascade import Cascade
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
@@ -47,18 +49,20 @@ from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.description import parse, written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.network import Pool
+from fivebyfive.model.network import Network, Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
 from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 
-__all__ = ["SMALL_MACHINES", "bench_of"]
+__all__ = ["SMALL_MACHINES", "bench_of", "joined"]
 
 FULL = LeNetShape(1, 5, (20, 10))  # small, and yet every lane of the FC row has a weight, in every word
 
@@ -210,6 +214,29 @@ def accelerator() -> SmallMachine:
     return Accelerator(shape.network, config, image), given | {"config": asdict(config)}
 
 
+def cascade() -> SmallMachine:
+    """On 10 x 10 pixels: a convolution first, then two fully-connected layers."""
+    last = {"name": "f", "kind": "fc", "outputs": 4}
+    conv = {"name": "c", "kind": "conv", "outputs": 2, "kernel": 3, "then": ["relu", {"max": 2}]}
+    hidden = {"name": "h", "kind": "fc", "outputs": 30, "then": ["relu"]}
+    networks = [parse(json.dumps({"input": [1, 10, 10], "layers": [layer, last]})) for layer in (conv, hidden)]
+    return joined(networks[0], networks[1], margin=30, pixels=1)
+
+
+def joined(first: Network, second: Network, margin: int, pixels: int) -> SmallMachine:
+    """A cascade of two networks with random weights, and the parameters of its bench."""
+    machines: list[Accelerator] = []
+    latency = 0
+    for network in (first, second):
+        checkpoint, config = Checkpoint.random(network, 5), sized(network, pixels=pixels)
+        machines.append(Accelerator(network, config, pack(checkpoint, config), checkpoint.tables))
+        latency += plan(network, config).latency
+    return Cascade(machines[0], machines[1], margin), {
+        "first": written(first), "second": written(second), "seed": 5, "margin": margin, "pixels": pixels,
+        "one_sided": margin in (0, 256), "image_cycles": latency + 300,
+    }  # fmt: skip
+
+
 def axi_core() -> SmallMachine:
     config = Config()
     network, cycles = Checkpoint.random(FULL, 11), plan(FULL.network, config)
@@ -286,7 +313,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
-    any_pooling, table_lookup,
+    any_pooling, table_lookup, cascade,
 )  # fmt: skip
 
 
