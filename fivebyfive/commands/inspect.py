@@ -2,6 +2,7 @@
 its machine costs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -20,10 +21,12 @@ from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.network import Network
 from fivebyfive.model.readers.float_errors import Scaling, count_errors, find_scaling, float_scores
 from fivebyfive.model.readers.float_network import FloatNetwork
-from fivebyfive.model.readers.formats import has_graph, read_float_network
+from fivebyfive.model.readers.formats import float_network, has_graph, read_steps
+from fivebyfive.model.readers.quantized import Inexact, is_quantized, take_over
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation
 from fivebyfive.model.readers.state_dict.reading import Ambiguous, Reading, find_reading
+from fivebyfive.model.readers.steps import Steps
 from fivebyfive.model.readers.value_ranges import LayerRange, Magnitudes, value_ranges
 from fivebyfive.output.block_diagram import stored_bytes
 from fivebyfive.output.drawing import check_picture
@@ -162,7 +165,8 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
 def read_graph(request: InspectRequest) -> Inspection:
     """What a file with a graph holds."""
     request.reading.check_graph(request.model)
-    network = read_float_network(request.model)
+    steps = read_steps(request.model)
+    network = float_network(request.model, steps)
     with Stage("reading the data") as stage:
         dataset = data_for(network, request.data, stage)
         scalings = request.reading.scalings
@@ -170,10 +174,22 @@ def read_graph(request: InspectRequest) -> Inspection:
         errors = count_errors(network, dataset, scaling) if dataset and scaling else None
         pixels = prepared(Preparation(network.network.input), dataset)
         machine, said = machine_of(network)
+        said += taken_over(steps, pixels, scalings)
         given = scalings[0] if len(scalings) == 1 else scaling
         ranges = ranges_of(network, given, pixels)
     images, data = (len(dataset), dataset.name) if dataset else (0, None)
     return Inspection(network, given, data, errors, machine, None, network.remarks + said, ranges, images)
+
+
+def taken_over(steps: Steps, pixels: np.ndarray | None, scalings: Sequence[Scaling]) -> tuple[str, ...]:
+    """Of a network that is quantized already, whether `quantize` takes it over as it is."""
+    if not is_quantized(steps):
+        return ()
+    try:
+        take_over(steps, pixels, scalings)
+    except Inexact as error:
+        return (f"Quantized already, but not so that quantize takes it over as it is: {error}",)
+    return ("Quantized already: quantize takes it over as it is, without training",)
 
 
 def read_tensors(request: InspectRequest) -> Inspection:

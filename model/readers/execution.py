@@ -11,9 +11,9 @@ import numpy as np
 from fivebyfive.model.network import Place, Pool
 
 from .float_network import FloatNetwork
-from .steps import Activation, Affine, Convolution, Dense, Flatten, Padding, Pooling, Step, Steps
+from .steps import Activation, Affine, Convolution, Dense, Flatten, Padding, Pooling, Quantizer, Step, Steps
 
-__all__ = ["FUNCTIONS", "apply", "layer_values", "nondecreasing", "pooled_sizes", "run"]
+__all__ = ["FUNCTIONS", "ROUNDINGS", "apply", "layer_values", "nondecreasing", "pooled_sizes", "run"]
 
 UNFOLDED = 1 << 22  # values of unfolded windows at once: 32 MiB
 FAR, GRID = 6.0, 256  # erf is 1 within 3e-17 behind FAR; grid points a unit of its interpolation
@@ -96,6 +96,12 @@ def _(step: Affine, x: np.ndarray) -> np.ndarray:
 def _(step: Activation, x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         return FUNCTIONS[step.name](x, step.parameters)
+
+
+@apply.register
+def _(step: Quantizer, x: np.ndarray) -> np.ndarray:
+    levels = np.clip(ROUNDINGS[step.rounding](x / step.scale + step.zero), step.low, step.high)
+    return (levels - step.zero) * step.scale
 
 
 @apply.register
@@ -247,6 +253,16 @@ FUNCTIONS: dict[str, Function] = {
     "round": lambda x, p: np.rint(x),  # halves to even
     "erf": lambda x, p: erf(x),
     "affine": lambda x, p: p.get("scale", 1.0) * x + p.get("shift", 0.0),
+}
+ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of a Quantizer
+    "round": np.rint,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "up": lambda x: np.copysign(np.ceil(np.abs(x)), x),
+    "down": np.trunc,
+    "half-up": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
+    "half-down": lambda x: np.copysign(np.ceil(np.abs(x) - 0.5), x),
+    "sign": lambda x: np.where(x >= 0, 1.0, -1.0),
 }
 RISING = frozenset("relu leaky-relu tanh sigmoid elu selu softplus hard-sigmoid clip floor round affine".split())
 

@@ -10,6 +10,7 @@ from fivebyfive.model.golden import classify
 
 from .execution import run
 from .float_network import FloatNetwork
+from .steps import Steps
 
 __all__ = ["USUAL_INPUTS", "Scaling", "count_errors", "find_scaling", "float_scores"]
 
@@ -25,7 +26,7 @@ class Scaling:
     std: float = 1.0
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        return (pixels / 255 - self.mean) / self.std
+        return (pixels - 255 * self.mean) / (255 * self.std)  # exact where 255 std is a power of two
 
     def for_codes(self, network: FloatNetwork) -> FloatNetwork:
         """The network of pixel / 128, which are the values of the machine's input codes."""
@@ -49,13 +50,14 @@ def float_scores(network: FloatNetwork, images: np.ndarray) -> Iterator[np.ndarr
         yield run(network, images[start : start + BATCH])
 
 
-def count_errors(network: FloatNetwork, dataset: Dataset, scaling: Scaling) -> int:
+def count_errors(network: FloatNetwork | Steps, dataset: Dataset, scaling: Scaling) -> int:
     """Errors on a data set; its images are put into the input as `evaluate` does. Raises UserError where they do not
     fit."""
+    assert network.input
     errors = 0
     for start in range(0, len(dataset), BATCH):
-        images = fit_images(dataset.images[start : start + BATCH], network.network.input)
-        scores = run(network, scaling.apply(images.reshape(-1, *network.network.input)))
+        images = fit_images(dataset.images[start : start + BATCH], network.input)
+        scores = run(network, scaling.apply(images.reshape(-1, *network.input)))
         errors += int((classify(scores) != dataset.labels[start : start + BATCH]).sum())
     return errors
 

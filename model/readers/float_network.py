@@ -30,6 +30,11 @@ class FloatNetwork:
     shift: np.ndarray
     remarks: tuple[str, ...] = field(default=())
 
+    @property
+    def input(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image."""
+        return self.network.input
+
     def taking(self, scale: float | np.ndarray = 1.0, shift: float | np.ndarray = 0.0) -> "FloatNetwork":
         """The same function of q, where the image was q * ``scale`` + ``shift`` (a number, or one a channel; no scale
         is 0); all scaling is folded into the first layer."""

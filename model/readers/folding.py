@@ -13,7 +13,20 @@ from fivebyfive.model.network import Step as LayerStep
 
 from .execution import nondecreasing, pooled_sizes
 from .float_network import FloatNetwork
-from .steps import Activation, Affine, Convolution, Dense, Flatten, Padding, Pooling, Sides, Step, Steps, Unsupported
+from .steps import (
+    Activation,
+    Affine,
+    Convolution,
+    Dense,
+    Flatten,
+    Padding,
+    Pooling,
+    Quantizer,
+    Sides,
+    Step,
+    Steps,
+    Unsupported,
+)
 
 __all__ = ["fold"]
 
@@ -79,6 +92,8 @@ class Folding:
             self.dense(step)
         elif isinstance(step, Activation):
             self.activation(step)
+        elif isinstance(step, Quantizer):
+            self.quantizer(step)
         elif isinstance(step, Pooling):
             self.pooling(step)
         elif isinstance(step, Padding):
@@ -256,6 +271,13 @@ class Folding:
         self.settle(f"the function {step.name}")
         self.layers[-1].then.append(step)
 
+    def quantizer(self, step: Quantizer) -> None:
+        if not self.layers:
+            self.remarks.append(f"The input's quantizer, in steps of {step.scale:g}, left out")
+            return
+        for part in spelt_out(step):
+            self.take(part)
+
     def pooling(self, step: Pooling) -> None:
         what = f"{step.kind} pooling" + (f" of {dims(step.size)}" if step.size else "")
         if len(self.shape) != 3:
@@ -357,6 +379,18 @@ def one_stride(sizes: Sequence[int], windows: Sequence[int], strides: Sequence[i
         ):
             return stride
     raise Unsupported(f"{what} has a stride of {dims(strides)}; rows and columns must have the same one")
+
+
+def spelt_out(step: Quantizer) -> list[Step]:
+    """The same in functions that a table may hold."""
+    scale, zero = step.scale, step.zero
+    if step.rounding == "sign":
+        above = Activation("clip", {"low": 0.0, "high": 1.0})
+        return [Activation("floor"), Affine(np.ones(()), np.ones(())), above, Affine(2 * scale, -scale)]
+    if step.rounding not in ("round", "floor"):
+        raise Unsupported(f"a quantizer rounds by {step.rounding}; round and floor are supported")
+    bounds = Activation("clip", {"low": step.low, "high": step.high})
+    return [Affine(1 / scale, zero), Activation(step.rounding), bounds, Affine(scale, -zero * scale)]
 
 
 def simplified(step: Activation) -> Activation:

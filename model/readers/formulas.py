@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 
 from .execution import FUNCTIONS, apply
-from .steps import Activation, Affine, Step, Unsupported
+from .steps import Activation, Affine, Quantizer, Step, Unsupported
 
 __all__ = ["Formula", "composed", "recognized"]
 
@@ -25,7 +25,7 @@ def composed(steps: Iterable[Step], last: Formula | None = None) -> Formula | No
     parts: list[Formula] = []
     for step in steps:
         scalar = isinstance(step, Affine) and np.size(step.scale) == np.size(step.shift) == 1
-        if not (isinstance(step, Activation) or scalar):
+        if not (isinstance(step, Activation | Quantizer) or scalar):
             return None
         parts.append(lambda x, step=step: apply(step, x))  # type: ignore[misc]
     if last:

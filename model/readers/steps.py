@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 __all__ = [
-    "Activation", "Affine", "Convolution", "Dense", "Flatten", "Padding", "Pooling", "Step", "Steps", "Unsupported",
+    "Activation", "Affine", "Convolution", "Dense", "Flatten", "Padding", "Pooling", "Quantizer", "Step", "Steps",
+    "Unsupported",
 ]  # fmt: skip
 
 Sides = tuple[int, int, int, int]  # top, left, bottom, right
@@ -68,6 +69,20 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class Quantizer:
+    """(level - ``zero``) * ``scale`` of the level that x / ``scale`` + ``zero`` is rounded to, at least ``low`` and at
+    most ``high``. ``scale`` and ``zero``: a number for all or, of weights, shaped for them. ``rounding``: round (halves
+    to even), floor, ceil, up (away from 0), down, half-up, half-down, sign (1 from 0 on, else -1). QONNX's IntQuant,
+    arXiv:2206.07527."""
+
+    scale: np.ndarray
+    zero: np.ndarray
+    low: float
+    high: float
+    rounding: str = "round"
+
+
+@dataclass(frozen=True)
 class Pooling:
     """``kind``: max or average. ``size`` None: the whole map. ``counts_padding``: an average divides by all places."""
 
@@ -95,7 +110,7 @@ class Flatten:
     order: tuple[int, int, int] = (0, 1, 2)
 
 
-Step = Convolution | Dense | Affine | Activation | Pooling | Padding | Flatten
+Step = Convolution | Dense | Affine | Activation | Quantizer | Pooling | Padding | Flatten
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fivebyfive.model.data.datasets import Dataset, joined, load_dataset
+from fivebyfive.model.data.datasets import Dataset, fit_images, joined, load_dataset
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.description import read_network, written
+from fivebyfive.model.golden import classify, predict
 from fivebyfive.model.network import Layer, Network, Pool
-from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
+from fivebyfive.model.q26 import Q2_6
+from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling, count_errors
 from fivebyfive.model.readers.float_network import FloatNetwork
-from fivebyfive.model.readers.formats import has_graph, read_float_network
+from fivebyfive.model.readers.formats import folded, has_graph, read_steps
+from fivebyfive.model.readers.quantized import Inexact, is_quantized, take_over, unquantized
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation
 from fivebyfive.model.readers.state_dict.reading import find_reading
+from fivebyfive.model.readers.steps import Steps
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
@@ -109,6 +113,10 @@ def quantize(
     """Quantize the network in ``path``: any file that `read_model` reads. ``reading``: what is known of a state_dict,
     whose reading is found on the held-out images, and on others behind them.
 
+    A network that is quantized already is taken over as it is where that can be (`take_over`): nothing is trained, and
+    the report has ``taken_over``, but neither ``rounded`` nor ``rescaled``. Otherwise its quantizers are left out, and
+    a remark says why.
+
     The result's report is as `train`'s, and has ``remarks`` (lines: what the reader left out or changed), ``input``
     {mean, std}, ``float`` {held_out, test} with {images, errors}, and ``rounded`` and ``rescaled`` {held_out, test}
     with {images, errors, wraps, peak}: the float network naively rounded to Q2.6, and rounded after rescaling.
@@ -122,6 +130,12 @@ def quantize(
     require_torch()
     model = read_model(Path(path), lambda: joined(*reversed(split(training))), config.known(reading), progress)
     training, test = model.prepared(training), test and model.prepared(test)
+    if model.quantized:
+        held_out = divide(model.network.network, training, test)[1]
+        try:
+            return taken_over(Path(path).name, model.quantized, config, held_out, test, progress)
+        except Inexact as error:
+            model = model.because(str(error))
     with inside_float32(path):
         return quantized(Path(path).name, model.network, model.scaling, config, training, test, progress, states)
 
@@ -142,10 +156,16 @@ def calibrate(
     require_torch()
     shipped = partial(load_dataset, "mnist", "test", progress)
     model = read_model(Path(path), shipped, config.known(reading), progress)
+    found = load_images(images, model.network.input)
+    if model.quantized:
+        try:
+            dataset = Dataset(found.source, found.pixels, np.zeros(len(found), np.uint8))
+            return taken_over(Path(path).name, model.quantized, config, dataset, None, progress, labelled=False)
+        except Inexact as error:
+            model = model.because(str(error))
     network, scaling = model.network, config.scaling or model.scaling
     if scaling is None:
         raise UserError(f"{path}: without labels no scaling of its pixels can be tried; give --mean and --std")
-    found = load_images(images, network.network.input)
     with inside_float32(path):
         labels = classes_of(scaling.for_codes(network), found.pixels)
         dataset = Dataset(found.source, found.pixels, labels)
@@ -165,11 +185,18 @@ def inside_float32(path: Path | str) -> Iterator[None]:
 @dataclass(frozen=True)
 class Model:
     """``network``: what a file holds. ``scaling``: of its pixels, if that is known. ``preparation``: how its images
-    come from others, where that was found."""
+    come from others, where that was found. ``quantized``: what the file computes, where that is rounded; ``network`` is
+    not."""
 
     network: FloatNetwork
     scaling: Scaling | None = None
     preparation: Preparation | None = None
+    quantized: Steps | None = None
+
+    def because(self, why: str) -> "Model":
+        """The same with a remark why it is not taken over as it is."""
+        remark = f"Not taken over as it is quantized: {why}; so it is quantized anew"
+        return replace(self, network=replace(self.network, remarks=(*self.network.remarks, remark)))
 
     def prepared(self, dataset: Dataset) -> Dataset:
         """Images as the network takes them; those that are taken as they are stay so."""
@@ -189,7 +216,9 @@ def read_model(
     that no checkpoint holds."""
     if has_graph(path):
         reading.check_graph(path)
-        model = Model(read_float_network(path))
+        steps = read_steps(path)
+        quantized = steps if is_quantized(steps) else None
+        model = Model(folded(path, unquantized(steps)), quantized=quantized)
     else:
         dataset = labelled() if labelled else None
         found = find_reading(path, dataset, reading, progress)
@@ -265,6 +294,41 @@ def quantized(
     report |= finished(checkpoint, held_out, test, started, progress)
     report["float"] |= {"errors": report["float"][shown]["errors"]}
     report |= {"before": report["rescaled"][shown], "after": report[shown]}
+    return Result(checkpoint, report)
+
+
+def taken_over(
+    source: str, steps: Steps, config: QuantizeConfig, held_out: Dataset, test: Dataset | None, progress: Progress,
+    labelled: bool = True,
+) -> Result:  # fmt: skip
+    """`quantize` of a network that is quantized already, where nothing leaves the range on ``held_out``; without labels
+    the classes there are the file's. Raises `Inexact`."""
+    assert steps.input
+    started = time.monotonic()
+    pixels = fit_images(held_out.images, steps.input)
+    taken = take_over(steps, pixels, [config.scaling] if config.scaling else USUAL_INPUTS)
+    checkpoint, scaling = taken.checkpoint, taken.scaling
+    if not labelled:
+        held_out = replace(held_out, labels=classify(predict(checkpoint, pixels)).astype(np.uint8))
+    remark = "Quantized already and taken over as it is, without training"
+    if not taken.rounded:
+        remark += f"; scores, which it does not round, are rounded down to multiples of {taken.unit / Q2_6.one:g}"
+    report: dict[str, Any] = {"command": "quantize", "seed": config.seed, "config": plain(config)}
+    report |= {"model": source, "remarks": [*steps.remarks, remark], "taken_over": True}
+    report |= {"input": {"mean": scaling.mean, "std": scaling.std}, "epochs": [], "resumed": 0, "data": held_out.name}
+    report |= finished(checkpoint, held_out, test, started, progress)
+    sets = {"held_out": held_out, "test": test}
+    counted = {
+        name: {
+            "images": len(dataset),
+            "errors": report[name]["errors"] if taken.rounded else count_errors(steps, dataset, scaling),
+        }
+        for name, dataset in sets.items()
+        if dataset
+    }
+    shown = report["test"] or report["held_out"]
+    report["float"] = {"test": None} | counted | {"errors": counted["test" if test else "held_out"]["errors"]}
+    report |= {"before": shown, "after": shown}
     return Result(checkpoint, report)
 
 

@@ -71,6 +71,20 @@ def test_a_network_is_read_as_what_it_is(answer, cli, small_onnx: Path) -> None:
     assert f"{report['machine']['interval']:,} cycles an image" in said
 
 
+def test_a_network_that_is_quantized_already(answer, small_onnx: Path) -> None:
+    model = onnx.load(str(small_onnx))
+    arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer} | {"codes": np.array(64.0)}
+    down = [("Mul", ("codes",), {}), ("Floor", (), {}), ("Div", ("codes",), {})]
+    nodes = list(down)
+    for node in model.graph.node[:-1]:
+        attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+        nodes += [(node.op_type, node.input[1:], attributes), *(down if len(node.input) > 1 else [])]
+    said = answer("inspect", save_onnx(Path("codes.onnx"), arrays, *nodes))["remarks"][-1]
+    assert said == "Quantized already: quantize takes it over as it is, without training"
+    said = answer("inspect", save_onnx(Path("codes.onnx"), arrays, *nodes[:3], *nodes[3:4], *nodes[7:]))["remarks"][-1]
+    assert said == "Quantized already, but not so that quantize takes it over as it is: nothing rounds what conv1 gives"
+
+
 def test_scores_that_the_owner_has(answer, cli, small_onnx: Path) -> None:
     pixels = load_dataset("mnist", "test").images[:20]
     np.save("x.npy", pixels / 128)

@@ -6,16 +6,22 @@ from math import prod
 
 import numpy as np
 
-from ..steps import Unsupported
+from ..execution import apply
+from ..steps import Affine, Quantizer, Unsupported
 from .onnx_file import MAX_VALUES, Node
 
-__all__ = ["FOLDED", "attribute", "axes_of", "quantizer", "slices"]
+__all__ = ["FOLDED", "attribute", "axes_of", "bipolar_quantizer", "quantizer", "slices", "truncation"]
 
 MAX_PRODUCTS = 1 << 28  # of a matrix multiplication
 Arrays = Sequence[np.ndarray | None]
 FLOATS = (1, 10, 11, 16)  # data types of Cast: float, float16, double, bfloat16
 WHOLE = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 12: np.uint32,
          13: np.uint64}  # fmt: skip
+
+MODES = {  # QONNX's rounding modes, and Brevitas's
+    "ROUND": "round", "HALF_EVEN": "round", "FLOOR": "floor", "CEIL": "ceil", "UP": "up", "DOWN": "down",
+    "ROUND_TO_ZERO": "down", "HALF_UP": "half-up", "HALF_DOWN": "half-down",
+}  # fmt: skip
 
 
 def attribute(node: Node, values: Sequence[object], place: int, name: str) -> np.ndarray | None:
@@ -184,33 +190,77 @@ def reduced(function: Callable[..., np.ndarray]) -> Callable[[Node, Arrays], np.
     return fold
 
 
-def quantizer(
-    node: Node, scale: np.ndarray, zero: np.ndarray, bits: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float, float, str]:
-    """A Quant of QONNX: scale, zero point, the lowest and the highest level, and how it rounds."""
-    signed, narrow = node.attributes.get("signed", 1), node.attributes.get("narrow", 0)
-    mode = str(node.attributes.get("rounding_mode", "ROUND")).upper()
-    modes = {"ROUND": "round", "FLOOR": "floor", "HALF_EVEN": "round"}
+def quantizer(node: Node, values: Arrays) -> Quantizer:
+    """What a Quant (also called IntQuant) of QONNX does to its first input."""
+    scale, zero, bits = (needs(value) for value in values[1:4])
+    signed, narrow = bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0))
+    return Quantizer(positive(scale), wide(zero) * 1.0, *levels(node, bits, signed, narrow))
+
+
+def levels(
+    node: Node, bits: np.ndarray, signed: bool, narrow: bool, default: str = "ROUND"
+) -> tuple[float, float, str]:
+    """The lowest and the highest level of so many bits, and how they are rounded to."""
+    mode = str(node.attributes.get("rounding_mode", default)).upper()
     width = float(bits.reshape(-1)[0])
-    if mode not in modes or bits.size != 1 or not 1 <= width <= 32:
-        raise Unsupported(f"it rounds to {width:g} bits by {mode}")
-    lowest = -(2 ** (width - 1)) + (1 if narrow else 0) if signed else 0.0
-    highest = 2 ** (width - 1) - 1 if signed else 2**width - (2 if narrow else 1)
-    return wide(scale) * 1.0, wide(zero) * 1.0, float(lowest), float(highest), modes[mode]
+    if mode not in MODES or bits.size != 1 or not 1 <= width <= 32:
+        raise Unsupported(f"it rounds to {width:g} bits by {mode[:20]}")
+    if signed and width == 1:
+        return -1.0, 1.0, "sign"
+    lowest = -(2 ** (width - 1)) + narrow if signed else 0.0
+    highest = 2 ** (width - 1) - 1 if signed else 2**width - 1 - narrow
+    return float(lowest), float(highest), MODES[mode]
+
+
+def positive(scale: np.ndarray) -> np.ndarray:
+    """A scale as float64."""
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise Unsupported("its scale is not above 0")
+    return wide(scale) * 1.0
+
+
+def bipolar_quantizer(values: Arrays) -> Quantizer:
+    return Quantizer(positive(needs(values[1])), np.zeros(()), -1.0, 1.0, "sign")
+
+
+def truncation(node: Node, values: Arrays) -> list[Quantizer | Affine]:
+    """What a Trunc of QONNX does: it rounds to levels of ``scale``, then version 2 to fewer of ``out_scale``; version 1
+    takes the last bits away, which makes values smaller, too."""
+    scale, zero, bits, *rest = (wide(needs(value)) * 1.0 for value in values[1:])
+    if zero.any() or len(rest) not in (1, 2, 3):
+        raise Unsupported("it has a zero point that is not 0")
+    signed, narrow = bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0))
+    low, high, mode = levels(node, rest[-1], signed, narrow, "FLOOR")
+    first = Quantizer(positive(scale), np.zeros(()), -np.inf, np.inf)
+    if len(rest) > 1:
+        return [first, Quantizer(positive(rest[0]), np.zeros(()), low, high, mode)]
+    smaller = 2.0 ** -(bits.reshape(()) - rest[0].reshape(()))
+    return [
+        first,
+        Quantizer(positive(scale / smaller), np.zeros(()), -np.inf, np.inf, mode),
+        Affine(np.asarray(smaller), np.zeros(())),
+    ]
 
 
 def quant(node: Node, values: Arrays) -> np.ndarray:
-    data, scale, zero, bits = (needs(value) for value in values)
-    scale, zero, lowest, highest, mode = quantizer(node, scale, zero, bits)
-    rounding = np.floor if mode == "floor" else np.rint
-    room(*np.broadcast_shapes(data.shape, scale.shape, zero.shape))
-    return (np.clip(rounding(data / scale + zero), lowest, highest) - zero) * scale
+    return levelled(needs(values[0]), quantizer(node, values))
 
 
 def bipolar(node: Node, values: Arrays) -> np.ndarray:
-    data, scale = needs(values[0]), needs(values[1])
-    room(*np.broadcast_shapes(data.shape, scale.shape))
-    return np.where(data >= 0, 1.0, -1.0) * scale
+    return levelled(needs(values[0]), bipolar_quantizer(values))
+
+
+def levelled(data: np.ndarray, step: Quantizer) -> np.ndarray:
+    room(*np.broadcast_shapes(data.shape, step.scale.shape, step.zero.shape))
+    return apply(step, data)
+
+
+def clipped(node: Node, values: Arrays) -> np.ndarray:
+    data = wide(needs(values[0]))
+    for place, name, bound in ((1, "min", np.maximum), (2, "max", np.minimum)):
+        if (value := attribute(node, values, place, name)) is not None:
+            data = bound(data, wide(value).reshape(()))
+    return data
 
 
 def along(node: Node, data: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -241,6 +291,7 @@ FOLDED: dict[str, Callable[[Node, Arrays], np.ndarray | list[np.ndarray]]] = {
     "BipolarQuant": bipolar,
     "Cast": cast,
     "Ceil": elementwise(np.ceil),
+    "Clip": clipped,
     "Concat": concatenated,
     "Constant": constant,
     "ConstantOfShape": filled,
@@ -251,6 +302,7 @@ FOLDED: dict[str, Callable[[Node, Arrays], np.ndarray | list[np.ndarray]]] = {
     "Expand": expanded,
     "Floor": elementwise(np.floor),
     "Gather": gathered,
+    "IntQuant": quant,
     "Identity": lambda node, values: needs(values[0]),
     "Log": elementwise(np.log),
     "MatMul": lambda node, values: matmul(needs(values[0]), needs(values[1])),

@@ -25,12 +25,23 @@ from ..steps import (
     Flatten,
     Padding,
     Pooling,
+    Quantizer,
     Sides,
     Step,
     Steps,
     Unsupported,
 )
-from .onnx_constants import FOLDED, attribute, axes_of, numbers, quantizer, slices, wide
+from .onnx_constants import (
+    FOLDED,
+    attribute,
+    axes_of,
+    bipolar_quantizer,
+    numbers,
+    quantizer,
+    slices,
+    truncation,
+    wide,
+)
 from .onnx_file import Graph, Node, read_graph, text
 
 __all__ = ["read_onnx"]
@@ -38,6 +49,7 @@ __all__ = ["read_onnx"]
 BATCH = 1_000_003  # images, where the file leaves it open: no other size of a network is that
 MAPS = "chw"
 CHANNELS_FIRST, CHANNELS_LAST = "chw", "hwc"
+SCALES = "it has a scale a channel of what comes from the image; one for all is supported"
 MAX_SIDE = 4096  # rows and columns of an input or a padding
 WRONG = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
@@ -101,6 +113,7 @@ class Reader:
     def __init__(self, path: Path | str, graph: Graph, layout: str) -> None:
         self.path, self.graph, self.layout = path, graph, layout
         self.remarks: list[str] = []
+        self.origins: dict[str, str] = {}  # constant to the one that it was made of, by quantizers and the like
         self.batch = (graph.dimensions[0] if graph.dimensions else None) or BATCH
         self.input, first = self.first()
         self.values: dict[str, np.ndarray | Signal | None] = {**graph.constants, graph.input: first, "": None}
@@ -158,8 +171,12 @@ class Reader:
             if node.operator not in FOLDED:
                 raise Unsupported("this operator is not supported")
             made = FOLDED[node.operator](node, [value for value in values if not isinstance(value, Signal)])
+            self.origins |= dict.fromkeys(node.outputs, self.origin(node.inputs[0]) if node.inputs else "")
         several: list = made if isinstance(made, list) else [made]
         self.values.update(zip(node.outputs, several, strict=False))
+
+    def origin(self, name: str) -> str:
+        return self.origins.get(name) or name
 
     # layers
 
@@ -186,7 +203,7 @@ class Reader:
         ]
         if min(sizes) < 1:
             raise Unsupported(f"nothing is left of its maps; a kernel does not fit in {dims(x.size[1:])}")
-        step = Convolution(layer_name(node), weight, bias, stride, padding, groups)
+        step = Convolution(layer_name(node, self.origin(node.inputs[1])), weight, bias, stride, padding, groups)
         return replace(x, picked=None).then(step, size=(len(weight), sizes[0], sizes[1]), axes="nchw")
 
     def gemm(self, node: Node, values: list) -> Signal:
@@ -207,7 +224,7 @@ class Reader:
             raise Unsupported(f"its weights {dims(weight.shape)} do not fit {x.size[0]} inputs")
         if bias is not None:
             bias = np.broadcast_to(bias, (1, len(weight))).reshape(-1)
-        return x.then(Dense(layer_name(node), weight, bias), size=(len(weight),))
+        return x.then(Dense(layer_name(node, self.origin(node.inputs[1])), weight, bias), size=(len(weight),))
 
     def batch_norm(self, node: Node, values: list) -> Signal:
         x = whole(resolved(values[0]))
@@ -361,20 +378,33 @@ class Reader:
         return x.then(Affine(channels_of(scale, x), channels_of(shift, x)))
 
     def quantized(self, node: Node, values: list) -> Signal:
-        scale, zero, bits = (known(value, "parameters") for value in values[1:4])
-        scale, zero, low, high, mode = quantizer(node, scale, zero, bits)
-        return levels(levels_of(values[0], scale, zero, low, high, mode), scale, zero)
+        return levelled(values[0], quantizer(node, values))
+
+    def bipolar(self, node: Node, values: list) -> Signal:
+        return levelled(values[0], bipolar_quantizer(values))
+
+    def truncated(self, node: Node, values: list) -> Signal:
+        x = values[0]
+        for step in truncation(node, values):
+            x = levelled(x, step) if isinstance(step, Quantizer) else function(x, step)
+        return x
 
     def to_levels(self, node: Node, values: list) -> Signal:
-        scale = known(values[1], "scale")
+        scale = known(values[1], "scale") * 1.0
         zero = known(values[2], "zero point") if len(values) > 2 and values[2] is not None else np.zeros(1, np.uint8)
         bounds = np.iinfo(zero.dtype)
-        x = levels_of(values[0], scale, np.zeros(1), bounds.min - wide(zero), bounds.max - wide(zero), "round")
-        return function(x, Affine(np.ones(()), wide(zero).reshape(()) * 1.0))
+        x = levelled(values[0], Quantizer(scale, wide(zero) * 1.0, bounds.min, bounds.max))
+        return function(x, Affine(1 / scale.reshape(()), wide(zero).reshape(()) * 1.0))
 
     def from_levels(self, node: Node, values: list) -> Signal:
-        zero = wide(known(values[2], "zero point")) if len(values) > 2 and values[2] is not None else np.zeros(1)
-        return levels(values[0], known(values[1], "scale"), zero * 1.0)
+        scale = known(values[1], "scale") * 1.0
+        zero = wide(known(values[2], "zero point")) * 1.0 if len(values) > 2 and values[2] is not None else np.zeros(1)
+        if scale.size != 1 or zero.size != 1:
+            raise Unsupported(SCALES)
+        x = values[0]
+        if isinstance(x, Signal) and x.formula is None and levels_of(x.steps) == (scale.item(), zero.item()):
+            return replace(x, steps=x.steps[:-1])
+        return function(x, Affine(scale.reshape(()), -zero.reshape(()) * scale.reshape(())))
 
     # shapes
 
@@ -533,7 +563,7 @@ def resolved(x: object) -> Signal:
     return x if x.formula is None else replace(x, formula=None).then(*recognized(x.formula))
 
 
-def function(x: object, step: Activation | Affine) -> Signal:
+def function(x: object, step: Activation | Affine | Quantizer) -> Signal:
     """A step of each value alone, behind a signal."""
     if not isinstance(x, Signal):
         raise Unsupported("its input does not come from the image")
@@ -591,23 +621,19 @@ def channels_of(values: np.ndarray, x: Signal) -> np.ndarray:
     raise Unsupported(f"its array {dims(values.shape)} is no number, nor one a channel")
 
 
-def levels_of(
-    x: object, scale: np.ndarray, zero: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, mode: str
-) -> Signal:
-    """x / scale + zero, rounded and clipped."""
-    if scale.size != 1 or zero.size != 1:
-        raise Unsupported("it has a scale a channel of what comes from the image; one for all is supported")
-    made = function(x, Affine(1 / scale.reshape(()), zero.reshape(())))
-    made = function(made, Activation(mode))
-    bounds = {"low": float(np.reshape(low, -1)[0]), "high": float(np.reshape(high, -1)[0])}
-    return function(made, Activation("clip", bounds))
+def levelled(x: object, step: Quantizer) -> Signal:
+    """A quantizer of what comes from the image."""
+    if step.scale.size != 1 or step.zero.size != 1:
+        raise Unsupported(SCALES)
+    return function(x, replace(step, scale=step.scale.reshape(()), zero=step.zero.reshape(())))
 
 
-def levels(x: object, scale: np.ndarray, zero: np.ndarray) -> Signal:
-    """(x - zero) * scale."""
-    if scale.size != 1 or zero.size != 1:
-        raise Unsupported("it has a scale a channel of what comes from the image; one for all is supported")
-    return function(x, Affine(scale.reshape(()), (-zero.reshape(()) * scale.reshape(()))))
+def levels_of(steps: tuple[Step, ...]) -> tuple[float, float] | None:
+    """Scale and zero point of a QuantizeLinear that these steps end with, whose levels nothing has changed."""
+    match steps[-2:]:
+        case (Quantizer() as step, Affine() as units) if units.scale == 1 / step.scale and units.shift == step.zero:
+            return float(step.scale), float(step.zero)
+    return None
 
 
 def pick(x: Signal, channels: list[int]) -> Signal:
@@ -713,16 +739,17 @@ def dilated(weight: np.ndarray, gaps: tuple[int, int]) -> np.ndarray:
     return made
 
 
-def layer_name(node: Node) -> str:
+def layer_name(node: Node, weights: str) -> str:
     """What the file calls a layer: by its weights, else by its node."""
-    weights = re.sub(r"^.*::", "", node.inputs[1])
+    weights = re.sub(r"^.*::", "", weights)
     if weights.endswith((".weight", ".weight_quant")):
         return weights[: weights.rindex(".weight")]
     parts = [part for part in re.split(r"[/;:]", node.label) if part]
     while len(parts) > 1 and re.fullmatch(rf"({node.operator}|Conv2D|MatMul|BiasAdd|Add)(_\d+)?|\d+", parts[-1]):
         parts.pop()
     name = parts[-1] if parts else ""
-    return "" if re.fullmatch(rf"(node_)?{node.operator}_?\d*|\d+", name, re.IGNORECASE) else name
+    given = rf"(node_)?{node.operator}_?\d*|node_(conv2d|linear|matmul|addmm)(_\d+)?|\d+"  # by the exporter
+    return "" if re.fullmatch(given, name, re.IGNORECASE) else name
 
 
 FORMULAS: dict[str, Formula] = {
@@ -741,6 +768,7 @@ Operator = Callable[[Reader, Node, list], "Signal | list[Signal] | np.ndarray"]
 OPERATORS: dict[str, Operator] = {
     "AveragePool": Reader.pooling,
     "BatchNormalization": Reader.batch_norm,
+    "BipolarQuant": Reader.bipolar,
     "Cast": Reader.cast,
     "Clip": Reader.clip,
     "Concat": Reader.concatenated,
@@ -753,6 +781,7 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": Reader.whole_map,
     "GlobalMaxPool": Reader.whole_map,
     "Identity": Reader.same,
+    "IntQuant": Reader.quantized,
     "LogSoftmax": Reader.softmax,
     "MatMul": Reader.matmul,
     "MaxPool": Reader.pooling,
@@ -770,6 +799,7 @@ OPERATORS: dict[str, Operator] = {
     "Split": Reader.parted,
     "Squeeze": Reader.squeezed,
     "Transpose": Reader.transposed,
+    "Trunc": Reader.truncated,
     "Unsqueeze": Reader.unsqueezed,
 }
 OPERATORS |= dict.fromkeys(ARITHMETIC, Reader.arithmetic) | dict.fromkeys(FORMULAS, Reader.named_formula)

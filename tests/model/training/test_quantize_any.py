@@ -192,8 +192,9 @@ def test_images_without_labels(tmp_path, monkeypatch) -> None:
     """Of the network's own size and colours: errors are images of another class than the float network's."""
     w = Weights(5)
     steps = [w.conv(6, 3, 3), TANH, AVERAGE, w.conv(8, 6, 3), RELU, Flatten(), w.fc(10, 128)]
-    network = fold(Steps((3, 14, 14), tuple(steps)))
-    monkeypatch.setattr("fivebyfive.model.training.quantize.read_float_network", lambda path: network)
+    read = Steps((3, 14, 14), tuple(steps))
+    network = fold(read)
+    monkeypatch.setattr("fivebyfive.model.training.quantize.read_steps", lambda path: read)
     path, pixels = tmp_path / "x.npy", np.random.default_rng(1).integers(0, 256, (60, 3, 14, 14), dtype=np.uint8)
     np.save(path, pixels)
     config = QuantizeConfig(0, mean=0.5, std=0.25)
