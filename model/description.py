@@ -11,7 +11,7 @@ from math import prod
 from .network import KINDS, MAX_CONVS, MAX_FC_LAYERS, MAX_NAME, Layer, Network, Pool, Shape, Step, check_name
 from .shape import LeNetShape
 
-__all__ = ["decoded", "describe", "describe_layer", "network_of", "parse", "read_network", "written"]
+__all__ = ["check_weights", "decoded", "describe", "describe_layer", "network_of", "parse", "read_network", "written"]
 
 MAX_CHARACTERS = 256 << 10  # twelve layers take some thousand, 256 labels of escaped characters 190,000
 MAX_WEIGHTS = 4 << 20  # bytes of all arrays
@@ -72,9 +72,14 @@ def network_of(description: object, shapes: Mapping[str, Shape] | None = None) -
         raise ValueError("input must be [channels, rows, columns]")
     read = tuple(read_layer(layer, number, shapes or {}) for number, layer in enumerate(layers, 1))
     network = Network((size[0], size[1], size[2]), read, read_labels(members))
+    check_weights(network)
+    return network
+
+
+def check_weights(network: Network) -> None:
+    """Raise ValueError, one line, where a network's arrays are larger than a checkpoint's may be."""
     if (weights := sum(map(prod, network.arrays.values()))) > MAX_WEIGHTS:
         raise ValueError(f"the weights take {weights:,} bytes; there is room for {MAX_WEIGHTS:,}")
-    return network
 
 
 def read_labels(members: Mapping[str, object]) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf, prod
-from typing import NoReturn
+from math import inf, isfinite, prod
 
 import numpy as np
 
-from fivebyfive.model.network import MAX_KERNEL, MAX_NAME, Layer, Network, Pool, dims
+from fivebyfive.model.description import check_weights
+from fivebyfive.model.network import MAX_KERNEL, MAX_NAME, MAX_OUTPUTS, Layer, Network, Pool, dims
 from fivebyfive.model.network import Step as LayerStep
 
 from .execution import nondecreasing, pooled_sizes
@@ -31,13 +31,15 @@ from .steps import (
 __all__ = ["fold"]
 
 NONE = (0, 0, 0, 0)
+LOWEST = {"relu": 0.0, "abs": 0.0, "sigmoid": 0.0, "hard-sigmoid": 0.0, "softplus": 0.0, "tanh": -1.0}
 
 
 def fold(steps: Steps) -> FloatNetwork:
     """The layers that compute what ``steps`` do. Raises `Unsupported`, one line, where there are none that do.
 
     BatchNorm and other factors are folded into the layer before them or, behind a function, into the next one, whose
-    padding then holds another value; in front of the first layer they are the network's ``scale`` and ``shift``.
+    padding then holds another value; in front of the first layer they are the network's ``scale`` and ``shift``. What
+    the last layer has no room for, such as a second pool, stands behind a layer of its own, which changes no value.
     """
     if steps.input is None:
         raise Unsupported("the file does not say the size of the network's input")
@@ -242,34 +244,42 @@ class Folding:
         return placed[:, 0].copy() if (placed == placed[:, :1]).all() else None
 
     def settle(self, what: str) -> None:
-        """A factor that waits stays between two functions, as one: a number for all."""
+        """A factor that waits stays between two functions where it is one number for all; else a layer takes it."""
         if self.idle:
             return
-        if not self.layers:
-            self.refuse(what, "before the first layer")
-        if len(set(self.scale.tolist())) > 1 or len(set(self.shift.tolist())) > 1:
-            raise Unsupported(
-                f"{what} stands behind a BatchNorm or a factor a channel that stands behind a function, behind "
-                f"{printable(self.layers[-1].name)}; no layer can take it in"
-            )
-        self.layers[-1].then.append(
-            Activation("affine", {"scale": float(self.scale[0]), "shift": float(self.shift[0])})
-        )
+        if not self.layers or len(set(self.scale.tolist())) > 1 or len(set(self.shift.tolist())) > 1:
+            self.make_room(what)
+            return
+        factor = Activation("affine", {"scale": float(self.scale[0]), "shift": float(self.shift[0])})
         self.scale, self.shift = np.ones(len(self.scale)), np.zeros(len(self.shift))
+        self.append(factor, what)
 
-    def refuse(self, what: str, where: str) -> NoReturn:
-        raise Unsupported(f"{what} stands {where}; a network here begins with a convolution or a fully-connected layer")
+    def append(self, step: Activation | Pool, what: str) -> None:
+        """A function or a pool behind the last layer, or behind one of its own."""
+        if not self.layers or any(self.sides) or not fits([*self.layers[-1].then, step]):
+            self.make_room(what)
+        self.layers[-1].then.append(step)
+
+    def make_room(self, what: str) -> None:
+        """A layer that changes no value but takes in the factors and the padding that wait: a 1x1 convolution of each
+        channel or, of a vector, weights of 1 on the diagonal."""
+        where = f"behind {printable(self.layers[-1].name)}" if self.layers else "before the first layer"
+        name, width = f"{self.layers[-1].name}_then" if self.layers else "first", self.shape[0]
+        if len(self.shape) == 3:
+            self.convolution(Convolution(name, np.ones((width, 1, 1, 1)), groups=width))
+        elif width <= MAX_OUTPUTS:
+            self.dense(Dense(name, np.eye(width)))
+        else:
+            raise Unsupported(f"{what} stands {where}, which would take a layer of {width:,} outputs of its own")
+        self.remarks.append(f"{what} stands {where}: a layer of its own, with weights of 1, comes before it")
 
     def activation(self, step: Activation) -> None:
         step = simplified(step)
         if step.name == "clip" and step.parameters == {"low": -inf, "high": inf}:
             return
-        if not self.layers:
-            self.refuse(f"the function {step.name}", "before the first layer")
-        if any(self.sides):
-            raise Unsupported(f"the function {step.name} stands behind padding; pad behind it")
-        self.settle(f"the function {step.name}")
-        self.layers[-1].then.append(step)
+        what = f"the function {step.name}"
+        self.settle(what)
+        self.append(step, what)
 
     def quantizer(self, step: Quantizer) -> None:
         if not self.layers:
@@ -282,32 +292,41 @@ class Folding:
         what = f"{step.kind} pooling" + (f" of {dims(step.size)}" if step.size else "")
         if len(self.shape) != 3:
             raise Unsupported(f"{what} stands behind a fully-connected layer")
+        if any(self.sides):
+            self.make_room(what)
         rows, columns = self.shape[1], self.shape[2]
         size, stride = step.size or (rows, columns), step.stride if step.size else (1, 1)
         if size == (1, 1) and stride == (1, 1) and not any(step.padding):
             return
-        if not self.layers:
-            self.refuse(what, "before the first layer")
-        behind = f"{what} behind {printable(self.layers[-1].name)}"
-        if any(self.sides):
-            raise Unsupported(f"{behind} has padding in front of it; pools have none here")
-        plain = Pooling(step.kind, size, stride)
-        counts = pooled_sizes(plain, (rows, columns))
-        if any(step.padding) or step.ceil:
-            unlike = any(step.padding[:2]) or pooled_sizes(step, (rows, columns)) != counts
-            if unlike:
+        behind = f"{what} behind {printable(self.layers[-1].name)}" if self.layers else what
+        counts = pooled_sizes(step, (rows, columns))
+        reach = [(count - 1) * by + width for count, by, width in zip(counts, stride, size, strict=True)]
+        top, left, *_ = step.padding
+        outside = top, left, max(0, reach[0] - top - rows), max(0, reach[1] - left - columns)
+        if any(outside):
+            value = self.lowest if step.kind == "max" else 0.0 if step.counts_padding and not step.ceil else None
+            if value is None:
                 raise Unsupported(f"{behind} takes in windows that lie partly outside the map of {rows}x{columns}")
+            self.pad(outside, value)
+            self.make_room(what)
+            rows, columns = self.shape[1], self.shape[2]
         if min(counts) < 1:
             raise Unsupported(f"{behind}: nothing is left of its maps; it does not fit in {rows}x{columns}")
         if size[0] != size[1]:
             raise Unsupported(f"{behind} is not square")
         by = one_stride((rows, columns), size, stride, size[0], behind)
-        if any(isinstance(one, Pool) for one in self.layers[-1].then):
-            raise Unsupported(f"{behind} is its second pool; a layer has one")
         if step.kind == "max" and (self.scale < 0).any():
             self.settle(what)
-        self.layers[-1].then.append(Pool(step.kind, size[0], by))
+        self.append(Pool(step.kind, size[0], by), what)
         self.shape = (self.shape[0], *counts)
+
+    @property
+    def lowest(self) -> float | None:
+        """A value that nothing is below of what the last layer gives; None where none is known."""
+        then = self.layers[-1].then if self.layers and self.idle else []
+        last = next((step for step in reversed(then) if isinstance(step, Activation)), Activation("affine"))
+        bound = last.parameters.get("low", -inf) if last.name == "clip" else LOWEST.get(last.name, -inf)
+        return bound if isfinite(bound) else None
 
     def pad(self, sides: Sides, value: float) -> None:
         if not any(sides):
@@ -317,7 +336,7 @@ class Folding:
         if min(sides) < 0:
             raise Unsupported(f"padding of {sides} cuts maps; give the network images of the right size")
         if any(self.sides) and (self.fill != value).any():
-            raise Unsupported("two paddings with different values, one around the other")
+            self.make_room("padding with another value")
         top, left, bottom, right = (one + more for one, more in zip(self.sides, sides, strict=True))
         self.sides, self.fill = (top, left, bottom, right), np.full(self.shape[0], float(value))
 
@@ -325,7 +344,7 @@ class Folding:
         if len(self.shape) != 3:
             return
         if any(self.sides):
-            raise Unsupported("padding stands before a fully-connected layer; only convolutions have padding")
+            self.make_room("a fully-connected layer behind padding")
         places = np.arange(prod(self.shape)).reshape(self.shape).transpose(step.order).ravel()
         each = prod(self.shape[1:])
         self.scale, self.shift, self.fill = (one[places // each] for one in (self.scale, self.shift, self.fill))
@@ -364,6 +383,7 @@ class Folding:
         assert steps.input is not None
         try:
             network = Network(steps.input, tuple(layers), steps.labels)
+            check_weights(network)
         except ValueError as error:
             raise Unsupported(str(error)) from error
         remarks = steps.remarks + tuple(self.remarks)
@@ -403,20 +423,25 @@ def simplified(step: Activation) -> Activation:
 
 def gathered(made: Made) -> tuple[tuple[LayerStep, ...], tuple[Activation, ...]]:
     """A layer's ``then``, with "table" for all functions of one side of its pool, and what the table stands for."""
-    place = next((index for index, step in enumerate(made.then) if isinstance(step, Pool)), len(made.then))
-    pools = [step for step in made.then if isinstance(step, Pool)]
-    before, after = (
-        [step for step in part if isinstance(step, Activation)] for part in (made.then[:place], made.then[place:])
-    )
+    before, pools, after = around_pool(made.then)
     if needs_table(before) and needs_table(after):
-        if pools[0].kind != "max" or not all(map(nondecreasing, after)):
-            raise Unsupported(
-                f"{printable(made.name)} has functions in front of its pool and behind it "
-                f"({listed(before)}; {listed(after)}); one of them must be relu or none"
-            )
         before, after = before + after, []
     then = [*step_of(before), *pools, *step_of(after)]
     return tuple(then), tuple(before if needs_table(before) else after if needs_table(after) else ())
+
+
+def around_pool(then: Sequence[Activation | Pool]) -> tuple[list[Activation], list[Pool], list[Activation]]:
+    """The functions before the first pool, all pools, and the functions behind it."""
+    place = next((index for index, step in enumerate(then) if isinstance(step, Pool)), len(then))
+    before, after = ([step for step in part if isinstance(step, Activation)] for part in (then[:place], then[place:]))
+    return before, [step for step in then if isinstance(step, Pool)], after
+
+
+def fits(then: Sequence[Activation | Pool]) -> bool:
+    """Whether a layer can have it: one pool, and one table, before a maximum or behind it."""
+    before, pools, after = around_pool(then)
+    tables = needs_table(before) and needs_table(after)
+    return len(pools) <= 1 and not (tables and (pools[0].kind != "max" or not all(map(nondecreasing, after))))
 
 
 def needs_table(functions: Sequence[Activation]) -> bool:
@@ -425,10 +450,6 @@ def needs_table(functions: Sequence[Activation]) -> bool:
 
 def step_of(functions: Sequence[Activation]) -> tuple[LayerStep, ...]:
     return ("table",) if needs_table(functions) else ("relu",) if functions else ()
-
-
-def listed(functions: Iterable[Activation]) -> str:
-    return ", ".join(function.name for function in functions)
 
 
 def named(layers: Iterable[Made]) -> list[str]:

@@ -84,7 +84,7 @@ class Readings:
         for conv, fc in product(convs if self.convs else [NO_FUNCTION], fcs if self.dense[1:] else [NO_FUNCTION]):
             lasts = [conv] if len(self.convs) < 2 or NO_FUNCTION not in convs else dict.fromkeys([conv, NO_FUNCTION])
             for last, pool, whole, pool_first, norm in product(
-                lasts if self.dense else [NO_FUNCTION],  # scores are no function's
+                lasts if self.last_is_open(geometry) else [NO_FUNCTION],
                 pools if geometry.pools else POOLS[:1],
                 pools[::-1] if geometry.ends_whole else POOLS[1:],
                 (False, True),
@@ -93,6 +93,10 @@ class Readings:
                 one = Functions(pool, whole, conv, last, fc, pool_first, norm)
                 found.setdefault(tuple(map(id, self.steps(geometry, one))), one)
         return tuple(found.values())
+
+    def last_is_open(self, geometry: Geometry) -> bool:
+        """Whether the last convolution may have a function: where a pool or a layer is behind it, not scores."""
+        return bool(self.dense or (geometry.spots and geometry.spots[-1].window))
 
     def steps(self, geometry: Geometry, functions: Functions) -> tuple[Step, ...]:
         """From scaled pixels to scores."""

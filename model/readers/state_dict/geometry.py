@@ -75,10 +75,11 @@ def geometries(
 
 
 def usual_paddings(convs: Sequence[Weights]) -> tuple[tuple[int, ...], ...]:
-    """No padding; that which keeps the size, of all, of the first, or of all but the last."""
+    """No padding; that which keeps the size, of all, of the first, of all but the last, or of those with one kernel."""
     same = tuple((one.weight.shape[-1] - 1) // 2 for one in convs)
     none = (0,) * len(convs)
-    return tuple(dict.fromkeys([none, same, same[:1] + none[1:], same[:-1] + none[-1:]]))
+    alike = [tuple(one if one == size else 0 for one in same) for size in dict.fromkeys(same)]
+    return tuple(dict.fromkeys([none, same, same[:1] + none[1:], same[:-1] + none[-1:], *alike]))
 
 
 def spots_from(

@@ -233,7 +233,7 @@ class Finder:
             more = self.run(scorer, [best, *doubts], ALL)
             doubts = [one for one in self.doubts(best, more) if one in doubts]
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
-        if self.readings.dense and best.functions.last != best.functions.conv:
+        if self.readings.last_is_open(best.geometry) and best.functions.last != best.functions.conv:
             # Without its last function a network trained briefly may do better than with it.
             alike = replace(best, functions=replace(best.functions, last=best.functions.conv))
             found |= self.run(scorer, [alike], LAST)

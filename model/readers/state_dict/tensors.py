@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from fivebyfive.model.readers.chain import MAX_MAGNITUDE
+from fivebyfive.model.readers.foreign import check_readable
 from fivebyfive.model.readers.formats import FORMATS
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path, open_limited
@@ -38,6 +39,7 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     UserError, one line; nothing is unpickled but tensors."""
     require_torch()
     path = as_path(path, "model")
+    check_readable(path)
     with open_limited(path, MAX_BYTES, "model") as file:
         start = file.read(9)
         file.seek(0)

@@ -143,8 +143,7 @@ def test_padding_around_padding() -> None:
     agree(Steps(INPUT, (Padding((2, 2, 2, 2)), convolution(rng, 3, 2, 3), *rest)))
     agree(Steps(INPUT, (convolution(rng, 3, 2, 1, padding=(1, 1, 1, 1)), *rest)))
     last = (convolution(rng, 3, 2, 3, padding=(1, 1, 1, 1)), *rest)
-    with pytest.raises(Unsupported, match="two paddings"):
-        fold(Steps(INPUT, (Padding((1, 1, 1, 1), 0.5), *last)))
+    agree(Steps(INPUT, (Padding((1, 1, 1, 1), 0.5), last[0], Flatten(), dense(rng, 3, 3 * 14 * 14))))
 
 
 def test_a_convolution_over_the_whole_map_stays_one() -> None:
@@ -173,28 +172,55 @@ END = dense(np.random.default_rng(1), 2, 50)
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ([POOL, CONV], "max pooling of 2x2 stands before the first layer"),
-        ([Activation("relu"), CONV], "the function relu stands before the first layer"),
-        ([CONV, POOL, POOL], "max pooling of 2x2 behind c is its second pool"),
         ([CONV, Pooling("max", (3, 3), (2, 2), (1, 1, 1, 1))], "partly outside the map of 10x10"),
         ([CONV, Pooling("max", (3, 3), (2, 2), ceil=True)], "partly outside the map of 10x10"),
         ([CONV, Pooling("max", (2, 2), (3, 3)), Flatten(), dense(np.random.default_rng(1), 2, 18)], "stride of a pool"),
         ([CONV, Pooling("max", (2, 1), (2, 1))], "max pooling of 2x1 behind c is not square"),
-        ([CONV, Activation("tanh"), Pooling("average", (2, 2), (2, 2)), Activation("tanh"), Flatten(), END],
-         "in front of its pool and behind it"),
-        ([CONV, Activation("relu"), Affine(np.array([-1.0, 2.0]), np.array(0.0)), POOL], "stands behind a BatchNorm"),
         ([CONV, CONV, CONV, CONV, CONV, CONV], "nothing is left"),
         ([CONV, Flatten(), CONV], "behind fully-connected layers"),
         ([CONV, END], "nothing made a vector of"),
         ([CONV, Flatten(), END], "2x50 weights; there are 200 inputs"),
         ([CONV], "its maps must be 1x1, not 10x10"),
         ([], "no convolution and no fully-connected layer"),
-        ([CONV, Padding((1, 1, 1, 1)), Flatten(), END], "padding stands before a fully-connected layer"),
     ],
 )  # fmt: skip
 def test_what_no_layer_is_made_of(steps: list[Step], said: str) -> None:
     with pytest.raises(Unsupported, match=said):
         fold(Steps(INPUT, tuple(steps)))
+
+
+GLOBAL, TANH, AVERAGE = Pooling("average", None), Activation("tanh"), Pooling("average", (2, 2), (2, 2))
+NORM = Affine(np.array([-1.0, 2.0]), np.array([0.3, 0.1]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "layers"),
+    [
+        ([POOL, CONV, GLOBAL], ["first", "c"]),
+        ([NORM, Activation("round"), CONV, GLOBAL], ["first", "c"]),
+        ([CONV, POOL, POOL, GLOBAL], ["c", "c_then", "c_then_then"]),
+        ([CONV, TANH, AVERAGE, Activation("sigmoid"), GLOBAL], ["c", "c_then"]),
+        ([CONV, TANH, AVERAGE, TANH, TANH, CONV, GLOBAL], ["c", "c_then", "c_2"]),
+        ([CONV, Activation("relu"), NORM, POOL, GLOBAL], ["c", "c_then", "c_then_then"]),
+        ([CONV, Padding((1, 2, 1, 0), -0.4), TANH, GLOBAL], ["c", "c_then"]),
+        ([CONV, Padding((1, 1, 1, 1), 0.3), POOL, Padding((1, 0, 1, 2)), Padding((1, 2, 1, 0), 1.0), CONV, GLOBAL],
+         ["c", "c_then", "c_then_then", "c_2"]),
+        ([CONV, TANH, Pooling("max", (3, 3), (2, 2), (1, 1, 1, 1)), CONV, GLOBAL], ["c", "c_then", "c_2"]),
+        ([CONV, Activation("relu"), Pooling("max", (3, 3), (2, 2), ceil=True), CONV, GLOBAL], ["c", "c_then", "c_2"]),
+        ([CONV, Pooling("average", (3, 3), (2, 2), (1, 1, 1, 1)), CONV, GLOBAL], ["c", "c_then", "c_2"]),
+        ([CONV, Padding((1, 0, 1, 0), 0.5), Flatten(), dense(np.random.default_rng(1), 2, 240)], ["c", "c_then", "f"]),
+        ([CONV, TANH, Flatten(), affine(np.random.default_rng(1), 200), TANH, dense(np.random.default_rng(1), 2, 200)],
+         ["c", "c_then", "f"]),
+    ],
+)  # fmt: skip
+def test_what_a_layer_has_no_room_for_has_one_of_its_own(steps: list[Step], layers: list[str]) -> None:
+    steps = [*steps, Flatten()] if steps[-1] == GLOBAL else steps
+    agree(Steps(INPUT, tuple(steps)))
+    network = fold(Steps(INPUT, tuple(steps)))
+    assert list(network.network.names) == layers
+    assert sum("a layer of its own" in remark for remark in network.remarks) == sum(
+        "then" in n or n == "first" for n in layers
+    )
 
 
 def test_names() -> None:
@@ -214,3 +240,9 @@ def test_functions() -> None:
     x = np.linspace(-7, 7, 1001)
     exact = 0.5 * x * (1 + np.array([math.erf(one / math.sqrt(2)) for one in x]))
     np.testing.assert_allclose(FUNCTIONS["gelu"](x, {}), exact, atol=1e-10)
+
+
+def test_a_network_that_no_checkpoint_holds() -> None:
+    layers = [dense(np.random.default_rng(1), outputs, inputs) for outputs, inputs in ((4096, 1024), (10, 4096))]
+    with pytest.raises(Unsupported, match="the weights take 4,239,370 bytes; there is room for 4,194,304"):
+        fold(Steps((1, 32, 32), (Flatten(), *layers)))

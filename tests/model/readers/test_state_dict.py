@@ -268,7 +268,20 @@ def test_sizes_that_fit() -> None:
     )
     strided = geometries(layers_of((8, 1, 3, 3), (10, 8, 3, 3)), [(28, 28)], 1)
     assert Geometry((1, 28, 28), (Spot(2, 1, None), Spot(2, 1, WHOLE))) in strided
+    mixed = geometries(layers_of((4, 1, 5, 5), (4, 4, 5, 5), (4, 4, 3, 3), (9, 64)), [(28, 28)], 1)
+    assert Geometry((1, 28, 28), (Spot(1, 0, pools), Spot(1, 0, None), Spot(1, 1, pools))) in mixed
     assert geometries(layers_of((10, 784)), [(28, 28), (32, 32)], 1) == (Geometry((1, 28, 28), ()),)
+
+
+def test_a_function_in_front_of_the_last_pool_is_left_open() -> None:
+    """Scores are no function's, but the mean of whole maps may be one of ReLU."""
+    readings = Readings(layers_of((8, 1, 3, 3), (10, 8, 3, 3)))
+    spots = {window: (Spot(2, 1, None), Spot(2, 1, window)) for window in (WHOLE, None)}
+    lasts = {
+        window: {one.last for one in readings.functions(Geometry((1, 28, 28), its), ("average",), ("relu", "none"), ())}
+        for window, its in spots.items()
+    }
+    assert lasts == {WHOLE: {"relu", "none"}, None: {"none"}}
 
 
 def test_scores_are_those_of_the_layers_they_become(images) -> None:

@@ -1,0 +1,44 @@
+"""Files of frameworks that are not read: known by their first and last bytes, so that the line says what to do."""
+
+from pathlib import Path
+
+from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import open_limited
+
+__all__ = ["check_readable"]
+
+MAX_BYTES = 1 << 30
+TENSORFLOW = "python -m tf2onnx.convert {} --inputs x:0 --outputs scores:0 --output model.onnx"
+LEVELDB = 0xDB4775248B80FB57.to_bytes(8, "little")  # ends a table, which the index of a checkpoint is
+MXNET = (0x112).to_bytes(8, "little")
+FLATBUFFER = slice(4, 8)
+
+
+def check_readable(path: Path) -> None:
+    """Raise UserError, one line, for a file of TensorFlow (checkpoint, SavedModel, TFLite), MXNet, Caffe or NumPy."""
+    name = path.name
+    if (path / "saved_model.pb").is_file():
+        raise refused(path, "a SavedModel of TensorFlow", TENSORFLOW.format(f"--saved-model {name}"))
+    index = path.with_name(f"{name}.index")
+    if not path.exists() and index.is_file():
+        path = index
+    with open_limited(path, MAX_BYTES, "model") as file:
+        start = file.read(8)
+        file.seek(max(0, file.seek(0, 2) - len(LEVELDB)))
+        end = file.read(len(LEVELDB))
+    base, parts, _ = path.name.partition(".data-")
+    if end == LEVELDB or (parts and path.with_name(f"{base}.index").is_file()):
+        base = base.removesuffix(".index")
+        raise refused(path, "a checkpoint of TensorFlow 1", TENSORFLOW.format(f"--checkpoint {base}.meta"))
+    if start[FLATBUFFER] == b"TFL3":
+        raise refused(path, "a TFLite file", TENSORFLOW.format(f"--tflite {name}"))
+    if start == MXNET:
+        raise refused(path, "a file of MXNet", "mxnet.onnx.export_model(symbol, parameters)")
+    if path.suffix in (".caffemodel", ".prototxt"):
+        raise refused(path, "a file of Caffe", "another framework that reads it")
+    if path.suffix in (".npy", ".npz"):
+        raise refused(path, "a file of NumPy arrays", "torch.save({name: torch.from_numpy(array), ...}, 'model.pt')")
+
+
+def refused(path: Path, what: str, how: str) -> UserError:
+    return UserError(f"{path} is {what}, which is not read; convert it with: {how}")

@@ -1,0 +1,43 @@
+"""Files of frameworks that are not read: a line that names them and says how to convert them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fivebyfive.model.readers.foreign import LEVELDB, MXNET
+from fivebyfive.model.readers.state_dict.weights import read_weights
+from fivebyfive.support.errors import UserError
+
+FILES: dict[str, tuple[dict[str, bytes], str, str]] = {
+    "its index": ({"a.ckpt.index": bytes(60) + LEVELDB}, "a.ckpt.index", "checkpoint of TensorFlow 1.*a.ckpt.meta"),
+    "its name": ({"a.ckpt.index": b"", "a.ckpt.data-00000-of-00001": b""}, "a.ckpt", "cannot read model"),
+    "its name and index": ({"a.index": LEVELDB}, "a", "a.index is a checkpoint of TensorFlow 1.*--checkpoint a.meta"),
+    "its values": (
+        {"a.index": LEVELDB, "a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001",
+        "checkpoint of TensorFlow 1.*--checkpoint a.meta"),
+    "TensorFlow's first": ({"a.ckpt": LEVELDB}, "a.ckpt", "a.ckpt is a checkpoint of TensorFlow 1"),
+    "a folder": ({"a/saved_model.pb": b"x"}, "a", "SavedModel.*--saved-model a"),
+    "TFLite": ({"a.bin": b"\x1c\0\0\0TFL3"}, "a.bin", "TFLite"),
+    "MXNet": ({"a.params": MXNET + bytes(8)}, "a.params", "of MXNet"),
+    "Caffe": ({"a.caffemodel": b"x"}, "a.caffemodel", "of Caffe"),
+    "nothing": ({"a.bin": b""}, "a.bin", "damaged or not a PyTorch file"),
+    "no file": ({}, "a.bin", "cannot read model"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_framework(name: str, tmp_path: Path) -> None:
+    files, model, said = FILES[name]
+    for one, data in files.items():
+        (tmp_path / one).parent.mkdir(exist_ok=True)
+        (tmp_path / one).write_bytes(data)
+    with pytest.raises(UserError, match=said) as caught:
+        read_weights(tmp_path / model)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_of_numpy(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", weight=np.zeros((2, 2)))
+    with pytest.raises(UserError, match=r"NumPy arrays.*torch\.save"):
+        read_weights(tmp_path / "a.npz")
