@@ -49,8 +49,9 @@ checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE,
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 data_option = click.option(
     "--data", default="mnist", show_default=True, metavar="SET",
-    help="mnist, fashion-mnist, kmnist, qmnist, emnist-letters (or -balanced, -byclass, ...), cifar-10, cifar-100, a "
-    "folder of idx files, an .npz of x_train, y_train, x_test, y_test, or a folder of pictures in a folder a class.",
+    help="mnist, fashion-mnist, kmnist, qmnist, emnist-letters (or -balanced, -byclass, ...), cifar-10, cifar-100, "
+    "other-hands-soft (or -crisp, -thinned, -thickened, -blurred, -turned, -faint: test images alone), a folder of idx "
+    "files, an .npz of x_train, y_train, x_test, y_test, or a folder of pictures in a folder a class.",
 )  # fmt: skip
 
 
@@ -257,25 +258,18 @@ def inspect(
 
 
 @main.command()
-@checkpoint_argument
+@click.argument("checkpoints", metavar="[F.npz...]", type=FILE, nargs=-1)
 @data_option
 @json_option
-def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
-    """Count errors and wraps of the golden model on all test images."""
-    from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.data.datasets import load_dataset
-    from fivebyfive.model.evaluate import evaluate as run
-    from fivebyfive.output.report import show_evaluation
+def evaluate(checkpoints: tuple[Path, ...], data: str, as_json: bool) -> None:
+    """Count errors and wraps of the golden model on all test images.
 
-    network = load_checkpoint(checkpoint)
-    with Stage("reading the data") as stage:
-        result = run(network, load_dataset(data, "test", stage, say), stage)
-    named = {"checkpoint": checkpoint.name, "network": network.summary, "sha256": network.digest}
-    about = {**named, **network.network.labels_member}
-    if as_json:
-        click.echo(json.dumps(about | {"data": data} | result.as_dict()))
-    else:
-        show_evaluation(about, data, result)
+    Of several checkpoints, and on the several sets of --data other-hands (MNIST's, and digits that people write
+    otherwise), a table with 95 % intervals; checkpoints behind the first are compared with it on the same images.
+    """
+    from fivebyfive.commands.evaluate import run_evaluate
+
+    run_evaluate(checkpoints or (SHIPPED,), data, as_json)
 
 
 @main.command()
