@@ -6,11 +6,13 @@ Each command reads what it is given, calls the function of the same name in a lo
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from fivebyfive.commands.options.hold_out import HELD_OUT_OPTIONS, chosen_hold_out, usual_hold_out
 from fivebyfive.commands.options.reading import reading_options
 from fivebyfive.commands.options.size import size_options
 from fivebyfive.model.checkpoint import SHIPPED
@@ -100,11 +102,23 @@ def training_options(
     return add
 
 
+def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of `fivebyfive.commands.options.hold_out`."""
+    for option in HELD_OUT_OPTIONS:
+        command = option(command)
+    return command
+
+
 @main.command()
 @training_options(TrainConfig)
 @click.option(
     "--shape", default="20-50-500-10", show_default=True,
     help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
+)  # fmt: skip
+@held_out_options
+@click.option(
+    "--ink", type=float, default=0.0, show_default=True, metavar="STRENGTH",
+    help="Of changes of strokes and ink: thinner, thicker, blurred, faint, uneven; 1 for digits of other hands.",
 )  # fmt: skip
 @click.option(
     "--network", metavar="NAME|FILE.json",
@@ -113,13 +127,14 @@ def training_options(
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
-    as_json: bool,
+    ink: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a LeNet and write it as an integer checkpoint.
 
-    Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
-    'fivebyfive[train]'.
+    Takes some minutes on two cores; interrupted, the same command goes on. Errors are those of held-out images;
+    evaluate counts them on the test set. Needs PyTorch: pip install 'fivebyfive[train]'.
     """
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.shape import LeNetShape
     from fivebyfive.model.training.networks import find_network
     from fivebyfive.model.training.train import train as run
@@ -128,11 +143,11 @@ def train(
     require_torch()
     with user_values():
         wanted = find_network(network) if network else LeNetShape.parse(shape)
-        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads)
-    states = trained_into(out, force, [data, *([network] if network else [])])
+        held_out = chosen_hold_out(hold_out, writers, fold, partial(usual_hold_out, data))
+        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads, ink=ink, hold_out=held_out)
+    states = trained_into(out, force, [data, *filter(None, (network, writers))])
     with Stage("reading the data") as stage:
-        training, test = training_sets(data, stage)
-        result = run(config, training, test, stage, states)
+        result = run(config, load_dataset(data, "train", stage), None, stage, states)
     deliver(result, data, out, force, as_json, states)
 
 
@@ -590,6 +605,7 @@ def compress_options() -> list[click.Parameter]:
     @click.option("--out", type=OUT_FILE, default=BUILD / "small.npz", show_default=True, help=OUT_HELP)
     @force_option
     @data_option
+    @held_out_options
     @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
     @click.option(
         "--threads", type=int, default=1, show_default=True, help="Of PyTorch; another number gives another network."
@@ -619,7 +635,8 @@ def compress(
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
-    choose what is kept. Interrupted work goes on when the same command is given again. Needs pip install
+    choose what is kept; without --hold-out the same as for the checkpoint, as the report beside it says. evaluate
+    counts errors on the test set. Interrupted work goes on when the same command is given again. Needs pip install
     'fivebyfive[train,compress]'.
     """
     if ctx.invoked_subcommand:

@@ -35,6 +35,7 @@ __all__ = [
     "joined",
     "load_dataset",
     "load_test_sets",
+    "published_contents",
 ]
 
 SHIPPED_DATA = Path(__file__).parent  # of folders that are called as the sets
@@ -68,7 +69,15 @@ class Dataset:
     def split(self, held_out: int, seed: int) -> tuple["Dataset", "Dataset"]:
         """All but ``held_out`` images, and those, drawn with ``seed``."""
         order = np.random.default_rng(seed).permutation(len(self))
-        parts = ((f"{self.name}-learning", order[held_out:]), (f"{self.name}-held-out", order[:held_out]))
+        return self.parts(order[held_out:], order[:held_out])
+
+    def divided(self, held_out: np.ndarray) -> tuple["Dataset", "Dataset"]:
+        """All images but those ``held_out``, bool (N,), and those."""
+        return self.parts(~held_out, held_out)
+
+    def parts(self, learning: np.ndarray, held_out: np.ndarray) -> tuple["Dataset", "Dataset"]:
+        """The images of two indices."""
+        parts = ((f"{self.name}-learning", learning), (f"{self.name}-held-out", held_out))
         first, second = (Dataset(name, self.images[index], self.labels[index]) for name, index in parts)
         return first, second
 
@@ -110,7 +119,9 @@ def load_dataset(
     if known:
         if split not in known.splits:
             raise UserError(f"{spec} has test images alone, none to train on; give another set with --data")
-        images, labels = known.read(split, lambda names, archive: _contents(known.source, names, archive, progress))
+        images, labels = known.read(
+            split, lambda names, archive: published_contents(known.source, names, archive, progress)
+        )
     else:
         images, labels = _from_path(as_path(spec, "data set"), split, progress, remark)
     try:
@@ -170,7 +181,7 @@ def cache_folder(name: str) -> Path:
     return Path(platformdirs.user_cache_dir("fivebyfive")) / "data" / name
 
 
-def _contents(source: str, names: Sequence[str], archive: str | None, progress: Progress) -> list[bytes]:
+def published_contents(source: str, names: Sequence[str], archive: str | None, progress: Progress) -> list[bytes]:
     """The unpacked contents of published files, or of members of the one that is an archive."""
     if archive is None:
         return [unpacked(_published(source, name, progress), name, LARGEST) for name in names]

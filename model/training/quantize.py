@@ -33,9 +33,10 @@ from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
+from .hold_out import DRAWN
 from .report import figures, finished
 from .stage import Stage
-from .train import Result, check_run, counter, divide, finishing, plain, split
+from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
     from .lenet import LeNet
@@ -120,7 +121,7 @@ def quantize(
     leaves float32.
     """
     require_torch()
-    model = read_model(Path(path), lambda: joined(*reversed(split(training))), config.known(reading), progress)
+    model = read_model(Path(path), lambda: joined(*reversed(DRAWN.divide(training))), config.known(reading), progress)
     training, test = model.prepared(training), test and model.prepared(test)
     with inside_float32(path):
         return quantized(Path(path).name, model.network, model.scaling, config, training, test, progress, states)
