@@ -6,11 +6,13 @@ Each command reads what it is given, calls the function of the same name in a lo
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from fivebyfive.commands.options.hold_out import HELD_OUT_OPTIONS, chosen_hold_out, usual_hold_out
 from fivebyfive.commands.options.reading import reading_options
 from fivebyfive.commands.options.size import size_options
 from fivebyfive.commands.options.then import Then, then_options
@@ -50,8 +52,9 @@ checkpoint_argument = click.argument("checkpoint", metavar="[F.npz]", type=FILE,
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 data_option = click.option(
     "--data", default="mnist", show_default=True, metavar="SET",
-    help="mnist, fashion-mnist, kmnist, qmnist, emnist-letters (or -balanced, -byclass, ...), cifar-10, cifar-100, a "
-    "folder of idx files, an .npz of x_train, y_train, x_test, y_test, or a folder of pictures in a folder a class.",
+    help="mnist, fashion-mnist, kmnist, qmnist, emnist-letters (or -balanced, -byclass, ...), cifar-10, cifar-100, "
+    "other-hands-soft (or -crisp, -thinned, -thickened, -blurred, -turned, -faint: test images alone), a folder of idx "
+    "files, an .npz of x_train, y_train, x_test, y_test, or a folder of pictures in a folder a class.",
 )  # fmt: skip
 
 
@@ -100,11 +103,23 @@ def training_options(
     return add
 
 
+def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of `fivebyfive.commands.options.hold_out`."""
+    for option in HELD_OUT_OPTIONS:
+        command = option(command)
+    return command
+
+
 @main.command()
 @training_options(TrainConfig)
 @click.option(
     "--shape", default="20-50-500-10", show_default=True,
     help="Widths: conv1-conv2-fc1-...-classes or, without convolutions, 784-fc1-...-classes.",
+)  # fmt: skip
+@held_out_options
+@click.option(
+    "--ink", type=float, default=0.0, show_default=True, metavar="STRENGTH",
+    help="Of changes of strokes and ink: thinner, thicker, blurred, faint, uneven; 1 for digits of other hands.",
 )  # fmt: skip
 @click.option(
     "--network", metavar="NAME|FILE.json",
@@ -113,13 +128,14 @@ def training_options(
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
-    as_json: bool,
+    ink: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a LeNet and write it as an integer checkpoint.
 
-    Takes some minutes on two cores; interrupted, the same command goes on. Needs PyTorch: pip install
-    'fivebyfive[train]'.
+    Takes some minutes on two cores; interrupted, the same command goes on. Errors are those of held-out images;
+    evaluate counts them on the test set. Needs PyTorch: pip install 'fivebyfive[train]'.
     """
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.shape import LeNetShape
     from fivebyfive.model.training.networks import find_network
     from fivebyfive.model.training.train import train as run
@@ -128,11 +144,11 @@ def train(
     require_torch()
     with user_values():
         wanted = find_network(network) if network else LeNetShape.parse(shape)
-        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads)
-    states = trained_into(out, force, [data, *([network] if network else [])])
+        held_out = chosen_hold_out(hold_out, writers, fold, partial(usual_hold_out, data))
+        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads, ink=ink, hold_out=held_out)
+    states = trained_into(out, force, [data, *filter(None, (network, writers))])
     with Stage("reading the data") as stage:
-        training, test = training_sets(data, stage)
-        result = run(config, training, test, stage, states)
+        result = run(config, load_dataset(data, "train", stage), None, stage, states)
     deliver(result, data, out, force, as_json, states)
 
 
@@ -258,25 +274,18 @@ def inspect(
 
 
 @main.command()
-@checkpoint_argument
+@click.argument("checkpoints", metavar="[F.npz...]", type=FILE, nargs=-1)
 @data_option
 @json_option
-def evaluate(checkpoint: Path, data: str, as_json: bool) -> None:
-    """Count errors and wraps of the golden model on all test images."""
-    from fivebyfive.model.checkpoint import load_checkpoint
-    from fivebyfive.model.data.datasets import load_dataset
-    from fivebyfive.model.evaluate import evaluate as run
-    from fivebyfive.output.report import show_evaluation
+def evaluate(checkpoints: tuple[Path, ...], data: str, as_json: bool) -> None:
+    """Count errors and wraps of the golden model on all test images.
 
-    network = load_checkpoint(checkpoint)
-    with Stage("reading the data") as stage:
-        result = run(network, load_dataset(data, "test", stage, say), stage)
-    named = {"checkpoint": checkpoint.name, "network": network.summary, "sha256": network.digest}
-    about = {**named, **network.network.labels_member}
-    if as_json:
-        click.echo(json.dumps(about | {"data": data} | result.as_dict()))
-    else:
-        show_evaluation(about, data, result)
+    Of several checkpoints, and on the several sets of --data other-hands (MNIST's, and digits that people write
+    otherwise), a table with 95 % intervals; checkpoints behind the first are compared with it on the same images.
+    """
+    from fivebyfive.commands.evaluate import run_evaluate
+
+    run_evaluate(checkpoints or (SHIPPED,), data, as_json)
 
 
 @main.command()
@@ -611,6 +620,7 @@ def compress_options() -> list[click.Parameter]:
     @click.option("--out", type=OUT_FILE, default=BUILD / "small.npz", show_default=True, help=OUT_HELP)
     @force_option
     @data_option
+    @held_out_options
     @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
     @click.option(
         "--threads", type=int, default=1, show_default=True, help="Of PyTorch; another number gives another network."
@@ -640,7 +650,8 @@ def compress(
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
     Each METHOD has options of its own: fivebyfive compress METHOD --help. 5,000 images held out of the training set
-    choose what is kept. Interrupted work goes on when the same command is given again. Needs pip install
+    choose what is kept; without --hold-out the same as for the checkpoint, as the report beside it says. evaluate
+    counts errors on the test set. Interrupted work goes on when the same command is given again. Needs pip install
     'fivebyfive[train,compress]'.
     """
     if ctx.invoked_subcommand:

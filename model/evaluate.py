@@ -10,8 +10,9 @@ from fivebyfive.support.progress import Progress, silent
 
 from .checkpoint import Checkpoint
 from .golden import classify, traces
+from .statistics import mcnemar, wilson
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "compared", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Evaluation:
     ``images`` and ``errors`` count images. ``confusion[label, class]`` counts images, int64 (C, C).
     ``wraps``: layer to how many values, before pooling, wrapped. ``peak``: layer to the furthest value from
     zero before wrapping (`fivebyfive.model.golden.Trace`), in codes: up to 127 where nothing wrapped.
+    ``wrong``: which images got another class than their label, bool (N,).
     """
 
     images: int
@@ -28,10 +30,24 @@ class Evaluation:
     wraps: dict[str, int]
     confusion: np.ndarray
     peak: dict[str, int]
+    wrong: np.ndarray
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share of errors, 0 to 1 (`statistics.wilson`)."""
+        return wilson(self.errors, self.images)
 
     def as_dict(self) -> dict:
-        """The same as plain Python values, for JSON."""
-        return asdict(self) | {"confusion": self.confusion.tolist()}
+        """The same as plain Python values, for JSON, without ``wrong``; with the ``interval``."""
+        values = {name: value for name, value in asdict(self).items() if name != "wrong"}
+        return values | {"confusion": self.confusion.tolist(), "interval": list(self.interval)}
+
+
+def compared(first: Evaluation, other: Evaluation) -> dict[str, int | float]:
+    """Two networks on the same images: on how many the ``first_alone`` is wrong, on how many the ``other_alone``, and
+    ``p`` of McNemar's test (`statistics.mcnemar`)."""
+    alone = int((first.wrong & ~other.wrong).sum()), int((other.wrong & ~first.wrong).sum())
+    return {"first_alone": alone[0], "other_alone": alone[1], "p": mcnemar(*alone)}
 
 
 def evaluate(checkpoint: Checkpoint, dataset: Dataset, progress: Progress = silent) -> Evaluation:
@@ -49,13 +65,16 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, progress: Progress = sile
         )
     confusion = np.zeros((classes, classes), np.int64)
     wraps, peak = dict.fromkeys(network.names, 0), dict.fromkeys(network.names, 0)
+    wrong = np.zeros(images, bool)
     done = 0
     for trace in traces(checkpoint, fit_images(dataset.images, network.input)):
         labels = dataset.labels[done : done + len(trace.logits)]
-        np.add.at(confusion, (labels, classify(trace.logits)), 1)
+        answers = classify(trace.logits)
+        wrong[done : done + len(labels)] = answers != labels
+        np.add.at(confusion, (labels, answers), 1)
         for layer in network.names:
             wraps[layer] += trace.wraps[layer]
             peak[layer] = max(peak[layer], trace.peaks[layer])
         done += len(labels)
         progress(done, images, f"evaluating on {dataset.name}")
-    return Evaluation(images, images - int(np.trace(confusion)), wraps, confusion, peak)
+    return Evaluation(images, int(wrong.sum()), wraps, confusion, peak, wrong)

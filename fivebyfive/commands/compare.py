@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.data.named_sets import SUITES
 from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import Size
@@ -26,6 +27,8 @@ COLUMNS = (
     "<checkpoint", "<network", "errors", "parameters", "not zero", "bytes", "Huffman", "MACs", "products", "cycles",
     "latency", "RAMB36", "conv w.", "fc w.", "DSP", "LUT", "nJ", "images/s", "<front", "<engines",
 )  # fmt: skip
+OTHERS, PREFIX = "other_errors", "other-hands-"  # a field, and what the names of further test sets begin with
+BEFORE = COLUMNS.index("errors") + 1  # columns in front of those of further test sets
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,33 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
         raise UserError(f"--clock is a frequency in MHz, not {request.clock_mhz:g}")
     chosen = {name: machine(path, request.size) for name, path in named.items()}
     from fivebyfive.model.compress.packing.ranges import library
-    from fivebyfive.model.data.datasets import fit_images, load_dataset
+    from fivebyfive.model.data.datasets import fit_images, load_test_sets
     from fivebyfive.sim.jobs.compare import compare
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
     files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
-        test = load_dataset(request.data, "test", stage, say)
+        others = load_test_sets(request.data, stage, say)
     for name, (checkpoint, _) in chosen.items():
-        fit_images(
-            test.images[:1],
-            checkpoint.network.input,
-            f"compare {name} without the others, or give a set that fits with --data",
-        )
-        if not len(test) or test.classes > checkpoint.network.classes:
-            raise UserError(f"{name} has {checkpoint.network.classes} classes, {request.data} {test.classes}; "
-                            "give a set that fits with --data")  # fmt: skip
+        for which, one in others.items():
+            fit_images(
+                one.images[:1],
+                checkpoint.network.input,
+                f"compare {name} without the others, or give a set that fits with --data",
+            )
+            if not len(one) or one.classes > checkpoint.network.classes:
+                raise UserError(f"{name} has {checkpoint.network.classes} classes, {which} {one.classes}; "
+                                "give a set that fits with --data")  # fmt: skip
+    data = next(iter(others))
+    test = others.pop(data)
     if request.rtl_images > len(test):
         raise UserError(f"{request.data} has {len(test)} test images, fewer than --rtl-images {request.rtl_images}")
     pool = ClusterPool(request.scheduler) if request.scheduler else LocalPool(request.workers)
     with resume_hint(), Stage("comparing") as stage:
         found = compare(
-            chosen, test, request.data, rtl_images=request.rtl_images, synthesis=request.synthesis,
-            clock_mhz=request.clock_mhz, pool=pool, progress=stage,
+            chosen, test, data, rtl_images=request.rtl_images, synthesis=request.synthesis,
+            clock_mhz=request.clock_mhz, pool=pool, progress=stage, others=others,
         )  # fmt: skip
     fronts = {name: [one.name for one in front(found.rows, figure)] for name, figure in FRONTS.items()}
     report = {
@@ -120,19 +126,26 @@ def csv_text(rows: Sequence[Compared]) -> str:
     """All figures, a row a checkpoint."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([one.name for one in fields(Compared)])
+    names = [one.name for one in fields(Compared) if one.name != OTHERS]
+    writer.writerow([*names, *(f"errors on {name}" for name in rows[0].other_errors)])
     for row in rows:
         values = row.as_dict() | {"name": shown(row.name), "engines": "; ".join(row.engines)}
+        values |= values.pop(OTHERS)
         writer.writerow(["" if value is None else value for value in values.values()])
     return text.getvalue()
 
 
+def columns_of(rows: Sequence[Compared]) -> list[str]:
+    """`COLUMNS`, and those of further test sets."""
+    return [*COLUMNS[:BEFORE], *(name.removeprefix(PREFIX) for name in rows[0].other_errors), *COLUMNS[BEFORE:]]
+
+
 def cells(row: Compared, fronts: dict[str, list[str]]) -> tuple[str, ...]:
-    """The texts of a row, in the order of `COLUMNS`."""
+    """The texts of a row, in the order of `columns_of`."""
     lut = None if row.lut is None or row.lutram is None else row.lut + row.lutram
-    counts = (row.errors, row.parameters, row.nonzero_weights, row.bytes, row.huffman_bytes, row.macs, row.products,
-              row.interval_cycles, row.latency_cycles, row.ramb36, row.conv_weights_ramb36, row.fc_weights_ramb36,
-              row.dsp, lut)  # fmt: skip
+    counts = (row.errors, *row.other_errors.values(), row.parameters, row.nonzero_weights, row.bytes,
+              row.huffman_bytes, row.macs, row.products, row.interval_cycles, row.latency_cycles, row.ramb36,
+              row.conv_weights_ramb36, row.fc_weights_ramb36, row.dsp, lut)  # fmt: skip
     on = ", ".join(name for name, names in fronts.items() if row.name in names)
     figures = ("-" if count is None else f"{count:,.10g}" for count in counts)
     rest = f"{row.energy_pj / 1000:,.0f}", f"{row.images_per_s:,.0f}", on, "; ".join(row.engines) or "dense"
@@ -146,9 +159,11 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
         cycles = f"by the hardware's counters, {request.rtl_images} images simulated, their logits equal to the golden"
         cycles += " model's"
     area = "by synthesis for the 7 series; LUT with those used as RAM, conv w. and fc w. the weights' block RAM"
+    others = SUITES.get(request.data, (request.data,))
+    further = "; those of other sets in columns of their own (docs/command-line.md)" if len(others) > 1 else ""
     return [
-        f"Errors of the test images of {shown(request.data)}, by the golden model. Bytes of the packed file, and with "
-        "Huffman codes alone.",
+        f"Errors of the test images of {shown(others[0])}{further}, by the golden model. Bytes of the packed "
+        "file, and with Huffman codes alone.",
         f"Cycles {cycles}.",
         f"Block RAM, DSP and LUT {area}." if request.synthesis else "Nothing was synthesized.",
         f"nJ an image: an estimate, at 45 nm. Images a second at {request.clock_mhz:g} MHz."
@@ -157,7 +172,7 @@ def notes(request: CompareRequest, tools: Sequence[str]) -> list[str]:
 
 
 def markdown(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> str:
-    lines = markdown_table([name.lstrip("<") for name in COLUMNS], [plain(cells(row, fronts)) for row in rows])
+    lines = markdown_table([name.lstrip("<") for name in columns_of(rows)], [plain(cells(row, fronts)) for row in rows])
     return "# Checkpoints compared\n\n" + lines + "\n" + "\n".join(remarks) + "\n"
 
 
@@ -169,7 +184,9 @@ def plain(row: Sequence[str]) -> list[str]:
 def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
     """A column a checkpoint, as wide as it has to be; the engines below."""
     out = console()
-    names, *figures = zip((name.lstrip("<") for name in COLUMNS), *(cells(row, fronts) for row in rows), strict=True)
+    names, *figures = zip(
+        (name.lstrip("<") for name in columns_of(rows)), *(cells(row, fronts) for row in rows), strict=True
+    )
     *figures, engines = figures
     made = table(f"<{names[0]}")
     for name in names[1:]:

@@ -2,31 +2,35 @@
 
 import json
 import os
+import tomllib
 from dataclasses import MISSING, Field, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
 from fivebyfive.model.compress.operations.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
+from fivebyfive.model.training.hold_out import DRAWN, HOLD_OUTS, HoldOut
 from fivebyfive.output.paths import check_beside, check_file
 from fivebyfive.output.report import console, show_training, table
 from fivebyfive.output.result_files import resume_hint
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown, user_values
+from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.sidecars import replacing_sidecars
 
-if TYPE_CHECKING:
-    from fivebyfive.model.data.datasets import Dataset
+from .options.hold_out import chosen_hold_out
 
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
 TYPES: dict[object, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING, ByLayer: click.STRING}
+MAX_CARD = 16 << 20  # bytes of a report or card
 SIZES = ("contents", "bytes", "huffman_bytes")
-RESULT_KEYS = ("start", "digest", "shape", *SIZES, "held_out", "test", "seconds", "versions")
+RESULT_KEYS = ("start", "digest", "shape", *SIZES, "hold_out", "held_out", "seconds", "versions")
 
 
 def method_command(name: str, module: ModuleType, common: list) -> click.Command:
@@ -34,16 +38,36 @@ def method_command(name: str, module: ModuleType, common: list) -> click.Command
 
     def call(
         checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
-        scheduler: str | None, workers: int | None, force: bool, **values: Any,
+        scheduler: str | None, workers: int | None, force: bool, hold_out: str | None, writers: str | None, fold: int,
+        **values: Any,
     ) -> None:  # fmt: skip
         with user_values():
             step = Step(name, module.Options(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
-            plan = Plan((step,), start, seed, threads, data)
+            chosen = chosen_hold_out(hold_out, writers, fold, partial(recorded, checkpoint))
+            plan = Plan((step,), start, seed, threads, data, hold_out=chosen)
         run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force)
 
     own = [method_option(one) for one in fields(module.Options)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
+
+
+def recorded(checkpoint: Path) -> HoldOut:
+    """What was held out when a checkpoint was made, by the report or the card beside it: its own training must not
+    have seen what is held out now. Raises UserError where only the user can say it again."""
+    readers = {".json": json.loads, ".toml": tomllib.loads}
+    for suffix, read in readers.items():
+        try:
+            content = read(read_limited(checkpoint.with_suffix(suffix), MAX_CARD, "report").decode())
+            said = content.get("result", content).get("hold_out", content.get("hold_out"))
+        except (UserError, ValueError, AttributeError, RecursionError):
+            continue
+        if said in HOLD_OUTS:
+            return HoldOut(said)
+        if isinstance(said, str):
+            raise UserError(f"{checkpoint} was made with other images held out ({shown(said)}); give the same "
+                            "--writers and --fold")  # fmt: skip
+    return DRAWN
 
 
 def method_option(one: Field) -> click.Option:
@@ -99,13 +123,13 @@ def run_compress(
 def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
     """Run a plan with its own seed; the report."""
     from fivebyfive.model.compress.run import compress
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.training.resume import States, state_folder
 
     card = reserve_card(plan, out, force, read)
     states = States(state_folder(out), say)
     with Stage("reading the data") as stage:
-        training, test = sets_of(plan, stage)
-        result = compress(plan, training, test, states, stage)
+        result = compress(plan, load_dataset(plan.data, "train", stage), None, states, stage)
     save_checkpoint(out, result.checkpoint)
     write_card(card, plan, summary(result.report), force)
     states.forget()
@@ -113,8 +137,9 @@ def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
 
 
 def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | None) -> dict:
-    """Run a plan with several seeds, side by side, and keep the median besides: of those with as many test errors as
-    the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
+    """Run a plan with several seeds, side by side, and keep the median besides: of those with as many held-out errors
+    as the median has, the one with the fewest bytes. The report has the errors and bytes of all."""
+    from fivebyfive.model.data.datasets import load_dataset
     from fivebyfive.model.training.resume import States, state_folder
     from fivebyfive.sim.jobs.training_job import result_of, trainings
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool, Outcome, run_jobs
@@ -128,7 +153,8 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     for place in places.values():
         check_beside([place, reserve_card(plan, place, force, read)], force)
     with Stage("reading the data") as stage:
-        jobs = trainings(plan, [state_folder(place) for place in places.values()], *sets_of(plan, stage))
+        training = load_dataset(plan.data, "train", stage)
+        jobs = trainings(plan, [state_folder(place) for place in places.values()], training)
     found = {}
 
     def arrived(job: Any, outcome: Outcome) -> None:
@@ -149,8 +175,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
         if outcome.error:
             raise outcome.error
     rows = [
-        {"seed": seed, "held_out": one["held_out"]["errors"], "test": one["test"]["errors"], "bytes": one["bytes"],
-         "digest": one["digest"]}
+        {"seed": seed, "held_out": one["held_out"]["errors"], "bytes": one["bytes"], "digest": one["digest"]}
         for seed, one in ((seed, found[seed].report) for seed in plans)
     ]  # fmt: skip
     middle = median_seed(rows)
@@ -161,16 +186,10 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
 
 
 def median_seed(rows: list[dict]) -> int:
-    """Seed of the median by test errors, of two in the middle the one with more; of equals, that with fewest bytes."""
-    errors = sorted(one["test"] for one in rows)[len(rows) // 2]
-    return min((one["bytes"], one["seed"]) for one in rows if one["test"] == errors)[1]
-
-
-def sets_of(plan: Plan, stage: Stage) -> "tuple[Dataset, Dataset]":
-    """The training and the test set."""
-    from fivebyfive.model.data.datasets import load_dataset
-
-    return load_dataset(plan.data, "train", stage), load_dataset(plan.data, "test", stage, say)
+    """Seed of the median by held-out errors, of two in the middle the one with more; of equals, that with the fewest
+    bytes."""
+    errors = sorted(one["held_out"] for one in rows)[len(rows) // 2]
+    return min((one["bytes"], one["seed"]) for one in rows if one["held_out"] == errors)[1]
 
 
 def reserve_card(plan: Plan, out: Path, force: bool, read: Path | None) -> Path:
@@ -212,9 +231,9 @@ def show_compressed(report: dict, data: str) -> None:
 def show_seeds(report: dict) -> None:
     """A row a seed; which one is the median."""
     out = console()
-    rows = table("seed", "held-out errors", "test errors", "bytes", "<digest", "<")
+    rows = table("seed", "held-out errors", "bytes", "<digest", "<")
     for one in report["seeds"]:
         mark = "median" if one["seed"] == report["seed"] else ""
-        rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "test", "bytes")), one["digest"][:12], mark)
+        rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "bytes")), one["digest"][:12], mark)
     out.print(rows)
     out.print(f"\n{report['shape']} of seed {report['seed']} in {shown(report['out'])}; each seed's beside it.")

@@ -81,7 +81,7 @@ def show_evaluation(about: dict, data: str, result: Evaluation) -> None:
     out = console()
     rate = 100 * result.errors / result.images
     out.print(f"{shown(about['checkpoint'])} ({about['network']}) on {shown(data)}: {result.images} test images")
-    out.print(f"errors: {result.errors} ({rate:.2f} %)\n")
+    out.print(f"errors: {result.errors} ({rate:.2f} %), 95 % interval {interval_text(result)} %\n")
     layers = table("<layer", "wraps", "largest code")
     for layer, wraps in result.wraps.items():
         layers.add_row(layer, str(wraps), str(result.peak[layer]))
@@ -96,6 +96,12 @@ def show_evaluation(about: dict, data: str, result: Evaluation) -> None:
                 *(confusion_cell(label, n, int(c)) for n, c in enumerate(counts)),
             )
         out.print(rows)
+
+
+def interval_text(result: Evaluation) -> str:
+    """The 95 % interval of the errors, in percent."""
+    low, high = (100 * share for share in result.interval)
+    return f"{low:.2f} to {high:.2f}"
 
 
 def class_text(number: int, labels: Sequence[str] | None) -> str:

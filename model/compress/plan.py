@@ -15,12 +15,13 @@ again as it is.
 import json
 import os
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fivebyfive.model.compress.operations.options import Tuning
+from fivebyfive.model.training.hold_out import DRAWN, QMNIST, HoldOut
 from fivebyfive.model.training.train import check_run
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
@@ -33,7 +34,8 @@ from .methods import METHODS
 __all__ = ["Plan", "Step", "plan_text", "read_plan", "write_plan"]
 
 MAX_BYTES = 1 << 20
-KEYS = ("start", "seed", "threads", "data", "step", "result")
+HELD_OUT_BY = {"hold_out": "kind", "writers": "writers", "fold": "fold"}  # keys, and fields of `HoldOut`
+KEYS = ("start", "seed", "threads", "data", "hold_out", "writers", "fold", "step", "result")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to the checkpoint ``start``; ``folder``: where paths in it begin. As for `TrainConfig`, the same
+    """What is done to the checkpoint ``start``; ``folder``: where paths in it begin; ``hold_out``: which images choose
+    what is kept. As for `TrainConfig`, the same
     seed, threads, data, processor and PyTorch give the same checkpoint. Raises ValueError where a number is out of
     range."""
 
@@ -56,10 +59,11 @@ class Plan:
     threads: int | None = 1
     data: str = "mnist"
     folder: Path = Path()
+    hold_out: HoldOut = DRAWN
 
     def __post_init__(self) -> None:
         check_run(self.seed, self.threads)
-        for text in (self.start, self.data, *(step.config.teacher for step in self.steps)):
+        for text in (self.start, self.data, self.hold_out.writers, *(step.config.teacher for step in self.steps)):
             if "\0" in text:
                 raise ValueError(f"no file can be called {text!r}; take the zero byte out")
         if not self.steps:
@@ -73,12 +77,14 @@ class Plan:
     def inputs(self) -> list[Path]:
         """Files and folders that it reads, if there are such: the data may have a name instead."""
         teachers = {step.config.teacher for step in self.steps} - {"", "start"}
-        return [self.start_path, *(self.folder / one for one in sorted(teachers)), Path(self.data)]
+        writers = [self.hold_out.writers] if self.hold_out.writers else []
+        return [self.start_path, *(self.folder / one for one in (*sorted(teachers), *writers)), Path(self.data)]
 
     @property
     def plain(self) -> dict[str, Any]:
         """Plain values, as `read_plan` takes them."""
         values: dict[str, Any] = {"seed": self.seed, "threads": self.threads or 0, "data": self.data}
+        values |= self.hold_out.plain
         if self.start:
             values["start"] = self.start
         return values | {"step": [{"method": step.method} | step.config.plain for step in self.steps]}
@@ -97,7 +103,9 @@ class Plan:
         for step in self.steps:
             values = step.config.plain | {"teacher": move(step.config.teacher)}
             steps.append(Step(step.method, type(step.config)(**values)))
-        return Plan(tuple(steps), move(self.start), self.seed, self.threads, self.data, folder)
+        writers = self.hold_out.writers
+        hold_out = replace(self.hold_out, writers=writers if writers == QMNIST else move(writers))
+        return replace(self, steps=tuple(steps), start=move(self.start), folder=folder, hold_out=hold_out)
 
 
 def read_plan(path: Path) -> Plan:
@@ -116,7 +124,7 @@ def read_plan(path: Path) -> Plan:
 def parse_plan(content: dict[str, Any], folder: Path) -> Plan:
     """The plan in the values of a TOML file. Raises ValueError."""
     refuse_unknown(content, KEYS, "a plan")
-    kinds = {"start": str, "data": str, "seed": int, "threads": int}
+    kinds = {"start": str, "data": str, "seed": int, "threads": int, "hold_out": str, "writers": str, "fold": int}
     given = {name: content[name] for name in kinds if name in content}
     for name, value in given.items():
         if type(value) is not kinds[name]:
@@ -126,7 +134,9 @@ def parse_plan(content: dict[str, Any], folder: Path) -> Plan:
         raise ValueError("steps are written as [[step]]")
     if given.get("threads") == 0:
         given["threads"] = None
-    return Plan(tuple(map(parse_step, steps, range(1, len(steps) + 1))), folder=folder, **given)
+    chosen = {own: given.pop(name) for name, own in HELD_OUT_BY.items() if name in given}
+    parsed = tuple(map(parse_step, steps, range(1, len(steps) + 1)))
+    return Plan(parsed, folder=folder, hold_out=HoldOut(**chosen), **given)
 
 
 def parse_step(values: dict[str, Any], number: int) -> Step:

@@ -34,8 +34,8 @@ def compress(
     """Run a plan. ``states`` keep how far it is after each epoch, so that the same call goes on from there; the caller
     removes them once the result is stored. ``progress`` counts batches, then images and codes.
 
-    The report has ``command``, ``plan``, ``data``, ``start`` (its digest), ``steps`` (method, contents, and the golden
-    model's figures on the held-out images after each), ``epochs``, ``contents``, ``bytes`` (packed),
+    The report has ``command``, ``plan``, ``data``, ``hold_out``, ``start`` (its digest), ``steps`` (method, contents,
+    and the golden model's figures on the held-out images after each), ``epochs``, ``contents``, ``bytes`` (packed),
     ``huffman_bytes``, and what `finished` tells. Nothing is chosen by ``test``. Raises UserError.
     """
     require_torch()
@@ -45,16 +45,22 @@ def compress(
 
     started = time.monotonic()
     start = load_checkpoint(plan.start_path)
-    learning, held_out = divide(start.network, training, test)
+    learning, held_out = divide(start.network, training, test, plan.hold_out, plan.folder)
     states = states or States()
-    states.begin(plan.digest(start.digest), training)
+    states.begin(plan.digest(start.digest), learning, held_out)
     with threads(plan.threads):
         job = make_job(plan, start, learning, held_out, states, progress)
         steps = [run_step(job, step, held_out) for step in plan.steps]
     checkpoint = to_checkpoint(job.net).labelled(start.network.labels)  # methods may make another network
     packed = pack(checkpoint, progress)
     report = {"command": "compress", "plan": plan.plain, "seed": plan.seed, "data": training.name}
-    report |= {"start": start.digest, "steps": steps, "epochs": job.records, "contents": contents(checkpoint)}
+    report |= {
+        "hold_out": str(plan.hold_out),
+        "start": start.digest,
+        "steps": steps,
+        "epochs": job.records,
+        "contents": contents(checkpoint),
+    }
     report |= {"bytes": packed.bytes, "huffman_bytes": packed.huffman_bytes}
     return Result(checkpoint, report | finished(checkpoint, held_out, test, started, progress))
 

@@ -1,4 +1,4 @@
-"""Images and labels: the shipped MNIST test set, cached or downloaded sets by name, folders of idx files, .npz files
+"""Images and labels: the shipped test sets, cached or downloaded sets by name, folders of idx files, .npz files
 of Keras's form, and folders of pictures.
 
 The files of a named set (`named_sets`) are looked for in the folder that the environment variable FIVEBYFIVE_DATA names
@@ -22,7 +22,7 @@ from .archives import read_members
 from .arrays import Arrays, check_size, read_npz
 from .download import LARGEST, fetch, genuine
 from .idx import read_idx, unpacked
-from .named_sets import NAMED_SETS
+from .named_sets import NAMED_SETS, SUITES
 
 __all__ = [
     "DATA_VARIABLE",
@@ -34,9 +34,11 @@ __all__ = [
     "fit_images",
     "joined",
     "load_dataset",
+    "load_test_sets",
+    "published_contents",
 ]
 
-SHIPPED_DATA = Path(__file__).parent / "mnist"
+SHIPPED_DATA = Path(__file__).parent  # of folders that are called as the sets
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
 PREFIXES = {"train": "train", "test": "t10k"}
 OTHER_SET = "give a set that fits with --data"
@@ -67,7 +69,15 @@ class Dataset:
     def split(self, held_out: int, seed: int) -> tuple["Dataset", "Dataset"]:
         """All but ``held_out`` images, and those, drawn with ``seed``."""
         order = np.random.default_rng(seed).permutation(len(self))
-        parts = ((f"{self.name}-learning", order[held_out:]), (f"{self.name}-held-out", order[:held_out]))
+        return self.parts(order[held_out:], order[:held_out])
+
+    def divided(self, held_out: np.ndarray) -> tuple["Dataset", "Dataset"]:
+        """All images but those ``held_out``, bool (N,), and those."""
+        return self.parts(~held_out, held_out)
+
+    def parts(self, learning: np.ndarray, held_out: np.ndarray) -> tuple["Dataset", "Dataset"]:
+        """The images of two indices."""
+        parts = ((f"{self.name}-learning", learning), (f"{self.name}-held-out", held_out))
         first, second = (Dataset(name, self.images[index], self.labels[index]) for name, index in parts)
         return first, second
 
@@ -94,17 +104,24 @@ def load_dataset(
     """The ``split`` ("train" or "test") of a named set (`named_sets.NAMED_SETS`), a folder of four idx files, with or
     without .gz, an .npz file of x_train, y_train, x_test and y_test, or a folder of classes (`class_folders`).
 
-    The MNIST test set is part of the package: it is always there. Other named sets may be downloaded;
-    ``progress`` then counts bytes. ``remark`` is called with lines about what was chosen, of the test set alone, as
-    they are the same for both. Raises UserError, one line, where the set cannot be had.
+    The test sets of MNIST and of other hands are part of the package: they are always there. Other named sets may be
+    downloaded; ``progress`` then counts bytes. ``remark`` is called with lines about what was chosen, of the test set
+    alone, as they are the same for both. Raises UserError, one line, where the set cannot be had.
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be train or test, not {split}")
     if not isinstance(spec, str):
         spec = as_path(spec, "data set")
+    if several := SUITES.get(str(spec)):
+        raise UserError(f"{spec} is several test sets, which evaluate and compare take together; give one of them: "
+                        f"{', '.join(several)}")  # fmt: skip
     known = NAMED_SETS.get(str(spec))
     if known:
-        images, labels = known.read(split, lambda names, archive: _contents(known.source, names, archive, progress))
+        if split not in known.splits:
+            raise UserError(f"{spec} has test images alone, none to train on; give another set with --data")
+        images, labels = known.read(
+            split, lambda names, archive: published_contents(known.source, names, archive, progress)
+        )
     else:
         images, labels = _from_path(as_path(spec, "data set"), split, progress, remark)
     try:
@@ -114,6 +131,14 @@ def load_dataset(
     channels, rows, columns = found.size
     check_size(spec, rows, columns, channels)
     return found
+
+
+def load_test_sets(
+    spec: str, progress: Progress = silent, remark: Callable[[str], None] = silent_remark
+) -> dict[str, Dataset]:  # fmt: skip
+    """The test sets of a name that stands for several (`named_sets.SUITES`), or the one of any other, each by its name.
+    Raises UserError as `load_dataset`."""
+    return {name: load_dataset(name, "test", progress, remark) for name in SUITES.get(spec, (spec,))}
 
 
 def joined(first: Dataset, second: Dataset) -> Dataset:
@@ -156,7 +181,7 @@ def cache_folder(name: str) -> Path:
     return Path(platformdirs.user_cache_dir("fivebyfive")) / "data" / name
 
 
-def _contents(source: str, names: Sequence[str], archive: str | None, progress: Progress) -> list[bytes]:
+def published_contents(source: str, names: Sequence[str], archive: str | None, progress: Progress) -> list[bytes]:
     """The unpacked contents of published files, or of members of the one that is an archive."""
     if archive is None:
         return [unpacked(_published(source, name, progress), name, LARGEST) for name in names]
@@ -166,7 +191,8 @@ def _contents(source: str, names: Sequence[str], archive: str | None, progress: 
 
 def _published(source: str, name: str, progress: Progress) -> bytes:
     """A published file as it is in the first place that has it."""
-    folders = [SHIPPED_DATA] if source == "mnist" else []
+    shipped = SHIPPED_DATA / source
+    folders = [shipped]
     if chosen := os.environ.get(DATA_VARIABLE):
         folders = [Path(chosen) / source, Path(chosen), *folders]
     for folder in folders:
@@ -174,7 +200,7 @@ def _published(source: str, name: str, progress: Progress) -> bytes:
             data = read_limited(found, LARGEST, "data set")
             if genuine(source, name, data):
                 return data
-            if folder == SHIPPED_DATA:
+            if folder == shipped:
                 raise UserError(f"{found} is not the published file (its SHA-256 differs); install fivebyfive again")
     return read_limited(fetch(source, name, cache_folder(source), progress), LARGEST, "data set")
 

@@ -76,6 +76,11 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
         "qmnist-test-labels-idx2-int": ("9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",),
     },
     "emnist": {"gzip.zip": ("fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",)},
+    "other-hands": {
+        "soft-images-idx3-ubyte": ("27c17574c487d77a87be6e77d1ab2e4ecee6a3b6da193bb54ca5f77dd530a939",),
+        "crisp-images-idx3-ubyte": ("24489df06d6a545f7426158b423975957188af6b71b88ad5977710d35e3bd02a",),
+        "labels-idx1-ubyte": ("ce71631c1f31ce56fa54f31d1d498fafacff59b001e6c30c4a5e29508aa277ad",),
+    },
     "cifar-10": {"cifar-10-binary.tar.gz": ("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",)},
     "cifar-100": {"cifar-100-binary.tar.gz": ("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",)},
 }
@@ -94,6 +99,7 @@ MIRRORS = {
         "https://biometrics.nist.gov/cs_links/EMNIST",
         "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST",
     ),
+    "other-hands": (),  # part of the package
     "cifar-10": ("https://www.cs.toronto.edu/~kriz",),
     "cifar-100": ("https://www.cs.toronto.edu/~kriz",),
 }
@@ -148,6 +154,8 @@ def _present(spec: str, name: str, path: Path) -> bool:
 
 def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Path:
     """Try every source in turn. Raises the last reason."""
+    if not MIRRORS[spec]:
+        raise UserError(f"the file {name} of {spec} is missing from the package; install fivebyfive again")
     reasons = []
     sources: list[Callable[[], dict[str, bytes]]] = [
         partial(_from_mirror, mirror, name, progress) for mirror in MIRRORS[spec]

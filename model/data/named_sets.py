@@ -5,6 +5,7 @@ A file may be an archive, whose members are read then. Where files come from, an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
@@ -13,21 +14,27 @@ from fivebyfive.support.errors import UserError
 
 from .arrays import Arrays, labels_of
 from .idx import INT, parse_idx
+from .other_hands import ALTERATIONS, IMAGES, Alteration
 
-__all__ = ["NAMED_SETS", "NamedSet", "Open"]
+__all__ = ["NAMED_SETS", "SUITES", "NamedSet", "Open"]
 
 Open = Callable[[Sequence[str], str | None], list[bytes]]  # unpacked contents of files, or of members of an archive
 CIFAR_SIZE = (3, 32, 32)
+BOTH = ("train", "test")
+TEST_ALONE = ("test",)
 
 
 class NamedSet(Protocol):
-    """``source``: what `download` knows its files by."""
+    """``source``: what `download` knows its files by. ``splits``: which of "train" and "test" there are."""
 
     @property
     def source(self) -> str: ...
 
+    @property
+    def splits(self) -> tuple[str, ...]: ...
+
     def read(self, split: str, contents: Open) -> Arrays:
-        """Images and labels of "train" or "test". Raises UserError."""
+        """Images and labels of one of the splits. Raises UserError."""
         ...
 
 
@@ -45,6 +52,7 @@ class IdxSet:
     transposed: bool = False
     first: int = 0
     wide: bool = False
+    splits: tuple[str, ...] = BOTH
 
     def read(self, split: str, contents: Open) -> Arrays:
         names = [name.format(self.test if split == "test" else split) for name in (self.images, self.labels)]
@@ -66,6 +74,7 @@ class RecordSet:
     train: tuple[str, ...]
     test: tuple[str, ...]
     label_bytes: int = 1
+    splits: tuple[str, ...] = BOTH
 
     def read(self, split: str, contents: Open) -> Arrays:
         names = self.train if split == "train" else self.test
@@ -77,6 +86,25 @@ class RecordSet:
         records = np.concatenate([np.frombuffer(member, np.uint8).reshape(-1, size) for member in data])
         images = records[:, self.label_bytes :].reshape(-1, *CIFAR_SIZE)
         return images, records[:, self.label_bytes - 1].copy()
+
+
+@dataclass(frozen=True)
+class AlteredSet:
+    """The first test images of MNIST with other strokes."""
+
+    alteration: Alteration
+    source: str = "mnist"
+    splits: tuple[str, ...] = TEST_ALONE
+
+    def read(self, split: str, contents: Open) -> Arrays:
+        images, labels = IdxSet(self.source).read(split, contents)
+        altered = np.ascontiguousarray(self.alteration.rule(images[:IMAGES]))
+        if sha256(altered.tobytes()).hexdigest() != self.alteration.digest:
+            raise UserError(
+                f"the {self.alteration.rule.__name__} test images differ from the defined ones (their SHA-256 does); "
+                "install the releases of NumPy and Pillow that fivebyfive asks for"
+            )
+        return altered, labels[:IMAGES]
 
 
 def emnist(name: str) -> IdxSet:
@@ -104,4 +132,12 @@ NAMED_SETS: dict[str, NamedSet] = {
     "cifar-100": RecordSet(  # the coarse label in front of the fine one
         "cifar-100", "cifar-100-binary.tar.gz", ("cifar-100-binary/train.bin",), ("cifar-100-binary/test.bin",), 2
     ),
+    **{
+        f"other-hands-{name}": IdxSet("other-hands", f"{name}-images-idx3-ubyte", "labels-idx1-ubyte",
+                                      splits=TEST_ALONE)
+        for name in ("soft", "crisp")
+    },
+    **{f"other-hands-{name}": AlteredSet(alteration) for name, alteration in ALTERATIONS.items()},
 }  # fmt: skip
+# Names of several sets: one network on all of them.
+SUITES = {"other-hands": ("mnist", *(name for name in NAMED_SETS if name.startswith("other-hands-")))}

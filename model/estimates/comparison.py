@@ -1,7 +1,7 @@
 """What there is to compare of checkpoints, and which of them no other beats: rows of what `compare` prints."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["Compared", "front"]
@@ -16,7 +16,7 @@ class Compared:
     engines multiply for an image, of ``macs``. Cycles: of the hardware's counters in a simulation of ``rtl_images``
     images, whose logits were the golden model's, or of the cycle model where there are none. ``ramb36`` and what
     follows it: by synthesis for the 7 series, None without; ``lut`` is logic, ``lutram`` comes on top. ``energy_pj``:
-    an estimate (`energy`). ``images_per_s``: at ``clock_mhz``.
+    an estimate (`energy`). ``images_per_s``: at ``clock_mhz``. ``other_errors``: by the name of each further test set.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Compared:
     energy_pj: float
     images_per_s: float
     clock_mhz: float
+    other_errors: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

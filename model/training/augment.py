@@ -1,18 +1,22 @@
-"""Digits as other hands might have written them: rotated, scaled, shifted, sheared and smoothly bent.
+"""Digits as other hands might have written them, in two steps: rotated, scaled, shifted, sheared and smoothly bent
+(`augment`); and with another pen, on other paper (`inked`).
 
-After Simard, Steinkraus and Platt, Best practices for convolutional neural networks applied to visual
-document analysis (ICDAR 2003). All images of a batch are warped at once by one bilinear lookup; every image
-gets its own warp.
+Warps after Simard, Steinkraus and Platt, Best practices for convolutional neural networks applied to visual
+document analysis (ICDAR 2003). All images of a batch are changed at once, warped by one bilinear lookup; every image
+gets its own changes.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 
-__all__ = ["DIGITS", "Warp", "augment"]
+__all__ = ["DIGITS", "PENS", "Ink", "Warp", "augment", "inked"]
 
-CHUNK = 5000  # images warped at once: about 100 MB at work
+CHUNK = 5000  # images changed at once: about 100 MB at work
+FULL = 255.0  # of ink
+BINOMIAL = (0.25, 0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,29 @@ class Warp:
 
 
 DIGITS = Warp()
+
+
+@dataclass(frozen=True)
+class Ink:
+    """How far ink of strength 1 may change. Each share is of the images that are changed so; how far each one goes is
+    drawn evenly from nothing to the amount beside it."""
+
+    thinner_share: float = 0.3  # least of a 2x2 square, mixed with the pixel itself
+    thicker_share: float = 0.3  # greatest of a 3x3 square, likewise; no image is both
+    stroke: float = 1.0  # of the mixture
+    blur_share: float = 0.3
+    blur: float = 2.0  # binomial filters of 3x3
+    contrast_share: float = 0.3
+    contrast: float = 0.5  # of the power that levels are raised to, as a natural logarithm, to either side
+    faint_share: float = 0.3
+    faint: float = 0.65  # of the ink that is gone
+    uneven_share: float = 0.3
+    uneven: float = 0.6  # of the ink that is gone where there is least
+    uneven_knots: int = 4  # a side
+    centred_share: float = 0.5  # moved as `model.data.pictures` does: centre of mass nearest to the middle
+
+
+PENS = Ink()
 
 
 def augment(
@@ -73,3 +100,71 @@ def _elastic(n: int, size: torch.Tensor, generator: torch.Generator, warp: Warp)
     knots = torch.randn(n, 2, warp.elastic_knots, warp.elastic_knots, generator=generator)
     smooth = F.interpolate(knots, size=(rows, columns), mode="bicubic", align_corners=True)  # (N, 2, rows, columns)
     return smooth.permute(0, 2, 3, 1) * (warp.elastic_pixels * 2 / size)
+
+
+def inked(images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, ink: Ink = PENS) -> torch.Tensor:
+    """A copy of images, uint8 (N, rows, columns) or (N, channels, rows, columns), 0 is background, as another pen would
+    have left them: thinner or thicker strokes, blurred, of other contrast, faint, uneven, centred by their mass.
+
+    ``strength`` multiplies every amount of ``ink``; with 0 the images come back as they are, and nothing is drawn.
+    """
+    if strength == 0:
+        return images
+    return torch.cat([_inked(chunk, generator, strength, ink) for chunk in images.split(CHUNK)])
+
+
+def _inked(images: torch.Tensor, generator: torch.Generator, strength: float, ink: Ink) -> torch.Tensor:
+    n, (rows, columns) = len(images), images.shape[-2:]
+    levels = images.reshape(n, -1, rows, columns).to(torch.float32) / FULL  # (N, channels, rows, columns)
+
+    def amount(share: float, most: float) -> torch.Tensor:
+        """0 for images that stay as they are, else evenly up to ``most``; (N, 1, 1, 1)."""
+        chosen, far = torch.rand(2, n, 1, 1, 1, generator=generator)
+        return torch.where(chosen < share, far * strength * most, 0.0)
+
+    levels = _stroked(levels, generator, strength, ink)
+    blur = amount(ink.blur_share, ink.blur)
+    for done in range(ceil(ink.blur * strength)):
+        levels = levels.lerp(_blurred(levels), (blur - done).clamp(0, 1))
+    sign = torch.randint(2, (n, 1, 1, 1), generator=generator) * 2 - 1
+    levels = levels ** torch.exp(sign * amount(ink.contrast_share, ink.contrast))
+    knots = torch.rand(n, 1, ink.uneven_knots, ink.uneven_knots, generator=generator)
+    gone = F.interpolate(knots, size=(rows, columns), mode="bicubic", align_corners=True).clamp(0, 1)
+    levels = levels * (1 - amount(ink.uneven_share, ink.uneven) * gone).clamp(0, 1)
+    levels = levels * (1 - amount(ink.faint_share, ink.faint)).clamp(0, 1)
+    centred = torch.rand(n, 1, 1, 1, generator=generator) < ink.centred_share
+    levels = torch.where(centred, _centred(levels), levels)
+    return (levels * FULL).reshape(images.shape).round().clamp(0, FULL).to(torch.uint8)
+
+
+def _stroked(levels: torch.Tensor, generator: torch.Generator, strength: float, ink: Ink) -> torch.Tensor:
+    """Strokes of some images thinner, of others thicker; (N, channels, rows, columns)."""
+    chosen, far = torch.rand(2, len(levels), 1, 1, 1, generator=generator)
+    mixture = (far * strength * ink.stroke).clamp(0, 1)
+    thinner = -F.max_pool2d(-F.pad(levels, (0, 1, 0, 1)), 2, stride=1)
+    thicker = F.max_pool2d(levels, 3, stride=1, padding=1)
+    other = torch.where(chosen < ink.thinner_share, thinner, thicker)
+    return levels.lerp(other, torch.where(chosen < ink.thinner_share + ink.thicker_share, mixture, 0.0))
+
+
+def _blurred(levels: torch.Tensor) -> torch.Tensor:
+    """A 3x3 binomial filter."""
+    weights = torch.tensor(BINOMIAL)
+    channels = levels.shape[1]
+    kernel = torch.outer(weights, weights).expand(channels, 1, 3, 3)
+    return F.conv2d(levels, kernel, padding=1, groups=channels)
+
+
+def _centred(levels: torch.Tensor) -> torch.Tensor:
+    """Images moved by whole pixels so that their centre of mass is nearest to the middle, row and column size // 2."""
+    for axis in (2, 3):
+        size = levels.shape[axis]
+        places = torch.arange(size, dtype=torch.float32)
+        mass = levels.sum(dim=(1, 5 - axis))  # (N, size)
+        centre = (mass @ places) / mass.sum(1).clamp(min=1e-6)
+        source = places.long() - (size // 2 - centre).round().long()[:, None]  # (N, size)
+        shape = (len(levels), 1, -1, 1) if axis == 2 else (len(levels), 1, 1, -1)
+        index = source.clamp(0, size - 1).reshape(shape).expand_as(levels)
+        inside = ((source >= 0) & (source < size)).reshape(shape)
+        levels = levels.gather(axis, index) * inside
+    return levels

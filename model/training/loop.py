@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.q26 import Q2_6
 
-from .augment import augment
+from .augment import augment, inked
 from .lenet import LeNet, pixels_to_values
 from .stage import Stage
 from .state import CrossEntropy, Extras, TrainingState
@@ -123,7 +123,8 @@ def fit(
         tick(state.epoch * epoch_steps, f"{stage.name}, going on")
     for epoch in range(state.epoch + 1, stage.epochs + 1):
         clean = epoch > stage.epochs - stage.clean_epochs
-        pixels = training.pixels if clean else augment(training.pixels, generator, stage.warp)
+        warped = training.pixels if clean else augment(training.pixels, generator, stage.warp)
+        pixels = inked(warped, generator, stage.ink)
         order = torch.randperm(len(training), generator=generator).split(stage.batch_images)
         for step, index in enumerate(order, (epoch - 1) * epoch_steps):
             for group in optimizer.param_groups:

@@ -37,9 +37,10 @@ from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
+from .hold_out import DRAWN
 from .report import figures, finished
 from .stage import Stage
-from .train import Result, check_run, counter, divide, finishing, plain, split
+from .train import Result, check_run, counter, divide, finishing, plain
 
 if TYPE_CHECKING:
     from .lenet import LeNet
@@ -128,7 +129,7 @@ def quantize(
     leaves float32.
     """
     require_torch()
-    model = read_model(Path(path), lambda: joined(*reversed(split(training))), config.known(reading), progress)
+    model = read_model(Path(path), lambda: joined(*reversed(DRAWN.divide(training))), config.known(reading), progress)
     training, test = model.prepared(training), test and model.prepared(test)
     if model.quantized:
         held_out = divide(model.network.network, training, test)[1]

@@ -11,7 +11,8 @@ __all__ = ["Stage"]
 @dataclass(frozen=True)
 class Stage:
     """``epochs`` of training in one manner; the last ``clean_epochs`` of them see the images unwarped, the
-    others warped again in each epoch with strength ``warp`` (`fivebyfive.model.training.augment`; 0: not at all).
+    others warped again in each epoch with strength ``warp`` (`fivebyfive.model.training.augment`; 0: not at all). In
+    every epoch the ink changes with strength ``ink``.
 
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
     zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range
@@ -25,6 +26,7 @@ class Stage:
     learning_rate: float
     clean_epochs: int = 0
     warp: float = 1.0
+    ink: float = 0.0
     limit: float = 1.6
     conv_penalty: float = 0.01
     fc_penalty: float = 0.05

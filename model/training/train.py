@@ -11,6 +11,7 @@ Importing this module does not import PyTorch; running `train` does.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fivebyfive.model.checkpoint import Checkpoint
@@ -21,6 +22,7 @@ from fivebyfive.support.errors import UserError
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
+from .hold_out import DRAWN, HoldOut
 from .networks import Trainable
 from .report import finished
 from .stage import Stage
@@ -28,11 +30,10 @@ from .stage import Stage
 if TYPE_CHECKING:
     from .resume import States
 
-__all__ = ["LENET", "Result", "TrainConfig", "train"]
+__all__ = ["LENET", "MAX_INK", "Result", "TrainConfig", "train"]
 
 LENET = LeNetShape(20, 50, (500, 10))
-HELD_OUT_IMAGES = 5000
-HELD_OUT_SEED = 5000  # the same images are held out whatever the seed of the training
+MAX_INK = 4.0
 TEMPERATURE = 8.0  # logits stay below 2; times 8 they are sure enough for the cross-entropy
 
 
@@ -41,9 +42,10 @@ class TrainConfig:
     """How to train.
 
     ``epochs`` of all stages together: three eighths in floats, the rest quantized, of which the last
-    ``clean_epochs`` see unwarped images. ``threads`` of PyTorch; None leaves it to PyTorch. The same seed,
-    threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a number is
-    out of range.
+    ``clean_epochs`` see unwarped images. ``ink``: strength of the changes of strokes and ink (`augment.inked`), 0 for
+    none. ``hold_out``: which images choose the epoch that is kept. ``threads`` of PyTorch; None leaves it to PyTorch.
+    The same seed, threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a
+    number is out of range.
     """
 
     shape: LeNetShape | Trainable = LENET
@@ -53,10 +55,14 @@ class TrainConfig:
     clean_epochs: int = 3
     float_learning_rate: float = 2e-3
     quantized_learning_rate: float = 1e-3
+    ink: float = 0.0
+    hold_out: HoldOut = DRAWN
 
     def __post_init__(self) -> None:
         if not 2 <= self.epochs <= 10_000:
             raise ValueError(f"epochs must be 2 to 10000 (some in floats, some quantized), not {self.epochs}")
+        if not 0 <= self.ink <= MAX_INK:
+            raise ValueError(f"ink must be 0 to {MAX_INK:g}, not {self.ink:g}")
         check_run(self.seed, self.threads)
 
     @property
@@ -69,8 +75,8 @@ class TrainConfig:
         """The float stage and the quantized one."""
         first = max(1, self.epochs * 3 // 8)
         return (
-            Stage("float", first, quantized=False, learning_rate=self.float_learning_rate),
-            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs),
+            Stage("float", first, quantized=False, learning_rate=self.float_learning_rate, ink=self.ink),
+            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs, ink=self.ink),
         )
 
 
@@ -78,7 +84,7 @@ class TrainConfig:
 class Result:
     """A checkpoint and how it came about.
 
-    ``report`` is plain Python values, for JSON: ``command``, ``seed``, ``config``, ``data``, ``epochs``
+    ``report`` is plain Python values, for JSON: ``command``, ``seed``, ``config``, ``data``, ``hold_out``, ``epochs``
     (one record an epoch: stage, epoch, clean, and errors, loss, wraps and peak on the held-out images),
     ``shape``, ``digest``, ``held_out`` and ``test`` ({images, errors, wraps, peak} of the finished
     checkpoint in the golden model; test is None without a test set), ``resumed`` (epochs that an interrupted
@@ -111,9 +117,9 @@ def train(
     from .state import Extras
 
     started = time.monotonic()
-    learning, held_out = divide(config.recipe.network, training, test)
+    learning, held_out = divide(config.recipe.network, training, test, config.hold_out)
     states = states or States()
-    states.begin(config, training)
+    states.begin(config, learning, held_out)
     tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
@@ -125,11 +131,13 @@ def train(
         epochs += fit(net, quantized_stage, *data, temperature, generator, tick, Extras(saved=states.next()))
     checkpoint = to_checkpoint(net)
     report = {"command": "train", "seed": config.seed, "config": plain(config), "data": training.name}
-    report |= {"epochs": epochs, "resumed": states.epochs} | finished(checkpoint, held_out, test, started, progress)
+    report |= {"hold_out": str(config.hold_out), "epochs": epochs, "resumed": states.epochs} | finished(
+        checkpoint, held_out, test, started, progress
+    )
     return Result(checkpoint, report)
 
 
-def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0) -> Stage:
+def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0, ink: float = 0.0) -> Stage:
     """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
     return Stage(
         "quantized",
@@ -138,14 +146,18 @@ def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float 
         learning_rate=learning_rate,
         clean_epochs=min(epochs, clean_epochs),
         warp=warp,
+        ink=ink,
         limit=1.4,
         conv_penalty=1.0,
         fc_penalty=5.0,
     )
 
 
-def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset]:
-    """The images to learn from and those held out: 5,000, or a fifth of a small set. Raises UserError."""
+def divide(
+    network: Network, training: Dataset, test: Dataset | None, hold_out: HoldOut = DRAWN, folder: Path = Path()
+) -> tuple[Dataset, Dataset]:
+    """The images to learn from and those held out: 5,000, or a fifth of a small set. ``folder``: where paths of files
+    of writers begin. Raises UserError."""
     for dataset in (training, test):
         if dataset is not None and dataset.classes > network.classes:
             raise UserError(
@@ -156,12 +168,7 @@ def divide(network: Network, training: Dataset, test: Dataset | None) -> tuple[D
             fit_images(dataset.images[:1], network.input)
     if len(training) < 10:
         raise UserError(f"{training.name} has only {len(training)} images; training needs at least 10")
-    return split(training)
-
-
-def split(training: Dataset) -> tuple[Dataset, Dataset]:
-    """The images to learn from and those held out, of any set."""
-    return training.split(min(HELD_OUT_IMAGES, len(training) // 5), HELD_OUT_SEED)
+    return hold_out.divide(training, folder)
 
 
 def counter(progress: Progress, steps: list[int]) -> Callable[[int, str], None]:
@@ -179,7 +186,8 @@ def counter(progress: Progress, steps: list[int]) -> Callable[[int, str], None]:
 def plain(config: object) -> dict:
     """A configuration as plain values; the shape as its text."""
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {name: str(value) if isinstance(value, LeNetShape | Trainable) else value for name, value in values.items()}
+    texts = LeNetShape | Trainable | HoldOut
+    return {name: str(value) if isinstance(value, texts) else value for name, value in values.items()}
 
 
 def check_run(seed: int, threads: int | None) -> None:

@@ -1,7 +1,8 @@
 """Checkpoints side by side: errors, bytes, and what the machines that are made for them cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fivebyfive.model.machine.cycles import plan
 from fivebyfive.sim.simulator.process import RtlDiffers
 from fivebyfive.support.progress import Progress, silent
 
-from .compare_jobs import GoldenRun, RtlRun
+from .compare_jobs import ErrorCount, GoldenRun, RtlRun
 from .job import Job
 from .measurement_jobs import Synthesis
 from .tables import tables_text
@@ -38,23 +39,27 @@ class Comparison:
 def compare(
     checkpoints: Mapping[str, tuple[Checkpoint, Config]], test: Dataset, data: str = "mnist", *, rtl_images: int = 2,
     synthesis: bool = True, clock_mhz: float = 100.0, pool: Pool | None = None, progress: Progress = silent,
+    others: Mapping[str, Dataset] = MappingProxyType({}),
 ) -> Comparison:  # fmt: skip
     """Each checkpoint on its machine, by name. ``test``: the test set of ``data``, its name or folder. ``rtl_images``:
-    how many of them go through the RTL, 0 for none: cycles are then those of the model.
+    how many of them go through the RTL, 0 for none: cycles are then those of the model. ``others``: further test sets,
+    by name, on which errors are counted.
 
     Each piece of work is kept when it is finished. Raises ToolFailed where Yosys fails, RtlDiffers.
     """
     place, digest = place_of(data), data_digest(test)
+    further = {name: (place_of(name), data_digest(one)) for name, one in others.items()}
     wanted: dict[str, list[Job]] = {}
     for name, (checkpoint, config) in checkpoints.items():
         codes = checkpoint_texts(checkpoint)
         jobs: list[Job] = [GoldenRun(**codes, data=place, digest=digest)]
         if rtl_images:
             jobs.append(RtlRun(**codes, config=config, data=place, digest=digest, images=rtl_images))
+        jobs += [ErrorCount(**codes, data=other, digest=own) for other, own in further.values()]
         if synthesis:
             jobs.append(Synthesis(written(checkpoint.network), config, FAMILY, tables_text(checkpoint.tables)))
         wanted[name] = jobs
-    longest_first = [job for kind in (Synthesis, RtlRun, GoldenRun) for jobs in wanted.values()
+    longest_first = [job for kind in (Synthesis, RtlRun, GoldenRun, ErrorCount) for jobs in wanted.values()
                      for job in jobs if isinstance(job, kind)]  # fmt: skip
     outcomes = run_jobs(longest_first, pool or LocalPool(), progress, "comparing")
     for name, jobs in wanted.items():
@@ -64,8 +69,10 @@ def compare(
     rows: list[Compared] = []
     tools: dict[str, None] = {}
     for name, jobs in wanted.items():
-        found = {type(job): outcomes[job].value for job in jobs}
-        rows.append(compared(name, *checkpoints[name], found, clock_mhz))
+        found = {type(job): outcomes[job].value for job in jobs if not isinstance(job, ErrorCount)}
+        counts = [outcomes[job].value["errors"] for job in jobs if isinstance(job, ErrorCount)]
+        row = compared(name, *checkpoints[name], found, clock_mhz)
+        rows.append(replace(row, other_errors=dict(zip(further, counts, strict=True))))
         tools |= {tool: None for kind in (RtlRun, Synthesis) if kind in found for tool in found[kind]["tools"]}
     return Comparison(rows, list(tools))
 

@@ -16,7 +16,7 @@ from fivebyfive.support.errors import DIFFERS
 from .job import Job, installed
 from .transport import checkpoint_of, load_same
 
-__all__ = ["GoldenRun", "RtlRun"]
+__all__ = ["ErrorCount", "GoldenRun", "RtlRun"]
 
 SIMULATOR = "verilator"
 SEED = 1  # a run without pauses has nothing that is random
@@ -45,6 +45,32 @@ class GoldenRun(Job):
 
     def __str__(self) -> str:
         return f"errors and bytes of {summary(read_network(self.network))}"
+
+
+@dataclass(frozen=True)
+class ErrorCount(Job):
+    """A checkpoint (`transport`) on a further test set."""
+
+    RESULT: ClassVar = {"images": int, "errors": int}
+
+    network: str
+    codes: str
+    data: str
+    digest: str
+
+    @property
+    def tools(self) -> dict[str, str]:
+        return {"numpy": installed("numpy")}
+
+    def work(self) -> dict:
+        """images and errors."""
+        from fivebyfive.model.evaluate import evaluate
+
+        seen = evaluate(checkpoint_of(self.network, self.codes), load_same(self.data, "test", self.digest))
+        return {"images": seen.images, "errors": seen.errors}
+
+    def __str__(self) -> str:
+        return f"errors of {summary(read_network(self.network))} on {self.data}"
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
+
+import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.compress.plan import Plan, parse_plan
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.training.hold_out import QMNIST, read_writers
 from fivebyfive.model.training.report import versions
 from fivebyfive.model.training.train import Result
 from fivebyfive.support.errors import UserError
@@ -26,7 +30,8 @@ REPORTED = {
 @dataclass(frozen=True)
 class Training(Job):
     """A plan, as JSON, whose paths begin in ``folder``. ``given``: digests of the checkpoints that it reads.
-    ``training``, ``test``: digests of the sets in ``data``. ``states``: folder for how far it is."""
+    ``training``: digest of that set of ``data``. ``writers``: digest of the file of writers. ``states``: folder for how
+    far it is."""
 
     RESULT: ClassVar = {"network": str, "codes": str, "report": dict}
 
@@ -35,7 +40,7 @@ class Training(Job):
     given: str
     data: str
     training: str
-    test: str
+    writers: str
     states: str
 
     @property
@@ -69,16 +74,17 @@ def training_result(job: Training) -> dict:
     plan = parse_plan(json.loads(job.plan), Path(job.folder))
     if read_digests(plan) != job.given:
         raise UserError(f"{plan.start_path} or a teacher is another file here, or has changed")
-    training, test = load_same(job.data, "train", job.training), load_same(job.data, "test", job.test)
-    result = compress(plan, training, test, States(Path(job.states)))
+    if writers_digest(plan) != job.writers:
+        raise UserError(f"{plan.hold_out.writers} is another file here, or has changed")
+    result = compress(plan, load_same(job.data, "train", job.training), None, States(Path(job.states)))
     return checkpoint_texts(result.checkpoint) | {"report": result.report}
 
 
-def trainings(plan: Plan, places: list[Path], training: Dataset, test: Dataset) -> list[Training]:
+def trainings(plan: Plan, places: list[Path], training: Dataset) -> list[Training]:
     """A plan with its seed and those after it, for each folder of states in ``places``."""
     first = Training(
         plan=json.dumps(plan.plain), folder=str(plan.folder.absolute()), given=read_digests(plan),
-        data=place_of(plan.data), training=data_digest(training), test=data_digest(test), states="",
+        data=place_of(plan.data), training=data_digest(training), writers=writers_digest(plan), states="",
     )  # fmt: skip
     plans = [json.dumps(replace(plan, seed=plan.seed + number).plain) for number in range(len(places))]
     return [replace(first, plan=each, states=str(place.absolute())) for each, place in zip(plans, places, strict=True)]
@@ -89,6 +95,14 @@ def read_digests(plan: Plan) -> str:
     teachers = (step.config.teacher for step in plan.steps)
     paths = [plan.start_path, *(plan.folder / teacher for teacher in teachers if teacher not in ("", "start"))]
     return " ".join(load_checkpoint(path).digest for path in paths)
+
+
+def writers_digest(plan: Plan) -> str:
+    """SHA-256 of the writer numbers of a plan; empty without a file of them. Raises UserError."""
+    if not (name := plan.hold_out.writers):
+        return ""
+    numbers = read_writers(name if name == QMNIST else plan.folder / name)
+    return sha256(np.ascontiguousarray(numbers, np.int64).tobytes()).hexdigest()
 
 
 def result_of(found: dict) -> Result:

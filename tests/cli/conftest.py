@@ -127,3 +127,12 @@ def few_digits(tmp_path_factory) -> Path:
         (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     return folder
+
+
+@pytest.fixture
+def more_digits() -> str:
+    """The name of a further test set, 50 images of noise, in the working directory."""
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (50, 28, 28), dtype=np.uint8)
+    np.savez("crooked.npz", x_test=images, y_test=rng.integers(0, 10, 50, dtype=np.uint8))
+    return "crooked.npz"

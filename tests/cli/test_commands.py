@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
-from fivebyfive.model.checkpoint import load_checkpoint, save_checkpoint
+from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.data.named_sets import SUITES
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.statistics import mcnemar
 
 
 def test_help_names_every_command(cli) -> None:
@@ -39,12 +42,52 @@ def test_evaluate_counts_on_a_folder_of_images(answer, cli, small: Path, few_dig
     said = cli("evaluate", small, "--data", few_digits).stdout
     assert f"errors: {report['errors']} ({5 * report['errors']:.2f} %)" in said
     assert re.search(rf"^fc2 +{report['wraps']['fc2']} ", said, re.M)
+    low, high = (100 * share for share in report["interval"])
+    assert low < 5 * report["errors"] < high
+    assert f"%), 95 % interval {low:.2f} to {high:.2f} %" in said
     labels = ["[b]", "\x1b[31m", *"CDEFGHIJ"]
     save_checkpoint("named.npz", load_checkpoint(small).labelled(tuple(labels)))
     named = answer("evaluate", "named.npz", "--data", few_digits)
     assert named == report | {"checkpoint": "named.npz", "labels": labels}
     said = cli("evaluate", "named.npz", "--data", few_digits).stdout
     assert re.search(r"^0 \[b\] .*\n1 \\x1b\[31m .*\n2 C ", said, re.M)
+
+
+def test_two_checkpoints_on_two_sets(
+    answer, cli, refused, monkeypatch, small: Path, few_digits: Path, more_digits: str
+) -> None:
+    """A row a set and checkpoint; the second is compared with the first image by image."""
+    names = (str(few_digits), more_digits)
+    monkeypatch.setitem(SUITES, "other-hands", names)
+    save_checkpoint("b.npz", Checkpoint.random(LeNetShape(1, 2, (10,)), seed=3))
+    words = ("evaluate", small, "b.npz", "--data", "other-hands")
+    report = answer(*words)
+    rows = report["results"]
+    assert [(row["set"], row["checkpoint"]) for row in rows] == [
+        (name, which) for name in names for which in ("small.npz", "b.npz")
+    ]
+    wrong = {}
+    for which in (small, Path("b.npz")):
+        for name in names:
+            data = load_dataset(name)
+            wrong[name, which.name] = load(which).classify(data.images) != data.labels
+    lines = [" ".join(line.split()) for line in cli(*words).stdout.splitlines()]
+    for row in rows:
+        mine = wrong[row["set"], row["checkpoint"]]
+        assert row["errors"] == mine.sum()
+        assert ("against_first" in row) == (row["checkpoint"] == "b.npz")
+        if against := row.get("against_first"):
+            first = wrong[row["set"], "small.npz"]
+            alone = (int((first & ~mine).sum()), int((mine & ~first).sum()))
+            assert alone == (against["first_alone"], against["other_alone"])
+            assert against["p"] == mcnemar(*alone)
+            percent = f"{100 * mine.mean():.2f}"
+            start = f"{row['set']} b.npz {row['images']:,} {row['errors']:,} {percent} "
+            (line,) = (line for line in lines if line.startswith(start))
+            assert line.endswith(f" {alone[0]} {alone[1]} {against['p']:.2g}")
+    assert "McNemar" in lines[-1]
+    assert "is given twice" in refused("evaluate", small, small)
+    assert "several test sets" in refused("train", "--data", "other-hands")
 
 
 def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
@@ -68,7 +111,7 @@ def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path)
     assert report == json.loads(Path("new/f.json").read_text())
     assert str(load("new/f.npz").shape) == report["shape"] == "1-1-10"
     assert (report["seed"], report["config"]["epochs"], report["out"]) == (3, 2, "new/f.npz")
-    assert answer("evaluate", "new/f.npz", "--data", few_digits)["errors"] == report["test"]["errors"]
+    assert answer("evaluate", "new/f.npz", "--data", few_digits)["images"] == 20
     assert "fivebyfive evaluate build/lenet.npz" in cli(*words).stdout
 
 

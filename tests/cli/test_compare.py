@@ -13,6 +13,7 @@ import pytest
 from fivebyfive.hw import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.data.named_sets import SUITES
 from fivebyfive.model.estimates.comparison import front
 from fivebyfive.model.estimates.energy import energy
 from fivebyfive.model.evaluate import evaluate
@@ -92,6 +93,24 @@ def test_a_table_for_people_from_the_models(cli, cache: Path, small: Path, spars
     assert "engines of small: dense" in lines
     assert "c/compare.svg" in lines[-1]
     assert "cycles an image (model)" in Path("c/compare.svg").read_text()
+
+
+def test_further_test_sets_have_columns(
+    answer, cli, cache: Path, monkeypatch, small: Path, few_digits: Path, more_digits: str
+) -> None:
+    monkeypatch.setitem(SUITES, "other-hands", (str(few_digits), more_digits))
+    words = ("compare", small, "--data", "other-hands", "--no-synthesis", "--rtl-images", 0, "--out", "c")
+    (row,) = answer(*words)["results"]
+    checkpoint = load_checkpoint(small)
+    expected = evaluate(checkpoint, load_dataset(more_digits)).errors
+    assert row["other_errors"] == {more_digits: expected}
+    assert row["errors"] == evaluate(checkpoint, load_dataset(few_digits)).errors
+    lines = [" ".join(line.split()) for line in cli(*words).stdout.splitlines()]
+    assert lines.index(f"{more_digits} {expected:,}") == lines.index(f"errors {row['errors']}") + 1
+    assert "| errors | crooked.npz | parameters |" in Path("c/compare.md").read_text()
+    with Path("c/compare.csv").open() as file:
+        (figures,) = csv.DictReader(file)
+    assert figures[f"errors on {more_digits}"] == str(expected)
 
 
 NAMES = ("$\\frac{$", "a|b", "two\nlines", "bytes\udcff", "ü \N{GRINNING FACE}", "[old]", "\x1b[31m", 'a,b;"c"')

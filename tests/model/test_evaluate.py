@@ -34,7 +34,7 @@ def test_it_can_be_told_in_json(small_checkpoint, few_digits):
     report = json.loads(json.dumps(seen.as_dict()))
     assert report["errors"] == seen.errors
     assert report["confusion"] == seen.confusion.tolist()
-    assert list(report) == ["images", "errors", "wraps", "confusion", "peak"]
+    assert list(report) == ["images", "errors", "wraps", "confusion", "peak", "interval"]
 
 
 def test_more_classes_than_labels_are_fine(few_digits):

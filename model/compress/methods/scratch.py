@@ -38,7 +38,8 @@ class FromNothing(Tuning):
     @property
     def float_stage(self) -> Stage:
         """Training in floats."""
-        return self.decaying(Stage("float", self.float_epochs, False, self.float_learning_rate, warp=self.warp))
+        rate, strengths = self.float_learning_rate, {"warp": self.warp, "ink": self.ink}
+        return self.decaying(Stage("float", self.float_epochs, False, rate, **strengths))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def run(job: "Compression", options: Options) -> None:
     target = target_shape(job, options) if options.shape else None
     job.net = net = Normalized(job.net)
     stage = Stage(
-        "slimming", options.float_epochs, False, options.float_learning_rate, warp=options.warp,
+        "slimming", options.float_epochs, False, options.float_learning_rate, warp=options.warp, ink=options.ink,
         conv_penalty=NO_PENALTY, fc_penalty=NO_PENALTY,
     )  # fmt: skip
     steps = stage.steps(len(job.learning))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fivebyfive.model.training.stage import Stage
-from fivebyfive.model.training.train import finishing
+from fivebyfive.model.training.train import MAX_INK, finishing
 
 __all__ = ["ByLayer", "Tuning", "TuningOfLayers", "option"]
 
@@ -85,6 +85,7 @@ class Tuning:
     clean_epochs: int = option(2, "The last ones, on images as they are.", 0, 10_000)
     learning_rate: float = option(1e-3, "At the start; it falls along a cosine.", 0.0, 1.0)
     warp: float = option(1.0, "Strength of augmentation; 0 is none.", 0.0, 4.0)
+    ink: float = option(0.0, "Strength of changes of strokes and ink; 0 is none.", 0.0, MAX_INK)
     teacher: str = option("", "Learn from this checkpoint's soft answers too; 'start' for what is compressed.")
     soft: float = option(0.7, "Share of the soft answers in the loss.", 0.0, 1.0)
     softness: float = option(3.0, "How much softer teacher and pupil are made for it.", 0.1, 100.0)
@@ -108,7 +109,7 @@ class Tuning:
         """The quantized stage, of that many epochs instead of ``epochs``."""
         count = self.epochs if epochs is None else epochs
         clean = self.clean_epochs if clean_epochs is None else clean_epochs
-        return self.decaying(finishing(count, self.learning_rate, clean, self.warp))
+        return self.decaying(finishing(count, self.learning_rate, clean, self.warp, self.ink))
 
     def decaying(self, stage: Stage) -> Stage:
         """A stage with this weight decay."""

@@ -1,11 +1,14 @@
 """Plans: what they may hold, where their paths begin, and work that goes on after an interruption."""
 
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fivebyfive.model.compress.operations.options import ByLayer, Tuning
-from fivebyfive.model.compress.plan import Plan, Step, read_plan, write_plan
+from fivebyfive.model.compress.plan import Plan, Step, parse_plan, read_plan, write_plan
+from fivebyfive.model.training.hold_out import DRAWN, HoldOut
 from fivebyfive.support.errors import UserError
 
 pytest.importorskip("tomli_w")
@@ -97,7 +100,9 @@ def test_the_digest_knows_everything_that_matters() -> None:
     ("text", "said"),
     [
         ("", "a plan needs at least one [[step]]"),
-        ("sed = 1", "a plan has no sed; it has start, seed, threads, data, step, result"),
+        ("hold_out = 'luck'", "images are held out drawn or by writers, not luck"),
+        ("fold = 2", "a fold is one of a file of writers"),
+        ("sed = 1", "a plan has no sed; it has start, seed, threads, data, hold_out, writers, fold, step, result"),
         ("seed = 'a'", "seed must be a whole number, not a"),
         ("seed = true", "seed must be a whole number"),
         ("seed = -1\n[[step]]\nmethod = 'tune'", "the seed must be 0 to"),
@@ -237,3 +242,18 @@ def test_damaged_states_are_refused(run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no state of a training"):
         run(text, states=tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").exists()
+
+
+def test_a_plan_says_what_is_held_out(tmp_path: Path) -> None:
+    """Without a word drawn images, as in plans from before; the path of a file moves as others do."""
+    step = {"method": "tune"}
+    assert parse_plan({"step": [step]}, tmp_path).hold_out == DRAWN
+    plan = parse_plan({"hold_out": "writers", "writers": "w.npy", "fold": 2, "step": [step]}, tmp_path)
+    assert plan.hold_out == HoldOut("writers", "w.npy", 2)
+    assert tmp_path / "w.npy" in plan.inputs
+    write_plan(tmp_path / "card.toml", plan, {}, tmp_path / "a" / "b")
+    content = tomllib.loads((tmp_path / "card.toml").read_text())
+    assert (content["hold_out"], content["writers"], content["fold"]) == ("writers", "../../w.npy", 2)
+    named = parse_plan({"hold_out": "writers", "writers": "qmnist", "step": [step]}, tmp_path)
+    assert named.moved(tmp_path / "a").hold_out == named.hold_out
+    assert plan.digest("") != replace(plan, hold_out=DRAWN).digest("")

@@ -46,8 +46,8 @@ def test_the_shipped_test_set(digits):
 
 
 def test_a_damaged_shipped_file_is_not_used(monkeypatch, tmp_path):
-    write_set(tmp_path / "data", IMAGES, LABELS)
-    monkeypatch.setattr(datasets, "SHIPPED_DATA", tmp_path / "data")
+    write_set(tmp_path / "mnist", IMAGES, LABELS)
+    monkeypatch.setattr(datasets, "SHIPPED_DATA", tmp_path)
     with pytest.raises(UserError, match="not the published file"):
         load_dataset("mnist", "test")
 

@@ -72,7 +72,7 @@ def records(images, *labels):
 def test_every_set_has_its_files_and_somewhere_to_get_them():
     assert {known.source for known in NAMED_SETS.values()} == set(download.SETS) == set(download.MIRRORS)
     for name, known in NAMED_SETS.items():
-        for split in ("train", "test"):
+        for split in known.splits:
             asked = []
 
             def contents(names, archive, asked=asked):

@@ -1,11 +1,14 @@
-"""Warping: bounded, seeded, and without effect at strength 0."""
+"""Warping and changes of ink: bounded, seeded, and without effect at strength 0."""
 
+from dataclasses import fields
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from fivebyfive.model.training import augment as module  # noqa: E402
-from fivebyfive.model.training.augment import Warp, augment  # noqa: E402
+from fivebyfive.model.training.augment import Ink, Warp, augment, inked  # noqa: E402
 
 STILL = Warp(rotation_degrees=0, scale=0, shift_pixels=0, shear=0, elastic_pixels=0)
 
@@ -87,3 +90,68 @@ def test_images_of_any_size_and_colours(images):
     where = (augment(line, seeded(), warp=shifted).float() / 255).sum(0)
     assert where[8:13, 18:23].sum() == pytest.approx(where.sum())
     assert min(where[8].sum(), where[12].sum(), where[:, 18].sum(), where[:, 22].sum()) > 0
+
+
+def test_ink_of_no_strength_draws_nothing(few_digits):
+    images, generator = torch.from_numpy(few_digits.images.copy()), torch.Generator().manual_seed(1)
+    before = generator.get_state()
+    assert inked(images, generator, 0.0) is images
+    assert torch.equal(generator.get_state(), before)
+
+
+def none_but(**changes):
+    """Ink of which only some change, in every image."""
+    shares = {one.name: 0.0 for one in fields(Ink) if one.name.endswith("_share")}
+    return Ink(**(shares | changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "darker"),
+    [("thinner_share", False), ("thicker_share", True), ("faint_share", False), ("uneven_share", False)],
+)
+def test_each_change_of_ink(few_digits, change, darker):
+    """Strokes become thinner or thicker, ink less: no pixel goes the other way."""
+    images = torch.from_numpy(few_digits.images.copy())
+    made = inked(images, torch.Generator().manual_seed(2), 1.0, none_but(**{change: 1.0}))
+    assert (made.shape, made.dtype) == (images.shape, torch.uint8)
+    low, high = (images, made) if darker else (made, images)
+    assert bool((low <= high).all())
+    changed = (made != images).flatten(1).any(1)
+    assert changed.float().mean() > 0.95
+    ink = made.float().sum((1, 2)) / images.float().sum((1, 2))
+    assert ink.std() > 0.05  # each image by its own amount
+
+
+def test_blurred_and_of_other_contrast(few_digits):
+    images = torch.from_numpy(few_digits.images.copy())
+    blurred = inked(images, torch.Generator().manual_seed(3), 1.0, none_but(blur_share=1.0)).float()
+    inside = images[:, 2:-2, 2:-2].float().sum((1, 2))
+    assert float((blurred.sum((1, 2)) / images.float().sum((1, 2)) - 1).abs().max()) < 0.03
+    assert float(blurred.std((1, 2)).mean()) < float(images.float().std((1, 2)).mean()) - 3
+    assert bool((inside > 0).all())
+    other = inked(images, torch.Generator().manual_seed(3), 1.0, none_but(contrast_share=1.0))
+    more, less = ((other.float() - images).sum((1, 2)) > 0).float().mean(), (other == images).float().mean()
+    assert 0.3 < more < 0.7
+    assert less < 1
+    assert torch.equal(other == 0, images == 0) or float(((other == 0) != (images == 0)).float().mean()) < 0.02
+
+
+def test_centred_as_a_picture_of_one_s_own(few_digits):
+    """Moved away, digits come back to where `pictures` would put them."""
+    images = torch.from_numpy(few_digits.images.copy())
+    images = images[images[:, 3:-3, 3:-3].sum((1, 2)) == images.sum((1, 2))]  # whose ink stays inside
+    assert len(images) > 100
+    moved = torch.roll(images, (2, -2), (1, 2))
+    made = inked(moved, torch.Generator().manual_seed(4), 1.0, none_but(centred_share=1.0)).numpy()
+    places = np.arange(28)
+    for one, before in zip(made, moved.numpy(), strict=True):
+        assert sorted(one[one > 0].tolist()) == sorted(before[before > 0].tolist())  # nothing is lost
+        centre = [float(one.sum(axis, dtype=float) @ places / one.sum()) for axis in (0, 1)]
+        assert max(abs(place - 14) for place in centre) <= 0.5 + 1e-6
+
+
+def test_colours_change_together():
+    grey = torch.randint(0, 256, (20, 1, 12, 10), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    made = inked(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(6))
+    assert torch.equal(made[:, :1].expand_as(made), made)
+    assert torch.equal(made, inked(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(6)))

@@ -19,8 +19,9 @@ from fivebyfive.model.readers.folding import fold
 from fivebyfive.model.readers.pytorch.torch_reader import from_torch
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step, Steps
+from fivebyfive.model.training.hold_out import DRAWN
 from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig, calibrate, quantize, quantized
-from fivebyfive.model.training.train import divide, split
+from fivebyfive.model.training.train import divide
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 
@@ -287,7 +288,7 @@ def test_a_state_dict_is_quantized_as_it_is_read(tmp_path: Path, digits: Dataset
     assert conv1.then == conv2.then == ("table", Pool("average", 2, 2))
     assert fc1.then == ("table",)
     assert "5x5 4, tanh, average 2, 5x5 8, tanh, average 2, fc 32, tanh, fc 10" in result.report["remarks"][-1]
-    _, held_out = split(digits)
+    _, held_out = DRAWN.divide(digits)
     assert result.report["float"]["held_out"]["errors"] == errors(net, held_out)
 
 
@@ -300,5 +301,5 @@ def test_images_are_prepared_as_the_network_took_them(tmp_path: Path, digits: Da
     *_, said = report["remarks"]
     made = f"28x28 {next(iter(how))}"
     assert said == f"it takes images of {made}; give the machine, evaluate and simulate images made so"
-    _, held_out = split(digits)
+    _, held_out = DRAWN.divide(digits)
     assert report["float"]["held_out"]["errors"] == errors(net, held_out)
