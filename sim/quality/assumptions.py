@@ -1,10 +1,37 @@
 """What components ask of their surroundings, and when outputs count: for proofs that a mutant cannot be observed.
 
 Conditions are Verilog over the ports of a small machine; each is in the docstring of its component, and its bench keeps
-to it. A stream's payload counts while it is valid: that goes without saying here.
+to it (`tests/sim/quality/test_assumptions.py`). A stream's payload counts while it is valid: that goes without saying
+here.
 """
 
-__all__ = ["ASSUMED", "COUNTS", "MANY_PRODUCTS", "NOT_NEGATIVE", "STATE"]
+from collections.abc import Sequence
+
+__all__ = ["ASSUMED", "COUNTS", "MANY_PRODUCTS", "NOT_NEGATIVE", "STATE", "whole_maps"]
+
+
+def whole_maps(sizes: Sequence[tuple[int, int]]) -> tuple[list[str], str]:
+    """That ``size`` of a `Pooling` changes only between maps, which have so many rows and columns: registers, and a
+    condition. A reset may come at any time."""
+    last_row, last_column = (
+        "".join(f"size == {n} ? {size[axis] - 1} : " for n, size in enumerate(sizes)) + "0" for axis in range(2)
+    )
+    registers = [
+        "reg [7:0] row = 0;",  # of the next code
+        "reg [7:0] column = 0;",
+        "reg [7:0] was_size = 0;",
+        f"wire row_ends = column == ({last_column});",
+        f"wire map_ends = row_ends & row == ({last_row});",
+        "always @(posedge clk) was_size <= size;",
+        "always @(posedge clk) if (rst | i__valid) column <= rst | row_ends ? 0 : column + 1;",
+        "always @(posedge clk) if (rst | i__valid & row_ends) row <= rst | map_ends ? 0 : row + 1;",
+    ]
+    return registers, f"rst | (size < {len(sizes)} & (row == 0 & column == 0 | size == was_size))"
+
+
+# Of the 96 codes of the bank_activation_memory lanes 16 to 19 have none in the last word, of two rows each.
+ENDED = [20 * row + lane for row in range(2) for lane in range(16, 20)]
+MAPS = whole_maps(((7, 5), (6, 9), (2, 3)))
 
 # Of a small machine: an output, and when it counts.
 COUNTS = {
@@ -18,6 +45,12 @@ COUNTS = {
         **{f"s_axi_{name}": "s_axi_rvalid" for name in ("rdata", "rresp")},
         "s_axi_bresp": "s_axi_bvalid",
     },
+    # Some bits are undefined: the port counts where another one differs.
+    "bank_activation_memory": {
+        "data": "|((data ^ gate_data) & ~{"
+        + ", ".join(f"{{8{{ended[{lane}]}}}}" if lane in ENDED else "8'b0" for lane in reversed(range(40)))
+        + "})"
+    },
 }
 
 # Of a small machine: registers that its conditions need.
@@ -28,6 +61,11 @@ STATE = {
         "always @(posedge clk) was_layer <= layer;",
         "always @(posedge clk) sets <= rst ? 0 : start ? (layer ? 9 : 2) : sets - (o__valid & o__ready & sets != 0);",
     ],
+    "any_pooling": MAPS[0],
+    "bank_activation_memory": [  # lanes that were asked for a code that they do not have
+        "reg [39:0] ended = 0;",
+        *(f"always @(posedge clk) ended[{lane}] <= address[{3 * lane + 2}];" for lane in ENDED),
+    ],
 }
 
 # Of a small machine: what holds in every cycle.
@@ -35,10 +73,9 @@ ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "fc_engine": "!i__valid | !i__payload[7]",  # what comes from ReLU is not negative
     "bank_fc_engine": "!i__valid | !i__payload[7]",
+    "any_pooling": MAPS[1],
     "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
-    # Lanes 16 to 19 have none of its 96 codes in the last word, which is not read there, in neither row.
-    "bank_activation_memory": "(!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6)"
-    + "".join(f" & !address[{3 * (20 * row + lane) + 2}]" for row in range(2) for lane in range(16, 20)),
+    "bank_activation_memory": "!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6",
 }
 
 # Of a small machine: memories, by a part of their names, whose codes have ReLU behind them or are pixels. Their highest

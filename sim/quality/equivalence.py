@@ -91,16 +91,16 @@ class Prover:
 
     def proved(self, top: str, gold: Circuit, gate: Circuit, cut: bool, seconds: int) -> bool:
         """Whether ABC proves that nothing differs."""
-        sides = (gold.without_memories(), gate.without_memories()) if cut else (gold, gate)
+        whole = top == self.design.name
+        zeros = zeros_of(gold, NOT_NEGATIVE.get(top, ())) if cut and whole else {}
+        sides = (gold.without_memories(zeros), gate.without_memories(zeros)) if cut else (gold, gate)
         if self.design.name in MANY_PRODUCTS:
             sides = sides[0].without_products(), sides[1].without_products()
         if sides[0].ports != sides[1].ports:
             return False
         for side, name in zip(sides, ("gold", "gate"), strict=True):
             (self.folder / f"{name}.il").write_text(side.text)
-        whole = top == self.design.name
-        signs = signs_of(gold, NOT_NEGATIVE.get(top, ())) if cut and whole else {}
-        (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None, signs))
+        (self.folder / "both.v").write_text(both(sides[0].ports, top if whole else None, masks(gold, zeros)))
         (self.folder / "left.aig").unlink(missing_ok=True)
         run_yosys(["read_rtlil gold.il", "read_rtlil gate.il", "read_verilog both.v", *CIRCUIT], self.folder, LIMIT_S)
         commands = "; ".join(ABC).format(seconds=seconds)
@@ -122,16 +122,25 @@ def method(design: Design) -> list[str]:
     return [both(design.ports, design.name), both(design.ports, None), *names, *SIDE, *CIRCUIT, *ABC, limits]
 
 
-def signs_of(circuit: Circuit, names: Sequence[str]) -> dict[str, str]:
-    """The highest bits of all codes at the ports of the memories with such names: masks in Verilog, by the ports' names
-    (`memory_cut`)."""
-    signs = {}
-    for number, memory in enumerate(circuit.memories):
-        if any(name in memory["MEMID"] for name in names) and "1" not in memory["INIT"].partition("'")[2]:
-            for kind, count in (("read", "RD_PORTS"), ("data", "WR_PORTS")):
-                codes = int(memory["WIDTH"]) // CODE_BITS * int(memory[count])
-                signs[f"cut_{number}_{kind}"] = f"{codes * CODE_BITS}'h{'80' * codes}"
-    return signs
+def zeros_of(circuit: Circuit, names: Sequence[str]) -> dict[int, str]:
+    """The highest bits of all codes of the memories with such names: masks of a word in binary, by the memories'
+    numbers (`memory_cut`)."""
+    return {
+        number: format(1 << CODE_BITS - 1, f"0{CODE_BITS}b") * (int(memory["WIDTH"]) // CODE_BITS)
+        for number, memory in enumerate(circuit.memories)
+        if any(name in memory["MEMID"] for name in names) and "1" not in memory["INIT"].partition("'")[2]
+    }
+
+
+def masks(circuit: Circuit, zeros: Mapping[int, str]) -> dict[str, str]:
+    """Bits that are only ever zero, of what memories read and of what is written: masks in Verilog, by the names of the
+    ports."""
+    found = {}
+    for number, word in zeros.items():
+        for kind, count in (("read", "RD_PORTS"), ("data", "WR_PORTS")):
+            bits = word * int(circuit.memories[number][count])
+            found[f"cut_{number}_{kind}"] = f"{len(bits)}'b{bits}"
+    return found
 
 
 def never(path: Path) -> bool:

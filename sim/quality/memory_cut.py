@@ -2,11 +2,13 @@
 
 Two circuits with the same memories are equal if they are without them, whatever is read, and always tell the memories
 the same: as long as they have written the same, the same is read. Address and data that are not written tell nothing.
+Nor does it tell anything whether bits are written that are only ever zero.
 
 Multipliers can be cut out in the same way: what they are given is an output, their products are inputs.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -47,9 +49,10 @@ class Circuit:
         """Of all memories."""
         return sum(int(memory["SIZE"]) * int(memory["WIDTH"]) for memory in self.memories)
 
-    def without_memories(self) -> "Circuit":
-        """The circuit with the memories' ports as its own."""
-        parts = iter([lines_of(number, memory) for number, memory in enumerate(self.memories)])
+    def without_memories(self, zeros: Mapping[int, str] = {}) -> "Circuit":
+        """The circuit with the memories' ports as its own. ``zeros``: by a memory's number, a mask of the bits of a
+        word that are only ever zero, in binary."""
+        parts = iter([lines_of(number, memory, zeros.get(number, "")) for number, memory in enumerate(self.memories)])
         return Circuit(MEMORY.sub(lambda _: next(parts), self.text))
 
     def without_products(self) -> "Circuit":
@@ -76,8 +79,8 @@ def product(number: int, cell: dict[str, str]) -> str:
     return "".join(lines.texts)
 
 
-def lines_of(number: int, memory: dict[str, str]) -> str:
-    """RTLIL in the place of a memory."""
+def lines_of(number: int, memory: dict[str, str], zeros: str) -> str:
+    """RTLIL in the place of a memory. ``zeros``: which bits of a word are only ever zero, in binary; may be empty."""
     name, width, address = f"cut_{number}", int(memory["WIDTH"]), int(memory["ABITS"])
     reads, writes = int(memory["RD_PORTS"]), int(memory["WR_PORTS"])
     if "1" in memory["RD_CLK_ENABLE"].partition("'")[2]:
@@ -92,8 +95,10 @@ def lines_of(number: int, memory: dict[str, str]) -> str:
         lines.port(f"{name}_enable", "output", writes * width)
         lines.port(f"{name}_data", "output", writes * width)
         lines.port(f"{name}_address", "output", writes * address)
-        lines.connect(f"\\{name}_enable", memory["WR_EN"])
-        data = (writes * width, f"\\{name}_enable", memory["WR_DATA"], f"\\{name}_data")
+        others = "".join("10"[int(bit)] for bit in zeros or width * "0") * writes
+        enables = writes * width, memory["WR_EN"], f"{writes * width}'{others}", f"\\{name}_enable"
+        lines.cell("$and", f"{name}_others", *enables)
+        data = writes * width, memory["WR_EN"], memory["WR_DATA"], f"\\{name}_data"
         lines.cell("$and", f"{name}_masked", *data)
         lines.wire(f"{name}_all", writes * address)
         lines.connect(f"\\{name}_all", memory["WR_ADDR"])
