@@ -19,6 +19,9 @@ TIMEOUT_S = 3600
 # What ABC takes a wire for, in ps. On a chip as full as this one they take about a nanosecond; at Yosys's own 300 ABC
 # spares LUTs where that costs levels of logic, since a block RAM seems to be slower than six of them.
 WIRE_PS = 1200
+# A memory that nothing writes is a ROM by now, as those of biases are where weights are never loaded. No LUT RAM holds
+# a ROM, and Yosys ends at a style that it cannot give.
+FREE_ROMS = "setattr -unset ram_style t:$mem_v2 r:WR_PORTS=0 %i a:ram_style=distributed %i"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class Family:
 FAMILIES = {
     # With I/O pads abc9 of pyosys 0.70 stops with an assertion; a core inside a design has none anyway.
     "xc7": Family(
-        commands=("synth_xilinx -family xc7 -noiopad -flatten -top {top}",),
+        commands=(
+            "synth_xilinx -family xc7 -noiopad -flatten -top {top} -run begin:map_memory",
+            FREE_ROMS,
+            "synth_xilinx -family xc7 -noiopad -flatten -top {top} -run map_memory:",
+        ),
         lut={r"LUT[1-6]": 1, r"INV": 1, r"SRL\w+": 1},
         ff=r"FD[RCSP]E(_1)?",
         lutram={
@@ -73,7 +80,9 @@ FAMILIES = {
         # one, far from most of its multipliers.
         commands=(
             "setattr -mod -set keep_hierarchy 1 *_dot",
-            "synth_ecp5 {pads}-top {top} -run begin:map_luts",
+            "synth_ecp5 {pads}-top {top} -run begin:map_ram",
+            FREE_ROMS,
+            "synth_ecp5 {pads}-top {top} -run map_ram:map_luts",
             f"abc9 -W {WIRE_PS}",
             "clean",
             "synth_ecp5 {pads}-top {top} -run map_cells:",
@@ -146,8 +155,10 @@ def synthesize_core(design: Design, family: str, *, netlist: Path | None = None)
 
 def run_synthesis(folder: Path, files: str, top: str, family: str, after: Sequence[str] = ()) -> Counter:
     """Synthesize Verilog ``files`` of a folder, then run the commands ``after``; the cells of module ``top``."""
-    script = [f"read_verilog {files}", *FAMILIES[family].script(top), "check -assert", "tee -o cells.json stat -json"]
-    script += FAMILIES[family].listing
+    # A memory whose write port nobody uses has a constant address there, and would become registers.
+    about = FAMILIES[family]
+    script = [f"read_verilog -nomem2reg {files}", *about.script(top), "check -assert", "tee -o cells.json stat -json"]
+    script += about.listing
     run_yosys([*script, *after], folder, TIMEOUT_S)
     return count_cells((folder / "cells.json").read_text(), top)
 

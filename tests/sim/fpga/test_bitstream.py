@@ -9,10 +9,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.hw.serial.boards import find_board
+from fivebyfive.hw.serial.boards import BOARDS, find_board
+from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
+from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
+from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine.sizing import Size
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.fpga import bitstream
 from fivebyfive.sim.fpga.bitstream import SEED_LIMIT_S, SEEDS, make_bitstream, place_and_route, run_tool
 from fivebyfive.sim.fpga.nextpnr import ToolFailed
+from fivebyfive.sim.fpga.synthesis import synthesize
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 
@@ -121,10 +127,6 @@ def test_a_network_that_does_not_fit(echo: Design, monkeypatch) -> None:
 @pytest.mark.full
 def test_memories_stay_memories(tmp_path) -> None:
     """Those whose contents nobody replaces are block RAM too, and not registers."""
-    from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
-    from fivebyfive.model.checkpoint import Checkpoint
-    from fivebyfive.model.shape import LeNetShape
-
     network = Checkpoint.random(LeNetShape(1, 5, (10,)), seed=1)  # 80 inputs: no lane without weights
     design = to_verilog(SerialAccelerator(network, divisor=50), "serial_lenet")
     design.write(tmp_path)
@@ -133,6 +135,25 @@ def test_memories_stay_memories(tmp_path) -> None:
     area = bitstream.synthesize(design, ULX3S, tmp_path)
     assert area.bram == 6 + 5  # 25 and 20 bytes wide
     assert area.dsp == 45
+
+
+@pytest.mark.slow
+@pytest.mark.full  # a minute each
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("path", sorted(SHIPPED.parent.glob("*.npz")), ids=lambda path: path.stem)
+def test_every_shipped_checkpoint_on_its_boards(path, board, tmp_path) -> None:
+    """As `build` makes them, up to place and route; Yosys alone stands for Vivado."""
+    checkpoint, where = load_checkpoint(path), find_board(board)
+    design = to_verilog(SerialAccelerator(checkpoint, Size().config(checkpoint)), "serial_lenet")
+    part = PARTS[where.part]
+    if part.device:
+        design.write(tmp_path)
+        for name, text in bitstream.board_files(where, design, 50 * MHZ).items():
+            (tmp_path / name).write_text(text)
+        bitstream.synthesize(design, where, tmp_path)  # and it fits
+    else:
+        area = synthesize(design, part.family)
+        assert not part.missing({"lut": area.lut + area.lutram, "ff": area.ff, "dsp": area.dsp, "bram": area.bram})
 
 
 def test_tools_that_fail_are_quoted(tmp_path) -> None:

@@ -1,6 +1,9 @@
 """Yosys takes networks for both families: weights in block RAM, every product in a DSP block."""
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
@@ -44,6 +47,33 @@ def test_sweeps_take_no_block_ram(family):
     """A read-only memory: a style that it is not mapped to ends the synthesis."""
     area = synthesize(to_verilog(SweepList([n * 7 % 20 for n in range(182)], 5), "sweeps"), family)
     assert (area.bram, area.lutram) == (0, 0)
+
+
+class NeverLoaded(wiring.Component):
+    """Both kinds of memory that store biases by themselves, as a board has them: no word is ever replaced."""
+
+    weights: Out(40)
+    biases: Out(8)
+    codes: Out(20 * 8)
+
+    def elaborate(self, platform):
+        m = Module()
+        words = [n * 2654435761**6 % 2**160 for n in range(1, 300)]
+        m.submodules.banked = banked = BankWeightMemory(words, 1, 40, 25)
+        m.submodules.narrow = narrow = NarrowWeightMemory(words, 20, 25, WeightForm("signs", ((-1, 1),)))
+        count = Signal(9)
+        m.d.sync += count.eq(count + 1)
+        m.d.comb += [banked.address.eq(count), banked.bias_address.eq(count), narrow.address.eq(count)]
+        m.d.comb += [self.weights.eq(banked.data), self.biases.eq(banked.bias), self.codes.eq(narrow.data)]
+        return m
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_memories_that_nobody_loads(family):
+    """Their biases, else in LUT RAM, are ROMs then, which no LUT RAM maps."""
+    area = synthesize(to_verilog(NeverLoaded(), "never_loaded"), family)
+    assert area.lutram == 0
+    assert set(area.memories) == {"banked.store", "narrow.numbers"}
 
 
 @pytest.mark.slow
