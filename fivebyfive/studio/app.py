@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -19,8 +19,8 @@ from fivebyfive.model.machine.sizing import Size
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.log import log
 
-from .events import Feed
-from .guard import Guard, Refused, limited_body
+from .events import EventStream, Feed
+from .guard import HEADERS, Guard, Refused, limited_body
 from .inputs import (
     MAX_CHECKPOINT,
     MAX_DIGIT,
@@ -32,7 +32,7 @@ from .inputs import (
     samples,
     sent_pixels,
 )
-from .machines import Digit, Machine, Machines
+from .machines import Digit, Machines
 
 __all__ = ["make_app"]
 
@@ -42,7 +42,6 @@ CLOCK_MHZ = 100
 CONV_PES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 50)
 FC_ROWS = (1, 2, 4, 5, 10, 20, 25)
 SPAN = 200  # cycles of a waveform
-EVENTS = "text/event-stream"
 
 
 def make_app(catalog: Catalog, size: Size) -> Starlette:
@@ -54,7 +53,7 @@ def make_app(catalog: Catalog, size: Size) -> Starlette:
         yield
         await run_in_threadpool(server.machines.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", server.page),
             Route("/api/choices", server.choices),
@@ -67,9 +66,11 @@ def make_app(catalog: Catalog, size: Size) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         ],
         middleware=[Middleware(Guard)],
-        exception_handlers={UserError: refused, HTTPException: not_found, Exception: defect},
+        exception_handlers={UserError: refused, HTTPException: not_found, ClientDisconnect: gone, Exception: defect},
         lifespan=lifespan,
     )
+    app.state.machines = server.machines
+    return app
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -81,10 +82,14 @@ async def not_found(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"{request.url.path}: {error.detail}; reload the page"}, error.status_code)
 
 
+async def gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # that nobody gets any more
+
+
 async def defect(request: Request, error: Exception) -> Response:
     log.error("studio", exc_info=error)
     line = f"{type(error).__name__}: {error}; this is a defect of fivebyfive, please report it"
-    return JSONResponse({"error": line}, 500)
+    return JSONResponse({"error": line}, 500, HEADERS)  # it comes from outside the guard
 
 
 class Server:
@@ -128,13 +133,14 @@ class Server:
 
     async def make_machine(self, request: Request) -> Response:
         wanted = read_json(await limited_body(request, MAX_REQUEST, "a request"))
-        return JSONResponse({"machine": self.machines.make(wanted).name}, 202)
+        machine = await run_in_threadpool(self.machines.make, wanted)
+        return JSONResponse({"machine": machine.name}, 202)
 
     async def machine_events(self, request: Request) -> Response:
         machine = self.machines[request.path_params["machine"]]
         feed = Feed()
         machine.listen(feed)
-        return StreamingResponse(until_gone(machine, feed), media_type=EVENTS)
+        return EventStream(feed)
 
     async def read_digit(self, request: Request) -> Response:
         arrived = time.monotonic()
@@ -150,7 +156,7 @@ class Server:
             pixels, remarks = await run_in_threadpool(picture_pixels, body, size)
         feed = Feed()
         machine.read(Digit(pixels, remarks, feed, arrived))
-        return StreamingResponse(feed.stream(), media_type=EVENTS)
+        return EventStream(feed)
 
     async def wave(self, request: Request) -> Response:
         try:
@@ -160,12 +166,3 @@ class Server:
         except ValueError as error:
             raise Refused(400, "cycle and span must be whole numbers; reload the page") from error
         return JSONResponse(await run_in_threadpool(self.machines.runs.wave, request.path_params["run"], cycle, span))
-
-
-async def until_gone(machine: Machine, feed: Feed) -> AsyncIterator[bytes]:
-    """Events of a machine, to which the listener no longer belongs when it is gone."""
-    try:
-        async for event in feed.stream():
-            yield event
-    finally:
-        machine.leave(feed)

@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["Feed"]
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+__all__ = ["EventStream", "Feed"]
 
 QUIET_S = 10  # without an event for so long, a comment tells that there will be more
 
@@ -32,15 +35,26 @@ class Feed:
             self.loop.call_soon_threadsafe(self.queue.put_nowait, item)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The events until the end, as bytes of a response of type text/event-stream."""
-        try:
-            while (item := await self.next_item()) is not None:
-                yield item
-        finally:
-            self.gone = True
+        """The events until the end, as bytes."""
+        while (item := await self.next_item()) is not None:
+            yield item
 
     async def next_item(self) -> bytes | None:
         try:
             return await asyncio.wait_for(self.queue.get(), QUIET_S)
         except TimeoutError:
             return b": wait\n\n"
+
+
+class EventStream(StreamingResponse):
+    """The events of a feed as the answer to a request."""
+
+    def __init__(self, feed: Feed):
+        super().__init__(feed.stream(), media_type="text/event-stream")
+        self.feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.feed.gone = True

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivebyfive.support.errors import UserError
 
-__all__ = ["Guard", "Refused", "limited_body"]
+__all__ = ["HEADERS", "Guard", "Refused", "limited_body"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 READING = ("GET", "HEAD")

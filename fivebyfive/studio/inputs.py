@@ -1,7 +1,6 @@
 """What the page sends: pictures, pixels, numbers of test images, and checkpoints. Nothing of it is ever a path."""
 
 import base64
-import binascii
 import io
 import json
 from functools import cache
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from fivebyfive.model.checkpoint import MAX_FILE, SHIPPED, Checkpoint, load_checkpoint, read_checkpoint
-from fivebyfive.model.data.datasets import Dataset, load_dataset
-from fivebyfive.model.data.images import DIGIT, Images, Size, fitted, fitted_digits
+from fivebyfive.model.data.datasets import Dataset, fit_images, load_dataset
+from fivebyfive.model.data.images import Size
 from fivebyfive.model.data.pictures import read_picture
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.support.errors import UserError
 
 from .guard import Refused
@@ -53,27 +53,31 @@ def picture_pixels(data: bytes, size: Size) -> tuple[np.ndarray, tuple[str, ...]
     """A picture for an input of ``size``: pixels, uint8 of that shape, and remarks on them. Raises Refused."""
     try:
         pixels, remarks = read_picture(PICTURE, data)
-        images = fitted_digits(Images(pixels[np.newaxis], ("",), None, "", remarks), size)
     except UserError as error:
         raise Refused(422, str(error)) from error
-    return images.pixels.reshape(size), images.remarks
+    colours = f"a picture is taken for a digit, the same in all {size[0]} channels"
+    return fitted(pixels, size), remarks + ((colours,) if size[0] > 1 else ())
 
 
 def sent_pixels(wanted: dict[str, Any], size: Size) -> tuple[np.ndarray, tuple[str, ...]]:
     """The image that the page means by {"sample": number} or {"pixels": base64}. Raises Refused."""
     if "sample" in wanted:
-        image = samples().images[sample_index(wanted["sample"])]
-        try:
-            return fitted(Images(image.reshape(1, *DIGIT[1:]), ("",), None, ""), size).pixels.reshape(size), ()
-        except UserError as error:
-            raise Refused(422, str(error)) from error
+        return fitted(samples().images[sample_index(wanted["sample"])], size), ()
     try:
         data = base64.b64decode(wanted.get("pixels"), validate=True)  # type: ignore[arg-type]  # a TypeError is caught
-    except (TypeError, ValueError, binascii.Error) as error:
+    except (TypeError, ValueError) as error:
         raise Refused(400, "give pixels in base64, or the number of a sample; reload the page") from error
     if len(data) != prod(size):
         raise Refused(422, f"an image of this network has {prod(size):,} pixels, not {len(data):,}; reload the page")
     return np.frombuffer(data, np.uint8).reshape(size), ()
+
+
+def fitted(digit: np.ndarray, size: Size) -> np.ndarray:
+    """A digit, uint8 (28, 28), in an input of ``size``. Raises Refused where that is smaller."""
+    try:
+        return fit_images(digit[np.newaxis], size, "choose another network").reshape(size)
+    except UserError as error:
+        raise Refused(422, str(error)) from error
 
 
 def sample_index(value: object) -> int:
@@ -128,8 +132,14 @@ class Catalog:
     def entry(self, name: str) -> dict[str, Any]:
         """What the page is told of a checkpoint."""
         checkpoint = self[name]
-        found = {"name": name, "title": f"{name}: {checkpoint.summary}", "input": list(checkpoint.network.input)}
-        return found | ({"default": True} if name == self.first else {})
+        parts = stages(checkpoint.network)
+        return {
+            "name": name,
+            "title": f"{name}: {checkpoint.summary}",
+            "input": list(checkpoint.network.input),
+            "engines": [engine for engine, layers in (("conv", parts.convs), ("fc", parts.fc)) if layers],
+            "default": name == self.first,
+        }
 
     def entries(self) -> list[dict[str, Any]]:
         return [self.entry(name) for name in dict.fromkeys([self.first, *self.paths, *self.checkpoints])]

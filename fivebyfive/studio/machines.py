@@ -23,7 +23,6 @@ from fivebyfive.sim.session.session import Session, SessionResult, build_session
 from fivebyfive.sim.session.taps import Piece
 from fivebyfive.sim.simulate import Difference
 from fivebyfive.sim.simulator.builder import Build
-from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.support.errors import Failure, UserError
 from fivebyfive.support.log import log
 from fivebyfive.support.temporary import working_folder
@@ -117,20 +116,14 @@ class Machine:
             else:
                 feed.end()
 
-    def leave(self, feed: Feed) -> None:
-        with self.lock:
-            if feed in self.listeners:
-                self.listeners.remove(feed)
-
     def tell(self, event: str, data: dict[str, Any]) -> None:
         with self.lock:
             self.last = event, data
+            self.listeners = [feed for feed in self.listeners if not feed.gone]
             for feed in self.listeners:
                 feed.put(event, data)
                 if event != "progress":
                     feed.end()
-            if event != "progress":
-                self.listeners.clear()
 
     def read(self, digit: Digit) -> None:
         """Have an image read after those that wait. Raises Refused."""
@@ -222,7 +215,7 @@ class Machine:
             self.show(digit, self.session)
         except Exception as error:
             simulator.end()
-            digit.feed.put("failed", {"error": line_of(error)})
+            digit.feed.put("failed", {"error": f"{line_of(error)}; have the digit read again"})
         finally:
             digit.feed.end()
 
@@ -295,29 +288,31 @@ class Simulator:
 
 
 class Machines:
-    """All machines; the same choice has the same one."""
+    """All machines; the same choice has the same one. For any thread."""
 
     def __init__(self, catalog: Catalog, base: Size):
         self.catalog, self.base = catalog, base
         self.runs = Runs()
+        self.lock = threading.Lock()
         self.machines: dict[str, Machine] = {}
 
     def make(self, wanted: dict[str, Any]) -> Machine:
         """The machine that a request asks for. Raises Refused."""
         choice = Choice.of(wanted, self.base, self.catalog.first)
-        for machine in self.machines.values():
-            if machine.choice == choice and not machine.has_failed:
-                return machine
-        if len(self.machines) >= MOST_MACHINES:
-            raise Refused(503, f"{MOST_MACHINES} machines were made; start fivebyfive studio again for others")
         checkpoint = self.catalog[choice.checkpoint]
         try:
             config = choice.size.config(checkpoint)
         except UserError as error:
             raise Refused(422, str(error)) from error
-        name = f"m{len(self.machines) + 1}"
-        self.machines[name] = Machine(name, choice, checkpoint, config, self.runs)
-        return self.machines[name]
+        with self.lock:
+            for machine in self.machines.values():
+                if machine.choice == choice and not machine.has_failed:
+                    return machine
+            if len(self.machines) >= MOST_MACHINES:
+                raise Refused(503, f"{MOST_MACHINES} machines were made; start fivebyfive studio again for others")
+            name = f"m{len(self.machines) + 1}"
+            self.machines[name] = Machine(name, choice, checkpoint, config, self.runs)
+            return self.machines[name]
 
     def __getitem__(self, name: str) -> Machine:
         if name not in self.machines:
@@ -335,9 +330,7 @@ class Machines:
 
 def line_of(error: Exception) -> str:
     """One line on what went wrong."""
-    if isinstance(error, SimulationFailed):
-        return f"{error.message.splitlines()[0]}; have the digit read again"
     if isinstance(error, Failure):
-        return str(error).splitlines()[0]
+        return str(error).splitlines()[0].rstrip(":.")
     log.error("studio", exc_info=error)
     return f"{type(error).__name__}: {error}; this is a defect of fivebyfive, please report it"

@@ -13,12 +13,13 @@ WIDEST = 64  # bits of a signal that is recorded
 LEVEL, CHANGE = "level", "change"
 
 # By unit (a block of `fivebyfive.output.block_diagram`): names below the top, and how a unit that is busy shows there:
-# the signal is not 0 (=), or is not as in the cycle before (~). A machine has some of them.
+# the signal is not 0 (=), or is not as in the cycle before (~). A machine has some of them. What Verilog has a word for
+# ends in _ there (`fivebyfive.hw.codegen.keywords`).
 WANTED = {
     "image": "=i__valid i__ready i__payload conv.image.available =conv.image.o__valid conv.image.o__ready",
     "lines": "conv.lines.i__valid conv.lines.o__ready =conv.lines.o__valid",
     "array": "=conv.array.i__valid",
-    "before": "=conv.before.i__valid",
+    "before": "=conv.before_.i__valid",
     "pool": "=conv.pooling.i__valid",
     "after": "=conv.after.i__valid",
     "maps": "=conv.features.i__valid =conv.features.o__valid =conv.features_2.i__valid =conv.features_2.o__valid",

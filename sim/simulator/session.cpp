@@ -34,7 +34,8 @@ namespace {
 enum Kind : uint32_t { TAP = 0, RESULT = 8, SIGNAL = 9, END = 10, HANGS = 11 };
 
 constexpr int RESET_CYCLES = 3;
-constexpr uint64_t FLUSH_CYCLES = 1024;      // between two frames of a tap
+constexpr uint64_t FLUSH_CYCLES = 1024;      // between two frames of a tap, at least,
+constexpr uint64_t FLUSH_PART = 64;          // and this part of the run so far: a long one has no more frames
 constexpr size_t MOST_CHANGES = 16'000'000;  // that are recorded of an image, all signals together: 192 MB
 const char* const taps[] = {"conv_tap", "fc_tap"};
 
@@ -140,7 +141,7 @@ public:
     // One image; false where it has no result within `most` cycles.
     bool run(uint64_t most, const std::vector<uint64_t>& transfers) {
         reset();
-        uint64_t cycle = 0, recorded_cycles = 0, taken = UINT64_MAX, changes = 0;
+        uint64_t cycle = 0, recorded_cycles = 0, due = FLUSH_CYCLES, taken = UINT64_MAX, changes = 0;
         size_t next = 0;
         Bytes result;
         while (cycle < most && !Verilated::gotFinish()) {
@@ -172,7 +173,10 @@ public:
                 return true;
             }
             level(1);
-            if (cycle % FLUSH_CYCLES == 0) flush();
+            if (cycle >= due) {
+                flush();
+                due = cycle + FLUSH_CYCLES + cycle / FLUSH_PART;
+            }
         }
         flush();
         Bytes told;
