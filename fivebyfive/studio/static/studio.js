@@ -30,18 +30,18 @@ const report = (text) => {
 
 // Light and dark.
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (remembered.theme ?? (system.matches ? "dark" : "light")) === "dark";
 const showTheme = () => {
-  const theme = remembered.theme ?? (dark.matches ? "dark" : "light");
-  document.documentElement.dataset.theme = theme;
-  find("theme").textContent = theme === "dark" ? "Light" : "Dark";
-  find("theme").ariaLabel = theme === "dark" ? "Use light colours" : "Use dark colours";
+  if (remembered.theme) document.documentElement.dataset.theme = remembered.theme;
+  find("theme").textContent = isDark() ? "Light" : "Dark";
+  find("theme").ariaLabel = isDark() ? "Use light colours" : "Use dark colours";
 };
 find("theme").addEventListener("click", () => {
-  remember({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" });
+  remember({ theme: isDark() ? "light" : "dark" });
   showTheme();
 });
-dark.addEventListener("change", showTheme);
+system.addEventListener("change", showTheme);
 showTheme();
 
 // The digit that is shown, and the machines that read it.
@@ -69,7 +69,7 @@ const pad = new Pad(find("pad"), find("pen"), {
   begin: () => {
     turn++;
     panels.forEach((panel) => panel.stop());
-    find("about").textContent = "";
+    find("about").textContent = find("announcement").textContent = "";
   },
   read: readPad,
   forget,
