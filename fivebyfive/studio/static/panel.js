@@ -104,6 +104,9 @@ export class Panel {
   }
 
   #progress({ message, done }) {
+    this.#machine = null;
+    this.inside.clear();
+    this.find("h2").textContent = "A new machine";
     this.find(".build").hidden = false;
     this.find(".build span").textContent = message;
     const bar = this.find("progress");
@@ -165,6 +168,7 @@ export class Panel {
   #class(label, caption) {
     this.find(".class .label").textContent = label;
     this.find(".class").classList.toggle("long", label.length > 2);
+    this.find(".class").classList.toggle("none", !this.#result);
     this.find(".class .caption").textContent = caption;
   }
 
@@ -178,6 +182,7 @@ export class Panel {
     const most = Math.max(1, ...logits.map(Math.abs));
     const order = logits.map((_, index) => index);
     if (order.length > SHOWN) order.sort((a, b) => logits[b] - logits[a]).splice(SHOWN);
+    this.find(".logits").style.setProperty("--rows", Math.ceil(order.length / 2));
     this.find(".logits").replaceChildren(...order.map((index) => {
       const value = logits[index];
       const bar = element("i", { className: value < 0 ? "negative" : "" });
