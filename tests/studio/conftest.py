@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ def server(tmp_path_factory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("studio"))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server of this test's own, with the words of its command line."""
+    with ExitStack() as stack:
+
+        def starting(*words: str) -> Server:
+            running = Server(tmp_path, *words)
+            stack.callback(running.stop)
+            return running
+
+        yield starting
 
 
 @pytest.fixture

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Server
 from .strokes import DIGITS
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture
-def own_server(tmp_path: Path):
-    running = Server(tmp_path)
-    yield running
-    running.stop()
 
 
 def test_two_pages_at_once(server, open_studio) -> None:
@@ -59,9 +51,10 @@ def test_another_stroke_while_a_digit_is_read(server, open_studio) -> None:
 
 def test_a_killed_simulator(own_server, open_studio) -> None:
     """The digit in it fails with one message; the next one is read."""
-    studio = open_studio(own_server)
+    running = own_server()
+    studio = open_studio(running)
     assert studio.read(DIGITS[4]) == "4"
-    simulators = own_server.simulators()
+    simulators = running.simulators()
     assert simulators
     for number in simulators:  # stopped, it still has the digit when it is killed
         os.kill(number, signal.SIGSTOP)
@@ -87,8 +80,9 @@ def test_a_picture_of_100_mb(server, open_studio, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_gone(own_server, open_studio) -> None:
-    studio = open_studio(own_server)
-    own_server.stop()
+    running = own_server()
+    studio = open_studio(running)
+    running.stop()
     studio.allowed = "net::ERR_"
     studio.draw(DIGITS[7])
     assert studio.message().startswith("The server does not answer. Is fivebyfive studio still running?")

@@ -218,7 +218,9 @@ try {
   find("version").textContent = `fivebyfive ${choices.version}`;
   find("sample").elements.index.max = choices.samples - 1;
   for (const clock of clocks) clock.value = remembered.clock ?? choices.clock_mhz;
-  for (const choice of (remembered.machines ?? [undefined]).slice(0, 2)) addPanel(choice);
+  const opened = JSON.stringify(choices.machine);
+  if (remembered.opened !== opened) remember({ opened, machines: [choices.machine] }); // the command line names another one
+  remembered.machines.forEach(addPanel);
   arrange();
   await readAll();
 } catch (error) {

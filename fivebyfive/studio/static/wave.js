@@ -30,7 +30,8 @@ export class Wave {
   /** The rows of a machine's signals. */
   begin(signals) {
     this.piece = null;
-    this.rows = new Map(signals.map((signal) => {
+    const named = signals.toSorted((one, other) => Boolean(other.values) - Boolean(one.values)); // states come first
+    this.rows = new Map(named.map((signal) => {
       const value = element("span", { className: "value" });
       const picture = shape("svg", { "aria-hidden": "true" });
       const row = element("li", {}, element("span", { className: "name" }, signal.name), value, picture);
@@ -69,7 +70,7 @@ export class Wave {
       });
       picture.replaceChildren(
         shape("path", { d: (isBit ? bit : bus)(pieces).join(""), class: isBit ? "bit" : "bus" }), ...texts,
-        shape("path", { d: `M${mark} 0V24`, class: "mark" }),
+        shape("path", { d: `M${mark} -2V26`, class: "mark" }),
       );
       value.textContent = text(changes.findLast(([from]) => from <= this.cycle)?.[1] ?? changes[0][1]);
       row.classList.toggle("still", changes.length === 1);
