@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,12 +24,18 @@ demo: .venv/demo.stamp ## the shipped LeNet as Verilog, real digits through it, 
 
 test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; about twenty minutes on two cores
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
 test-all: .venv/test.stamp ## the repetitions, too, and coverage of the Python code; docs/test-all.log; an hour and a half
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log \
 	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
+
+test-studio: .venv/test.stamp ## the page of fivebyfive studio in Chromium: digits, sizes, accessibility, trouble; ten minutes
+	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it"
+	$(PYTEST) tests/studio -m "" --durations=0
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0

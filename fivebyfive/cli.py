@@ -757,3 +757,18 @@ def demo(out: Path, force: bool, images: int, as_json: bool) -> None:
     from fivebyfive.commands.demo import run_demo
 
     click.get_current_context().exit(run_demo(out, images, as_json, force))
+
+
+@main.command()
+@checkpoint_argument
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="A free one by default.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
+@size_options
+def studio(checkpoint: Path, port: int, browser: bool, size: Size) -> None:
+    """Open a page on this machine: draw a digit, watch the hardware read it.
+
+    Pictures never leave this machine. Needs pip install 'fivebyfive[studio]'.
+    """
+    from fivebyfive.commands.studio import StudioRequest, run_studio
+
+    run_studio(StudioRequest(checkpoint, size, port, browser))

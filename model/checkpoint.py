@@ -26,7 +26,7 @@ from .description import describe, parse, written
 from .network import Network
 from .shape import MAX_FC_LAYERS, PIXELS, LeNetShape, brief_shape, summary
 
-__all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["SHIPPED", "Checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint"]
 
 SHIPPED = Path(__file__).parent / "checkpoints" / "lenet.npz"
 MAX_BYTES = 64 << 20  # unpacked; the largest shape allowed is far below
@@ -162,7 +162,13 @@ def without_convolutions(arrays: dict[str, tuple[int, ...]]) -> str:
 def load_checkpoint(path: Path | str = SHIPPED) -> Checkpoint:
     """Read an integer checkpoint. Raises UserError, one line, for anything that is not one."""
     path = as_path(path, "checkpoint")
-    arrays = _read_arrays(path)
+    with open_limited(path, MAX_FILE, "checkpoint") as file:
+        return read_checkpoint(path, file)
+
+
+def read_checkpoint(path: Path, file: BinaryIO) -> Checkpoint:
+    """An integer checkpoint in an open file, which messages call ``path``. Raises UserError likewise."""
+    arrays = _read_arrays(path, file)
     for name, array in arrays.items():
         if name == DESCRIPTION:
             continue
@@ -184,18 +190,17 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a stub takes names for flags
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path, file: BinaryIO) -> dict[str, np.ndarray]:
     """Every array of an .npz, unpacked only when its declared size is sane. Raises UserError."""
-    with open_limited(path, MAX_FILE, "checkpoint") as file:
-        head = file.read(len(PACKED_MAGIC)) or b""
-        if path.suffix in (".pt", ".pth", ".safetensors"):
-            raise UserError(f"{path} is a PyTorch state_dict, not an integer checkpoint; {QUANTIZE_HINT}")
-        if head == PACKED_MAGIC:
-            unpack = shlex.join(["fivebyfive", "unpack", str(path), "--out", f"{path.stem}.npz"])
-            raise UserError(f"{path} is a packed checkpoint; unpack it first: {unpack}")
-        if head[:2] != b"PK":
-            raise UserError(f"{path} is not an .npz file; make one with: fivebyfive train --out F.npz")
-        return _unpacked(path, file)
+    head = file.read(len(PACKED_MAGIC)) or b""
+    if path.suffix in (".pt", ".pth", ".safetensors"):
+        raise UserError(f"{path} is a PyTorch state_dict, not an integer checkpoint; {QUANTIZE_HINT}")
+    if head == PACKED_MAGIC:
+        unpack = shlex.join(["fivebyfive", "unpack", str(path), "--out", f"{path.stem}.npz"])
+        raise UserError(f"{path} is a packed checkpoint; unpack it first: {unpack}")
+    if head[:2] != b"PK":
+        raise UserError(f"{path} is not an .npz file; make one with: fivebyfive train --out F.npz")
+    return _unpacked(path, file)
 
 
 def _unpacked(path: Path, file: BinaryIO) -> dict[str, np.ndarray]:

@@ -47,10 +47,15 @@ class Difference:
     cycle: int | None = None
 
     def __str__(self) -> str:
+        return f"image {self.image}, {self.of_image}"
+
+    @property
+    def of_image(self) -> str:
+        """The same without the image's number."""
         names = ("channel", "row", "column") if len(self.place) == 3 else ("output",)
         where = ", ".join(f"{name} {index}" for name, index in zip(names, self.place, strict=False))
         when = "" if self.cycle is None else f", in cycle {self.cycle}"
-        return f"image {self.image}, layer {self.layer}, {where}: expected {self.expected}, got {self.got}{when}"
+        return f"layer {self.layer}, {where}: expected {self.expected}, got {self.got}{when}"
 
 
 @dataclass(frozen=True)
@@ -297,7 +302,6 @@ def make_arrays(folder: Path, shapes: Mapping[str, tuple], pixels: np.ndarray) -
 
 def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: float, waves: bool) -> dict:
     network = checkpoint.network
-    macs = sum(network.macs.values())
     return {
         "network": written(network),
         "counter_bits": counter_bits(network, config),
@@ -306,9 +310,14 @@ def parameters(checkpoint: Checkpoint, config: Config, layers: bool, pause: floa
         "pause": pause,
         "waves": waves,
         "folder": ".",
-        # Even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by then.
-        "limit_cycles": int((macs + 100_000 + 2 * network.pixels) / (1 - pause)),
+        "limit_cycles": limit_cycles(network, pause),
     }
+
+
+def limit_cycles(network: Network, pause: float = 0.0) -> int:
+    """Of any wait: even a machine that does a MAC a cycle, with a source that hardly ever gives a pixel, is done by
+    then."""
+    return int((sum(network.macs.values()) + 100_000 + 2 * network.pixels) / (1 - pause))
 
 
 def limit_seconds(images: int, simulator: str) -> float:

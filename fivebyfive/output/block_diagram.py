@@ -20,7 +20,7 @@ from .drawing import INK, QUIET, new_figure, save_picture, text_width
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Block", "Sheet", "blocks", "draw_diagram", "stored_bytes"]
+__all__ = ["WIDTH", "Block", "Sheet", "arrange", "blocks", "draw_diagram", "height", "stored_bytes"]
 
 WIDTH = 10.0  # inches
 EDGE = "#5d6775"
@@ -221,25 +221,27 @@ TITLE_ROOM = WIDTH - 3.5  # inches beside the legend
 
 def draw_diagram(path: Path, name: str, network: Network, config: Config) -> None:
     """Write the picture, PNG or SVG as the suffix says, or raise UserError. ``name``: of the checkpoint."""
+    figure, axes = new_figure(WIDTH, height(network))
+    arrange(Sheet(axes), name, network, config)
+    save_picture(figure, path)
+
+
+def height(network: Network) -> float:
+    """Of the sheet, inches."""
+    return 6.28 if stages(network).convs else 3.8
+
+
+def arrange(sheet: "Sheet", name: str, network: Network, config: Config) -> None:
+    """Draw the diagram on a sheet of WIDTH and `height`."""
     parts, found = stages(network), blocks(network, config)
-    tall = 6.28 if parts.convs else 3.8
-    figure, axes = new_figure(WIDTH, tall)
-    sheet = Sheet(axes)
-    legend = tall - 0.2
-    for number, text in enumerate(headline(network, config, name)):
-        size, color = (11, INK) if number == 0 else (8.5, QUIET)
-        line = axes.text(
-            0.12, tall - 0.12 - 0.21 * number, shown(text), fontsize=size, color=color, va="top", parse_math=False
-        )
-        if number == 0 and (wide := text_width(line)) > TITLE_ROOM:
-            legend -= 0.2
-            line.set_fontsize(min(size, size * (WIDTH - 0.24) / wide))
+    tall = height(network)
+    legend = sheet.headline(tall, headline(network, config, name))
     places = FC_BOXES | (path_boxes(found) | CONV_BOXES if parts.convs else FEEDER_BOXES)
     if parts.convs:
         sheet.panel(CONV_PANEL, "convolutions")
     sheet.panel(FC_PANEL, "fully-connected layers" if parts.fc else "result")
-    for title, block in found.items():
-        sheet.box(places[title], block)
+    for unit, block in found.items():
+        sheet.unit(unit, places[unit], block)
     if parts.convs:
         conv_arrows(sheet, places, found, [stage.name for stage in parts.convs], FC_TOP if parts.fc else None)
     else:
@@ -249,7 +251,6 @@ def draw_diagram(path: Path, name: str, network: Network, config: Config) -> Non
     sheet.arrow((1.1, 1.56), (0.72, 1.56))
     sheet.outside(1.56, "logits,\nclass")
     sheet.legend(WIDTH - 0.12, legend)
-    save_picture(figure, path)
 
 
 def path_boxes(found: Mapping[str, Block]) -> dict[str, tuple[float, float, float, float]]:
@@ -271,6 +272,23 @@ class Sheet:
 
     def __init__(self, axes: "Axes"):
         self.axes = axes
+
+    def headline(self, tall: float, lines: Sequence[str]) -> float:
+        """A title and what is below it; the height at which there is room for the legend."""
+        legend = tall - 0.2
+        for number, text in enumerate(lines):
+            size, color = (11, INK) if number == 0 else (8.5, QUIET)
+            line = self.axes.text(
+                0.12, tall - 0.12 - 0.21 * number, shown(text), fontsize=size, color=color, va="top", parse_math=False
+            )
+            if number == 0 and (wide := text_width(line)) > TITLE_ROOM:
+                legend -= 0.2
+                line.set_fontsize(min(size, size * (WIDTH - 0.24) / wide))
+        return legend
+
+    def unit(self, name: str, place: Sequence[float], block: Block) -> None:
+        """The box of a unit of the machine, as `blocks` calls it."""
+        self.box(place, block)
 
     def panel(self, place: Sequence[float], title: str) -> None:
         x, y, _, height = place

@@ -9,6 +9,7 @@ may be a digit.
 import io
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,21 +58,24 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 TURNED = (5, 6, 7, 8)  # orientations of EXIF that exchange rows and columns
 DEPTHS = (8, 10, 12, 14, 16)  # bits that pixels of more than eight bits may really have
 
+_alone = threading.Lock()
+
 
 def load_picture(path: Path | str) -> np.ndarray:
     """Pixels of a picture as the network takes them, uint8 (28, 28): `read_picture` without remarks."""
     return read_picture(path)[0]
 
 
-def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_picture(path: Path | str, data: bytes | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels of a picture as the network takes them, uint8 (28, 28), 0 is background, and remarks on it.
 
+    ``data``: the picture itself, where it lies in no file; ``path`` is then only what messages call it.
     The camera's orientation (EXIF) is obeyed; what is transparent becomes background; of several frames the first is
     taken. Raises UserError, one line, for a file that is no picture, is damaged, is too large (before it is unpacked)
     or shows nothing that can be a digit.
     """
     path = Path(path)
-    with opened(path) as image:
+    with opened(path, data) as image:
         image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
         plain = opaque(smaller(loaded(image)))
         remarks = frames_remark(image)
@@ -85,9 +89,10 @@ def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+def opened(path: Path, data: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
     """A picture, of which the header is read. Whatever Pillow raises within the block becomes a UserError."""
-    data = read_limited(path, MAX_BYTES, "picture")  # in memory, where a chunk that claims to be long costs nothing
+    if data is None:  # in memory, where a chunk that claims to be long costs nothing
+        data = read_limited(path, MAX_BYTES, "picture")
     try:
         with silent_libraries(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -224,8 +229,8 @@ def centred(digit: np.ndarray) -> np.ndarray:
 @contextmanager
 def silent_libraries() -> Iterator[None]:
     """Nothing on standard error, where only our own line should be: Pillow warns and logs what it dislikes about a
-    file, and libtiff writes it there itself."""
-    with warnings.catch_warnings(action="ignore"), ExitStack() as undo:
+    file, and libtiff writes it there itself. Standard error and warnings are the process's: one thread at a time."""
+    with _alone, warnings.catch_warnings(action="ignore"), ExitStack() as undo:
         with suppress(OSError):  # there may be no standard error
             kept = os.dup(2)
             undo.callback(os.close, kept)

@@ -21,11 +21,10 @@ from fivebyfive.model.machine.weights import pack as pack_weights
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
+from fivebyfive.sim.benchlib.pixel_words import words_of
 from fivebyfive.sim.benchlib.random_networks import other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, cycles, random_arrays, random_source, reset_sometime, start, until
-
-from . import network as bench
 
 IMAGES = 3
 COUNTED = 12  # cycles from a result until the counters show it, at most
@@ -42,7 +41,7 @@ def checkpoint(offset: int = 0) -> Checkpoint:
 
 def transfers(image: np.ndarray) -> list[int]:
     """An image as words of the input stream."""
-    return bench.words_of(image, Config(**parameters()["config"]).pixels)
+    return words_of(image, Config(**parameters()["config"]).pixels)
 
 
 def frame() -> int:

@@ -22,11 +22,10 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
+from fivebyfive.sim.benchlib.pixel_words import words_of
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, random_source, start
 from fivebyfive.sim.simulator.speed import Stopwatch
-
-LAST = 1 << 8  # mark of an image's last pixel
 
 
 def field(layout: Any, name: str, word: int) -> int:
@@ -109,16 +108,6 @@ class Recorder:
         if image:
             seen = self.valid[image] - self.valid[image - 1]
             assert interval == seen, f"image {image}: interval counter says {interval} cycles, the bench saw {seen}"
-
-
-def words_of(image: np.ndarray, at_once: int = 1) -> list[int]:
-    """The pixels of an image as words of the input stream, ``at_once`` in each, the last one marked; what it has too
-    many is not zero."""
-    pixels = [int(pixel) for pixel in image.ravel()]
-    pixels += [0xA5] * (-len(pixels) % at_once)
-    words = [int.from_bytes(pixels[n : n + at_once], "little") for n in range(0, len(pixels), at_once)]
-    words[-1] |= LAST << 8 * (at_once - 1)
-    return words
 
 
 async def feed(dut: Dut, recorder: Recorder, images: np.ndarray, pause: float, rng: random.Random) -> None:

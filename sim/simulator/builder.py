@@ -27,6 +27,7 @@ from fivebyfive.support.temporary import remove_left, temporary_folder
 
 from . import commands
 from .cache import CACHE_VARIABLE, UNUSED_S, cache_folder
+from .commands import Variant
 from .digests import intact, seal
 from .process import SimulatorFailed, call, errors_in, last_lines
 from .simulators import Simulator, find, first_line
@@ -45,14 +46,12 @@ logger = logging.getLogger("fivebyfive")
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled simulation of ``design``, in ``folder``; ``trace`` is "fst" or "vcd" if it leaves waves; ``coverage``:
-    whether it leaves coverage.dat."""
+    """A compiled simulation of ``design``, in ``folder``; ``trace`` is "fst" or "vcd" if it leaves waves."""
 
     design: Design
     simulator: Simulator
     folder: Path
     trace: str | None
-    coverage: bool = False
 
     @property
     def waves(self) -> str | None:
@@ -66,11 +65,12 @@ def build(
     *,
     waves: bool = False,
     coverage: bool = False,
+    probes: tuple[tuple[str, str], ...] | None = None,
     progress: Progress = silent,
 ) -> Build:
     """Compile ``design``, or find it compiled; ``waves`` for runs that leave a waveform file, ``coverage`` for runs
-    that leave coverage.dat (`fivebyfive.sim.quality.coverage`; Verilator only). ``progress`` is called while it is
-    compiled.
+    that leave coverage.dat (`fivebyfive.sim.quality.coverage`; Verilator only), ``probes`` for a session
+    (`commands.Variant`; Verilator only). ``progress`` is called while it is compiled.
 
     Two processes never compile the same at once, and a killed one leaves nothing that looks finished. Raises
     UserError where the simulator is missing or the cache cannot be written, SimulatorFailed where the design
@@ -79,17 +79,17 @@ def build(
     simulator = find(simulator) if isinstance(simulator, str) else simulator
     if coverage and simulator.name != "verilator":
         raise UserError(f"{simulator.name} cannot measure coverage; verilator can")
-    trace = trace_format(simulator) if waves else None
+    variant = Variant(trace_format(simulator) if waves else None, coverage, probes)
     root = cache_folder("simulators")
-    folder = root / build_key(design, simulator, trace, coverage)
+    folder = root / build_key(design, simulator, variant)
     with cache_errors(root):
         remove_left(root, WORK)
         with locked(Path(f"{folder}.lock"), progress, f"waiting for another process that compiles {design.name}"):
             if not intact(folder):
                 remove_unused(root)
-                compile_into(folder, design, simulator, trace, coverage, progress)
+                compile_into(folder, design, simulator, variant, progress)
             os.utime(folder)
-    return Build(design, simulator, folder, trace, coverage)
+    return Build(design, simulator, folder, variant.trace)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def locked(path: Path, progress: Progress, text: str) -> Iterator[None]:
         lock.release()
 
 
-def build_key(design: Design, simulator: Simulator, trace: str | None, coverage: bool) -> str:
+def build_key(design: Design, simulator: Simulator, variant: Variant) -> str:
     """Name of the folder of a build: a hash of all that goes into it."""
     parts = (
         design.name,
@@ -130,18 +130,12 @@ def build_key(design: Design, simulator: Simulator, trace: str | None, coverage:
         commands.public_ports(design.name, design.ports),
         simulator.name,
         simulator.version,
-        str(trace and f"{commands.UNFINISHED}.{trace}"),
         repr((commands.VERILATOR_FLAGS, commands.ICARUS_FLAGS, commands.MAKE_FLAGS, commands.TIMESCALE)),
         importlib.metadata.version("cocotb"),  # its main program and its libraries
         platform.machine(),
-        *coverage_parts(coverage),
+        *variant.parts,
     )
     return f"{simulator.name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
-
-
-def coverage_parts(coverage: bool) -> tuple[str, ...]:
-    """What coverage adds to what goes into a hash."""
-    return (repr(commands.COVERAGE_FLAGS),) if coverage else ()
 
 
 def trace_format(simulator: Simulator) -> str:
@@ -158,15 +152,13 @@ def trace_format(simulator: Simulator) -> str:
     return "fst" if probe.returncode == 0 else "vcd"
 
 
-def compile_into(
-    folder: Path, design: Design, simulator: Simulator, trace: str | None, coverage: bool, progress: Progress
-) -> None:
+def compile_into(folder: Path, design: Design, simulator: Simulator, variant: Variant, progress: Progress) -> None:
     """Compile beside ``folder`` and move what is needed to run there at the end, in place of what is there."""
     with temporary_folder(folder.parent, WORK) as work, ExitStack() as held:
-        plan = commands.plan_build(simulator, work, design, trace, coverage)
+        plan = commands.plan_build(simulator, work, design, variant)
         for command in plan.commands:
             if command[0] == "make":
-                shared = folder.parent / runtime_key(simulator, trace, coverage)
+                shared = folder.parent / runtime_key(simulator, variant)
                 if not shared.is_dir():  # one process compiles it, others wait
                     waiting = "waiting for another process that compiles Verilator's runtime"
                     held.enter_context(locked(Path(f"{shared}.lock"), progress, waiting))
@@ -216,11 +208,11 @@ def drop_damaged(folder: Path, work: Path) -> None:
         logger.warning("%s was damaged; it is made again", folder)
 
 
-def runtime_key(simulator: Simulator, trace: str | None, coverage: bool) -> str:
+def runtime_key(simulator: Simulator, variant: Variant) -> str:
     """Name of the folder with the compiled runtime library of Verilator, the same for every design."""
     compiler = first_line("g++", {}, "sudo apt install --reinstall g++")
-    flags = repr((commands.VERILATOR_FLAGS, commands.MAKE_FLAGS))
-    parts = (simulator.version, str(trace), compiler, flags, platform.machine(), *coverage_parts(coverage))
+    flags = repr((commands.VERILATOR_FLAGS, variant.flags, commands.MAKE_FLAGS))
+    parts = (simulator.version, compiler, flags, platform.machine())
     return f"runtime-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
 
 

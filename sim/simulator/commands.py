@@ -8,6 +8,7 @@ here. In a build every file has a bare name, in the folder where the commands ru
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from fivebyfive.support.safe_paths import safe_path
 
 from .simulators import HERE, Simulator
 
-__all__ = ["Plan", "plan_build", "plan_run"]
+__all__ = ["Plan", "Variant", "plan_build", "plan_run"]
 
 UNFINISHED = "unfinished"  # name of a waveform file while the simulator writes it
 CONTROL = "ports.vlt"
 MAKEFILE = "Vtop.mk"
-MAIN = "verilator.cpp"  # cocotb's main program of a simulation by Verilator
+MAIN = "verilator.cpp"  # the main program of a simulation by Verilator: cocotb's, which has this name, or a session's
+SESSION_MAIN = Path(__file__).parent / "session.cpp"
 DUMP = "waves_dump"  # module that has Icarus write a waveform
 COMMANDS = "commands.f"
 LIBRARY = "cocotbvpi_verilator"
@@ -64,6 +66,31 @@ HIDDEN = (*FOREIGN, "PYTEST_CURRENT_TEST")
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What a simulation is compiled for.
+
+    ``trace``: "fst" or "vcd", for runs that leave waves. ``coverage``: for runs that leave coverage.dat. ``probes``:
+    for a session (`fivebyfive.sim.session`), whose own main program takes the place of cocotb's: the signals inside
+    that it records, (module, name). The latter two are Verilator's alone.
+    """
+
+    trace: str | None = None
+    coverage: bool = False
+    probes: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def flags(self) -> list[str]:
+        """Of Verilator."""
+        return [*([f"--trace-{self.trace}"] if self.trace else []), *(COVERAGE_FLAGS if self.coverage else [])]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What decides over a build beside the design and the tools."""
+        session = () if self.probes is None else (repr(self.probes), SESSION_MAIN.read_text())
+        return (str(self.trace and f"{UNFINISHED}.{self.trace}"), repr(self.flags), *session)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Commands, one after the other, and the whole environment that they need."""
 
@@ -71,42 +98,42 @@ class Plan:
     environment: dict[str, str]
 
 
-def plan_build(simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool) -> Plan:
-    """The build of a design in ``folder``, where the commands are to run; writes what they read. ``trace``: "fst" or
-    "vcd" for waves, or None; ``coverage``: a run of it leaves coverage.dat."""
+def plan_build(simulator: Simulator, folder: Path, design: Design, variant: Variant) -> Plan:
+    """The build of a design in ``folder``, where the commands are to run; writes what they read."""
     (folder / f"{design.name}.v").write_text(design.verilog, encoding="ascii")
     plan = verilator_build if simulator.name == "verilator" else icarus_build
     own = {PYTHON_VARIABLE: sys.executable, "LC_ALL": "C"}  # messages are searched for English words
     environment = own_environment() | simulator.environment | HERE | own
-    return Plan(plan(simulator, folder, design, trace, coverage), environment)
+    return Plan(plan(simulator, folder, design, variant), environment)
 
 
-def verilator_build(
-    simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool
-) -> list[list[str]]:
-    (folder / CONTROL).write_text(public_ports(design.name, design.ports))
+def verilator_build(simulator: Simulator, folder: Path, design: Design, variant: Variant) -> list[list[str]]:
+    (folder / CONTROL).write_text(public_ports(design.name, design.ports, variant.probes or ()))
     (folder / HEADER).write_text("".join(f'#include "{name}"\n' for name in RUNTIME_HEADERS))
     (folder / QUICK_MAKEFILE).write_text(QUICK_RULES)
-    shutil.copyfile(cocotb_tools.config.share_dir / "lib" / "verilator" / MAIN, folder / MAIN)
-    libraries = safe_path(cocotb_tools.config.libs_dir)
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / MAIN if variant.probes is None else SESSION_MAIN
+    shutil.copyfile(main, folder / MAIN)
     verilate = [
         simulator.compiler, "-cc", "--exe", "-Mdir", ".", "--top-module", design.name, "--vpi", "--prefix", "Vtop",
-        "-o", design.name, "-LDFLAGS", f"-L{libraries} -Wl,-rpath-link,{libraries} -l{LIBRARY}",
-        *([f"--trace-{trace}"] if trace else []), *VERILATOR_FLAGS, *(COVERAGE_FLAGS if coverage else []),
+        "-o", design.name, *(cocotb_libraries() if variant.probes is None else []), *variant.flags, *VERILATOR_FLAGS,
         "--timescale", TIMESCALE, MAIN, f"{design.name}.v", CONTROL,
     ]  # fmt: skip
     jobs = min(MOST_JOBS, os.cpu_count() or 1)
-    return [verilate, ["make", "-j", str(jobs), f"VM_TRACE={int(trace is not None)}", *MAKE_FLAGS]]
+    return [verilate, ["make", "-j", str(jobs), f"VM_TRACE={int(variant.trace is not None)}", *MAKE_FLAGS]]
 
 
-def icarus_build(
-    simulator: Simulator, folder: Path, design: Design, trace: str | None, coverage: bool
-) -> list[list[str]]:
+def cocotb_libraries() -> list[str]:
+    """Verilator's options for a program with cocotb in it."""
+    libraries = safe_path(cocotb_tools.config.libs_dir)
+    return ["-LDFLAGS", f"-L{libraries} -Wl,-rpath-link,{libraries} -l{LIBRARY}"]
+
+
+def icarus_build(simulator: Simulator, folder: Path, design: Design, variant: Variant) -> list[list[str]]:
     (folder / COMMANDS).write_text(f"+timescale+{TIMESCALE}\n")
     tops, files = [design.name], [f"{design.name}.v"]
-    if trace:
+    if variant.trace:
         tops, files = [*tops, DUMP], [*files, f"{DUMP}.v"]
-        text = f'initial begin $dumpfile("{UNFINISHED}.{trace}"); $dumpvars(0, {design.name}); end'
+        text = f'initial begin $dumpfile("{UNFINISHED}.{variant.trace}"); $dumpvars(0, {design.name}); end'
         (folder / f"{DUMP}.v").write_text(f"module {DUMP};\n  {text}\nendmodule\n")
     chosen = [word for top in tops for word in ("-s", top)]
     return [["iverilog", "-o", "sim.vvp", *chosen, *ICARUS_FLAGS, "-f", COMMANDS, *files]]
@@ -138,9 +165,11 @@ def plan_run(simulator: Simulator, build_folder: Path, top: str, module: str, fo
     )  # fmt: skip
 
 
-def public_ports(top: str, ports: tuple[Port, ...]) -> str:
-    """A Verilator control file that lets cocotb read and write the ports and nothing else."""
+def public_ports(top: str, ports: tuple[Port, ...], probes: Iterable[tuple[str, str]] = ()) -> str:
+    """A Verilator control file that lets the main program read and write the ports, read ``probes``, (module, name),
+    and nothing else."""
     lines = [f'public_flat_rw -module "{top}" -var "{port.name}"' for port in ports]
+    lines += [f'public_flat_rd -module "{module}" -var "{name}"' for module, name in probes]
     return "\n".join(["`verilator_config", *lines, ""])
 
 

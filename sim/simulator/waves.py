@@ -31,10 +31,11 @@ class Trace:
 
 @dataclass(frozen=True)
 class Signal:
-    """What the Verilog says of a signal: width in bits, and the names of an enumeration's values."""
+    """What the Verilog says of a signal: width in bits, the names of an enumeration's values, and its module."""
 
     width: int
     values: dict[int, str]
+    module: str
 
 
 def write_save_file(
@@ -103,7 +104,7 @@ def find_signal(verilog: str, top: str, path: str) -> Signal:
     if found is None:
         raise ValueError(f"no signal {name} in module {module} (for {path})")
     values = re.findall(r'enum_value_([01]+) = "(\w+)"', found[1])
-    return Signal(int(found[2] or 0) + 1, {int(bits, 2): text for bits, text in values})
+    return Signal(int(found[2] or 0) + 1, {int(bits, 2): text for bits, text in values}, module)
 
 
 def body_of(verilog: str, module: str) -> str:

@@ -18,6 +18,7 @@ from filelock import FileLock
 from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.sim.simulator import builder
 from fivebyfive.sim.simulator.builder import build, build_key
+from fivebyfive.sim.simulator.commands import Variant
 from fivebyfive.sim.simulator.digests import LIST, intact, seal
 from fivebyfive.sim.simulator.simulators import Simulator
 from fivebyfive.support.errors import UserError
@@ -184,11 +185,11 @@ assert intact(build({DESIGN!r}, {icarus_or_verilator!r}).folder)
 
 def test_the_key_has_no_path_in_it(monkeypatch) -> None:
     elsewhere = replace(VERILATOR, compiler="/elsewhere/verilator_bin", environment={"VERILATOR_ROOT": "/elsewhere"})
-    key = build_key(DESIGN, VERILATOR, None, False)
+    key = build_key(DESIGN, VERILATOR, Variant())
     monkeypatch.setattr(builder.commands.sys, "executable", "/elsewhere/python")
     monkeypatch.setattr(builder.commands.cocotb_tools.config, "libs_dir", Path("/elsewhere"))
-    assert build_key(DESIGN, elsewhere, None, False) == key
-    assert build_key(DESIGN, replace(VERILATOR, version="Verilator 6.0"), None, False) != key
+    assert build_key(DESIGN, elsewhere, Variant()) == key
+    assert build_key(DESIGN, replace(VERILATOR, version="Verilator 6.0"), Variant()) != key
 
 
 def test_a_full_disk_is_named(tools, cache: Path, monkeypatch) -> None:
@@ -236,7 +237,7 @@ def test_compiling_is_told(cache: Path, monkeypatch) -> None:
 
 def test_waiting_for_another_process_is_told(tools, cache: Path) -> None:
     icarus = replace(VERILATOR, name="icarus")
-    folder = builder.cache_folder("simulators") / build_key(DESIGN, icarus, None, False)
+    folder = builder.cache_folder("simulators") / build_key(DESIGN, icarus, Variant())
     lock = FileLock(f"{folder}.lock", thread_local=False)
     lock.acquire()
     release = threading.Event()
