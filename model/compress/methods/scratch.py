@@ -38,8 +38,8 @@ class FromNothing(Tuning):
     @property
     def float_stage(self) -> Stage:
         """Training in floats."""
-        rate, strengths = self.float_learning_rate, {"warp": self.warp, "ink": self.ink}
-        return self.decaying(Stage("float", self.float_epochs, False, rate, **strengths))
+        stage = Stage("float", self.float_epochs, False, self.float_learning_rate, warp=self.warp, ink=self.ink)
+        return self.decaying(stage)
 
 
 @dataclass(frozen=True)
