@@ -13,10 +13,9 @@ from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import classify
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
+from fivebyfive.sim.benchlib.pixel_words import words_of
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
-
-from .network import words_of
 
 IMAGES = 4
 

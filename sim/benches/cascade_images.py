@@ -9,10 +9,9 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.cascade import Answer
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
+from fivebyfive.sim.benchlib.pixel_words import words_of
 from fivebyfive.sim.benchlib.streams import StreamSource
 from fivebyfive.sim.benchlib.testbench import cycle, limited, start
-
-from .network import words_of
 
 
 async def feed(dut: Dut, pixels: np.ndarray, at_once: int, limit_cycles: int) -> None:
