@@ -14,6 +14,7 @@ import click
 
 from fivebyfive.commands.options.hold_out import HELD_OUT_OPTIONS, chosen_hold_out, usual_hold_out
 from fivebyfive.commands.options.reading import reading_options
+from fivebyfive.commands.options.report import check_report, report_option
 from fivebyfive.commands.options.size import size_options
 from fivebyfive.commands.options.then import Then, then_options
 from fivebyfive.model.checkpoint import SHIPPED
@@ -367,9 +368,10 @@ def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
 @main.command()
 @checkpoint_argument
 @click.option(
-    "--images", metavar="N|FILE.npy|PICTURE|FOLDER",
-    help="The first N MNIST test images (10 by default, 1 with --waves), a picture of a digit (PNG, JPEG, GIF, WebP, "
-    "..., any size), a folder of them, or a .npy file of uint8 (N,28,28), or (N,channels,rows,columns) of the network.",
+    "--images", metavar="N|FILE.npy|PICTURE|FOLDER|-",
+    help="The first N MNIST test images (10 by default, 1 with --waves or --show), a picture of a digit (PNG, JPEG, "
+    "GIF, WebP, ..., any size), - for one on standard input, a folder of them, or a .npy file of uint8 (N,28,28), or "
+    "(N,channels,rows,columns) of the network.",
 )  # fmt: skip
 @click.option("--simulator", default="verilator", show_default=True, metavar="NAME", help="verilator or icarus.")
 @click.option("--verilog", type=FILE, metavar="DIR", help="Simulate this folder, as generate left it or edited since.")
@@ -383,6 +385,10 @@ def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
 @click.option(
     "--netlist", metavar="FAMILY", help="Synthesize for ecp5 or xc7 first, and simulate the cells; takes minutes."
 )
+@report_option
+@click.option(
+    "--show", is_flag=True, help="Draw input, feature maps and logits in the terminal, of 1 image by default."
+)
 @click.option("--coverage", is_flag=True, help="Tell which part of the Verilog ran and toggled; verilator only.")
 @then_options
 @size_options
@@ -390,7 +396,7 @@ def make_accelerator(checkpoint: Path, size: Size) -> "Accelerator":
 def simulate(
     checkpoint: Path, images: str | None, simulator: str, verilog: Path | None, out: Path | None, waves: bool,
     folder: Path | None, force: bool, pause: float, seed: int | None, logits_only: bool, netlist: str | None,
-    coverage: bool, then: Then | None, size: Size, as_json: bool,
+    show: bool, report: Path | None, coverage: bool, then: Then | None, size: Size, as_json: bool,
 ) -> None:  # fmt: skip
     """Run images through the RTL and compare every value of every layer with the golden model.
 
@@ -398,16 +404,17 @@ def simulate(
     """
     from fivebyfive.commands.simulate import Request, simulate_request
 
-    if then:
-        from fivebyfive.cascade import simulate_both
-
-        if any((verilog, out, waves, folder, pause, seed is not None, logits_only, netlist, coverage)):
-            raise UserError("with --then go --images, --simulator, --margin and the sizes; leave the other options out")
-        click.get_current_context().exit(simulate_both(checkpoint, then, images, simulator, size, as_json))
     request = Request(
         checkpoint=checkpoint, images=images, simulator=simulator, verilog=verilog, out=out, waves=waves, folder=folder,
         pause=pause, seed=seed, logits_only=logits_only, size=size, netlist=netlist, coverage=coverage, force=force,
+        show=show, report=report,
     )  # fmt: skip
+    if then:
+        from fivebyfive.cascade import simulate_both
+
+        if request != Request(checkpoint=checkpoint, images=images, simulator=simulator, size=size):
+            raise UserError("with --then go --images, --simulator, --margin and the sizes; leave the other options out")
+        click.get_current_context().exit(simulate_both(checkpoint, then, images, simulator, size, as_json))
     click.get_current_context().exit(simulate_request(request, as_json))
 
 
@@ -429,12 +436,13 @@ scheduler_option = click.option(
 @click.option("--seeds", type=click.IntRange(1, 99), default=1, show_default=True, help="Of place and route.")
 @click.option("--estimate", is_flag=True, help="From the models alone, at once; no frequency, no files.")
 @workers_option
+@report_option
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "measure", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
 def measure(
     checkpoint: Path, parts: tuple[str, ...], size: Size, seeds: int, estimate: bool, workers: int | None, out: Path,
-    force: bool, as_json: bool,
+    report: Path | None, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Synthesize, place and route: area, frequency and images a second on a part.
 
@@ -449,10 +457,11 @@ def measure(
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     network = load_checkpoint(checkpoint)
     config = size.config(network)
+    check_report(report, [checkpoint])
     if estimate:
-        measure.run_estimate(network.network, config, chosen, as_json)
+        measure.run_estimate(network, config, chosen, as_json, report)
     else:
-        measure.run_measure(network, config, chosen, seeds, out, force, workers, as_json)
+        measure.run_measure(network, config, chosen, seeds, out, force, workers, as_json, report)
 
 
 @main.command()
@@ -465,12 +474,13 @@ def measure(
 @click.option("--estimate", is_flag=True, help="From the models alone, at once.")
 @scheduler_option
 @workers_option
+@report_option
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "explore", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
 def explore(
     checkpoint: Path, part: str, top: int, seeds: int, estimate: bool, scheduler: str | None, workers: int | None,
-    out: Path, force: bool, as_json: bool,
+    out: Path, report: Path | None, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the machines worth building on a part: the front of throughput against area.
 
@@ -484,7 +494,7 @@ def explore(
 
     request = measure.ExploreRequest(
         part=find_part(part), checkpoint=load_checkpoint(checkpoint), top=top, seeds=seeds, scheduler=scheduler,
-        workers=workers, out=out, force=force, estimated=estimate,
+        workers=workers, out=out, force=force, estimated=estimate, source=checkpoint, report=report,
     )  # fmt: skip
     measure.run_explore(request, as_json)
 
@@ -501,12 +511,13 @@ def explore(
 @click.option("--clock", type=float, default=100.0, show_default=True, metavar="MHZ", help="Of images a second.")
 @scheduler_option
 @workers_option
+@report_option
 @click.option("--out", type=OUT_FOLDER, default=BUILD / "compare", show_default=True, help="Folder for the results.")
 @force_option
 @json_option
 def compare(
     checkpoints: tuple[Path, ...], data: str, size: Size, rtl_images: int, synthesis: bool, clock: float,
-    scheduler: str | None, workers: int | None, out: Path, force: bool, as_json: bool,
+    scheduler: str | None, workers: int | None, out: Path, report: Path | None, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Set checkpoints side by side: errors, bytes, and what the machines made for them cost.
 
@@ -517,7 +528,7 @@ def compare(
 
     request = CompareRequest(
         checkpoints=checkpoints, size=size, data=data, rtl_images=rtl_images, synthesis=synthesis, clock_mhz=clock,
-        scheduler=scheduler, workers=workers, out=out, force=force,
+        scheduler=scheduler, workers=workers, out=out, force=force, report=report,
     )  # fmt: skip
     run_compare(request, as_json)
 
@@ -581,9 +592,9 @@ def classify(
 ) -> None:
     """Ask a board what digits are in pictures.
 
-    IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), a folder of them, a .npy file of uint8 (N,28,28) or
-    (N,channels,rows,columns), or a number: the first N MNIST test images. Lost or damaged bytes are resent; a picture
-    without an answer is reported, with exit code 1.
+    IMAGE is a picture (PNG, JPEG, GIF, WebP, ..., any size), - for one on standard input, a folder of them, a .npy
+    file of uint8 (N,28,28) or (N,channels,rows,columns), or a number: the first N MNIST test images. Lost or damaged
+    bytes are resent; a picture without an answer is reported, with exit code 1.
     """
     from fivebyfive.commands.classify import ClassifyRequest, run_classify
 
@@ -628,6 +639,7 @@ def compress_options() -> list[click.Parameter]:
     @seeds_option
     @scheduler_option
     @workers_option
+    @report_option
     @json_option
     def taken() -> None: ...
 
@@ -641,11 +653,12 @@ def compress_options() -> list[click.Parameter]:
 @seeds_option
 @scheduler_option
 @workers_option
+@report_option
 @json_option
 @click.pass_context
 def compress(
     ctx: click.Context, plan: Path | None, out: Path, force: bool, seeds: int | None, scheduler: str | None,
-    workers: int | None, as_json: bool,
+    workers: int | None, report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a checkpoint smaller: fewer weights, fewer values, fewer channels, trained with the hardware's rounding.
 
@@ -657,15 +670,15 @@ def compress(
     if ctx.invoked_subcommand:
         if plan:
             raise UserError("--plan comes without a METHOD; write the method into the plan")
-        if seeds or scheduler or workers or force:
-            raise UserError("--seeds, --scheduler, --workers and --force come after the METHOD")
+        if seeds or scheduler or workers or force or report:
+            raise UserError("--seeds, --scheduler, --workers, --report and --force come after the METHOD")
         return
     if not plan:
         raise UserError("name a METHOD or a --plan; fivebyfive compress --help lists the methods")
     from fivebyfive.commands.compress import Seeds, run_compress
     from fivebyfive.model.compress.plan import read_plan
 
-    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers), force, plan)
+    run_compress(read_plan(plan), out, as_json, Seeds(seeds, scheduler, workers), force, plan, report)
 
 
 @main.command()

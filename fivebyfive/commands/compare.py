@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.data.named_sets import SUITES
@@ -14,11 +15,17 @@ from fivebyfive.model.estimates.comparison import Compared, front
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.output.measurement_tables import markdown_table
-from fivebyfive.output.report import console, table
+from fivebyfive.output.page.page import Page, checkpoints, diagram, plotted, write_page
+from fivebyfive.output.report import Rows, console
 from fivebyfive.output.result_files import draw, print_report, replacing_results, result_paths, resume_hint
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import same_file
+
+from .options.report import check_report
+
+if TYPE_CHECKING:
+    from fivebyfive.sim.jobs.compare import Comparison
 
 __all__ = ["COLUMNS", "CompareRequest", "run_compare"]
 
@@ -46,6 +53,7 @@ class CompareRequest:
     workers: int | None
     out: Path
     force: bool = False
+    report: Path | None = None
 
 
 def run_compare(request: CompareRequest, as_json: bool) -> None:
@@ -62,6 +70,7 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     from fivebyfive.sim.jobs.workers import ClusterPool, LocalPool
 
     library()  # what packs: asked for before the work
+    check_report(request.report, request.checkpoints)
     files = result_paths(request.out, "compare", ("json", "csv", "md", "png", "svg"), request.force)
     with Stage("reading the data") as stage:
         others = load_test_sets(request.data, stage, say)
@@ -93,6 +102,8 @@ def run_compare(request: CompareRequest, as_json: bool) -> None:
     texts = {"csv": csv_text(found.rows), "md": markdown(found.rows, fronts, notes(request, found.tools))}
     with replacing_results(files, report, texts, request.force) as pictures:
         draw("plot_compared", pictures, found.rows)
+    if request.report:
+        write_page(request.report, compared_page(chosen, found, fronts, notes(request, found.tools)))
     print_report(report, as_json, lambda: show(found.rows, fronts, notes(request, found.tools)), files)
 
 
@@ -181,20 +192,41 @@ def plain(row: Sequence[str]) -> list[str]:
     return [re.sub(r"([\\`*<>|\[\]])", r"\\\1", shown(row[0])), *row[1:]]
 
 
-def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
-    """A column a checkpoint, as wide as it has to be; the engines below."""
-    out = console()
+def compared_page(
+    chosen: dict[str, tuple[Checkpoint, Config]], found: "Comparison", fronts: dict[str, list[str]], remarks: list[str]
+) -> Page:
+    """The page of --report, with the machine of each checkpoint."""
+    pictures = plotted(
+        "Errors against bytes and against cycles", "Checkpoints as dots, those that no other beats joined by a line",
+        lambda path: draw("plot_compared", [path], found.rows),
+    )  # fmt: skip
+    for name, (checkpoint, config) in chosen.items():
+        pictures += diagram(name, checkpoint, config)
+    table, engines = compared_rows(found.rows, fronts)
+    return Page(
+        f"{len(chosen)} checkpoints compared", remarks, [table], pictures,
+        checkpoints({name: checkpoint for name, (checkpoint, _) in chosen.items()}), found.tools,
+        remarks=[f"engines of {name}: {made}" for name, made in engines.items()],
+    )  # fmt: skip
+
+
+def compared_rows(rows: Sequence[Compared], fronts: dict[str, list[str]]) -> tuple[Rows, dict[str, str]]:
+    """A row a figure, a column a checkpoint; and the engines of each."""
     names, *figures = zip(
         (name.lstrip("<") for name in columns_of(rows)), *(cells(row, fronts) for row in rows), strict=True
     )
     *figures, engines = figures
-    made = table(f"<{names[0]}")
-    for name in names[1:]:
-        made.add_column(shown(name), justify="right")
-    for line in figures:
-        made.add_row(*line)
-    out.print(made)
+    shown_names = [shown(name) for name in names[1:]]
+    columns = (f"<{names[0]}", *(f">{name}" for name in shown_names))
+    return Rows("errors, bytes and machines", columns, figures, True), dict(zip(shown_names, engines[1:], strict=True))
+
+
+def show(rows: Sequence[Compared], fronts: dict[str, list[str]], remarks: Sequence[str]) -> None:
+    """`compared_rows` on a terminal, as wide as they have to be; the engines below."""
+    out = console()
+    table, engines = compared_rows(rows, fronts)
+    out.print(table.printable())
     out.print()
-    for name, chosen in zip(names[1:], engines[1:], strict=True):
-        out.print(f"engines of {shown(name)}: {chosen}")
+    for name, chosen in engines.items():
+        out.print(f"engines of {name}: {chosen}")
     out.print("\n" + "\n".join(remarks))

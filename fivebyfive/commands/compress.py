@@ -11,12 +11,15 @@ from typing import Any
 
 import click
 
-from fivebyfive.model.checkpoint import SHIPPED, save_checkpoint
+from fivebyfive.model.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
 from fivebyfive.model.compress.operations.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.training.hold_out import DRAWN, HOLD_OUTS, HoldOut
+from fivebyfive.output.page.page import Page, checkpoints, diagram, write_page
 from fivebyfive.output.paths import check_beside, check_file
-from fivebyfive.output.report import console, show_training, table
+from fivebyfive.output.report import Rows, console, show_training, training_rows
 from fivebyfive.output.result_files import resume_hint
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown, user_values
@@ -24,6 +27,7 @@ from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.sidecars import replacing_sidecars
 
 from .options.hold_out import chosen_hold_out
+from .options.report import check_report
 
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
@@ -39,14 +43,14 @@ def method_command(name: str, module: ModuleType, common: list) -> click.Command
     def call(
         checkpoint: Path, out: Path, seed: int, threads: int, data: str, as_json: bool, seeds: int | None,
         scheduler: str | None, workers: int | None, force: bool, hold_out: str | None, writers: str | None, fold: int,
-        **values: Any,
+        report: Path | None, **values: Any,
     ) -> None:  # fmt: skip
         with user_values():
             step = Step(name, module.Options(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
             chosen = chosen_hold_out(hold_out, writers, fold, partial(recorded, checkpoint))
             plan = Plan((step,), start, seed, threads, data, hold_out=chosen)
-        run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force)
+        run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force, report=report)
 
     own = [method_option(one) for one in fields(module.Options)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
@@ -99,25 +103,29 @@ class Seeds:
 
 
 def run_compress(
-    plan: Plan, out: Path, as_json: bool, seeds: Seeds, force: bool = False, read: Path | None = None
-) -> None:
+    plan: Plan, out: Path, as_json: bool, seeds: Seeds, force: bool = False, read: Path | None = None,
+    report: Path | None = None,
+) -> None:  # fmt: skip
     """Run a plan, write the checkpoint and the plan with its results beside it, and tell of it. ``force``: over a plan
-    that was edited. ``read``: the file that the plan comes from."""
+    that was edited. ``read``: the file that the plan comes from. ``report``: where a page goes."""
     from fivebyfive.support.optional import require, require_torch
 
     require_torch()
     for package in ("constriction", "bitarray", "tomli_w"):
         require(package, "compressing needs", package, "compress")
+    check_report(report, [read, *plan.inputs], [out])
     if seeds.count is None:
-        report = run_plan(plan, out, force, read)
+        found = run_plan(plan, out, force, read)
     else:
-        report = run_seeds(plan, out, seeds, force, read)
+        found = run_seeds(plan, out, seeds, force, read)
+    if report:
+        write_page(report, compressed_page(found))
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(found))
     elif seeds.count is None:
-        show_compressed(report, plan.data)
+        show_compressed(found, plan.data)
     else:
-        show_seeds(report)
+        show_seeds(found)
 
 
 def run_plan(plan: Plan, out: Path, force: bool, read: Path | None) -> dict:
@@ -215,14 +223,51 @@ def summary(report: dict) -> dict:
     return {key: report[key] for key in RESULT_KEYS if report[key] is not None}
 
 
+def step_rows(report: dict) -> Rows:
+    """What is left of each layer after each step."""
+    rows = []
+    for step in report["steps"]:
+        left = ", ".join(f"{layer} {one['nonzero']:,} ({one['values']})" for layer, one in step["contents"].items())
+        rows.append((step["method"], step["shape"], str(step["held_out"]["errors"]), left))
+    columns = ("<after", "<network", "held-out errors", "<weights that are not zero, and their values")
+    return Rows("what is left of each layer", columns, rows)
+
+
+def size_rows(report: dict) -> Rows:
+    """The sizes of the checkpoint."""
+    rows = [("bytes", f"{report['bytes']:,}"), ("Huffman", f"{report['huffman_bytes']:,}")]
+    return Rows("size of the checkpoint", ("<size", "bytes"), rows, figures_in_rows=True)
+
+
+def seed_rows(report: dict) -> Rows:
+    """A row a seed; which one is the median."""
+    rows = []
+    for one in report["seeds"]:
+        mark = "median" if one["seed"] == report["seed"] else ""
+        rows.append((*(f"{one[key]:,}" for key in ("seed", "held_out", "bytes")), one["digest"][:12], mark))
+    return Rows("seeds", ("seed", "held-out errors", "bytes", "<digest", "<"), rows)
+
+
+def compressed_page(report: dict) -> Page:
+    """The page of --report, with the machine that serves the compressed weights best."""
+    path = Path(report["out"])
+    checkpoint = load_checkpoint(path)
+    name, seen = shown(path.name), report["held_out"]
+    tables = [*([seed_rows(report)] if "seeds" in report else []), step_rows(report), training_rows(report)]
+    return Page(
+        f"{report['shape']}, compressed",
+        [f"{name}: {report['bytes']:,} bytes, {seen['errors']} of {seen['images']:,} held-out images in another class "
+         f"than their label. Held out: {report['hold_out']}."],
+        [*tables, size_rows(report)],
+        diagram(name, checkpoint, fitted(checkpoint, sized(checkpoint.network))),
+        {**checkpoints({name: checkpoint}), "checkpoint at the start": report["start"]},
+    )  # fmt: skip
+
+
 def show_compressed(report: dict, data: str) -> None:
     """What is left of each layer after each step, and the sizes."""
     out = console()
-    rows = table("<after", "<network", "held-out errors", "<weights that are not zero, and their values")
-    for step in report["steps"]:
-        left = ", ".join(f"{layer} {one['nonzero']:,} ({one['values']})" for layer, one in step["contents"].items())
-        rows.add_row(step["method"], step["shape"], str(step["held_out"]["errors"]), left)
-    out.print(rows)
+    out.print(step_rows(report).printable())
     out.print()
     show_training(report, data)
     out.print(f"Packed: {report['bytes']:,} bytes; with Huffman codes alone {report['huffman_bytes']:,}.")
@@ -231,9 +276,5 @@ def show_compressed(report: dict, data: str) -> None:
 def show_seeds(report: dict) -> None:
     """A row a seed; which one is the median."""
     out = console()
-    rows = table("seed", "held-out errors", "bytes", "<digest", "<")
-    for one in report["seeds"]:
-        mark = "median" if one["seed"] == report["seed"] else ""
-        rows.add_row(*(f"{one[key]:,}" for key in ("seed", "held_out", "bytes")), one["digest"][:12], mark)
-    out.print(rows)
+    out.print(seed_rows(report).printable())
     out.print(f"\n{report['shape']} of seed {report['seed']} in {shown(report['out'])}; each seed's beside it.")

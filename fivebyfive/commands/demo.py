@@ -13,7 +13,7 @@ from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.data.images import Images
 from fivebyfive.output.paths import check_beside, check_folder
-from fivebyfive.output.picture import Digit, draw_digits
+from fivebyfive.output.picture import draw_digits, simulated_digits
 from fivebyfive.output.provenance import checkpoint_input, lenet_name, verilog_input
 from fivebyfive.output.report import console, cycle_table, image_table
 from fivebyfive.output.terminal import Stage, command, quoted
@@ -73,20 +73,11 @@ def draw(path: Path, report: dict, images: Images, result: Simulation, measured:
     verdict = "every value equals the golden model's" if report["equal"] else "NOT equal to the golden model"
     title = f"LeNet {report['network']} on MNIST: what the Verilog computed"
     subtitle = f"{images.source} in {report['simulator_version']}; {verdict}; " + cycles_text(report)
-    digits = [digit(images, result, index) for index in range(result.images)]
-    draw_digits(path, title, subtitle, digits, measured)
+    draw_digits(path, title, subtitle, simulated_digits(images, result, "test image"), measured)
 
 
 def cycles_text(report: dict) -> str:
     return f"{report['conv_cycles']:,} conv and {report['fc_cycles']:,} fc cycles, {report['multipliers']} multipliers"
-
-
-def digit(images: Images, result: Simulation, index: int) -> Digit:
-    assert images.labels is not None, "test images have labels"
-    label, answer = int(images.labels[index]), int(result.classes[index])
-    note = f"test image {images.names[index]}\nlabel {label}"
-    outputs = {name: codes[index] for name, codes in result.outputs.items()}
-    return Digit(f"class {answer}", note, images.pixels[index], outputs)
 
 
 def show(report: dict, network: Network, images: Images, result: Simulation, out: Path) -> None:

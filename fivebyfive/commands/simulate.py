@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,7 +17,11 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.shape import summary
+from fivebyfive.output.page.page import Page, checkpoints, diagram, plotted, write_page
 from fivebyfive.output.paths import check_file, make_folder
+from fivebyfive.output.picture import draw_digits, simulated_digits
+from fivebyfive.output.provenance import verilog_input
+from fivebyfive.output.report import cycle_rows, image_rows, images_text
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.fpga.netlist import find_family, synthesized
 from fivebyfive.sim.quality.coverage import Coverage, ranges
@@ -28,6 +33,7 @@ from fivebyfive.support.destinations import file_place, folder_place
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing
 
+from .options.report import check_report
 from .read_folder import read_folder
 from .viewer import VIEW_FILES, save_view
 
@@ -35,7 +41,8 @@ __all__ = ["Request", "facts", "simulate_request"]
 
 WAVES = Path("build") / "waves"
 MANY_WAVES = 3  # images; each takes some 400 MB of a VCD file
-IMAGES, IMAGES_WITH_WAVES = "10", "1"  # unless the user says how many
+PICTURED = 10  # images on a page
+IMAGES, FEW_IMAGES = "10", "1"  # unless the user says how many; of waves and pictures in the terminal
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Request:
     netlist: str | None = None
     coverage: bool = False
     force: bool = False
+    show: bool = False
+    report: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.pause < 1:
@@ -71,9 +80,12 @@ class Request:
 def simulate_request(request: Request, as_json: bool) -> int:
     """Carry a request out and report on it; the exit code. Raises UserError and SimulationFailed."""
     from fivebyfive.output.report import show_simulation
+    from fivebyfive.output.simulation.terminal_picture import draw_in_terminal
 
+    if request.show and as_json:
+        raise UserError("--show draws for people; leave --json out")
     network = load(request.checkpoint)
-    wanted = request.images or (IMAGES_WITH_WAVES if request.waves else IMAGES)
+    wanted = request.images or (FEW_IMAGES if request.waves or request.show else IMAGES)
     images = load_images(wanted, network.checkpoint.network.input)
     for remark in images.remarks:
         say(remark)
@@ -81,6 +93,7 @@ def simulate_request(request: Request, as_json: bool) -> int:
     inputs = request.checkpoint, request.images, request.verilog
     if request.out:
         check_file(request.out, inputs)
+    check_report(request.report, inputs, [request.out])
     if folder := kept_folder(request):
         make_folder(folder, request.force, RECORD, inputs)
     accelerator = make_accelerator(network, request)
@@ -93,11 +106,46 @@ def simulate_request(request: Request, as_json: bool) -> int:
     report |= {"netlist": request.netlist, "cells": cells} if cells else {}
     report |= {"out": str(request.out) if request.out and not result.difference else None}
     report |= {"waves": str(result.waves) if result.waves else None}
+    if request.report:
+        write_page(request.report, page_of(report, accelerator, images, result))
     if as_json:
         click.echo(json.dumps(report))
     else:
+        if request.show and result.images:
+            draw_in_terminal(simulated_digits(images, result), report.get("labels"))
         show_simulation(report, images, result, request)
     return 1 if result.difference else 0
+
+
+def page_of(report: dict, accelerator: Accelerator, images: Images, result: Simulation) -> Page:
+    """The page of --report: of many images the first ones."""
+    network, config = accelerator.network, accelerator.config
+    name = shown(network.name)
+    verdict = "every value equals the golden model's" if report["equal"] else f"first difference: {result.difference}"
+    counts = f"{images_text(report['images'])} of {images.source}, {', '.join(report['layers_compared'])} compared"
+    lines = [f"{counts}: {verdict}"]
+    if report["errors"] is not None:
+        lines.append(f"{report['errors']} of {images_text(report['images'])} in another class than the label.")
+    pictures, tables = [], []
+    if result.images:
+        tables = [image_rows(images, result, report.get("labels")), cycle_rows(report)]
+        pictures = plotted(
+            f"Input, feature maps and logits of the first {images_text(min(result.images, PICTURED))}",
+            "A row an image: its pixels, the maps of every layer, and the logits as bars",
+            partial(draw_computed, report, images, result), ".png",
+        )  # fmt: skip
+    return Page(
+        f"{network.checkpoint.summary} of {name}, simulated", lines, tables,
+        [*pictures, *diagram(name, network.checkpoint, config)],
+        checkpoints({name: network.checkpoint}) | verilog_input(name, accelerator.generated.design),
+        [f"{report['simulator']}: {report['simulator_version']}, seed {report['seed']}"], report["equal"],
+    )  # fmt: skip
+
+
+def draw_computed(report: dict, images: Images, result: Simulation, path: Path) -> None:
+    """The picture of the first images."""
+    digits = simulated_digits(images, result)[:PICTURED]
+    draw_digits(path, f"{report['network']}: what the Verilog computed", shown(images.source), digits)
 
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:

@@ -7,14 +7,14 @@ from fivebyfive.model.estimates.measurement import Measurement, size_text
 from fivebyfive.model.estimates.parts import PARTS, RESOURCES
 from fivebyfive.support.errors import shown
 
-from .report import console, table, titled
+from .report import Rows, console, titled
 
 if TYPE_CHECKING:
     from fivebyfive.sim.jobs.explore import Exploration
 
 __all__ = [
-    "BRAM_NAMES", "DSP_NAMES", "EXPLORED", "explored_rows", "figures", "markdown_table", "rows_of", "show_explored",
-    "show_measurements", "tools",
+    "BRAM_NAMES", "DSP_NAMES", "EXPLORED", "exploration_rows", "explored_rows", "figures", "markdown_table",
+    "measured_rows", "rows_of", "show_explored", "show_measurements", "tools",
 ]  # fmt: skip
 
 BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}
@@ -58,6 +58,14 @@ def frequency(one: Measurement) -> str:
     return f"{one.fmax_mhz:.1f} MHz{spread}"
 
 
+def measured_rows(results: Sequence[Measurement]) -> Rows:
+    """The same as a table, with a column for each part."""
+    first = results[0]
+    by = "estimated by the models" if first.estimated else ", ".join(tools(results))
+    columns = ("<", *(f"<{one.part}" for one in results))
+    return Rows(f"{first.network}, {by}", columns, rows_of(results), figures_in_rows=True)
+
+
 def rows_of(results: Sequence[Measurement]) -> list[tuple[str, ...]]:
     """A row a figure, a column a measurement."""
     columns = [figures(one) for one in results]
@@ -72,12 +80,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def show_measurements(results: Sequence[Measurement]) -> None:
     """A table with a column for each part."""
     out = console()
-    first = results[0]
-    by = "estimated by the models" if first.estimated else ", ".join(tools(results))
-    made = table("<", *(f"<{one.part}" for one in results))
-    for row in rows_of(results):
-        made.add_row(*row)
-    out.print(titled(f"{first.network}, {by}", made))
+    rows = measured_rows(results)
+    out.print(titled(rows.title, rows.printable()))
     for one in results:
         if one.critical_path:
             path = one.critical_path
@@ -103,13 +107,16 @@ def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) 
     return rows
 
 
+def exploration_rows(about: "Exploration") -> Rows:
+    """The same as a table, with how many machines the models looked at."""
+    title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"
+    return Rows(title, EXPLORED, explored_rows(about.results, about.front))
+
+
 def show_explored(about: "Exploration") -> None:
     """A row for each machine that was measured, the fastest first."""
     out = console()
-    title = f"{about.network} on {about.part}: {len(about.results)} of {about.swept} machines"
-    made = table(*EXPLORED)
-    for row in explored_rows(about.results, about.front):
-        made.add_row(*row)
-    out.print(titled(title, made))
+    rows = exploration_rows(about)
+    out.print(titled(rows.title, rows.printable()))
     for failure in about.failures:
         out.print("\n".join(["", *map(shown, f"failed: {failure}".splitlines())]))

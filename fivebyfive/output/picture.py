@@ -4,16 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fivebyfive.model.data.images import Images
 from fivebyfive.model.shape import ceil_div
+from fivebyfive.support.errors import shown
 from fivebyfive.support.files import replacing
 
 from .provenance import Record, png_text
 
-__all__ = ["Digit", "draw_digits"]
+if TYPE_CHECKING:
+    from fivebyfive.sim.simulate import Simulation
+
+__all__ = ["GAMMA", "PALETTE", "Digit", "Range", "code_range", "colours", "draw_digits", "simulated_digits"]
 
 SCALE = 2  # pixels of the picture for one unit below: sharp on dense screens
 MARGIN, GAP, ROW = 36, 34, 112  # around everything; between columns; height of what a digit shows
@@ -46,6 +52,17 @@ class Digit:
     note: str
     pixels: np.ndarray
     outputs: dict[str, np.ndarray]
+
+
+def simulated_digits(images: Images, result: "Simulation", what: str = "image") -> list[Digit]:
+    """What the RTL computed of each image that it finished; ``what``: an image is called beside its name."""
+    digits = []
+    for index in range(result.images):
+        label = "" if images.labels is None else f"\nlabel {int(images.labels[index])}"
+        outputs = {name: codes[index] for name, codes in result.outputs.items()}
+        note = f"{what} {shown(images.names[index])}{label}"
+        digits.append(Digit(f"class {int(result.classes[index])}", note, images.pixels[index], outputs))
+    return digits
 
 
 def draw_digits(

@@ -12,16 +12,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.machine.config import Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
+
+if TYPE_CHECKING:
+    from fivebyfive.hw.codegen.verilog import Design
 
 __all__ = [
     "BEFORE", "MEASURED", "Record", "checkpoint_input", "comment", "lenet_name", "lines", "png_text", "read",
@@ -56,7 +59,7 @@ def lenet_name(config: Config) -> str:
     return " ".join(["lenet", size_text(config), *(name for name in ("early_fc", "packed") if getattr(config, name))])
 
 
-def verilog_input(name: str, design: Design) -> dict[str, str]:
+def verilog_input(name: str, design: "Design") -> dict[str, str]:
     """Name and digest of generated Verilog. What its memories contain is left to the checkpoint."""
     return {f"verilog of {name}": hashlib.sha256(design.verilog.encode()).hexdigest()}
 

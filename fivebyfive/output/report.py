@@ -1,6 +1,7 @@
 """What a person reads at the end of a command. Machines take --json."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from fivebyfive.commands.simulate import Request
     from fivebyfive.sim.simulate import Simulation
 
-__all__ = ["class_text", "show_evaluation", "show_generated", "show_package", "show_simulation", "show_training"]
+__all__ = [
+    "Rows", "class_text", "cycle_rows", "image_rows", "show_evaluation", "show_generated", "show_package",
+    "show_simulation", "show_training", "training_rows",
+]  # fmt: skip
 
 MANY_IMAGES = 20  # more than these are summed up, not listed
 MANY_CLASSES = 16
@@ -34,13 +38,50 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=WIDEST)
 
 
+def named(column: str) -> str:
+    """A column's name without the mark of its side."""
+    return column[1:] if column[:1] in ("<", ">") else column
+
+
 def table(*columns: str) -> Table:
-    """A table with right-aligned columns; a name that begins with a "<" is left-aligned. It is as wide as what is in
-    it."""
+    """A table with right-aligned columns; one whose name has a "<" in front is left-aligned, and a ">" is left out. It
+    is as wide as what is in it."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column.removeprefix("<"), justify="left" if column.startswith("<") else "right", no_wrap=True)
+        made.add_column(named(column), justify="left" if column.startswith("<") else "right", no_wrap=True)
     return made
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table for terminals and pages. ``columns``: as `table` takes them. ``figures_in_rows``: names of figures stand
+    in front of the rows, too."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Text]]
+    figures_in_rows: bool = False
+
+    @property
+    def headings(self) -> list[tuple[str, bool]]:
+        """Names of the columns, and whether they are left-aligned."""
+        return [(named(name), name.startswith("<")) for name in self.columns]
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The cells without styles."""
+        return [[str(cell) for cell in row] for row in self.rows]
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of what the table tells."""
+        return [name for name, _ in self.headings] + [row[0] for row in self.texts if self.figures_in_rows]
+
+    def printable(self) -> Table:
+        made = table(*self.columns)
+        for row in self.rows:
+            made.add_row(*row)
+        return made
 
 
 def titled(title: str, rows: Table) -> Group:
@@ -51,10 +92,9 @@ def equal_text(equal: bool) -> Text:
     return Text("equal", "green") if equal else Text("DIFFERENT", "bold red")
 
 
-def show_training(report: dict, data: str) -> None:
-    """Errors and wraps at each stage of train or quantize, on the set ``data``, and where the checkpoint is."""
-    out = console()
-    rows = table("<checkpoint", "<images", "errors", "wraps", "largest code")
+def training_rows(report: dict) -> Rows:
+    """Errors and wraps at each stage of train or quantize."""
+    rows = []
     names = {"float": "float network", "rounded": "naively rounded", "rescaled": "rescaled, rounded"}
     stages = [(text, report[key]) for key, text in names.items() if key in report]
     stages.append(("result", {key: report[key] for key in ("held_out", "test")}))
@@ -64,8 +104,14 @@ def show_training(report: dict, data: str) -> None:
                 wraps = str(sum(seen["wraps"].values())) if "wraps" in seen else "-"
                 peak = str(max(seen["peak"].values())) if "peak" in seen else "-"
                 images = f"{seen['images']} {key.replace('_', ' ')}"
-                rows.add_row(text, images, str(seen["errors"]), wraps, peak)
-    out.print(rows)
+                rows.append((text, images, str(seen["errors"]), wraps, peak))
+    return Rows("errors and wraps", ("<checkpoint", "<images", "errors", "wraps", "largest code"), rows)
+
+
+def show_training(report: dict, data: str) -> None:
+    """The same, on the set ``data``, and where the checkpoint is."""
+    out = console()
+    out.print(training_rows(report).printable())
     for remark in report.get("remarks", ()):
         out.print(shown(remark))
     if "input" in report:
@@ -198,39 +244,51 @@ def images_text(count: int) -> str:
 
 
 def image_table(images: Images, result: "Simulation", labels: Sequence[str] | None) -> Group:
+    """`image_rows` on a terminal."""
+    rows = image_rows(images, result, labels)
+    return titled(rows.title, rows.printable())
+
+
+def image_rows(images: Images, result: "Simulation", labels: Sequence[str] | None) -> Rows:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 
     counted = result.counters[: result.images]
     engines = [name for name in ("conv", "fc") if counted[:, COUNTERS.index(name)].any()]
     columns = ("<image", "label", "class", "<RTL and golden model", *engines, "interval")
-    rows = table(*columns)
+    rows: list[Sequence[str | Text]] = []
     for index in range(result.images):
         differs = result.difference is not None and result.difference.image == index
         label = "-" if images.labels is None else class_text(int(images.labels[index]), labels)
         cycles = dict(zip(COUNTERS, (f"{value:,}" for value in result.counters[index]), strict=True))
         counters = [*(cycles[name] for name in engines), cycles["interval"] if index else "-"]
         answer = class_text(int(result.classes[index]), labels)
-        rows.add_row(shown(images.names[index]), label, answer, equal_text(not differs), *counters)
+        rows.append((shown(images.names[index]), label, answer, equal_text(not differs), *counters))
         if differs:
             break
-    return titled("images and their cycles", rows)
+    return Rows("images and their cycles", columns, rows)
 
 
 def cycle_table(report: dict) -> Group:
+    """`cycle_rows` on a terminal."""
+    rows = cycle_rows(report)
+    return titled(rows.title, rows.printable())
+
+
+def cycle_rows(report: dict) -> Rows:
     """The four clocks beside the arithmetic's limit; none of an engine that the machine does not have."""
-    rows = table("<clock", "cycles", "limit", "<what it counts")
+    rows: list[Sequence[str | Text]] = []
     interval = report["interval_cycles"]
     for engine in ("conv", "fc"):
         if limit := report[f"{engine}_limit_cycles"]:
-            rows.add_row(engine, f"{report[f'{engine}_cycles']:,}", f"{limit:,}", "first to last busy cycle")
-    rows.add_row("latency", f"{report['latency_cycles']:,}", "", "last pixel accepted to result valid, first image")
+            rows.append((engine, f"{report[f'{engine}_cycles']:,}", f"{limit:,}", "first to last busy cycle"))
+    rows.append(("latency", f"{report['latency_cycles']:,}", "", "last pixel accepted to result valid, first image"))
     if interval is not None:
         used = f"{report['products_a_cycle']:.1f} products a cycle, skipped ones counted"
         if report["utilization"]:
             used = f"{100 * report['utilization']:.0f} % of {report['multipliers']} multipliers in use"
-        rows.add_row("interval", f"{interval:,.0f}", "", f"between results; {used}")
-    return titled("clocks (hardware counters)", rows)
+        rows.append(("interval", f"{interval:,.0f}", "", f"between results; {used}"))
+    return Rows("clocks (hardware counters)", ("<clock", "cycles", "limit", "<what it counts"), rows, True)
 
 
 def footnotes(report: dict, result: "Simulation", request: "Request") -> list[str]:

@@ -19,9 +19,10 @@ import click
 
 from fivebyfive.support.errors import DEFECT, UNUSABLE, Failure, UserError, limit_reached, shown
 
-__all__ = ["Commands", "Stage", "Suggesting", "command", "program", "quoted", "run_and_exit", "say"]
+__all__ = ["WORDS", "Commands", "Stage", "Suggesting", "command", "program", "quoted", "run_and_exit", "say"]
 
 NAME = "fivebyfive"
+WORDS = "fivebyfive.words"  # of the command line, in click's meta
 WIDE = 80  # columns: on a narrower terminal progress is figures and no bar
 QUIET_S = 2.0  # work shorter than that says nothing where there is no terminal
 REPEAT_S = 15.0  # between two lines there that tell something new
@@ -216,7 +217,8 @@ class Commands(Suggesting):
     def run(self, words: list[str], name: str, complete_var: str | None, extra: dict) -> int | None:
         self._main_shell_completion(extra, name, complete_var)
         try:
-            with self.make_context(name, words, **extra) as context:
+            with self.make_context(name, list(words), **extra) as context:
+                context.meta[WORDS] = words
                 return self.invoke(context)
         except click.exceptions.Exit as end:
             return end.exit_code

@@ -13,7 +13,7 @@ import numpy as np
 from fivebyfive.model.checkpoint import MAX_FILE, SHIPPED, Checkpoint, load_checkpoint, read_checkpoint
 from fivebyfive.model.data.datasets import Dataset, fit_images, load_dataset
 from fivebyfive.model.data.images import Size
-from fivebyfive.model.data.pictures import read_picture
+from fivebyfive.model.data.pictures import picture_in
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.support.errors import UserError
 
@@ -52,7 +52,7 @@ def samples() -> Dataset:
 def picture_pixels(data: bytes, size: Size) -> tuple[np.ndarray, tuple[str, ...]]:
     """A picture for an input of ``size``: pixels, uint8 of that shape, and remarks on them. Raises Refused."""
     try:
-        pixels, remarks = read_picture(PICTURE, data)
+        pixels, remarks = picture_in(data, PICTURE)
     except UserError as error:
         raise Refused(422, str(error)) from error
     colours = f"a picture is taken for a digit, the same in all {size[0]} channels"

@@ -1,4 +1,4 @@
-"""Opens the files that a user names: the only place of the package that does.
+"""Opens the files that a user names, and reads standard input: the only place of the package that does.
 
 A file is opened without waiting for anybody, and it must be a regular one: a pipe may never have a writer, a device
 such as /dev/zero may have no end. What kind of file it is, and its size, are checked before a byte of it is read, and
@@ -6,7 +6,9 @@ the size again while it is read, as the files of /proc report none.
 """
 
 import os
+import select
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from .errors import UserError
 
-__all__ = ["as_path", "open_limited", "read_limited", "same_file"]
+__all__ = ["STANDARD_INPUT", "as_path", "open_limited", "read_limited", "read_standard_input", "same_file"]
 
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 INSIDE = FLAGS | os.O_NOFOLLOW  # where no link is left to follow
+STANDARD_INPUT = "-"  # as a user names it
+SILENCE_S = 60.0  # without a byte on standard input
 PIECE = 1 << 20  # bytes that are read at once of a file longer than it says
 KINDS = {
     stat.S_IFDIR: "it is a folder; name a file",
@@ -41,6 +45,40 @@ def read_limited(path: Path | str, limit: int, what: str, within: Path | None = 
     if len(data) > limit:
         raise too_large(path, f"more than {limit}", limit, what)
     return data
+
+
+def read_standard_input(limit: int, what: str) -> bytes:
+    """What is on standard input, up to its end, at most ``limit`` bytes; it must be ``what`` (a noun for messages).
+
+    Raises UserError, one line, where nothing comes, where it is a terminal, silent for a minute, or larger: what is too
+    much is not read.
+    """
+    wanted = f"give a {what} there, such as: < file"
+    try:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UserError(f"there is no {what} on standard input; {wanted}")
+        data = b""
+        while len(data) <= limit and (more := next_piece(limit + 1 - len(data))):
+            data += more
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read standard input: {error}; {wanted}") from error
+    if not data:
+        raise UserError(f"nothing came on standard input; {wanted}")
+    if len(data) > limit:
+        raise too_large("standard input", f"more than {limit}", limit, what)
+    return data
+
+
+def next_piece(limit: int) -> bytes:
+    """Some bytes of standard input, none at its end. Raises OSError where none come."""
+    stream = sys.stdin.buffer
+    try:
+        handle = stream.fileno()
+    except OSError:  # one that a caller of this process put there
+        return stream.read(min(PIECE, limit))
+    if not select.select([handle], [], [], SILENCE_S)[0]:
+        raise OSError(f"nothing came for {SILENCE_S:g} seconds")
+    return os.read(handle, min(PIECE, limit))
 
 
 @contextmanager

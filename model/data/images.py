@@ -1,4 +1,5 @@
-"""Images that a person names: the first N MNIST test images, a .npy file, or pictures of their own."""
+"""Images that a person names: the first N MNIST test images, a .npy file, pictures of their own, or one on standard
+input."""
 
 import os
 from collections.abc import Sequence
@@ -9,16 +10,25 @@ import numpy as np
 
 from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
-from fivebyfive.support.inputs import as_path, open_limited
+from fivebyfive.support.inputs import STANDARD_INPUT, as_path, open_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 
 from .datasets import fit_images, load_dataset
-from .pictures import HEAD, KINDS, SUFFIXES, is_picture, looks_like_picture, read_picture
+from .pictures import (
+    HEAD,
+    KINDS,
+    SUFFIXES,
+    is_picture,
+    looks_like_picture,
+    read_picture,
+    read_standard_picture,
+)
 
 __all__ = ["Images", "load_images", "picture_images"]
 
 MAX_IMAGES = 1_000_000  # 784 MB of pixels
 DIGIT = (1, IMAGE, IMAGE)  # channels, rows and columns of a digit, of MNIST or of a picture
+SHOWN_INPUT = "standard input"
 NAMED = 5  # skipped files that are named
 MAX_NPY = MAX_IMAGES * IMAGE * IMAGE + 4096  # bytes, with a header
 Size = tuple[int, int, int]
@@ -42,8 +52,9 @@ class Images:
 
 def load_images(spec: str | Path, size: Size = DIGIT) -> Images:
     """Images for an input of ``size`` (channels, rows, columns), by what ``spec`` is: a number N, the first N MNIST
-    test images; a folder, its pictures sorted by name; a single picture; or a .npy file of uint8 (N, channels, rows,
-    columns), without channels where there is one. What a file is, its first bytes tell.
+    test images; "-", a picture on standard input; a folder, its pictures sorted by name; a single picture; or a .npy
+    file of uint8 (N, channels, rows, columns), without channels where there is one. What a file is, its first bytes
+    tell.
 
     Pictures become what MNIST would hold, see `pictures`. These and other images of 28x28 are put into a larger input
     (`fit_images`). Raises UserError, one line, for anything else.
@@ -51,6 +62,9 @@ def load_images(spec: str | Path, size: Size = DIGIT) -> Images:
     text = str(spec)
     if text.isascii() and text.removeprefix("-").isdigit():
         return fitted(mnist_images(int(text[:12])), size)
+    if text == STANDARD_INPUT:
+        pixels, remarks = read_standard_picture()
+        return fitted_digits(Images(pixels[np.newaxis], (SHOWN_INPUT,), None, SHOWN_INPUT, remarks), size)
     path = as_path(spec, "images")
     if path.is_dir():
         return fitted_digits(folder_images(path), size)

@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageFile, ImageFilter, ImageOps, UnidentifiedI
 
 from fivebyfive.model.shape import IMAGE
 from fivebyfive.support.errors import UserError
-from fivebyfive.support.inputs import open_limited, read_limited
+from fivebyfive.support.inputs import open_limited, read_limited, read_standard_input
 
 from .blobs import one_digit
 from .grid import border
@@ -30,6 +30,7 @@ from .ink import ink_of
 __all__ = [
     "HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "PictureForm", "is_picture", "load_picture", "looks_like_picture",
     "mnist_form", "picture_form", "read_picture", "read_pixels",
+    "read_standard_picture",
 ]  # fmt: skip
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")  # Pillow's names; it tries no others
@@ -66,16 +67,24 @@ def load_picture(path: Path | str) -> np.ndarray:
     return read_picture(path)[0]
 
 
-def read_picture(path: Path | str, data: bytes | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_picture(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels of a picture as the network takes them, uint8 (28, 28), 0 is background, and remarks on it.
 
-    ``data``: the picture itself, where it lies in no file; ``path`` is then only what messages call it.
     The camera's orientation (EXIF) is obeyed; what is transparent becomes background; of several frames the first is
     taken. Raises UserError, one line, for a file that is no picture, is damaged, is too large (before it is unpacked)
     or shows nothing that can be a digit.
     """
-    path = Path(path)
-    with opened(path, data) as image:
+    return picture_in(read_limited(path, MAX_BYTES, "picture"), path)
+
+
+def read_standard_picture() -> tuple[np.ndarray, tuple[str, ...]]:
+    """The same of a picture on standard input."""
+    return picture_in(read_standard_input(MAX_BYTES, "picture"), "standard input")
+
+
+def picture_in(data: bytes, name: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The same of the bytes of a file, whose ``name`` messages have."""
+    with unpacked(data, name) as image:
         image.draft("RGB", (WORKING, WORKING))  # a JPEG is unpacked at a fraction of its size
         plain = opaque(smaller(loaded(image)))
         remarks = frames_remark(image)
@@ -84,27 +93,30 @@ def read_picture(path: Path | str, data: bytes | None = None) -> tuple[np.ndarra
     try:
         pixels, more = formed(np.asarray(plain))
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
     return pixels, remarks + more
 
 
-@contextmanager
-def opened(path: Path, data: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
+def opened(path: Path) -> AbstractContextManager[ImageFile.ImageFile]:
     """A picture, of which the header is read. Whatever Pillow raises within the block becomes a UserError."""
-    if data is None:  # in memory, where a chunk that claims to be long costs nothing
-        data = read_limited(path, MAX_BYTES, "picture")
+    return unpacked(read_limited(path, MAX_BYTES, "picture"), path)
+
+
+@contextmanager
+def unpacked(data: bytes, name: Path | str) -> Iterator[ImageFile.ImageFile]:
+    """The same of the bytes of a file: in memory, where a chunk that claims to be long costs nothing."""
     try:
         with silent_libraries(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise UserError(f"{path} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
+                raise UserError(f"{name} is {width}x{height} pixels; give one of at most {MAX_PIXELS // 10**6} million")
             yield image
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not a {KINDS} file; save it as one or take it out of the folder") from error
+        raise UserError(f"{name} is not a {KINDS} file; save it as one or take it out of the folder") from error
     except Exception as error:  # a damaged file makes Pillow raise almost anything
-        raise UserError(f"{path} is damaged or cannot be read ({error}); save it again") from error
+        raise UserError(f"{name} is damaged or cannot be read ({error}); save it again") from error
 
 
 def loaded(image: ImageFile.ImageFile) -> Image.Image:

@@ -1,8 +1,10 @@
 """What a user names is opened in one place, which waits for nobody and takes regular files of a limited size only."""
 
 import ast
+import io
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from fivebyfive.support import inputs
 from fivebyfive.support.errors import UserError
-from fivebyfive.support.inputs import as_path, open_limited, read_limited, same_file
+from fivebyfive.support.inputs import as_path, open_limited, read_limited, read_standard_input, same_file
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1000
@@ -178,6 +180,7 @@ ALLOWED = {  # of model, hw and fivebyfive; what sim reads is its own: no comman
     "hw/codegen/verilog.py": OWN,
     "hw/axi/vivado.py": "data of the package",
     "fivebyfive/commands/build.py": OWN,
+    "fivebyfive/output/page/page.py": "data of the package, and pictures that it has drawn",
     "fivebyfive/output/path_lock.py": "a lock of its own",
     "fivebyfive/output/provenance.py": "pages of the project itself",
     "fivebyfive/output/terminal.py": "/dev/null, and the standard files",
@@ -206,3 +209,46 @@ def test_nothing_else_opens_files() -> None:
     strange = [f"{file}:{line} {name}" for file, line, name in found if file not in ALLOWED]
     assert not strange, "read what a user names by fivebyfive/support/inputs.py; others are in ALLOWED, with the reason"
     assert {file for file, _, _ in found} == set(ALLOWED), "what opens nothing any more goes from ALLOWED"
+
+
+def piped(monkeypatch, data: bytes, limit: int = 100) -> bytes:
+    """What `read_standard_input` makes of a pipe with these bytes."""
+    out, into = os.pipe()
+    os.write(into, data)
+    os.close(into)
+    with os.fdopen(out, "r") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        return read_standard_input(limit, "picture")
+
+
+def test_standard_input_up_to_its_limit(monkeypatch) -> None:
+    assert piped(monkeypatch, b"a" * 100) == b"a" * 100
+    with pytest.raises(UserError, match="standard input has more than 100 bytes; a picture has at most 100"):
+        piped(monkeypatch, b"a" * 101)
+    with pytest.raises(UserError, match="nothing came on standard input; give a picture there, such as: < file"):
+        piped(monkeypatch, b"")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"of a caller")))
+    assert read_standard_input(100, "picture") == b"of a caller"
+
+
+def test_standard_input_that_is_silent_or_none(monkeypatch) -> None:
+    monkeypatch.setattr(inputs, "SILENCE_S", 0.05)
+    out, into = os.pipe()
+    os.write(into, b"begun")
+    with os.fdopen(out, "r") as stream, os.fdopen(into, "w"):
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(UserError, match=r"cannot read standard input: nothing came for 0.05 seconds; give a"):
+            read_standard_input(100, "picture")
+    with pytest.raises(UserError, match="cannot read standard input: "):  # closed by now
+        read_standard_input(100, "picture")
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="there is no picture on standard input"):
+        read_standard_input(100, "picture")
+
+
+def test_a_terminal_is_not_waited_for(monkeypatch) -> None:
+    near, far = os.openpty()
+    with os.fdopen(near, "rb"), os.fdopen(far, "r") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(UserError, match="there is no picture on standard input; give a picture there"):
+            read_standard_input(100, "picture")

@@ -1,6 +1,8 @@
 """Images that a person names, whatever kind of pixels they are (refusals: tests/cli/test_refusals.py)."""
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,19 @@ def test_digits_larger_than_the_input(tmp_path: Path, pixels) -> None:
     for spec in ("3", tmp_path / "f.npy", tmp_path / "a.png", tmp_path):
         with pytest.raises(UserError, match=said):
             load_images(spec, (1, 27, 30))
+
+
+def test_a_picture_on_standard_input(monkeypatch, digits):
+    file = io.BytesIO()
+    Image.fromarray(255 - digits.images[4]).save(file, "BMP")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.getvalue())))
+    found = load_images("-", (1, 32, 32))
+    assert np.array_equal(found.pixels[0, 2:-2, 2:-2], digits.images[4])
+    assert (found.names, found.source, found.labels) == (("standard input",), "standard input", None)
+    for data, said in (
+        (b"hello", "standard input is not a PNG, "),
+        (file.getvalue()[:300], "standard input is damaged"),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        with pytest.raises(UserError, match=said):
+            load_images("-")
