@@ -22,7 +22,7 @@ from fivebyfive.output.wave_file import Wanted, read_waves
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import read_limited
 
-from .viewer import GROUPS
+from .folders.viewer import GROUPS
 
 __all__ = ["WavesRequest", "run_diagram", "run_waves"]
 

@@ -33,9 +33,9 @@ from fivebyfive.support.destinations import file_place, folder_place
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.files import replacing
 
+from .folders.read_folder import read_folder
+from .folders.viewer import VIEW_FILES, save_view
 from .options.report import check_report
-from .read_folder import read_folder
-from .viewer import VIEW_FILES, save_view
 
 __all__ = ["Request", "facts", "simulate_request"]
 

@@ -29,7 +29,7 @@ from .ink import ink_of
 
 __all__ = [
     "HEAD", "KINDS", "MAX_PIXELS", "SUFFIXES", "PictureForm", "is_picture", "load_picture", "looks_like_picture",
-    "mnist_form", "picture_form", "read_picture", "read_pixels",
+    "mnist_form", "picture_form", "picture_in", "read_picture", "read_pixels",
     "read_standard_picture",
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fivebyfive.api import load
-from fivebyfive.commands.read_folder import read_folder
+from fivebyfive.commands.folders.read_folder import read_folder
 from fivebyfive.model.checkpoint import Checkpoint
 
 from .conftest import SMALL, error_of, python_m

@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from fivebyfive.commands.read_folder import read_folder
+from fivebyfive.commands.folders.read_folder import read_folder
 from fivebyfive.host.board import Board, Limits, LinkFailed
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
