@@ -58,6 +58,7 @@ class CyclePlan:
 
 def plan(network: Network, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
+    network = config.built(network)
     parts = stages(network)
     conv, finished = conv_cycles(network, config) if parts.convs else (0, [])
     # One image that has the machine to itself, counted from its last pixel's cycle.
@@ -79,6 +80,7 @@ def plan(network: Network, config: Config) -> CyclePlan:
 
 def fc_of_images(network: Network, config: Config, count: int) -> list[int]:
     """Busy cycles of the FC engine of each of ``count`` images in a run in which pixels never fail."""
+    network = config.built(network)
     conv, finished = conv_cycles(network, config) if stages(network).convs else (0, [])
     cycles = [done.cycles for done in in_a_run(network, config, conv, finished)]
     return (cycles + cycles[-1:] * count)[:count]
@@ -92,6 +94,7 @@ def counter_bits(network: Network, config: Config) -> int:
 
 def overtakes(network: Network, config: Config) -> bool:
     """Whether the FC engine may be done with the inputs of an image before the class of the image before is found."""
+    network = config.built(network)
     if len(stages(network).fc) < 2:  # it begins when that result is taken
         return False
     soon = [0] * ceil_div(stages(network).fc[0].inputs, FC_WORD)  # inputs that are there when the engine becomes idle
@@ -131,12 +134,14 @@ def conv_pipeline(network: Network, config: Config) -> int:
 def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read or,
     without fully-connected layers, each group of logits is taken."""
+    network = config.built(network)
     busy, ends = conv_sweeps(network, config)
     return busy, activation_words(network, config, ends)
 
 
 def conv_sweeps(network: Network, config: Config) -> tuple[int, list[list[int]]]:
     """Busy cycles of the conv engine; and `sweeps` of its last convolution, counted from the first of them."""
+    network = config.built(network)
     cycle, ends = 0, []
     for layer, stage in enumerate(stages(network).convs):
         words = ceil_div(stage.width, config.conv_word_bytes)
@@ -216,6 +221,7 @@ def activation_words(network: Network, config: Config, ends: list[list[int]]) ->
 
 def fc_words(network: Network, config: Config) -> list[tuple[int, ...]]:
     """Of each fully-connected layer the words of inputs of each group of outputs."""
+    network = config.built(network)
     dense = [
         (config.input_words(stage.inputs),) * ceil_div(stage.outputs, config.fc_outputs) for stage in stages(network).fc
     ]

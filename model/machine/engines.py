@@ -21,6 +21,7 @@ from fivebyfive.model.shape import FC_WORD, ceil_div
 from .banks import fewest_words, fullest_lane, words_of_groups
 from .config import Config
 from .stages import stages
+from .unused import kept_outputs, used_outputs, with_outputs
 from .weight_form import CODES, DENSE, Engines, WeightForm, are_signs
 
 __all__ = ["AnyWeights", "Fitting", "choose", "fitted"]
@@ -69,16 +70,25 @@ class Fitting(AnyWeights):
     them. What several sizes have in common is found once."""
 
     def __init__(self, checkpoint: Checkpoint):
-        self.checkpoint = checkpoint
+        self.checkpoint, self.used = checkpoint, used_outputs(checkpoint)
+        self.ordered: dict[int, tuple[Checkpoint, tuple[tuple[int, ...], ...]]] = {}  # by output channels at once
+        least, _ = self.built(1)
         super().__init__(checkpoint.network)
-        self.convs = stages(checkpoint.network).convs
-        self.conv_weights = [checkpoint.arrays[f"{stage.name}.weight"] for stage in self.convs]
+        self.convs, self.fc = stages(least.network).convs, stages(least.network).fc
+        self.conv_weights = [least.arrays[f"{stage.name}.weight"] for stage in self.convs]
         self.conv_values = list(map(distinct, self.conv_weights))
-        self.fc_weights = fc_weights(self.checkpoint)
+        self.fc_weights = fc_weights(least)
         self.fc_values = list(map(distinct, self.fc_weights))
         self.fewest = list(map(fewest_words, self.fc_weights))
         self.fullest: dict[int, list[np.ndarray]] = {}  # by activations that come at once, which give fc1's order
         self.sweeps: dict[int, tuple[tuple[tuple[int, ...], ...], ...]] = {}  # by output channels at once
+
+    def built(self, at_once: int) -> tuple[Checkpoint, tuple[tuple[int, ...], ...]]:
+        """What is left of the checkpoint in the order for ``at_once`` output channels, and which outputs those are."""
+        if at_once not in self.ordered:
+            kept = kept_outputs(self.checkpoint, at_once, self.used)
+            self.ordered[at_once] = with_outputs(self.checkpoint, kept), kept
+        return self.ordered[at_once]
 
     def __call__(self, config: Config) -> Config:
         return replace(config, engines=self.engines(config))
@@ -95,9 +105,10 @@ class Fitting(AnyWeights):
         quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
         sizes = [weights.size for weights in self.conv_weights]
         form = form_of(self.conv_values, sizes, config, around) if quick else CODES
+        least, kept = self.built(config.outputs)
         if config.outputs not in self.sweeps:
-            self.sweeps[config.outputs] = conv_sweeps(self.checkpoint, config)
-        return Engines(form, sweeps=self.sweeps[config.outputs])
+            self.sweeps[config.outputs] = conv_sweeps(least, config)
+        return Engines(form, sweeps=self.sweeps[config.outputs], kept=kept)
 
     def fc_form(self, config: Config) -> WeightForm:
         # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
@@ -113,8 +124,9 @@ class Fitting(AnyWeights):
         if not saves(self.least_words(self.fewest, config), dense):
             return ()
         if config.at_once not in self.fullest:
-            first, *others = fc_weights(self.checkpoint)
-            in_order = [first[:, config.fc1_order(self.checkpoint.network)], *others]
+            least, _ = self.built(config.outputs)
+            first, *others = fc_weights(least)
+            in_order = [first[:, config.fc1_order(least.network)], *others]
             self.fullest[config.at_once] = list(map(fullest_lane, in_order))
         words = tuple(words_of_groups(one, config.fc_rows) for one in self.fullest[config.at_once])
         return words if saves(sum(map(sum, words)), dense) else ()

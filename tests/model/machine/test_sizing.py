@@ -79,8 +79,8 @@ def test_no_machine_within_the_limits_is_better(options) -> None:
 @pytest.mark.parametrize(
     ("name", "size", "split", "interval"),
     [
-        ("bank-kernel", {"conv_pes": 10}, (4, 2, 1), 3_864),  # of the network alone it was 2 x 5: 4,670
-        ("deep-compression", {"conv_pes": 2}, (2, 1, 1), 19_969),  # 1 x 2: 27,391
+        ("bank-kernel", {"conv_pes": 10, "fc_rows": 3}, (2, 5, 3), 3_070),  # before engines counted: 4,669
+        ("deep-compression", {"conv_pes": 2}, (2, 1, 1), 18_081),  # as 1 x 2: 27,391
         ("lenet", {"conv_pes": 4}, (4, 1, 1), 20_309),
         ("lenet", {"multipliers": 260}, (4, 2, 3), 9_496),
         ("lenet", {"fps": 10_000, "clock_mhz": 100}, (4, 2, 3), 9_496),
