@@ -13,7 +13,6 @@ from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.evaluate import Evaluation, evaluate
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import LeNetShape
@@ -71,7 +70,7 @@ class Network:
     def accelerator(self, config: Config | None = None) -> "Accelerator":
         """The hardware of this network; one PE, 20 lanes and the engines that serve its weights best unless ``config``
         says otherwise."""
-        return Accelerator(self, fitted(self.checkpoint, sized(self.checkpoint.network)) if config is None else config)
+        return Accelerator(self, sized(self.checkpoint) if config is None else config)
 
 
 class Accelerator:

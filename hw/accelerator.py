@@ -137,9 +137,9 @@ class Accelerator(wiring.Component):
         weights: WeightImage | None = None,
         tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
-        self.network = network
         self.config = config or sized(network)
         self.config.check(network)
+        self.network = network = self.config.built(network)
         self.stages = stages(network)
         self.counter_bits = counter_bits(network, self.config)
         self.depths = memory_depths(network, self.config)

@@ -16,6 +16,7 @@ from fivebyfive.model.description import written
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import counter_bits
+from fivebyfive.model.machine.unused import unread_outputs
 from fivebyfive.model.network import Network
 from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
 from fivebyfive.sim.simulator.builder import build
@@ -75,7 +76,9 @@ class Simulation:
     """What the RTL computed.
 
     ``outputs``: layer to int8 (N, ...) as in `fivebyfive.model.golden.Trace`; only the last layer if layers were not
-    recorded. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc, latency, interval.
+    recorded. Outputs that the machine does not compute (`fivebyfive.model.machine.unused`) are zeros, and taken for
+    right where nothing reads them. ``classes``: int64 (N,). ``counters``: cycles of each image, int64 (N, 4): conv, fc,
+    latency, interval.
     ``difference``: the first one, None if all is equal; what lies behind it was not compared. ``images``: how many
     results there are. ``waves``: the waveform file, if one was asked for. ``speed``, and
     ``coverage`` if asked for: of a run that came to its end.
@@ -117,6 +120,7 @@ class _Watch:
     def __init__(
         self,
         checkpoint: Checkpoint,
+        config: Config,
         pixels: np.ndarray,
         arrays: dict[str, np.ndarray],
         layers: bool,
@@ -124,6 +128,7 @@ class _Watch:
         progress: Progress,
     ):
         self.checkpoint, self.pixels, self.arrays, self.layers = checkpoint, pixels, arrays, layers
+        self.unread = unread_outputs(checkpoint, config)
         self.waves = waves
         self.progress = progress
         self.compared = 0
@@ -144,6 +149,8 @@ class _Watch:
         trace = forward(self.checkpoint, self.pixels[batch])
         names = self.checkpoint.network.names if self.layers else self.checkpoint.network.names[-1:]
         expected = {name: trace.outputs[name] for name in names} | {CLASS: classify(trace.logits)}
+        for name in self.unread.keys() & {*names}:
+            expected[name][:, self.unread[name]] = 0
         found = [
             (int(place[0]), order, name, tuple(map(int, place[1:])))
             for order, name in enumerate(expected)
@@ -208,8 +215,8 @@ def simulate(
     with run_folder(folder, files, force) as place:
         design.write(place)
         arrays = make_arrays(place, shapes, pixels)
-        watch = _Watch(checkpoint, pixels, arrays, layers, waves, progress)
         config = Config(**generated.manifest["config"])
+        watch = _Watch(checkpoint, config, pixels, arrays, layers, waves, progress)
         try:
             done = run(
                 built,

@@ -14,10 +14,13 @@ from fivebyfive.model.compress.methods import METHODS
 from fivebyfive.model.estimates.area import TABLE
 from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.machine import engines
+from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import memory_map
-from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.shape import LeNetShape, summary
 from fivebyfive.sim.jobs.fit_area import error_rows
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.verify.bench import SIZES
@@ -166,6 +169,29 @@ def test_cycles_in_the_logs_and_of_the_sizes() -> None:
         text, now = (DOCS / log).read_text(), plan(shape.network, sized(shape.network, pes))
         if "an older schedule" not in text:
             assert re.search(rf"interval cycles: +{now.interval:,}\.00\n", text), log
+
+
+def test_what_is_said_of_sizes_and_of_what_is_not_built(monkeypatch) -> None:
+    deep, cycles = shipped("deep-compression"), page("cycles")
+    two = plan(deep.network, sized(deep, 2)).interval
+    other = plan(deep.network, fitted(deep, Config(1, 2))).interval
+    assert f"with two PEs gets 2 x 1 and {two:,} cycles an image, since 1 x 2 would take {other:,}." in cycles
+    budget = sized(shipped("lenet"), multipliers=260)
+    assert (budget.windows, budget.outputs, budget.fc_rows) == (4, 2, 3)
+    interval = plan(shipped("lenet").network, budget).interval
+    assert f"gets 4 x 2 and three rows, {interval:,} cycles an image" in cycles
+    rows = re.findall(r"^\| `(.*)` \| ([\d-]+) \| ([\d,]+) \| ([\d,]+) \|$", (DOCS / "engines.md").read_text(), re.M)
+    every = [path.stem for path in SHIPPED.parent.glob("*.npz")]
+    assert {name for name, *_ in rows} == {name for name in every if sized(shipped(name)).engines.kept}
+    for name, built, now, _ in rows:
+        config = sized(shipped(name))
+        assert built == summary(config.built(shipped(name).network))
+        assert f"{plan(shipped(name).network, config).interval:,}" == now
+    monkeypatch.setattr(
+        engines, "used_outputs", lambda one: [np.ones(layer.outputs, bool) for layer in one.network.layers[:-1]]
+    )
+    for name, *_, before in rows:
+        assert f"{plan(shipped(name).network, sized(shipped(name))).interval:,}" == before
 
 
 def page(name: str) -> str:

@@ -42,6 +42,7 @@ def stored_bytes(network: Network, config: Config) -> dict[str, int]:
     """Bytes of each weight memory as it is built, by its name, rounded up: a weight that is stored as the number of a
     value takes the bits of that number, a place in a lane those of the lane's last place."""
     held = {"conv": 0, "fc": 0}
+    network = config.built(network)
     place = max((ceil_div(max((one.inputs for one in stages(network).fc), default=1), FC_WORD) - 1).bit_length(), 1)
     for region in memory_map(network, config):
         form = config.engines.conv if region.memory == "conv" else config.engines.fc
@@ -56,6 +57,7 @@ def stored_bytes(network: Network, config: Config) -> dict[str, int]:
 
 def blocks(network: Network, config: Config) -> dict[str, Block]:
     """The boxes by name; a part that the machine does not have has none."""
+    network = config.built(network)
     planned, parts = plan(network, config), stages(network)
     front = conv_blocks(network, config, planned) if parts.convs else {"feeder": feeder()}
     return front | (fc_blocks(network, config, planned) if parts.fc else {}) | result_blocks(network, planned)
@@ -233,7 +235,7 @@ def height(network: Network) -> float:
 
 def arrange(sheet: "Sheet", name: str, network: Network, config: Config) -> None:
     """Draw the diagram on a sheet of WIDTH and `height`."""
-    parts, found = stages(network), blocks(network, config)
+    parts, found = stages(config.built(network)), blocks(network, config)
     tall = height(network)
     legend = sheet.headline(tall, headline(network, config, name))
     places = FC_BOXES | (path_boxes(found) | CONV_BOXES if parts.convs else FEEDER_BOXES)

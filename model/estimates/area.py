@@ -43,6 +43,7 @@ def estimate_area(network: Network, config: Config, family: str) -> dict[str, fl
 
 def features(network: Network, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
+    network = config.built(network)
     pes, rows = config.windows * config.outputs, config.fc_rows
     parts = stages(network)
     early = config.inputs_outside(network, 0)

@@ -40,6 +40,7 @@ def energy(network: Network, config: Config) -> dict[str, float]:
 
 def operations(network: Network, config: Config) -> dict[str, int]:
     """What the engines do for an image: products of zeros that are not skipped included, idle lanes left out."""
+    network = config.built(network)
     parts = [*conv_parts(network, config), *fc_parts(network, config)]
     names = ("multiplications", "additions", "weight_bits", "activation_bits")
     counted = dict(zip(names, map(sum, zip(*parts, strict=True)), strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
-__all__ = ["fullest_lanes", "to_weights", "to_words"]
+__all__ = ["fewest_words", "fullest_lane", "fullest_lanes", "to_weights", "to_words", "words_of_groups"]
 
 
 def lanes(weights: np.ndarray, rows: int) -> np.ndarray:
@@ -21,10 +21,25 @@ def lanes(weights: np.ndarray, rows: int) -> np.ndarray:
     return padded.reshape(-1, rows, padded.shape[1] // FC_WORD, FC_WORD)
 
 
+def fullest_lane(weights: np.ndarray) -> np.ndarray:
+    """Of each output (rows of ``weights``) the weights that are not zero in its fullest lane."""
+    return (lanes(weights, 1) != 0).sum(axis=2).max(axis=(1, 2))
+
+
+def fewest_words(weights: np.ndarray) -> np.ndarray:
+    """The same if each output's weights lay evenly in its lanes: never more, in whatever order inputs come."""
+    return -(-np.count_nonzero(weights, axis=1) // FC_WORD)
+
+
+def words_of_groups(fullest: np.ndarray, rows: int) -> tuple[int, ...]:
+    """Words of each group of ``rows`` outputs whose fullest lanes have so many weights, one at least."""
+    padded = np.append(fullest, np.zeros(-len(fullest) % rows, int))
+    return tuple(np.maximum(1, padded.reshape(-1, rows).max(axis=1)).tolist())
+
+
 def fullest_lanes(weights: np.ndarray, rows: int) -> tuple[int, ...]:
     """Words of each group of ``rows`` outputs: the weights that are not zero in its fullest lane, one at least."""
-    fullest = (lanes(weights, rows) != 0).sum(axis=2).max(axis=(1, 2))
-    return tuple(max(1, int(count)) for count in fullest)
+    return words_of_groups(fullest_lane(weights), rows)
 
 
 def to_words(weights: np.ndarray, rows: int, words: tuple[int, ...]) -> np.ndarray:

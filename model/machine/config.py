@@ -1,7 +1,8 @@
 """How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from operator import index
 from typing import Any
 
@@ -30,6 +31,17 @@ def of_type(kind: type, name: str, value: Any) -> Any:
         return value
     what = {int: "a whole number", bool: "True or False", Engines: "Engines"}[kind]
     raise ValueError(f"{name} must be {what}, not {value!r}")
+
+
+@lru_cache(maxsize=64)
+def built(network: Network, kept: tuple[tuple[int, ...], ...]) -> Network:
+    """``network`` with as many outputs of each layer as are ``kept``. Raises ValueError."""
+    if len(kept) != len(network.layers) - 1 or any(
+        len(one) > layer.outputs for one, layer in zip(kept, network.layers, strict=False)
+    ):
+        raise ValueError("the engines leave out outputs of another network")
+    layers = [replace(layer, outputs=len(one)) for layer, one in zip(network.layers, kept, strict=False)]
+    return replace(network, layers=(*layers, network.layers[-1]))
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,7 @@ class Config:
 
     def check(self, network: Network) -> None:
         """Raise ValueError where this is no machine for the network."""
+        network = self.built(network)
         convs, fc = stages(network).convs, stages(network).fc
         for name, count, layers, what in (
             ("outputs", self.outputs, convs, "convolutions"), ("fc_rows", self.fc_rows, fc, "fully-connected layers"),
@@ -113,6 +126,11 @@ class Config:
         self.check_windows(network)
         if self.engines.sweeps and len(self.engines.sweeps) != len(convs):
             raise ValueError("zero-skipping engines have lists of sweeps for another number of convolutions")
+
+    def built(self, network: Network) -> Network:
+        """The network that the machine computes: with as many outputs of each layer as the engines keep. Of a network
+        that has only these already it is that one."""
+        return built(network, self.engines.kept) if self.engines.kept else network
 
     def check_single_pixels(self, why: str) -> None:
         """Raise ValueError where the pixel stream has more than one pixel in a transfer."""
@@ -239,11 +257,9 @@ class Config:
         if not stages(network).convs:
             return list(range(network.pixels))
         last = stages(network).convs[-1]
+        cells = last.cells
         return [
-            channel * last.cells + cell
-            for group in self.groups(last.width)
-            for cell in range(last.cells)
-            for channel in group
+            channel * cells + cell for group in self.groups(last.width) for cell in range(cells) for channel in group
         ]
 
     def sweeps(self, network: Network, layer: int) -> list[tuple[int, ...]]:

@@ -58,15 +58,15 @@ class CyclePlan:
 
 def plan(network: Network, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
+    network = config.built(network)
     parts = stages(network)
     conv, finished = conv_cycles(network, config) if parts.convs else (0, [])
     # One image that has the machine to itself, counted from its last pixel's cycle.
     if parts.convs:
         begin = AVAILABLE + LEAVE_IDLE
-        work = fc_cycles if parts.fc else no_fc_cycles
-        alone = work(network, config, 0, [begin + cycle for cycle in finished], begin + conv)
+        alone = behind(network, config)(0, [begin + cycle for cycle in finished], begin + conv)
     else:
-        alone = fc_cycles(network, config, 0, [], FED)
+        alone = behind(network, config)(0, [], FED)
     *_, before, last = in_a_run(network, config, conv, finished)
     return CyclePlan(
         conv=conv,
@@ -80,6 +80,7 @@ def plan(network: Network, config: Config) -> CyclePlan:
 
 def fc_of_images(network: Network, config: Config, count: int) -> list[int]:
     """Busy cycles of the FC engine of each of ``count`` images in a run in which pixels never fail."""
+    network = config.built(network)
     conv, finished = conv_cycles(network, config) if stages(network).convs else (0, [])
     cycles = [done.cycles for done in in_a_run(network, config, conv, finished)]
     return (cycles + cycles[-1:] * count)[:count]
@@ -93,10 +94,11 @@ def counter_bits(network: Network, config: Config) -> int:
 
 def overtakes(network: Network, config: Config) -> bool:
     """Whether the FC engine may be done with the inputs of an image before the class of the image before is found."""
+    network = config.built(network)
     if len(stages(network).fc) < 2:  # it begins when that result is taken
         return False
     soon = [0] * ceil_div(stages(network).fc[0].inputs, FC_WORD)  # inputs that are there when the engine becomes idle
-    image = fc_cycles(network, config, 0, soon, 0)
+    image = behind(network, config)(0, soon, 0)
     return image.done <= image.result - image.idle
 
 
@@ -132,12 +134,14 @@ def conv_pipeline(network: Network, config: Config) -> int:
 def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
     """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read or,
     without fully-connected layers, each group of logits is taken."""
+    network = config.built(network)
     busy, ends = conv_sweeps(network, config)
     return busy, activation_words(network, config, ends)
 
 
 def conv_sweeps(network: Network, config: Config) -> tuple[int, list[list[int]]]:
     """Busy cycles of the conv engine; and `sweeps` of its last convolution, counted from the first of them."""
+    network = config.built(network)
     cycle, ends = 0, []
     for layer, stage in enumerate(stages(network).convs):
         words = ceil_div(stage.width, config.conv_word_bytes)
@@ -198,14 +202,14 @@ def activation_words(network: Network, config: Config, ends: list[list[int]]) ->
     """When each word of 20 activations can be read, where the last sweeps of the last convolution are at ``ends``
     (`sweeps`). Without fully-connected layers: when each group of logits is valid."""
     stage, pace = stages(network).convs[-1], config.pace(network, len(stages(network).convs) - 1)
-    pipeline = conv_pipeline(network, config)
+    pipeline, fc = conv_pipeline(network, config), stages(network).fc
     finished: list[int] = []
     count = 0
     positions = [stage.last_position(cell, config.windows) for cell in range(stage.cells)]
     for group, times in zip(config.groups(stage.width), ends, strict=True):
         for row, column in positions:
             written = times[row] + column * pace + pipeline + WRITE
-            if not stages(network).fc:
+            if not fc:
                 finished.append(written)
                 continue
             for chunk in range(0, len(group), FC_WORD):  # at most 20 activations are written in a cycle
@@ -217,6 +221,7 @@ def activation_words(network: Network, config: Config, ends: list[list[int]]) ->
 
 def fc_words(network: Network, config: Config) -> list[tuple[int, ...]]:
     """Of each fully-connected layer the words of inputs of each group of outputs."""
+    network = config.built(network)
     dense = [
         (config.input_words(stage.inputs),) * ceil_div(stage.outputs, config.fc_outputs) for stage in stages(network).fc
     ]
@@ -241,42 +246,57 @@ class _Fc:
     result: int
 
 
-def fc_cycles(network: Network, config: Config, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
-    """An image whose activation ``words`` can be read in these cycles, all of them from ``commit`` on; the engine is
-    idle from cycle ``idle`` on, and the argmax can take logits from ``room`` on, which the last layer waits for."""
-    layers = stages(network).fc
-    outside = config.inputs_outside(network, 0)
-    late = (config.fc_outputs - 1) // FC_WORD
-    tables = TABLE_LOOKUP * any("table" in stage.after for stage in layers)
-    drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables + late
-    start = cycle = max(idle, min(words[0], commit) if outside and words else commit) + LEAVE_IDLE
-    done = 0
-    for layer, words_of in enumerate(fc_words(network, config)):
-        groups, inputs = len(words_of), words_of[0]
-        cycle = max(cycle, room) if layer == len(layers) - 1 else cycle
-        biases = 0 if config.engines.words else ceil_div(layers[layer].outputs, FC_WORD * config.fc_rows)
-        if outside and layer == 0:
-            ready = [min(word, commit) for word in words for _ in range(FC_WORD // config.fc_lanes)]
-            ready += [commit] * (inputs - len(ready))
-            for word in range(inputs):
-                cycle = max(cycle, ready[word]) + PREPARE + groups + (0 if word else biases)
-        else:
-            cycle += PREPARE + biases + sum(words_of)
-        cycle += drain
-        done = done or cycle
-    return _Fc(
-        cycle - start,
-        done,
-        cycle,
-        cycle + argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late,
-    )
+def behind(network: Network, config: Config) -> "FcImage | Logits":
+    """What becomes of an image behind the conv engine or the pixels."""
+    return FcImage(network, config) if stages(network).fc else Logits(network, config)
 
 
-def no_fc_cycles(network: Network, config: Config, idle: int, logits: list[int], commit: int, room: int = 0) -> _Fc:
-    """The same without fully-connected layers: groups of ``logits`` come in these cycles, and nothing is computed. The
-    conv engine waits for the result to be taken."""
-    result = logits[-1] + argmax(network.classes, logits, config.outputs)
-    return _Fc(0, result + 1, result + 1, result)
+class FcImage:
+    """An image in the FC engine; what is the same for all images is found once."""
+
+    def __init__(self, network: Network, config: Config):
+        layers = stages(network).fc
+        self.words = fc_words(network, config)
+        rows = FC_WORD * config.fc_rows
+        self.biases = [0 if config.engines.words else ceil_div(layer.outputs, rows) for layer in layers]
+        self.outside = config.inputs_outside(network, 0)
+        self.parts = FC_WORD // config.fc_lanes  # words of inputs in a word of activations
+        late = (config.fc_outputs - 1) // FC_WORD
+        tables = TABLE_LOOKUP * any("table" in stage.after for stage in layers)
+        self.drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables + late
+        self.found = argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late
+
+    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
+        """The engine is idle from cycle ``idle`` on; the activation ``words`` can be read in these cycles, all of them
+        from ``commit`` on; the argmax can take logits from ``room`` on, which the last layer waits for."""
+        start = cycle = max(idle, min(words[0], commit) if self.outside and words else commit) + LEAVE_IDLE
+        done = 0
+        for layer, (words_of, biases) in enumerate(zip(self.words, self.biases, strict=True)):
+            cycle = max(cycle, room) if layer == len(self.words) - 1 else cycle
+            if self.outside and layer == 0:
+                groups, inputs = len(words_of), words_of[0]
+                ready = [min(word, commit) for word in words for _ in range(self.parts)]
+                ready += [commit] * (inputs - len(ready))
+                for word in range(inputs):
+                    cycle = max(cycle, ready[word]) + PREPARE + groups + (0 if word else biases)
+            else:
+                cycle += PREPARE + biases + sum(words_of)
+            cycle += self.drain
+            done = done or cycle
+        return _Fc(cycle - start, done, cycle, cycle + self.found)
+
+
+class Logits:
+    """An image without fully-connected layers: groups of logits come from the conv engine, which waits for the result
+    to be taken."""
+
+    def __init__(self, network: Network, config: Config):
+        self.classes, self.at_once = network.classes, config.outputs
+
+    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
+        """Groups of logits come in the cycles ``words``."""
+        result = words[-1] + argmax(self.classes, words, self.at_once)
+        return _Fc(0, result + 1, result + 1, result)
 
 
 def in_a_run(network: Network, config: Config, conv: int, words: list[int]) -> list[_Fc]:
@@ -286,14 +306,14 @@ def in_a_run(network: Network, config: Config, conv: int, words: list[int]) -> l
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
     results: list[_Fc] = []
-    transfers = ceil_div(network.pixels, config.pixels)
+    transfers, two_sets = ceil_div(network.pixels, config.pixels), config.overlap and bool(stages(network).fc)
+    image_behind = behind(network, config)
     for image in range(STEADY):
-        room = sets[image % 2] if config.overlap and stages(network).fc else fc_idle
+        room = sets[image % 2] if two_sets else fc_idle
         image_end = (image + 1) * transfers - 1  # cycle of its last pixel
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         conv_idle = begin + conv
-        work = fc_cycles if stages(network).fc else no_fc_cycles
-        done = work(network, config, fc_idle, [begin + word for word in words], conv_idle, taken(results))
+        done = image_behind(fc_idle, [begin + word for word in words], conv_idle, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done)
     return results
@@ -309,9 +329,10 @@ def fed_run(network: Network, config: Config) -> list[_Fc]:
     fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[_Fc] = []
+    image_behind = behind(network, config)
     for image in range(STEADY):
         fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
-        done = fc_cycles(network, config, fc_idle, [], fed - 1 + FED, taken(results))
+        done = image_behind(fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(done)
     return results

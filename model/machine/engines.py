@@ -15,14 +15,16 @@ from dataclasses import replace
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.shape import FC_WORD
+from fivebyfive.model.network import Network
+from fivebyfive.model.shape import FC_WORD, ceil_div
 
-from .banks import fullest_lanes
+from .banks import fewest_words, fullest_lane, words_of_groups
 from .config import Config
 from .stages import stages
-from .weight_form import CODES, Engines, WeightForm, are_signs
+from .unused import kept_outputs, used_outputs, with_outputs
+from .weight_form import CODES, DENSE, Engines, WeightForm, are_signs
 
-__all__ = ["choose", "fitted"]
+__all__ = ["AnyWeights", "Fitting", "choose", "fitted"]
 
 MOST_VALUES = 32  # of a layer's weights in a codebook: indices of five bits
 FEWEST_PER_VALUE = 16  # weights for each value, for a codebook to be worth its tables
@@ -32,38 +34,137 @@ CODE_BITS = 8
 
 def fitted(checkpoint: Checkpoint, config: Config) -> Config:
     """``config`` with the engines that serve the checkpoint best."""
-    return replace(config, engines=choose(checkpoint, config))
+    return Fitting(checkpoint)(config)
 
 
 def choose(checkpoint: Checkpoint, config: Config) -> Engines:
     """The engines that serve a checkpoint best on a machine of this size."""
-    parts, arrays = stages(checkpoint.network), checkpoint.arrays
-    conv = [arrays[f"{stage.name}.weight"] for stage in parts.convs]
-    fc = [dense_weights(checkpoint, layer) for layer in range(len(parts.fc))]
-    # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
-    padded = [config.input_words(stage.inputs) * config.fc_lanes > stage.inputs for stage in parts.fc]
-    # So must what lies around a smaller kernel, or in the place of one that belongs to another group of channels.
-    around = [stage.layer.kernel < config.kernel or stage.layer.groups > 1 for stage in parts.convs]
-    form = form_of(fc, config, padded)
-    words = () if form.kind == "signs" else bank_words(checkpoint, config)
-    quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
-    conv_form = form_of(conv, config, around) if quick else CODES
-    return Engines(conv_form, CODES if words else form, conv_sweeps(checkpoint, config), words)
+    return Fitting(checkpoint).engines(config)
 
 
-def form_of(layers: list[np.ndarray], config: Config, padded: list[bool]) -> WeightForm:
-    """How the weights of an engine's layers are stored, with zeros where one is ``padded``; there may be none."""
-    if not layers:
+class AnyWeights:
+    """The dense engines, on machines of any size: called with a `Config`, gives it with them."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self.fc = stages(network).fc
+
+    def __call__(self, config: Config) -> Config:
+        return config
+
+    def conv_engines(self, config: Config) -> Engines:
+        """The engines of the convolutions alone, which the number of rows does not change."""
+        return DENSE
+
+    def fc_form(self, config: Config) -> WeightForm:
+        """How the weights of the fully-connected layers are stored."""
         return CODES
-    values = [
-        tuple(sorted({int(value) for value in np.unique(weights)} | ({0} if zeros else set())))
-        for weights, zeros in zip(layers, padded, strict=True)
-    ]
-    if any(len(found) * FEWEST_PER_VALUE > weights.size for found, weights in zip(values, layers, strict=True)):
+
+    def fc_cycles(self, config: Config) -> int:
+        """Cycles that the fully-connected layers take at least on a machine of this size."""
+        return sum(ceil_div(one.outputs, config.fc_outputs) * config.input_words(one.inputs) for one in self.fc)
+
+
+class Fitting(AnyWeights):
+    """Finds the engines that serve a checkpoint best, on machines of many sizes: called with a `Config`, gives it with
+    them. What several sizes have in common is found once."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint, self.used = checkpoint, used_outputs(checkpoint)
+        self.ordered: dict[int, tuple[Checkpoint, tuple[tuple[int, ...], ...]]] = {}  # by output channels at once
+        least, _ = self.built(1)
+        super().__init__(checkpoint.network)
+        self.convs, self.fc = stages(least.network).convs, stages(least.network).fc
+        self.conv_weights = [least.arrays[f"{stage.name}.weight"] for stage in self.convs]
+        self.conv_values = list(map(distinct, self.conv_weights))
+        self.fc_weights = fc_weights(least)
+        self.fc_values = list(map(distinct, self.fc_weights))
+        self.fewest = list(map(fewest_words, self.fc_weights))
+        self.fullest: dict[int, list[np.ndarray]] = {}  # by activations that come at once, which give fc1's order
+        self.sweeps: dict[int, tuple[tuple[tuple[int, ...], ...], ...]] = {}  # by output channels at once
+
+    def built(self, at_once: int) -> tuple[Checkpoint, tuple[tuple[int, ...], ...]]:
+        """What is left of the checkpoint in the order for ``at_once`` output channels, and which outputs those are."""
+        if at_once not in self.ordered:
+            kept = kept_outputs(self.checkpoint, at_once, self.used)
+            self.ordered[at_once] = with_outputs(self.checkpoint, kept), kept
+        return self.ordered[at_once]
+
+    def __call__(self, config: Config) -> Config:
+        return replace(config, engines=self.engines(config))
+
+    def engines(self, config: Config) -> Engines:
+        """The engines for a machine of this size."""
+        conv = self.conv_engines(config)
+        words = () if self.fc_form(config).kind == "signs" else self.bank_words(config)
+        return replace(conv, fc=CODES if words else self.fc_form(config), words=words)
+
+    def conv_engines(self, config: Config) -> Engines:
+        # What lies around a smaller kernel must be a zero, or in the place of one of another group of channels.
+        around = [stage.layer.kernel < config.kernel or stage.layer.groups > 1 for stage in self.convs]
+        quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
+        sizes = [weights.size for weights in self.conv_weights]
+        form = form_of(self.conv_values, sizes, config, around) if quick else CODES
+        least, kept = self.built(config.outputs)
+        if config.outputs not in self.sweeps:
+            self.sweeps[config.outputs] = conv_sweeps(least, config)
+        return Engines(form, sweeps=self.sweeps[config.outputs], kept=kept)
+
+    def fc_form(self, config: Config) -> WeightForm:
+        # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
+        padded = [config.input_words(stage.inputs) * config.fc_lanes > stage.inputs for stage in self.fc]
+        return form_of(self.fc_values, [weights.size for weights in self.fc_weights], config, padded)
+
+    def bank_words(self, config: Config) -> tuple[tuple[int, ...], ...]:
+        """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`).
+        Empty where the dense engine stores fewer bits."""
+        if not self.fc or config.packed or config.early_fc or config.fc_rows > FC_WORD:
+            return ()
+        dense = super().fc_cycles(config)
+        if not saves(self.least_words(self.fewest, config), dense):
+            return ()
+        if config.at_once not in self.fullest:
+            least, _ = self.built(config.outputs)
+            first, *others = fc_weights(least)
+            in_order = [first[:, config.fc1_order(least.network)], *others]
+            self.fullest[config.at_once] = list(map(fullest_lane, in_order))
+        words = tuple(words_of_groups(one, config.fc_rows) for one in self.fullest[config.at_once])
+        return words if saves(sum(map(sum, words)), dense) else ()
+
+    def fc_cycles(self, config: Config) -> int:
+        return min(super().fc_cycles(config), self.least_words(self.fewest, config))
+
+    def least_words(self, of_outputs: list[np.ndarray], config: Config) -> int:
+        return sum(sum(words_of_groups(one, config.fc_rows)) for one in of_outputs)
+
+
+def fc_weights(checkpoint: Checkpoint) -> list[np.ndarray]:
+    """Weights (outputs, inputs) of the layers of the FC engine."""
+    layers = stages(checkpoint.network).fc
+    return [checkpoint.arrays[f"{one.name}.weight"].reshape(one.outputs, one.inputs) for one in layers]
+
+
+def saves(sparse: int, dense: int) -> bool:
+    """Whether words of the bank-balanced engine take fewer bits than those of the dense one."""
+    return sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS
+
+
+def distinct(weights: np.ndarray) -> set[int]:
+    """The codes that occur among weights."""
+    return {code - 128 for code in np.flatnonzero(np.bincount(weights.ravel().view(np.uint8) ^ 128)).tolist()}
+
+
+def form_of(values: list[set[int]], sizes: list[int], config: Config, padded: list[bool]) -> WeightForm:
+    """How the weights of an engine's layers are stored that have these ``values``, with zeros where one is ``padded``;
+    ``sizes``: numbers of weights. There may be no layers."""
+    if not values:
         return CODES
-    if not config.packed and all(map(are_signs, values)):
-        return WeightForm("signs", tuple(values))
-    return WeightForm("codebook", tuple(values)) if all(len(found) <= MOST_VALUES for found in values) else CODES
+    found = [tuple(sorted(one | {0} if zeros else one)) for one, zeros in zip(values, padded, strict=True)]
+    if any(len(one) * FEWEST_PER_VALUE > size for one, size in zip(found, sizes, strict=True)):
+        return CODES
+    if not config.packed and all(map(are_signs, found)):
+        return WeightForm("signs", tuple(found))
+    return WeightForm("codebook", tuple(found)) if all(len(one) <= MOST_VALUES for one in found) else CODES
 
 
 def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -82,23 +183,3 @@ def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[tuple[int
             reads += len(stage.group_channels(group))
         layers.append(() if sum(map(len, sweeps)) == reads else tuple(sweeps))
     return tuple(layers) if any(layers) else ()
-
-
-def dense_weights(checkpoint: Checkpoint, layer: int) -> np.ndarray:
-    """Weights (outputs, inputs) of a layer of the FC engine, counted from 0."""
-    stage = stages(checkpoint.network).fc[layer]
-    return checkpoint.arrays[f"{stage.name}.weight"].reshape(stage.outputs, stage.inputs)
-
-
-def bank_words(checkpoint: Checkpoint, config: Config) -> tuple[tuple[int, ...], ...]:
-    """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`). Empty
-    where the dense engine stores fewer bits."""
-    layers = stages(checkpoint.network).fc
-    if not layers or config.packed or config.early_fc or config.fc_rows > FC_WORD:
-        return ()
-    weights = [dense_weights(checkpoint, layer) for layer in range(len(layers))]
-    weights[0] = weights[0][:, config.fc1_order(checkpoint.network)]
-    words = [fullest_lanes(one, config.fc_rows) for one in weights]
-    dense = sum(len(one) * config.input_words(stage.inputs) for one, stage in zip(words, layers, strict=True))
-    sparse = sum(map(sum, words))
-    return tuple(words) if sparse * (CODE_BITS + INDEX_BITS) < dense * CODE_BITS else ()

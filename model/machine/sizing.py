@@ -1,93 +1,140 @@
-"""From what a user asks for to the sizes that the machine is built with: the best W x O split of the conv PEs."""
+"""From what a user asks for to the sizes that the machine is built with.
 
-from dataclasses import asdict, dataclass
+Of all machines that the request allows (W windows, O output channels, R rows, each with the engines that it would be
+built with) the cycle model finds the best; bounds that are found sooner leave most of them out.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import inf
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.network import Network
-from fivebyfive.model.shape import summary
+from fivebyfive.model.shape import FC_WORD, ceil_div, summary
 from fivebyfive.support.errors import user_values
 
 from .config import Config, of_type
-from .cycles import conv_sweeps
-from .engines import fitted
+from .cycles import conv_sweeps, plan
+from .engines import AnyWeights, Fitting
 from .stages import stages
+from .weight_form import Engines
 
-__all__ = ["MAX_CONV_PES", "Size", "sized"]
+__all__ = ["MAX_CONV_PES", "Size", "conv_machines", "sized"]
 
 MAX_CONV_PES = 50
+MAX_FC_ROWS = 25
 
 
 @dataclass(frozen=True)
 class Size:
     """What a user asks for: the arguments of `sized`, and ``dense_engines``, engines that take any weights."""
 
-    conv_pes: int = 1
-    fc_rows: int = 1
+    conv_pes: int | None = None
+    fc_rows: int | None = None
     early_fc: bool = Config.early_fc
     overlap: bool = Config.overlap
     packed: bool = Config.packed
     pixels: int = Config.pixels
+    multipliers: int | None = None
+    dsps: int | None = None
+    fps: float | None = None
+    clock_mhz: float | None = None
     dense_engines: bool = False
 
     def config(self, checkpoint: Checkpoint) -> Config:
         """The machine of that size, with the engines that serve the checkpoint best. Raises UserError where a size is
-        out of range."""
+        out of range, or no machine does what is asked."""
         wanted = asdict(self)
         dense = wanted.pop("dense_engines")
         with user_values():
-            config = sized(checkpoint.network, **wanted)
-            return config if dense else fitted(checkpoint, config)
+            return sized(checkpoint.network if dense else checkpoint, **wanted)
 
 
 def sized(
-    network: Network,
-    conv_pes: int = 1,
-    fc_rows: int = 1,
+    model: Network | Checkpoint,
+    conv_pes: int | None = None,
+    fc_rows: int | None = None,
     *,
     early_fc: bool = Config.early_fc,
     overlap: bool = Config.overlap,
     packed: bool = Config.packed,
     pixels: int = Config.pixels,
+    multipliers: int | None = None,
+    dsps: int | None = None,
+    fps: float | None = None,
+    clock_mhz: float | None = None,
 ) -> Config:
-    """The configuration with the fewest conv cycles for this network out of at most ``conv_pes`` PEs (1 to 50).
+    """The best machine for a checkpoint, with the engines that serve it best, or for any weights of a network.
 
-    Of several that are as fast, the one with the fewest PEs: a PE that would save no cycle is not built. A network
-    without convolutions has none, one without fully-connected layers no rows. The other arguments are fields of
-    `Config`. Raises ValueError where a size is out of range, or of a part that the network has no work for.
+    ``conv_pes`` (1 to 50), ``fc_rows`` (1 to 25), ``multipliers`` and ``dsps``: at most so many PEs, rows, multipliers
+    and DSP blocks. PEs and rows are by default one each, or as many as a budget of multipliers or DSP blocks allows, or
+    as ``fps`` images a second at a clock of ``clock_mhz`` MHz need. Of the machines within these limits that with the
+    shortest interval is taken, of several the one with the shortest latency, then with the fewest multipliers; with
+    ``fps``, of those whose interval is short enough, the one with the fewest multipliers. A network without
+    convolutions has no PEs, one without fully-connected layers no rows. The other arguments are fields of `Config`.
+
+    Raises ValueError where a size is out of range, or of a part that the network has no work for, and where no machine
+    is within the limits.
     """
-    conv_pes = of_type(int, "conv_pes", conv_pes)
-    if not 1 <= conv_pes <= MAX_CONV_PES:
-        raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {conv_pes}")
-    parts = stages(network)
-    made = partial(
-        Config, fc_rows=fc_rows, early_fc=early_fc, overlap=overlap, packed=packed, kernel=parts.kernel, pixels=pixels
-    )
-    if not parts.fc:
-        made(1, 1)  # what is asked for must be a size, though nothing of it is built
-        if fc_rows != 1 or early_fc:
-            wanted = "early_fc" if early_fc else f"{fc_rows} rows of multipliers"
-            raise ValueError(
-                f"{summary(network)} has no fully-connected layers, so no work for {wanted}; leave that out"
-            )
-        made = partial(made, fc_rows=0, early_fc=False)
-    if not parts.convs:
-        if conv_pes > 1:
-            raise ValueError(
-                f"{summary(network)} has no convolutions, so no work for {conv_pes} conv PEs; leave them out"
-            )
-        config = made(1, 0)
-        config.check(network)
-        return config
-    configs = [
-        made(windows, outputs)
+    network = model if isinstance(model, Network) else model.network
+    budgets = {"multipliers": multipliers, "dsps": dsps}
+    free = any(value is not None for value in (*budgets.values(), fps))
+    pes = number("conv_pes", conv_pes, MAX_CONV_PES if free else 1)
+    if not 1 <= pes <= MAX_CONV_PES:
+        raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {pes}")
+    most_rows = FC_WORD if early_fc else MAX_FC_ROWS
+    made = partial(Config, early_fc=early_fc, overlap=overlap, packed=packed, pixels=pixels)
+    rows = made(fc_rows=number("fc_rows", fc_rows, most_rows if free else 1)).fc_rows
+    convs, fc = stages(network).convs, stages(network).fc
+    if not fc and (early_fc or fc_rows not in (None, 1)):
+        wanted = "early_fc" if early_fc else f"{rows} rows of multipliers"
+        raise ValueError(f"{summary(network)} has no fully-connected layers, so no work for {wanted}; leave that out")
+    if not convs and conv_pes not in (None, 1):
+        raise ValueError(f"{summary(network)} has no convolutions, so no work for {pes} conv PEs; leave them out")
+    least = made(1, 1 if convs else 0, 1 if fc else 0, kernel=stages(network).kernel)
+    machines = conv_machines(network, least, pes)
+    if not machines:
+        least.check(network)  # tells why
+    fit = AnyWeights(network) if isinstance(model, Network) else Fitting(model)
+    found = candidates(fit, machines, range(1, rows + 1) if fc else [0])
+    for name, value in budgets.items():
+        found = within(found, name, value, network)
+    if fps is None:
+        return first(fit, found, lambda one: (one.interval, one.latency, one.multipliers)).config
+    longest = longest_interval(fps, clock_mhz)
+    chosen = first(fit, found, lambda one: (max(0, one.interval - longest), one.multipliers, one.interval, one.latency))
+    if chosen.interval > longest:
+        raise ValueError(
+            f"{summary(network)} takes {chosen.interval:,} cycles an image at least, not {longest:,}; ask for fewer "
+            "images a second, a faster clock or a larger machine"
+        )
+    return chosen.config
+
+
+def number(name: str, value: int | None, default: int) -> int:
+    """A whole number, ``default`` for None. Raises ValueError for anything else."""
+    return default if value is None else int(of_type(int, name, value))
+
+
+def longest_interval(fps: float, clock_mhz: float | None) -> int:
+    """Cycles between results at which ``fps`` images a second are done. Raises ValueError."""
+    if clock_mhz is None:
+        raise ValueError("images a second are those at a clock: give --clock MHZ with --fps (clock_mhz with fps)")
+    for name, value in (("fps", fps), ("clock_mhz", clock_mhz)):
+        if not 0 < value < inf:
+            raise ValueError(f"{name} must be more than 0, not {value:g}")
+    return int(clock_mhz * 1e6 / fps)
+
+
+def conv_machines(network: Network, least: Config, pes: int) -> list[Config]:
+    """``least`` with each W x O of at most ``pes`` PEs that the network allows; itself where O is 0."""
+    found = [
+        replace(least, windows=windows, outputs=outputs)
         for windows in (1, 2, 4)
-        for outputs in range(1, min(conv_pes // windows, Config.most_outputs(windows)) + 1)
+        for outputs in range(1, min(pes // windows, Config.most_outputs(windows)) + 1)
     ]
-    fitting = [config for config in configs if fits(config, network)]
-    if not fitting:
-        configs[0].check(network)  # tells why
-    return min(fitting, key=lambda config: (conv_sweeps(network, config)[0], config.conv_multipliers))
+    return [config for config in (found if least.outputs else [least]) if fits(config, network)]
 
 
 def fits(config: Config, network: Network) -> bool:
@@ -97,3 +144,63 @@ def fits(config: Config, network: Network) -> bool:
     except ValueError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A machine before it is fitted (``config``); ``multipliers`` and ``dsps``: what it will have; ``interval`` and
+    ``latency``: what it takes at least, in cycles, or takes."""
+
+    config: Config
+    multipliers: int
+    dsps: int
+    interval: int
+    latency: int
+
+
+def candidates(fit: AnyWeights, convs: list[Config], rows: Iterable[int]) -> list[Candidate]:
+    """A machine for each of these ``convs`` and numbers of ``rows``."""
+    halves = []
+    for count in rows:
+        half = replace(convs[0], fc_rows=count)
+        dsps = replace(half, engines=Engines(fc=fit.fc_form(half))).fc_dsps if count else 0
+        halves.append((half, dsps, fit.fc_cycles(half)))
+    found = []
+    for one in convs:
+        conv = replace(one, engines=fit.conv_engines(one))
+        cycles = conv_sweeps(fit.network, conv)[0] if conv.outputs else 0
+        for half, fc_dsps, fc_cycles in halves:
+            busy = max(cycles, fc_cycles) if conv.overlap or conv.early_fc else cycles + fc_cycles
+            found.append(
+                Candidate(
+                    replace(one, fc_rows=half.fc_rows), conv.conv_multipliers + half.fc_multipliers,
+                    conv.conv_dsps + fc_dsps, max(busy, ceil_div(fit.network.pixels, conv.pixels)),
+                    cycles if conv.early_fc else cycles + fc_cycles,
+                )
+            )  # fmt: skip
+    return found
+
+
+def within(found: list[Candidate], name: str, most: int | None, network: Network) -> list[Candidate]:
+    """Those with at most ``most`` of what is called ``name``. Raises ValueError where there is none."""
+    if most is None:
+        return found
+    fewest = min(getattr(one, name) for one in found)
+    if of_type(int, name, most) < fewest:
+        raise ValueError(f"{summary(network)} takes at least {fewest} {name}, more than {most}")
+    return [one for one in found if getattr(one, name) <= most]
+
+
+def first(fit: AnyWeights, found: list[Candidate], order: Callable[[Candidate], tuple]) -> Candidate:
+    """The first of the machines in this order, fitted, with its exact cycles."""
+    chosen: Candidate | None = None
+    for one in sorted(found, key=order):  # by the least that they can take
+        if chosen and order(one) > order(chosen):
+            break
+        config = fit(one.config)
+        cycles = plan(fit.network, config)
+        exact = replace(one, config=config, interval=cycles.interval, latency=cycles.latency)
+        if chosen is None or order(exact) < order(chosen):
+            chosen = exact
+    assert chosen  # there is one at least
+    return chosen

@@ -61,18 +61,23 @@ class Engines:
     """``conv``, ``fc``: how the weights of the two engines are stored. ``sweeps``: for each convolution, for each group
     of its output channels, the input channels that are swept, ascending; empty for all that it reads, and as a whole
     where that is so in each convolution. ``words``: for each fully-connected layer the words of each group of outputs
-    in the bank-balanced engine; empty for the dense one."""
+    in the bank-balanced engine; empty for the dense one. ``kept``: for each layer but the last the outputs that are
+    computed, in their order (`unused`); empty for all. Sweeps and words are those of the layers that are left."""
 
     conv: WeightForm = CODES
     fc: WeightForm = CODES
     sweeps: tuple[tuple[tuple[int, ...], ...], ...] = ()
     words: tuple[tuple[int, ...], ...] = ()
+    kept: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("conv", "fc"):
             if isinstance(form := getattr(self, name), Mapping):  # as JSON has it
                 object.__setattr__(self, name, WeightForm(**form))
         object.__setattr__(self, "words", numbers("words", self.words))
+        object.__setattr__(self, "kept", numbers("kept", self.kept))
+        if any(len(set(one)) < len(one) for one in self.kept):
+            raise ValueError("kept must have no output twice")
         object.__setattr__(self, "sweeps", tuple(numbers("sweeps", layer) for layer in self.sweeps))
         if any(list(one) != sorted(set(one)) for layer in self.sweeps for one in layer):
             raise ValueError("the channels of a sweep must ascend")
@@ -92,6 +97,7 @@ class Engines:
             f"zero-skipping conv{n}, {sum(map(len, layer)):,} sweeps" for n, layer in enumerate(self.sweeps, 1) if layer
         ]
         found += [f"bank-balanced fc, {sum(map(sum, self.words)):,} words"] if self.words else []
+        found += [f"outputs computed: {', '.join(str(len(one)) for one in self.kept)}"] if self.kept else []
         return tuple(found)
 
     @property
@@ -102,7 +108,8 @@ class Engines:
     @property
     def mark(self) -> int:
         """32 bits that tell these engines from others; 0 for the dense ones."""
-        return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode()) if self != DENSE else 0
+        told = {name: value for name, value in asdict(self).items() if name != "kept" or value}
+        return zlib.crc32(json.dumps(told, sort_keys=True).encode()) if self != DENSE else 0
 
 
 def numbers(name: str, lists: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:

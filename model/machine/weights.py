@@ -34,6 +34,7 @@ from fivebyfive.model.shape import ceil_div
 from .banks import to_weights, to_words
 from .config import Config
 from .stages import ConvStage, FcStage, stages
+from .unused import built
 from .weight_form import DENSE
 
 __all__ = [
@@ -87,6 +88,7 @@ class WeightImage:
 
 def memory_map(network: Network, config: Config) -> list[Region]:
     """Regions of both memories in order of address: a bias and a weight region for each layer."""
+    network = config.built(network)
     regions: list[Region] = []
     engines: list[tuple[str, Sequence[ConvStage | FcStage]]] = [
         ("conv", stages(network).convs), ("fc", stages(network).fc),
@@ -145,6 +147,7 @@ def fc_banks(network: Network, config: Config) -> list[int]:
 def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
     """The weight image of a checkpoint for a machine of this size. Raises ValueError where the machine was made for
     certain weights and these are others."""
+    checkpoint = built(checkpoint, config)
     network = checkpoint.network
     parts = {
         "conv": [np.empty((0, config.conv_word_bytes), np.int8)], "fc": [np.empty((0, config.fc_word_bytes), np.int8)],
@@ -194,9 +197,10 @@ def _order(region: Region, network: Network, config: Config) -> np.ndarray:
 def unpack(
     image: WeightImage, network: Network, config: Config, tables: Mapping[str, np.ndarray] = MappingProxyType({})
 ) -> Checkpoint:
-    """The checkpoint whose weight image this is: the inverse of `pack`. ``tables`` (`Checkpoint.tables`) are no part of
-    the image."""
+    """The checkpoint whose weight image this is: the inverse of `pack`, less what the machine leaves out (`unused`).
+    ``tables`` (`Checkpoint.tables`) are no part of the image."""
     arrays = dict(tables)
+    network = config.built(network)
     for region in memory_map(network, config):
         words = (image.conv if region.memory == "conv" else image.fc)[region.address : region.end]
         shape = network.arrays[region.name]

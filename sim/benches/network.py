@@ -46,11 +46,15 @@ class Recorder:
         names = (*network.names, "run-classes", "run-cycles", "run-done", "run-speed")
         names += tuple(f"{layer}-cycle" for layer in network.names if self.waves)
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
-        self.convs, self.fc = stages(network).convs, stages(network).fc
+        built = config.built(network)  # and where its outputs are among those of the network
+        self.convs, self.fc = stages(built).convs, stages(built).fc
+        every = [np.arange(layer.outputs) for layer in network.layers]
+        kept = [*map(np.array, config.engines.kept), every[-1]] if config.engines.kept else every
+        self.places = dict(zip(network.names, kept, strict=True))
         self.groups = [config.groups(stage.width) for stage in self.convs]
         self.conv_events = self.fc_events = 0
-        self.conv_layout = ConvTap(network, config) if self.convs else None
-        self.fc_layout = FcTap(network, config) if self.fc else None
+        self.conv_layout = ConvTap(built, config) if self.convs else None
+        self.fc_layout = FcTap(built, config) if self.fc else None
         self.result_layout, self.cycles_layout = Result(network.classes), Cycles(given["counter_bits"])
         self.conv_per_image = sum(len(g) * stage.cells for g, stage in zip(self.groups, self.convs, strict=True))
         self.fc_per_image = sum(ceil_div(stage.outputs, config.fc_outputs) for stage in self.fc)
@@ -70,8 +74,8 @@ class Recorder:
         group = self.groups[layer][field(self.conv_layout, "group", word)]
         row, column = divmod(field(self.conv_layout, "cell", word), self.convs[layer].outputs[2])
         values = self.values(self.conv_layout, "values", word)
-        place = (image, slice(group.start, group.stop), row, column)
-        self.record(self.convs[layer].name, place, values[: len(group)])
+        outputs = self.places[self.convs[layer].name][group.start : group.stop]
+        self.record(self.convs[layer].name, (image, outputs, row, column), values[: len(group)])
 
     def fc_tap(self, word: int) -> None:
         """A group of outputs of a fully-connected layer."""
@@ -81,7 +85,7 @@ class Recorder:
         first = field(self.fc_layout, "group", word) * self.config.fc_outputs
         values = self.values(self.fc_layout, "values", word)
         values = values[: stage.outputs - first]
-        place = (image, slice(first, first + len(values)))
+        place = (image, self.places[stage.name][first : first + len(values)])
         shape = self.arrays[stage.name].shape
         self.record(stage.name, place if len(shape) == 2 else (*place, 0, 0), values)  # a convolution to 1x1
 

@@ -51,7 +51,8 @@ def change(kind: str, array: np.ndarray, first: bool, rng: np.random.Generator) 
 
 def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:
     """Another network for the machine that was made for ``network``: any codes where there is no ``kind``, else the
-    weights that are not zero in another order; and other biases."""
+    weights that are not zero in another order; and other biases, but of outputs without weights: where those are always
+    zero the machine has nothing that computes them."""
     other = Checkpoint.random(network.network, seed)
     other.arrays.update(network.tables)
     if not kind:
@@ -61,4 +62,6 @@ def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:
         if name.endswith(".weight"):
             other.arrays[name][:] = array
             other.arrays[name][array != 0] = rng.permutation(array[array != 0])
+            bias, constant = name.replace(".weight", ".bias"), ~array.reshape(len(array), -1).any(axis=1)
+            other.arrays[bias][constant] = network.arrays[bias][constant]
     return other

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.sizing import MAX_CONV_PES, sized
+from fivebyfive.model.machine.cycles import conv_sweeps
+from fivebyfive.model.machine.sizing import MAX_CONV_PES, conv_machines, sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import ceil_div, summary
@@ -59,16 +60,25 @@ def candidates(network: Network, family: str) -> list[Config]:
     A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
     be packed: two products in a DSP block.
     """
-    most = MAX_CONV_PES if stages(network).convs else 1
     convs = [
-        sized(network, conv_pes, packed=packed)
+        config
         for packed in ([False, True] if family == "xc7" else [False])
-        for conv_pes in range(1, most + 1)
+        for config in quicker(network, conv_machines(network, sized(network, packed=packed), MAX_CONV_PES))
     ]
     widths = tuple(stage.outputs for stage in stages(network).fc)
     if not widths:
-        return list(dict.fromkeys(convs))
-    return [replace(conv, fc_rows=rows) for conv in dict.fromkeys(convs) for rows in useful(25, widths)]
+        return convs
+    return [replace(conv, fc_rows=rows) for conv in convs for rows in useful(25, widths)]
+
+
+def quicker(network: Network, convs: list[Config]) -> list[Config]:
+    """Those whose convolutions take fewer cycles than those of each smaller one."""
+    cycles = {config: conv_sweeps(network, config)[0] if config.outputs else 0 for config in convs}
+    kept: list[Config] = []
+    for config in sorted(convs, key=lambda config: (config.conv_multipliers, cycles[config])):
+        if not kept or cycles[config] < cycles[kept[-1]]:
+            kept.append(config)
+    return kept
 
 
 def useful(limit: int, widths: tuple[int, ...]) -> list[int]:

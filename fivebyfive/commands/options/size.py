@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from fivebyfive.model.machine.sizing import Size
 
 __all__ = ["size_options"]
 
+SIZES = {one.name for one in fields(Size)}
 
 OPTIONS = (
     click.option(
@@ -35,24 +37,47 @@ OPTIONS = (
         help="fc1 takes activations as conv2 makes them: a single image is done sooner.",
     ),
     click.option(
-        "--fc-rows", type=int, default=1, show_default=True, metavar="N",
-        help="Rows of 20 multipliers for the fully-connected layers, 1 to 25.",
+        "--fps", type=float, metavar="N",
+        help="The smallest machine that does so many images a second at the frequency of --clock.",
     ),
     click.option(
-        "--conv-pes", type=int, default=1, show_default=True, metavar="N",
-        help="PEs of 25 multipliers for the convolutions, if any, 1 to 50; how they share the work is worked out.",
+        "--dsps", type=int, metavar="N",
+        help="At most so many DSP blocks, shared by both kinds of layers for the most images a second.",
+    ),
+    click.option(
+        "--multipliers", type=int, metavar="N",
+        help="At most so many multipliers, likewise.",
+    ),
+    click.option(
+        "--fc-rows", type=int, show_default="1", metavar="N",
+        help="Rows of 20 multipliers for the fully-connected layers, at most: 1 to 25.",
+    ),
+    click.option(
+        "--conv-pes", type=int, show_default="1", metavar="N",
+        help="PEs of 25 multipliers for the convolutions, at most: 1 to 50; how they share the work is worked out.",
     ),
 )  # fmt: skip
+CLOCK = click.option(
+    "--clock", "clock_mhz", type=float, metavar="MHZ", help="The frequency at which --fps is asked for."
+)
 
 
 def size_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with these options, which it gets as one argument ``size``."""
+    """A command with these options, which it gets as one argument ``size``.
+
+    Of a command that has an option --clock itself (``clock``), that is the frequency of --fps.
+    """
+
+    has_clock = "clock" in signature(command).parameters
 
     @wraps(command)
     def with_size(**values: Any) -> None:
-        size = Size(**{one.name: values.pop(one.name) for one in fields(Size)})
-        command(size=size, **values)
+        if not has_clock and values["clock_mhz"] is not None and values["fps"] is None:
+            raise click.UsageError("--clock is the frequency of --fps; give that too, or leave --clock out")
+        given = values | ({"clock_mhz": values["clock"]} if has_clock else {})
+        size = Size(**{name: given[name] for name in SIZES})
+        command(size=size, **{name: value for name, value in values.items() if name not in SIZES})
 
-    for option in OPTIONS:
+    for option in (*OPTIONS, *([] if has_clock else [CLOCK])):
         option(with_size)
     return with_size

@@ -17,8 +17,10 @@ WHOLE = LeNetShape(4, 5, (40, 10))  # whose words of inputs are full
 
 
 def changed(shape: LeNetShape = SHAPE, **arrays: np.ndarray) -> Checkpoint:
-    """A random network with other arrays, named with _ for the dot."""
+    """A random network with other arrays, named with _ for the dot. No output is always zero."""
     network = Checkpoint.random(shape, 1)
+    for name in network.network.names[:-1]:
+        network.arrays[f"{name}.bias"][:] = 127
     return Checkpoint(shape.network, network.arrays | {name.replace("_", "."): array for name, array in arrays.items()})
 
 
@@ -82,25 +84,26 @@ def test_signs_have_no_multiplier_to_share() -> None:
 
 def test_kernels_of_zeros_are_not_swept() -> None:
     kernels = Checkpoint.random(SHAPE, 1).arrays["conv2.weight"].copy()
-    kernels[1, 2] = kernels[0, 2] = kernels[3, 0] = 0
-    kernels[4] = 0
+    kernels[0, 2] = kernels[1, 2] = kernels[4, 0] = kernels[5, 0] = 0
+    kernels[3] = 0
     network = changed(conv2_weight=kernels)
     every = (0, 1, 2, 3)
-    assert choose(network, Config()).sweeps == ((), ((0, 1, 3), (0, 1, 3), every, (1, 2, 3), (0,), every))
+    assert choose(network, Config()).sweeps == ((), ((0, 1, 3), (0, 1, 3), every, (0,), (1, 2, 3), (1, 2, 3)))
     # Two PEs share a window: what one of them needs is swept.
-    assert choose(network, Config(1, 2)).sweeps == ((), ((0, 1, 3), every, every))
+    assert choose(network, Config(1, 2)).sweeps == ((), ((0, 1, 3), every, (1, 2, 3)))
 
 
 def test_words_are_as_many_as_the_fullest_lane_has_weights() -> None:
     fc1, fc2 = np.zeros((30, 96), np.int8), drawn("fc2.weight", tuple(range(1, 100)))
     fc1[:, :20] = 5  # one in each lane
     fc1[3, 45] = fc1[3, 65] = fc1[7, 95] = -1  # lane 5 has three weights; lane 15 two
+    fc1[29, 32::16] = 1  # all channels are read, in four other lanes
     engines = choose(changed(fc1_weight=fc1, fc2_weight=fc2), Config())
     ones = [1] * 30
-    ones[3], ones[7] = 3, 2
+    ones[3], ones[7], ones[29] = 3, 2, 2
     assert engines.words == (tuple(ones), (2,) * 10)
     by_three = choose(changed(fc1_weight=fc1, fc2_weight=fc2), Config(fc_rows=3))
-    assert by_three.words == ((1, 3, 2, *[1] * 7), (2,) * 4)
+    assert by_three.words == ((1, 3, 2, *[1] * 6, 2), (2,) * 4)
     for config in (Config(packed=True), Config(early_fc=True)):
         assert choose(changed(fc1_weight=fc1, fc2_weight=fc2), config).words == ()
 
@@ -109,17 +112,21 @@ def test_lanes_follow_the_order_in_which_channels_come() -> None:
     fc1 = np.zeros((30, 96), np.int8)
     fc1[0, [0, 16]] = 1  # the first cell of channels 0 and 1: places 0 and 1 where two come at once, else 0 and 16
     fc1[1, [0, 20]] = 1
+    fc1[2, ::16] = 1  # all channels are read
     network = changed(fc1_weight=fc1)
     assert choose(network, Config()).words[0][:2] == (1, 2)
     assert choose(network, Config(1, 2)).words[0][:2] == (1, 1)
 
 
 def test_a_configuration_comes_back_from_json() -> None:
-    network = changed(**of_values("conv", (-64, 0, 64), (-32, 32)), fc1_weight=np.eye(30, 96, dtype=np.int8))
+    fc1 = np.eye(30, 96, dtype=np.int8)
+    fc1[0, :64:16] = 1  # two channels of six are read by nothing
+    network = changed(**of_values("conv", (-64, 0, 64), (-32, 32)), fc1_weight=fc1)
     config = fitted(network, Config(1, 2, 3))
     assert Config(**json.loads(json.dumps(asdict(config)))) == config
     assert config.engines.names == (
         "conv signs, 2 bits", f"bank-balanced fc, {sum(map(sum, config.engines.words)):,} words",
+        "outputs computed: 4, 4, 30",
     )  # fmt: skip
 
 
@@ -130,7 +137,7 @@ def test_a_configuration_comes_back_from_json() -> None:
         {"conv": {"kind": "signs", "values": [[-3, 0, 3]]}}, {"conv": {"kind": "codebook", "values": [[2, 1]]}},
         {"conv": {"kind": "codebook", "values": [[1, 200]]}}, {"sweeps": [[[2, 1]]]}, {"words": [[0]]},
         {"words": [[1]], "fc": {"kind": "codebook", "values": [[0, 1]]}}, {"sweeps": [[["a"]]]}, {"sweeps": [[], []]},
-        {"sweeps": [[0, 1]]},
+        {"sweeps": [[0, 1]]}, {"kept": [[0, 0]]}, {"kept": [[-1]]}, {"kept": [["a"]]},
     ],
 )  # fmt: skip
 def test_what_no_engine_can_be_is_refused(wrong) -> None:

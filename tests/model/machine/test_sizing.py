@@ -1,23 +1,28 @@
-"""What a user asks for reaches the machine: no option of the command line is lost on the way to `Config`."""
+"""What a user asks for reaches the machine, and the machine is the best that there is."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from inspect import signature
 
+import numpy as np
+import pytest
+
 from fivebyfive.cli import main
-from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.sizing import Size, sized
+from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.sizing import Size, conv_machines, sized
 from fivebyfive.model.shape import LeNetShape
 
 SHAPE = LeNetShape(2, 4, (10,))
 
 
 def test_size_has_the_arguments_of_sized() -> None:
-    arguments = set(signature(sized).parameters) - {"network"}
+    arguments = set(signature(sized).parameters) - {"model"}
     assert {field.name for field in fields(Size)} == arguments | {"dense_engines"}
     chosen = {"windows", "outputs", "kernel", "engines"}  # by `sized` and `fitted`
     sizes = {field.name for field in fields(Config)} - chosen
-    assert arguments == sizes | {"conv_pes"}
+    assert arguments == sizes | {"conv_pes", "multipliers", "dsps", "fps", "clock_mhz"}
 
 
 def test_commands_ask_for_sizes_by_these_names() -> None:
@@ -32,3 +37,81 @@ def test_every_size_reaches_the_machine() -> None:
     assert config.conv_multipliers == 4 * 25
     assert (config.fc_rows, config.early_fc, config.overlap, config.packed) == (3, True, False, True)
     assert Size().config(network) == Config()
+
+
+def sparse(seed: int) -> Checkpoint:
+    """A random network with kernels of zeros, and few weights in its fully-connected layers."""
+    rng = np.random.default_rng(seed)
+    network = Checkpoint.random(LeNetShape(4, 9, (33, 10)), seed)
+    arrays = dict(network.arrays)
+    arrays["conv2.weight"] = arrays["conv2.weight"] * rng.integers(0, 2, (9, 4, 1, 1), dtype=np.int8)
+    arrays["fc1.weight"] = arrays["fc1.weight"] * (rng.random((33, 144)) < 0.1)
+    return Checkpoint(network.network, {name: array.astype(np.int8) for name, array in arrays.items()})
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"packed": True}, {"early_fc": True}, {"overlap": False}, {"pixels": 4}], ids=str
+)
+def test_no_machine_within_the_limits_is_better(options) -> None:
+    """Against all of them, without the bounds that leave most out."""
+    checkpoint = sparse(3)
+    rows = range(1, 8)
+    every = [
+        fitted(checkpoint, replace(conv, fc_rows=count))
+        for conv in conv_machines(checkpoint.network, Config(**options), 12)
+        for count in rows
+    ]
+    cycles = {config: plan(checkpoint.network, config) for config in every}
+
+    def key(config: Config) -> tuple:
+        return cycles[config].interval, cycles[config].latency, config.multipliers
+
+    assert key(sized(checkpoint, 12, 7, **options)) == min(map(key, every))
+    for name, most in (("multipliers", 190), ("dsps", 120)):
+        within = [config for config in every if getattr(config, name) <= most]
+        assert key(sized(checkpoint, 12, 7, **options, **{name: most})) == min(map(key, within))
+    enough = [config for config in every if cycles[config].interval <= 2_000]
+    chosen = sized(checkpoint, 12, 7, fps=50_000, clock_mhz=100, **options)
+    assert chosen.multipliers == min(config.multipliers for config in enough)
+    assert cycles[chosen].interval <= 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "split", "interval"),
+    [
+        ("bank-kernel", {"conv_pes": 10, "fc_rows": 3}, (2, 5, 3), 3_070),  # before engines counted: 4,669
+        ("deep-compression", {"conv_pes": 2}, (2, 1, 1), 18_081),  # as 1 x 2: 27,391
+        ("lenet", {"conv_pes": 4}, (4, 1, 1), 20_309),
+        ("lenet", {"multipliers": 260}, (4, 2, 3), 9_496),
+        ("lenet", {"fps": 10_000, "clock_mhz": 100}, (4, 2, 3), 9_496),
+    ],
+)
+def test_sizes_of_shipped_checkpoints(name, size, split, interval) -> None:
+    checkpoint = load_checkpoint(SHIPPED.with_name(f"{name}.npz"))
+    config = sized(checkpoint, **size)
+    assert (config.windows, config.outputs, config.fc_rows) == split
+    assert plan(checkpoint.network, config).interval == interval
+
+
+def test_signs_take_no_dsps() -> None:
+    binary = load_checkpoint(SHIPPED.with_name("binary.npz"))
+    config = sized(binary, dsps=0)
+    assert config.dsps == 0
+    assert config.multipliers > 1_000
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"multipliers": 44}, "2-4-10 takes at least 45 multipliers, more than 44"),
+        ({"dsps": 10}, "2-4-10 takes at least 45 dsps, more than 10"),
+        ({"dsps": 2.5}, "dsps must be a whole number, not 2.5"),
+        ({"fps": 100}, "give --clock MHZ with --fps"),
+        ({"fps": 0, "clock_mhz": 50}, "fps must be more than 0, not 0"),
+        ({"fps": 1, "clock_mhz": float("nan")}, "clock_mhz must be more than 0, not nan"),
+        ({"fps": 1e6, "clock_mhz": 100}, "2-4-10 takes 784 cycles an image at least, not 100; ask for fewer"),
+    ],
+)  # fmt: skip
+def test_machines_there_are_not(wanted: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        sized(SHAPE.network, **wanted)
