@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean networks
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -77,6 +77,9 @@ fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside
 
 readings: .venv/test.stamp ## train fifty networks of readings drawn at random, and read them again; docs/readings.log; an hour
 	$(BIN)/python tests/readings/run.py 50 1 docs/readings.log
+
+networks: .venv/test.stamp ## build, train, read, quantize and simulate forty public networks; docs/networks.md; some hours, once
+	$(BIN)/python tests/networks/run.py --page docs/networks.md
 
 faults: .venv/test.stamp ## kill each long job 100 times, and start it again; docs/faults.log; about an hour
 	@tools/apt-install iverilog iverilog "simulate is killed on Icarus Verilog too"

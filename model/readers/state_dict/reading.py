@@ -293,8 +293,9 @@ class Finder:
         return fewest(found)
 
     def simple(self, one: Functions) -> bool:
-        """Whether one function is everywhere, or ReLU behind fully-connected layers."""
-        alike = not self.readings.dense or (one.last == one.conv and one.fc in (one.conv, "relu"))
+        """Whether one function is everywhere, or ReLU behind fully-connected layers, where any of them has one."""
+        hidden = not self.dense_hidden or one.fc in (one.conv, "relu")
+        alike = not self.readings.dense or (one.last == one.conv and hidden)
         return alike and not one.norm and not one.pool_first
 
     def first(

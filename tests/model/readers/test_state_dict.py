@@ -20,7 +20,7 @@ from fivebyfive.model.readers.state_dict.candidates import ACTIVATIONS, Candidat
 from fivebyfive.model.readers.state_dict.geometry import WHOLE, Geometry, Spot, geometries
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation, preparations
-from fivebyfive.model.readers.state_dict.reading import Ambiguous, find_reading
+from fivebyfive.model.readers.state_dict.reading import Ambiguous, Finder, find_reading
 from fivebyfive.model.readers.state_dict.scoring import Scorer, differ
 from fivebyfive.model.readers.state_dict.weights import Weights, read_weights
 from fivebyfive.model.readers.steps import Activation, Affine, Steps
@@ -271,6 +271,16 @@ def test_sizes_that_fit() -> None:
     mixed = geometries(layers_of((4, 1, 5, 5), (4, 4, 5, 5), (4, 4, 3, 3), (9, 64)), [(28, 28)], 1)
     assert Geometry((1, 28, 28), (Spot(1, 0, pools), Spot(1, 0, None), Spot(1, 1, pools))) in mixed
     assert geometries(layers_of((10, 784)), [(28, 28), (32, 32)], 1) == (Geometry((1, 28, 28), ()),)
+
+
+@pytest.mark.parametrize("dense", [[(10, 576)], [(20, 576), (10, 20)]])
+def test_sizes_are_chosen_among_readings_with_functions(tmp_path, dense) -> None:
+    """A single fully-connected layer has no function of its own: once only convolutions without any were tried then."""
+    tensors = state(("c", 4, 1, 5, 5), *((f"f{n}", *shape) for n, shape in enumerate(dense)))
+    path = saved(tmp_path / "net", tensors)
+    finder = Finder(path, read_weights(path), None, ReadingOptions(), lambda *_: None)
+    quick = {one.conv for geometry in finder.geometries() for one in finder.functions(geometry) if finder.simple(one)}
+    assert quick == {"relu", "none", "tanh", "sigmoid"}
 
 
 def test_a_function_in_front_of_the_last_pool_is_left_open() -> None:

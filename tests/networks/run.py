@@ -1,0 +1,330 @@
+"""Forty networks that people keep in public, built, trained on MNIST, read, quantized and simulated:
+``python tests/networks/run.py [--page FILE] [--until STAGE] [--only N ...]``.
+
+It goes on where it was stopped: in build/networks each network has a folder with its file and, in results.json, what
+each stage found, with the digest of what it was made by. The page is written after each result. Ends with 1 where a
+network was read as another one, or its Verilog differs from the golden model.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fivebyfive.model.data.datasets import Dataset, load_dataset
+from fivebyfive.support.files import replacing
+
+ROOT = Path(__file__).parents[2]
+HELPERS = ROOT / "tests" / "model" / "readers"
+spec = importlib.util.spec_from_file_location(
+    "readers", HELPERS / "__init__.py", submodule_search_locations=[str(HELPERS)]
+)
+assert spec
+sys.modules["readers"] = importlib.util.module_from_spec(spec)
+public = importlib.import_module("readers.public_networks")
+
+COMPARED, TESTED, SIMULATED = 100, 1000, 5  # images
+LEARNED, EVALUATED = 6000, 2000  # images that are calibrated and tuned on, and that count errors
+EPOCHS = 4  # of fine-tuning
+LIMIT_S = 3600  # of a command
+CLOSE = 1e-4  # of the largest score, or of 1
+QUICK = os.environ | {"FIVEBYFIVE_QUICK_BUILDS": "1"}  # compiles simulations without optimization, as tests do
+Found = dict[str, dict]  # what the stages before found of a network
+
+
+class Place:
+    """A network's folder. ``model``: the file to name."""
+
+    def __init__(self, listed, folder: Path) -> None:
+        self.listed, self.folder = listed, folder / f"{listed.number:02d}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model = self.folder / f"network{listed.form.partition(' ')[0]}"
+        self.record = self.folder / "results.json"
+        self.found: Found = json.loads(self.record.read_text()) if self.record.exists() else {}
+
+    @property
+    def line(self) -> str:
+        """What the list says of it, so far as that is its own."""
+        said = {field.name: getattr(self.listed, field.name) for field in dataclasses.fields(self.listed)}
+        defaults = {field.name: field.default for field in dataclasses.fields(self.listed)} | {
+            "options": said["options"]
+        }
+        return repr({name: value for name, value in said.items() if value != defaults[name]})
+
+    def digest(self, stage: Callable) -> str:
+        """Of the script's part that a stage is, of the network's line, and of its file."""
+        whole = hashlib.sha256((SOURCES[stage] + self.line).encode())
+        if stage is not trained:
+            for path in sorted(self.folder.glob("network.*")):
+                whole.update(path.read_bytes())
+        if stage is read:
+            for path in sorted((ROOT / "model" / "readers").rglob("*.py")):
+                whole.update(path.read_bytes())
+        return whole.hexdigest()[:16]
+
+    def has(self, stage: Callable) -> bool:
+        return self.found.get(stage.__name__, {}).get("digest") == self.digest(stage)
+
+    def run(self, stage: Callable) -> None:
+        began = time.monotonic()
+        made = stage(self)
+        self.found[stage.__name__] = made | {"digest": self.digest(stage), "seconds": time.monotonic() - began}
+        with replacing(self.record, "w") as file:
+            file.write(json.dumps(self.found, indent=1))
+
+    def command(self, *arguments: object) -> tuple[int, dict, str, float]:
+        """Exit code, report, error line and seconds of CPU of a command of fivebyfive."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        words = [sys.executable, "-m", "fivebyfive", *map(str, arguments), "--json"]
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=LIMIT_S, cwd=self.folder, env=QUICK, check=False
+        )
+        lines = done.stdout.strip().splitlines()
+        report = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        line = (done.stderr.strip().splitlines()[-1:] or [""])[0].removeprefix("error: ")
+        return done.returncode, report, line, seconds
+
+
+# stages
+
+
+def trained(place: Place) -> dict:
+    """The network's file; what it gives for 100 images, and its errors."""
+    listed, test = place.listed, load_dataset("mnist", "test")
+    net = public.build(listed)
+    if listed.steps:
+        public.train(listed, net, load_dataset("mnist", "train"))
+    public.write(listed, net, place.folder)
+    images = listed.inputs(test.images[:COMPARED]).numpy()
+    np.save(place.folder / "images.npy", images)
+    np.save(place.folder / "scores.npy", public.source_scores(listed, net, place.model, images))
+    np.save(place.folder / "pixels.npy", listed.preparation.apply(test.images[:SIMULATED]))
+    few = Dataset(test.name, test.images[:TESTED], test.labels[:TESTED])
+    wrong = public.scores_of(listed, net, few.images).argmax(1) != few.labels
+    return {
+        "errors": int(wrong.sum()) if listed.steps else None,
+        "bytes": place.model.stat().st_size if place.model.exists() else 0,
+    }
+
+
+def read(place: Place) -> dict:
+    """What inspect makes of it: without options and, where it asks, with those of the list. State_dicts are tried on
+    MNIST, which they were trained on."""
+    given = ["inspect", place.model.name, "--check", "scores.npy", "--images", "images.npy"]
+    if place.listed.form.endswith(public.STATE):
+        given += ["--data", "mnist"]
+    code, report, line, seconds = place.command(*given)
+    made = {"status": "refused" if code == 2 else "read", "inspect_s": seconds}
+    if code == 2:
+        made |= {"line": line}
+    if code == 2 and report.get("status") == "ambiguous":
+        made["status"] = "asked"
+        if place.listed.options:
+            code, report, line, _ = place.command(*given, *place.listed.options.split())
+            made |= {"status": "refused" if code == 2 else "read", "with_options": True, "answer": line}
+    if made["status"] == "read":
+        made |= {key: report[key] for key in ("network", "float_errors", "images", "machine", "check", "remarks")}
+        made["status"] = "read" if report["check"]["equal"] else "another"
+    return made
+
+
+def calibrated(place: Place) -> dict:
+    """Scales and rounding alone."""
+    return quantized(place, "calibrated.npz", "--calibrate-only")
+
+
+def tuned(place: Place) -> dict:
+    """Some epochs of fine-tuning."""
+    return quantized(place, "tuned.npz", "--epochs", str(EPOCHS))
+
+
+def quantized(place: Place, out: str, *how: str) -> dict:
+    """Errors and wraps of images of the network's own size; the reading of a state_dict is given, not found again."""
+    listed, data, sets = place.listed, place.folder / "data.npz", {}
+    for split, count in (("train", LEARNED), ("test", EVALUATED)):
+        images = load_dataset("mnist", split)
+        sets[f"x_{split}"] = listed.preparation.apply(images.images[:count]).transpose(0, 2, 3, 1)  # as Keras's sets
+        sets[f"y_{split}"] = images.labels[:count]
+    np.savez(data, **sets)
+    said = ["--mean", listed.scaling.mean, "--std", listed.scaling.std, "--data", data.name]
+    if listed.form.endswith(public.STATE):
+        network = place.found["read"]["network"]
+        layers = [{key: value for key, value in layer.items() if key != "fill"} for layer in network["layers"]]
+        (place.folder / "reading.json").write_text(json.dumps(network | {"layers": layers}))
+        said += ["--network", "reading.json"]
+    code, report, line, _ = place.command(
+        "quantize", place.model.name, *said, *how, "--threads", 1, "--out", out, "--force"
+    )
+    return {key: report.get(key) for key in ("float", "before", "after")} if code == 0 else {"line": line}
+
+
+def simulated(place: Place) -> dict:
+    """Some images through the Verilog of the checkpoint there is, every layer compared."""
+    checkpoint = "tuned.npz" if "after" in place.found.get("tuned", {}) else "calibrated.npz"
+    code, report, line, _ = place.command("simulate", checkpoint, "--images", "pixels.npy")
+    return {"equal": code == 0, "line": line, "checkpoint": checkpoint, "report": report}
+
+
+STAGES = trained, read, calibrated, simulated, tuned
+SOURCES = {stage: inspect.getsource(stage) for stage in STAGES}
+
+
+def wanted(stage: Callable, place: Place) -> bool:
+    """Whether a network comes so far."""
+    if stage in (trained, read):
+        return True
+    if place.found.get("read", {}).get("status") != "read":
+        return False
+    return stage is not simulated or "after" in place.found.get("calibrated", {})
+
+
+# the page
+
+HEAD = """# Public networks
+
+Forty LeNets that people keep in public, built from descriptions of them, trained here on MNIST, and written in the form
+that each is stored in. Those for CIFAR take MNIST resized to 32x32, in three channels. {summary} `make networks` writes
+this page.
+
+Scores before any softmax are compared on 100 images with those of the source framework: ONNX Runtime for ONNX, PyTorch
+in float64 for its own files and for QONNX; Keras is not in this environment, so for its files NumPy computes the same
+layers. They are equal where they differ by at most 1e-4 of the largest score, or of 1.
+
+| | network | form | read as | float errors | difference | calibrated | tuned | RTL | cycles | inspect |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+LEGEND = """
+- *read as*: 6@5x5 is a convolution of 6 outputs, p2 padding, s2 a stride, g3 groups; m2 and a2 are pools; a number
+  alone is a fully-connected layer.
+- *float errors*: of the source network on 1,000 test images; of what was read, on the images that `inspect` counted on.
+- *calibrated*, *tuned*: errors on {evaluated:,} test images in floats and of the integer network after `quantize
+  --calibrate-only`, and after `--epochs {epochs}` on {learned:,} images. An empty place was not measured.
+- *RTL*: {images} images through the Verilog on Verilator, every layer compared with the golden model. *cycles*: latency
+  of the smallest machine. *inspect*: seconds of CPU; state_dicts are tried on MNIST (`--data mnist`).
+"""
+
+
+def page(places: list[Place]) -> str:
+    """docs/networks.md, of what is known."""
+    by_status = {
+        status: [place for place in places if place.found.get("read", {}).get("status") == status]
+        for status in ("read", "asked", "refused", "another")
+    }
+    rows = by_status["read"]
+    plain = sum("with_options" not in place.found["read"] for place in rows)
+    others = [(len(by_status["asked"]), "asked about"), (len(by_status["refused"]), "refused")]
+    others += [(len(by_status["another"]), "READ AS ANOTHER NETWORK")] * bool(by_status["another"])
+    others += [(len(places) - sum(map(len, by_status.values())), "not tried yet")]
+    counts = ", ".join(f"{count} {what}" for count, what in others if count)
+    text = HEAD.format(summary=f"{len(rows)} are read, {plain} of them without options; {counts}.")
+    text += "".join(map(row, rows))
+    text += LEGEND.format(epochs=EPOCHS, images=SIMULATED, evaluated=EVALUATED, learned=LEARNED)
+    for status in ("asked", "refused"):
+        if lines := [f"- {name(place)}: {literal(place.found['read']['line'])}\n" for place in by_status[status]]:
+            text += f"\n## {status.capitalize()}\n\n" + "".join(lines)
+    return text
+
+
+def name(place: Place) -> str:
+    return f"{place.listed.number} {place.listed.source}, {place.listed.form}"
+
+
+def literal(line: str) -> str:
+    """A line of the program, as code."""
+    return f"`{line.replace('`', '')}`"
+
+
+def row(place: Place) -> str:
+    found, listed = place.found, place.listed
+    seen = found["read"]
+    errors = f"{found['trained']['errors']}; {seen['float_errors']} of {seen['images']:,}"
+    rtl = {True: "equal", False: "differs", None: ""}[found.get("simulated", {}).get("equal")]
+    stages = [after(found.get(stage, {})) for stage in ("calibrated", "tuned")]
+    machine = seen["machine"] or {}
+    cells = [
+        listed.number, listed.source, listed.form, read_as(seen["network"]) + " \\*" * bool(seen.get("with_options")),
+        errors, f"{seen['check']['difference']:.0e}", *stages, rtl, f"{machine.get('latency', 0):,}",
+        f"{seen['inspect_s']:.1f} s",
+    ]  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def after(found: dict) -> str:
+    """Errors in floats and of the integer network, and its wraps."""
+    if "line" in found:
+        return literal(found["line"])
+    made = found.get("after")
+    wraps = sum(made["wraps"].values()) if made else 0
+    return f"{found['float']['errors']}, {made['errors']}" + (f" ({wraps:,} wraps)" if wraps else "") if made else ""
+
+
+def read_as(network: dict) -> str:
+    """A network in a line."""
+    parts = ["x".join(map(str, network["input"]))]
+    for layer in network["layers"]:
+        said = str(layer["outputs"])
+        if layer["kind"] == "conv":
+            said += f"@{layer['kernel']}x{layer['kernel']}"
+            for key, letter in (("stride", "s"), ("padding", "p"), ("groups", "g")):
+                said += f"{letter}{str(layer[key]).replace(' ', '')}" if key in layer else ""
+        parts.append(" ".join([said, *map(step_text, layer.get("then", ()))]))
+    return ", ".join(parts)
+
+
+def step_text(step: str | dict) -> str:
+    if isinstance(step, str):
+        return step
+    if "function" in step:
+        return step["function"]
+    kind, size = next(iter(step.items()))
+    return f"{kind[0]}{size}" + (f"s{step['stride']}" if "stride" in step else "")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "networks")
+    parser.add_argument("--until", choices=[stage.__name__ for stage in STAGES], default=STAGES[-1].__name__)
+    parser.add_argument("--only", type=int, nargs="+")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    places = [Place(one, given.folder) for one in public.LISTED if not given.only or one.number in given.only]
+    stages = STAGES[: [stage.__name__ for stage in STAGES].index(given.until) + 1]
+    for place in sorted(places, key=cost):
+        for stage in stages:
+            if wanted(stage, place) and not place.has(stage):
+                place.run(stage)
+                made = {key: value for key, value in place.found[stage.__name__].items() if key not in LONG}
+                if given.page:
+                    with replacing(given.page, "w") as file:
+                        file.write(page(places))
+                print(f"{place.listed.number:3d} {stage.__name__} {made}", flush=True)
+    seen = {place.found.get("read", {}).get("status") for place in places}
+    return int("another" in seen or any(place.found.get("simulated", {}).get("equal") is False for place in places))
+
+
+LONG = "network", "machine", "remarks", "report", "digest"
+
+
+def cost(place: Place) -> int:
+    """Of work on it: the bytes of its file, as a rule."""
+    return place.found.get("trained", {}).get("bytes", place.listed.steps)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
