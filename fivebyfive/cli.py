@@ -6,7 +6,6 @@ Each command reads what it is given, calls the function of the same name in a lo
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +144,7 @@ def train(
     require_torch()
     with user_values():
         wanted = find_network(network) if network else LeNetShape.parse(shape)
-        held_out = chosen_hold_out(hold_out, writers, fold, partial(usual_hold_out, data))
+        held_out = chosen_hold_out(hold_out, writers, fold) or usual_hold_out(data)
         config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads, ink=ink, hold_out=held_out)
     states = trained_into(out, force, [data, *filter(None, (network, writers))])
     with Stage("reading the data") as stage:

@@ -2,9 +2,7 @@
 
 import json
 import os
-import tomllib
 from dataclasses import MISSING, Field, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +14,12 @@ from fivebyfive.model.compress.operations.options import ByLayer
 from fivebyfive.model.compress.plan import Plan, Step, plan_text, write_plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.model.training.hold_out import DRAWN, HOLD_OUTS, HoldOut
 from fivebyfive.output.page.page import Page, checkpoints, diagram, write_page
 from fivebyfive.output.paths import check_beside, check_file
 from fivebyfive.output.report import Rows, console, show_training, training_rows
 from fivebyfive.output.result_files import resume_hint
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.support.errors import UserError, shown, user_values
-from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.sidecars import replacing_sidecars
 
 from .options.hold_out import chosen_hold_out
@@ -32,7 +28,6 @@ from .options.report import check_report
 __all__ = ["Seeds", "median_seed", "method_command", "run_compress"]
 
 TYPES: dict[object, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING, ByLayer: click.STRING}
-MAX_CARD = 16 << 20  # bytes of a report or card
 SIZES = ("contents", "bytes", "huffman_bytes")
 RESULT_KEYS = ("start", "digest", "shape", *SIZES, "hold_out", "held_out", "seconds", "versions")
 
@@ -48,30 +43,11 @@ def method_command(name: str, module: ModuleType, common: list) -> click.Command
         with user_values():
             step = Step(name, module.Options(**values))
             start = "" if checkpoint == SHIPPED else str(checkpoint)
-            chosen = chosen_hold_out(hold_out, writers, fold, partial(recorded, checkpoint))
-            plan = Plan((step,), start, seed, threads, data, hold_out=chosen)
+            plan = Plan((step,), start, seed, threads, data, hold_out=chosen_hold_out(hold_out, writers, fold))
         run_compress(plan, out, as_json, Seeds(seeds, scheduler, workers), force, report=report)
 
     own = [method_option(one) for one in fields(module.Options)]
     return click.Command(name, callback=call, params=[*common[:1], *own, *common[1:]], help=module.__doc__)
-
-
-def recorded(checkpoint: Path) -> HoldOut:
-    """What was held out when a checkpoint was made, by the report or the card beside it: its own training must not
-    have seen what is held out now. Raises UserError where only the user can say it again."""
-    readers = {".json": json.loads, ".toml": tomllib.loads}
-    for suffix, read in readers.items():
-        try:
-            content = read(read_limited(checkpoint.with_suffix(suffix), MAX_CARD, "report").decode())
-            said = content.get("result", content).get("hold_out", content.get("hold_out"))
-        except (UserError, ValueError, AttributeError, RecursionError):
-            continue
-        if said in HOLD_OUTS:
-            return HoldOut(said)
-        if isinstance(said, str):
-            raise UserError(f"{checkpoint} was made with other images held out ({shown(said)}); give the same "
-                            "--writers and --fold")  # fmt: skip
-    return DRAWN
 
 
 def method_option(one: Field) -> click.Option:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fivebyfive.model.compress.operations.options import Tuning
-from fivebyfive.model.training.hold_out import DRAWN, QMNIST, HoldOut
+from fivebyfive.model.training.hold_out import QMNIST, HoldOut, recorded_hold_out
 from fivebyfive.model.training.train import check_run
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
@@ -49,7 +49,7 @@ class Step:
 @dataclass(frozen=True)
 class Plan:
     """What is done to the checkpoint ``start``; ``folder``: where paths in it begin; ``hold_out``: which images choose
-    what is kept. As for `TrainConfig`, the same
+    what is kept, None for those that the report of ``start`` names. As for `TrainConfig`, the same
     seed, threads, data, processor and PyTorch give the same checkpoint. Raises ValueError where a number is out of
     range."""
 
@@ -59,11 +59,11 @@ class Plan:
     threads: int | None = 1
     data: str = "mnist"
     folder: Path = Path()
-    hold_out: HoldOut = DRAWN
+    hold_out: HoldOut | None = None
 
     def __post_init__(self) -> None:
         check_run(self.seed, self.threads)
-        for text in (self.start, self.data, self.hold_out.writers, *(step.config.teacher for step in self.steps)):
+        for text in (self.start, self.data, self.writers, *(step.config.teacher for step in self.steps)):
             if "\0" in text:
                 raise ValueError(f"no file can be called {text!r}; take the zero byte out")
         if not self.steps:
@@ -77,14 +77,24 @@ class Plan:
     def inputs(self) -> list[Path]:
         """Files and folders that it reads, if there are such: the data may have a name instead."""
         teachers = {step.config.teacher for step in self.steps} - {"", "start"}
-        writers = [self.hold_out.writers] if self.hold_out.writers else []
+        writers = {self.writers} - {"", QMNIST}
         return [self.start_path, *(self.folder / one for one in (*sorted(teachers), *writers)), Path(self.data)]
+
+    @property
+    def writers(self) -> str:
+        """The file of writer numbers, if there is one."""
+        return self.hold_out.writers if self.hold_out else ""
+
+    @property
+    def held_out(self) -> HoldOut:
+        """Which images are held out. Raises UserError as `recorded_hold_out`."""
+        return self.hold_out or recorded_hold_out(self.start_path)
 
     @property
     def plain(self) -> dict[str, Any]:
         """Plain values, as `read_plan` takes them."""
         values: dict[str, Any] = {"seed": self.seed, "threads": self.threads or 0, "data": self.data}
-        values |= self.hold_out.plain
+        values |= self.hold_out.plain if self.hold_out else {}
         if self.start:
             values["start"] = self.start
         return values | {"step": [{"method": step.method} | step.config.plain for step in self.steps]}
@@ -103,8 +113,8 @@ class Plan:
         for step in self.steps:
             values = step.config.plain | {"teacher": move(step.config.teacher)}
             steps.append(Step(step.method, type(step.config)(**values)))
-        writers = self.hold_out.writers
-        hold_out = replace(self.hold_out, writers=writers if writers == QMNIST else move(writers))
+        writers = self.writers if self.writers == QMNIST else move(self.writers)
+        hold_out = self.hold_out and replace(self.hold_out, writers=writers)
         return replace(self, steps=tuple(steps), start=move(self.start), folder=folder, hold_out=hold_out)
 
 
@@ -136,7 +146,7 @@ def parse_plan(content: dict[str, Any], folder: Path) -> Plan:
         given["threads"] = None
     chosen = {own: given.pop(name) for name, own in HELD_OUT_BY.items() if name in given}
     parsed = tuple(map(parse_step, steps, range(1, len(steps) + 1)))
-    return Plan(parsed, folder=folder, hold_out=HoldOut(**chosen), **given)
+    return Plan(parsed, folder=folder, hold_out=HoldOut(**chosen) if chosen else None, **given)
 
 
 def parse_step(values: dict[str, Any], number: int) -> Step:

@@ -45,7 +45,8 @@ def compress(
 
     started = time.monotonic()
     start = load_checkpoint(plan.start_path)
-    learning, held_out = divide(start.network, training, test, plan.hold_out, plan.folder)
+    hold_out = plan.held_out
+    learning, held_out = divide(start.network, training, test, hold_out, plan.folder)
     states = states or States()
     states.begin(plan.digest(start.digest), learning, held_out)
     with threads(plan.threads):
@@ -55,7 +56,7 @@ def compress(
     packed = pack(checkpoint, progress)
     report = {"command": "compress", "plan": plan.plain, "seed": plan.seed, "data": training.name}
     report |= {
-        "hold_out": str(plan.hold_out),
+        "hold_out": str(hold_out),
         "start": start.digest,
         "steps": steps,
         "epochs": job.records,

@@ -6,7 +6,9 @@ is part of the package (`splits`); files of writer numbers make others.
 """
 
 import io
+import json
 import os
+import tomllib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,12 +20,12 @@ from fivebyfive.model.data.archives import ZIP_MAGIC, read_members
 from fivebyfive.model.data.datasets import Dataset, published_contents
 from fivebyfive.model.data.download import genuine
 from fivebyfive.model.data.idx import INT, idx_bytes, parse_idx, unpacked
-from fivebyfive.support.errors import UserError
+from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import read_limited
 from fivebyfive.support.npy import MAGIC, read_npy
 from fivebyfive.support.progress import Progress, silent
 
-__all__ = ["DRAWN", "HOLD_OUTS", "QMNIST", "HoldOut", "fold_of", "read_writers"]
+__all__ = ["DRAWN", "HOLD_OUTS", "QMNIST", "HoldOut", "fold_of", "read_writers", "recorded_hold_out"]
 
 HOLD_OUTS = ("drawn", "writers")
 IMAGES = 5000  # to hold out, or a fifth of a small set
@@ -34,6 +36,7 @@ QMNIST = "qmnist"  # a name instead of a file: QMNIST's labels, downloaded
 LABELS = "qmnist-train-labels-idx2-int"
 WRITER = 2  # column of those labels
 MAX_BYTES = 256 << 20
+MAX_REPORT = 16 << 20  # bytes
 WANTED = f"give {QMNIST}, QMNIST's file {LABELS}, or a .npy or an .npz file with an array writer, integers (N,)"
 
 
@@ -60,9 +63,9 @@ class HoldOut:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What differs from drawn images, as plain values."""
+        """The same as plain values, those that say something."""
         values = {"hold_out": self.kind, "writers": self.writers, "fold": self.fold}
-        return {name: value for name, value in values.items() if value not in ("drawn", "", 0)}
+        return {name: value for name, value in values.items() if value}
 
     def divide(self, training: Dataset, folder: Path = Path(), progress: Progress = silent) -> tuple[Dataset, Dataset]:
         """The images to learn from, and those held out. ``folder``: where the path of the file begins. Raises
@@ -80,6 +83,24 @@ class HoldOut:
 
 
 DRAWN = HoldOut()
+
+
+def recorded_hold_out(checkpoint: Path) -> HoldOut:
+    """What was held out when a checkpoint was made, by the report or the card beside it; drawn images where neither
+    says it: no training must have seen what is held out of the next one. Raises UserError where only the user can say
+    it again."""
+    for suffix, read in ((".json", json.loads), (".toml", tomllib.loads)):
+        try:
+            content = read(read_limited(checkpoint.with_suffix(suffix), MAX_REPORT, "report").decode())
+            said = content.get("result", content).get("hold_out", content.get("hold_out"))
+        except (UserError, ValueError, AttributeError, RecursionError):  # there is none, or it is no report
+            continue
+        if said in HOLD_OUTS:
+            return HoldOut(said)
+        if isinstance(said, str):
+            raise UserError(f"{checkpoint} was made with other images held out ({shown(said)}); give the same "
+                            "--writers and --fold")  # fmt: skip
+    return DRAWN
 
 
 def wanted(images: int) -> int:

@@ -75,7 +75,7 @@ def training_result(job: Training) -> dict:
     if read_digests(plan) != job.given:
         raise UserError(f"{plan.start_path} or a teacher is another file here, or has changed")
     if writers_digest(plan) != job.writers:
-        raise UserError(f"{plan.hold_out.writers} is another file here, or has changed")
+        raise UserError(f"{plan.writers} is another file here, or has changed")
     result = compress(plan, load_same(job.data, "train", job.training), None, States(Path(job.states)))
     return checkpoint_texts(result.checkpoint) | {"report": result.report}
 
@@ -99,7 +99,7 @@ def read_digests(plan: Plan) -> str:
 
 def writers_digest(plan: Plan) -> str:
     """SHA-256 of the writer numbers of a plan; empty without a file of them. Raises UserError."""
-    if not (name := plan.hold_out.writers):
+    if not (name := plan.writers):
         return ""
     numbers = read_writers(name if name == QMNIST else plan.folder / name)
     return sha256(np.ascontiguousarray(numbers, np.int64).tobytes()).hexdigest()

@@ -59,9 +59,11 @@ def test_train_and_compress(answer, colours: Path, network: Path) -> None:
     pytest.importorskip("torch")
     words = ("--data", colours, "--epochs", 2, "--threads", 1)
     report = answer("train", "--network", "network.json", *words, "--out", "g.npz")
-    assert report["test"]["errors"] == errors_of(Path("g.npz"))
+    assert (report["test"], report["held_out"]["images"]) == (None, 6)
+    assert answer("evaluate", "g.npz", "--data", colours)["errors"] == errors_of(Path("g.npz"))
     report = answer("compress", "magnitude", network, "--keep", "b=0.5", *words[:4], "--out", "h.npz")
-    assert report["test"]["errors"] == errors_of(Path("h.npz"))
+    assert (report["test"], report["held_out"]["images"]) == (None, 6)
+    assert answer("evaluate", "h.npz", "--data", colours)["errors"] == errors_of(Path("h.npz"))
 
 
 def test_compress_takes_smaller_images_of_any_size(answer) -> None:
@@ -70,8 +72,8 @@ def test_compress_takes_smaller_images_of_any_size(answer) -> None:
     grey = COLOURS[..., 0]
     np.savez("grey.npz", x_train=grey[:30], y_train=LABELS[:30], x_test=grey[30:], y_test=LABELS[30:])
     save_checkpoint(Path("f.npz"), Checkpoint.random(LeNetShape.parse("784-12-10"), seed=3))
-    report = answer("compress", "svd", "f.npz", "--data", "grey.npz", "--epochs", 1, "--rank", 4, "--out", "g.npz")
-    assert report["test"]["errors"] == errors_of(Path("g.npz"), grey[30:])
+    answer("compress", "svd", "f.npz", "--data", "grey.npz", "--epochs", 1, "--rank", 4, "--out", "g.npz")
+    assert answer("evaluate", "g.npz", "--data", "grey.npz")["errors"] == errors_of(Path("g.npz"), grey[30:])
 
 
 def test_inspect_and_quantize(answer, cli, colours: Path) -> None:

@@ -1,7 +1,5 @@
 """The options that say which training images are held out: of every command that trains on MNIST."""
 
-from collections.abc import Callable
-
 import click
 
 from fivebyfive.model.training.hold_out import DRAWN, HOLD_OUTS, HoldOut
@@ -25,10 +23,10 @@ HELD_OUT_OPTIONS = (
 )  # fmt: skip
 
 
-def chosen_hold_out(kind: str | None, writers: str | None, fold: int, usual: Callable[[], HoldOut]) -> HoldOut:
-    """What the options say, or without them the ``usual`` one. Raises ValueError where they do not go together."""
+def chosen_hold_out(kind: str | None, writers: str | None, fold: int) -> HoldOut | None:
+    """What the options say; None without them. Raises ValueError where they do not go together."""
     if kind is None and not writers and not fold:
-        return usual()
+        return None
     return HoldOut(kind or "writers", writers or "", fold)
 
 

@@ -247,7 +247,10 @@ def test_damaged_states_are_refused(run, tmp_path: Path) -> None:
 def test_a_plan_says_what_is_held_out(tmp_path: Path) -> None:
     """Without a word drawn images, as in plans from before; the path of a file moves as others do."""
     step = {"method": "tune"}
-    assert parse_plan({"step": [step]}, tmp_path).hold_out == DRAWN
+    assert parse_plan({"step": [step]}, tmp_path).held_out == DRAWN
+    (tmp_path / "net.json").write_text('{"hold_out": "writers"}')
+    of_writers = parse_plan({"start": "net.npz", "step": [step]}, tmp_path)
+    assert (of_writers.hold_out, of_writers.held_out) == (None, HoldOut("writers"))
     plan = parse_plan({"hold_out": "writers", "writers": "w.npy", "fold": 2, "step": [step]}, tmp_path)
     assert plan.hold_out == HoldOut("writers", "w.npy", 2)
     assert tmp_path / "w.npy" in plan.inputs

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from fivebyfive.commands.options.hold_out import chosen_hold_out, usual_hold_out
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.training import hold_out
-from fivebyfive.model.training.hold_out import DRAWN, HoldOut, fold_of, read_writers
+from fivebyfive.model.training.hold_out import DRAWN, HoldOut, fold_of, read_writers, recorded_hold_out
 from fivebyfive.support.errors import UserError
 
 WRITER = np.random.default_rng(7).integers(100, 160, 1000)
@@ -74,7 +75,7 @@ def test_files_of_writers(tmp_path: Path) -> None:
         assert held_out(HoldOut("writers", name, 1).divide(DIGITS, tmp_path)) == expected
     assert str(HoldOut("writers", "w.npy", 1)) == "writers of w.npy, fold 1"
     assert HoldOut("writers", "w.npy", 1).plain == {"hold_out": "writers", "writers": "w.npy", "fold": 1}
-    assert (str(DRAWN), DRAWN.plain) == ("drawn", {})
+    assert (str(DRAWN), DRAWN.plain) == ("drawn", {"hold_out": "drawn"})
     assert held_out(DRAWN.divide(DIGITS)) == held_out(DIGITS.split(200, 5000))
 
 
@@ -107,15 +108,31 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_go_together() -> None:
-    usual = HoldOut("writers")
-    assert chosen_hold_out(None, None, 0, lambda: usual) is usual
-    assert chosen_hold_out(None, "w.npy", 2, lambda: usual) == HoldOut("writers", "w.npy", 2)
-    assert chosen_hold_out("drawn", None, 0, lambda: usual) == DRAWN
+    assert chosen_hold_out(None, None, 0) is None
+    assert chosen_hold_out(None, "w.npy", 2) == HoldOut("writers", "w.npy", 2)
+    assert chosen_hold_out("drawn", None, 0) == DRAWN
     assert (usual_hold_out("mnist"), usual_hold_out("kmnist")) == (HoldOut("writers"), DRAWN)
     for values in (("drawn", "w.npy", 0), (None, None, 3), ("drawn", None, 1)):
         with pytest.raises(ValueError, match="a fold is one of a file of writers"):
-            chosen_hold_out(*values, lambda: usual)
+            chosen_hold_out(*values)
     with pytest.raises(ValueError, match="drawn or by writers, not luck"):
         HoldOut("luck")
     with pytest.raises(ValueError, match="from 0, not -1"):
         HoldOut("writers", "w", -1)
+
+
+def test_the_report_of_a_checkpoint_says_what_was_held_out(tmp_path: Path) -> None:
+    """That of train, or the card of compress; what says nothing is from before."""
+    path = tmp_path / "net.npz"
+    assert recorded_hold_out(path) == DRAWN
+    for name, text in (("net.json", "[]"), ("net.toml", "= no"), ("net.toml", "seed = 1")):
+        (tmp_path / name).write_text(text)
+        assert recorded_hold_out(path) == DRAWN
+    (tmp_path / "net.toml").write_text('hold_out = "drawn"\n[result]\nhold_out = "writers"\n')
+    assert recorded_hold_out(path) == HoldOut("writers")
+    (tmp_path / "net.toml").write_text('hold_out = "writers"\n[result]\nbytes = 1\n')
+    assert recorded_hold_out(path) == HoldOut("writers")
+    (tmp_path / "net.json").write_text('{"hold_out": "writers of w.npy, fold 2"}')
+    with pytest.raises(UserError, match=r"with other images held out .writers of w.npy, fold 2.; give"):
+        recorded_hold_out(path)
+    assert recorded_hold_out(SHIPPED) == DRAWN
