@@ -78,6 +78,7 @@ def unquantized(steps: Steps) -> Steps:
     return replace(steps, steps=tuple(kept), remarks=remarks)
 
 
+@np.errstate(all="ignore")  # what is not finite is no code
 def take_over(steps: Steps, images: np.ndarray | None = None, scalings: Sequence[Scaling] = USUAL_INPUTS) -> TakenOver:
     """The checkpoint of a network that is quantized already.
 

@@ -23,7 +23,7 @@ from .described import described_steps
 from .geometry import Geometry, geometries
 from .options import ReadingOptions
 from .preparation import Preparation, preparations
-from .scoring import BATCH, Scorer, differ, losses
+from .scoring import BATCH, Scorer, calibrated, differ, losses
 from .weights import Weights, read_weights
 
 __all__ = ["Ambiguous", "Reading", "find_reading"]
@@ -37,6 +37,8 @@ MANY = 3  # sizes that are tried with all functions
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
 HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
 CLEARLY = 1e-4  # p below which the best reading stands out
+FITS, MISFITS = 1.25, 1.5  # factors of scores: trained with them at most that, or read in another way at least that
+DEVIATIONS = 4.0  # of the mean difference of cross-entropies: clearly more
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
@@ -229,7 +231,7 @@ class Finder:
         found = self.again(scorer, found, THIRD, MOST[1])
         found = self.again(scorer, found, LAST, MOST[2])
         best, *others = sorted(found, key=lambda one: found[one].sum())
-        if doubts := self.doubts(best, found):
+        if doubts := self.calibrated(scorer, best, self.doubts(best, found)):
             more = self.run(scorer, [best, *doubts], ALL)
             doubts = [one for one in self.doubts(best, more) if one in doubts]
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
@@ -375,6 +377,26 @@ class Finder:
             if one is not best
             and (found[one].sum() <= found[best].sum() or differ(found[best], found[one]) >= CLEARLY)
         ]  # fmt: skip
+
+    def calibrated(self, scorer: Scorer, best: Candidate, doubts: list[Candidate]) -> list[Candidate]:
+        """Of readings that errors do not tell from the best one, those whose scores may be what training has made.
+
+        Training by cross-entropy makes scores so large that no factor makes it less; read with other pools or
+        functions the same weights give scores of another size. What is left out needs such a factor where the best
+        reading, which has the fewest errors, needs none, and has clearly more cross-entropy even then."""
+        if not doubts:
+            return []
+        labels = scorer.dataset.labels[:LAST]
+        scores = self.scores(scorer, [best, *doubts], LAST)
+        found = {one: calibrated(its, labels) for one, its in scores.items()}
+        (factor, loss), kept = found[best], []
+        for one in doubts:
+            its, more = found[one][0], found[one][1] - loss
+            clearly = more.mean() > DEVIATIONS * more.std() / len(more) ** 0.5
+            misfits = max(factor, 1 / factor) <= FITS and max(its, 1 / its) >= MISFITS
+            if not (clearly and misfits):
+                kept.append(one)
+        return kept
 
     def rectifiers(self, scorer: Scorer, best: Candidate) -> Chosen:
         """The same with leaky ReLU or GELU in place of ReLU, where nobody said which; on as many images."""

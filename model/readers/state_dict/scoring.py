@@ -17,9 +17,10 @@ from .preparation import Preparation
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BATCH", "Scorer", "differ", "losses"]
+__all__ = ["BATCH", "Scorer", "calibrated", "differ", "losses"]
 
 BATCH = 250  # images
+FACTORS = 2.0 ** np.linspace(-3, 3, 49)  # of scores
 
 
 @dataclass
@@ -116,6 +117,14 @@ def losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scores = scores.astype(np.float64)
     scores -= scores.max(1, keepdims=True)
     return np.log(np.exp(scores).sum(1)) - scores[np.arange(len(scores)), labels]
+
+
+def calibrated(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The factor of scores with which their cross-entropy is least, and that of each image then, (N,). Guo et al. 2017,
+    arXiv:1706.04599."""
+    found = {float(factor): losses(factor * scores, labels) for factor in FACTORS}
+    best = min(found, key=lambda factor: found[factor].mean())
+    return best, found[best]
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> float:

@@ -15,8 +15,9 @@ from fivebyfive.model.readers.execution import ROUNDINGS, run
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.onnx.onnx_reader import read_onnx
 from fivebyfive.model.readers.quantized import Inexact, is_quantized, take_over, unquantized
-from fivebyfive.model.readers.steps import Quantizer
+from fivebyfive.model.readers.steps import Quantizer, Unsupported
 from fivebyfive.model.training.quantize import QuantizeConfig, calibrate, quantize
+from fivebyfive.support.errors import UserError
 
 from .test_onnx import QONNX, Graph, scores
 
@@ -322,6 +323,23 @@ def test_other_quantizers_of_qonnx(few_digits: Dataset, tmp_path: Path) -> None:
         wanted = scores(graph(spelt=True), BY_128.apply(images)[:, np.newaxis])
         np.testing.assert_array_equal(predict(taken.checkpoint, images), np.floor(wanted * 64 / taken.unit))
         assert [layer.then for layer in taken.checkpoint.network.layers] == [(AVERAGE,), ("table",), ()]
+
+
+def test_damaged_files(few_digits: Dataset, tmp_path: Path) -> None:
+    """One line, whatever became of a number."""
+    data = PLAN.graph(spelt=False).save(tmp_path).read_bytes()
+    rng, found = np.random.default_rng(1), []
+    for _ in range(150):
+        damaged = bytearray(data)
+        place = int(rng.integers(len(damaged) - 8))
+        damaged[place : place + 4] = rng.choice([0.0, np.nan, np.inf, -1.0, 3e38, 1e-40, 9.0]).astype("<f4").tobytes()
+        (tmp_path / "damaged.onnx").write_bytes(damaged)
+        try:
+            take_over(read_onnx(tmp_path / "damaged.onnx"), few_digits.images[:3])
+        except (Inexact, Unsupported, UserError) as error:
+            found.append(error)
+    assert {type(error) for error in found} == {Inexact, Unsupported, UserError}
+    assert not any("\n" in str(error) for error in found)
 
 
 def test_roundings() -> None:

@@ -3,13 +3,14 @@
 import json
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import safetensors.torch as safetensors
 import torch
 from PIL import Image
-from scipy import stats
+from scipy import optimize, stats
 from torch import nn
 
 from fivebyfive.model.data.datasets import Dataset
@@ -21,7 +22,7 @@ from fivebyfive.model.readers.state_dict.geometry import WHOLE, Geometry, Spot, 
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation, preparations
 from fivebyfive.model.readers.state_dict.reading import Ambiguous, Finder, find_reading
-from fivebyfive.model.readers.state_dict.scoring import Scorer, differ
+from fivebyfive.model.readers.state_dict.scoring import Scorer, calibrated, differ, losses
 from fivebyfive.model.readers.state_dict.weights import Weights, read_weights
 from fivebyfive.model.readers.steps import Activation, Affine, Steps
 from fivebyfive.support.errors import UserError
@@ -336,6 +337,30 @@ def test_mcnemar(counts) -> None:
     second = np.array([False] * one + [True] * other + [True] * 5)
     wanted = stats.binomtest(one, one + other).pvalue if any(counts) else 1.0
     assert np.isclose(differ(first, second), wanted)
+
+
+def test_scores_of_another_size_than_training_makes_them() -> None:
+    """They are left out only where they are worse with any factor, and the best reading's need none."""
+    rng = np.random.default_rng(1)
+    scores, noise = rng.normal(0, 3, (3000, 10)), rng.normal(0, 0.3, (3000, 10))
+    chances = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    labels = (chances.cumsum(1) > rng.random((3000, 1))).argmax(1)  # drawn as the scores say
+    factor, loss = calibrated(scores / 3, labels)
+    wanted = optimize.minimize_scalar(lambda x: losses(x * scores / 3, labels).mean(), bounds=(1, 9), method="bounded")
+    assert abs(np.log2(factor / wanted.x)) <= 1 / 16
+    assert wanted.fun <= loss.mean() <= wanted.fun + 1e-3
+
+    def kept(best: np.ndarray, other: np.ndarray) -> bool:
+        finder = SimpleNamespace(scores=lambda *_: {"best": best, "other": other})
+        scorer = SimpleNamespace(dataset=SimpleNamespace(labels=labels))
+        return bool(Finder.calibrated(finder, scorer, "best", ["other"]))
+
+    assert not kept(scores, scores / 3 + noise)
+    assert not kept(scores, 3 * (scores + noise))
+    assert kept(scores, scores / 3)  # with a factor it is the same
+    assert kept(scores, scores + 3 * noise)
+    assert kept(scores / 3, scores / 9 + noise / 3)
+    assert kept(scores + noise, scores / 3)  # which has fewer errors
 
 
 @pytest.mark.parametrize(
