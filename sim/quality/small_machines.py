@@ -93,7 +93,7 @@ def any_pooling() -> SmallMachine:
 
 
 def line_buffer() -> SmallMachine:
-    maps = LineMap(12, 12, 8, 8), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)  # padded on all sides
+    maps = LineMap(12, 12, 8, 8), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)  # padded on three sides
     return LineBuffer(1, 5, maps), {"windows": 1, "kernel": 5, "maps": [asdict(map_) for map_ in maps]}
 
 

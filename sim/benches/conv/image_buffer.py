@@ -13,7 +13,15 @@ from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters, ports
 from fivebyfive.sim.benchlib.payload import unpack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
-from fivebyfive.sim.benchlib.testbench import cycles, limited, random_arrays, random_source, reset_sometime, start
+from fivebyfive.sim.benchlib.testbench import (
+    cycles,
+    limited,
+    random_arrays,
+    random_source,
+    reset_sometime,
+    start,
+    until,
+)
 
 
 @cache
@@ -88,8 +96,8 @@ async def take(dut: Dut, image: np.ndarray, pause: float, rng: random.Random) ->
 async def check(
     dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random, arrays: np.random.Generator
 ) -> None:
-    """Images one behind the other."""
-    images = draw(count, arrays)
+    """Images one behind the other, which raise no flag and lower none."""
+    images, raised = draw(count, arrays), flags(dut)
     accepted = cocotb.start_soon(count_accepted(dut))
     source = StreamSource(dut, "i", pause=pauses[0], rng=rng, limit_cycles=10**6)
     sender = cocotb.start_soon(source.send(word for image in images for word in frame(image)))
@@ -100,6 +108,12 @@ async def check(
     assert not dut.available.value
     accepted.cancel()
     assert counts["accepted"] == count
+    assert flags(dut) == raised
+
+
+def flags(dut: Dut) -> tuple[bool, bool]:
+    """That frames were too short, and too long."""
+    return bool(dut.short.value), bool(dut.long.value)
 
 
 counts = {"accepted": 0}
@@ -147,14 +161,13 @@ async def wrong_frames(dut: Dut) -> None:
     for length in (1, whole() - 1, rng.randint(1, whole() - 1)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
-        assert dut.short.value
-        assert not dut.long.value
+        assert flags(dut) == (True, False)
         assert not dut.available.value
         await check(dut, 1, (0, 0), rng, arrays)
     for length in (whole() + 1, 2 * whole(), whole() + rng.randint(2, 900)):
         await StreamSource(dut, "i", pause=0.1, rng=rng).send(frame(draw(1, arrays)[0], length))
         await cycles(dut, 1)
-        assert dut.long.value
+        assert flags(dut) == (True, True)
         assert not dut.available.value
         await check(dut, 2, (0.1, 0), rng, arrays)
 
@@ -169,7 +182,30 @@ async def resets(dut: Dut) -> None:
         words = [word for image in batch for word in frame(image)]
         work = [StreamSource(dut, "i", limit_cycles=10**6).send(words), take(dut, batch[0], 0.2, rng)]
         await reset_sometime(dut, work, 3 * whole(), rng)
-        assert not dut.short.value
-        assert not dut.long.value
-        assert not dut.available.value
-        await check(dut, 2, (0, 0.1), rng, arrays)
+        await check_from_reset(dut, rng, arrays)
+
+
+@cocotb.test()
+async def resets_of_rows(dut: Dut) -> None:
+    """A reset in each quarter of an image's rows; the next image begins with its first row again."""
+    await start(dut)
+    watch(dut)
+    rng, arrays = random_source(), random_arrays()
+    for quarter in range(4):
+        image = draw(1, arrays)[0]
+        count = len(transfers(image)[0])
+        await StreamSource(dut, "i").send(frame(image))
+        await until(dut, dut.available, 1, 10)
+        dut.start.value = 1
+        dut.o__ready.value = 1
+        await cycles(dut, 1)
+        dut.start.value = 0
+        await cycles(dut, quarter * count // 4)
+        await reset_sometime(dut, [], ceil_div(count, 4), rng)
+        await check_from_reset(dut, rng, arrays)
+
+
+async def check_from_reset(dut: Dut, rng: random.Random, arrays: np.random.Generator) -> None:
+    assert flags(dut) == (False, False)
+    assert not dut.available.value
+    await check(dut, 2, (0, 0.1), rng, arrays)

@@ -18,8 +18,10 @@ from fivebyfive.sim.benchlib.testbench import (
     limited,
     random_arrays,
     random_source,
+    reset,
     reset_sometime,
     start,
+    until,
 )
 
 
@@ -65,11 +67,11 @@ def check(words: list[int], expected: np.ndarray) -> None:
     np.testing.assert_array_equal(np.where(expected == 999, 999, got), expected)
 
 
-async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random) -> None:
-    """Fill a set, perhaps after codes that are dropped, and go back to its first code."""
+async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random, dropped: bool = True) -> None:
+    """Fill a set, perhaps after codes that are ``dropped``, and go back to its first code."""
     dut.w_set.value = which
     source, words = StreamSource(dut, "i", pause=pause, rng=rng), words_in(maps)
-    if rng.random() < 0.5:
+    if dropped and rng.random() < 0.5:
         await source.send(words[::-1][: rng.randint(1, len(words))])
         await rewind(dut)
     await source.send(words)
@@ -155,17 +157,44 @@ async def turns(
 
 @cocotb.test()
 async def a_transfer_a_cycle(dut: Dut) -> None:
-    """The first `latency` cycles after ``start``, then one each cycle."""
+    """The first `latency` cycles after ``start``, then one each cycle; of each set of maps behind a reset."""
     await start(dut)
     rng, memory = random_source(), component()
+    for which, stored in enumerate(memory.maps):
+        await reset(dut)
+        drive(dut, "which", which)
+        await cycles(dut, 1)
+        maps = draw(stored, random_arrays())
+        await write(dut, 0, maps, 0, rng, dropped=False)
+        begin, given = await read(dut, 0, stored, maps, 0, rng)
+        assert given[0] - begin == memory.latency
+        assert given == list(range(given[0], given[0] + len(given)))
+
+
+@cocotb.test()
+async def rows_behind_waiting_ones(dut: Dut) -> None:
+    """Up to three transfers wait when the maps are streamed once more: these follow them without a gap."""
+    await start(dut)
+    rng, memory, monitor = random_source(), component(), StreamMonitor(dut, "o").start()
     for which, stored in enumerate(memory.maps):
         drive(dut, "which", which)
         await cycles(dut, 1)
         maps = draw(stored, random_arrays())
         await write(dut, 0, maps, 0, rng)
-        begin, given = await read(dut, 0, stored, maps, 0, rng)
-        assert given[0] - begin == memory.latency
-        assert given == list(range(given[0], given[0] + len(given)))
+        expected, _ = transfers(stored, maps)
+        for waiting in range(1, min(3, len(expected)) + 1):
+            dut.start.value = 1
+            await note_start(dut)
+            await StreamSink(dut, "o").receive(len(expected) - waiting)
+            await until(dut, dut.busy, 0, 10)
+            dut.start.value = 1
+            await note_start(dut)
+            await cycles(dut, memory.latency)
+            await StreamSink(dut, "o").receive(waiting + len(expected))
+            check(monitor.words, np.concatenate([expected, expected]))
+            later = monitor.cycles[-waiting - len(expected) :]
+            assert later == list(range(later[0], later[0] + len(later)))
+            monitor.clear()
 
 
 @cocotb.test()

@@ -1,6 +1,7 @@
 """`Framer` against `link.encode`."""
 
 import random
+from collections.abc import Callable
 
 import cocotb
 
@@ -25,7 +26,18 @@ def word(frame: Frame) -> int:
     return pack(Answer(parameters()["most"]), {"header": header, "payload": payload})
 
 
-async def check(dut: Dut, count: int, pauses: tuple[float, float], rng: random.Random) -> None:
+def draw_escaped(rng: random.Random) -> Frame:
+    """One whose CRC ends with a byte that is escaped."""
+    return next(frame for frame in iter(lambda: draw(rng), None) if encode(frame)[-2] == ESCAPE)
+
+
+async def check(
+    dut: Dut,
+    count: int,
+    pauses: tuple[float, float],
+    rng: random.Random,
+    draw: Callable[[random.Random], Frame] = draw,
+) -> None:
     frames = [draw(rng) for _ in range(count)]
     line = b"".join(encode(frame) for frame in frames)
     cocotb.start_soon(StreamSource(dut, "i", pause=pauses[0], rng=rng).send([word(frame) for frame in frames]))
@@ -40,6 +52,14 @@ async def answers(dut: Dut) -> None:
         StreamMonitor(dut, name).start()
     for pauses in ((0, 0), (0.9, 0), (0, 0.7), (0.5, 0.5)):
         await check(dut, 30, pauses, rng)
+
+
+@cocotb.test()
+async def escapes_in_the_crc(dut: Dut) -> None:
+    """With and without back pressure."""
+    await start(dut)
+    for pause in (0, 0.7):
+        await check(dut, 4, (0, pause), random_source(), draw_escaped)
 
 
 @cocotb.test()
