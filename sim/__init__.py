@@ -18,6 +18,9 @@ the Verilog on a device.
                                                        v
                           synthesis, harness, nextpnr <- jobs --> cache (results, by content)
 
+Room `session`: a simulator that stays running, with a main program in C++ instead of cocotb: one image after the other,
+with the values of layers as they come out and the changes of signals. `fivebyfive studio` shows them.
+
 Room `devices`: a simulated board, and the simulated AXI core for `fivebyfive.driver`; bus models of cocotbext-axi are
 in `benchlib`.
 

@@ -21,7 +21,7 @@ ODD = "run [old] $HOME;`id`#%'é"  # a folder's name that a shell, make, rich an
 class Command:
     """``words``: a line that is done within seconds. ``input``, ``output``: what in it is read and written;
     ``folder``: whether the output is a folder, ``whole``: which is replaced as one; ``beside``: suffixes of what is
-    written beside an output."""
+    written beside an output. ``endless``: it is done only when it is terminated."""
 
     words: tuple[str, ...]
     input: str | None = None
@@ -29,6 +29,7 @@ class Command:
     folder: bool = False
     whole: bool = True
     beside: tuple[str, ...] = ()
+    endless: bool = False
 
 
 def command(line: str, **about) -> Command:
@@ -63,6 +64,7 @@ COMMANDS = {
     "diagram": command("draw diagram good.npz --out new.svg", input="good.npz", output="new.svg"),
     "waves": command("draw waves good.vcd --out new.svg", input="good.vcd", output="new.svg"),
     "demo": command("demo --images 1 --out new", output="new", folder=True, whole=False),
+    "studio": command("studio good.npz --no-browser", input="good.npz", endless=True),
 }  # fmt: skip
 # What demo writes first, the Verilog, stays, whole, where it cannot be simulated afterwards.
 LATE = {"demo": ("the cache is a file", "twelve open files")}
@@ -93,8 +95,18 @@ def cases() -> list[Case]:
     for name, one in COMMANDS.items():
         about = [*inputs(one), *outputs(one)]
         about += [case for case in surroundings(one) if case.name not in LATE.get(name, ())]
+        if one.endless:
+            about = [terminated(case) for case in about]
         found += [replace(case, name=f"{name}: {case.name}") for case in about]
     return [*found, *help_lines()]
+
+
+def terminated(case: Case) -> Case:
+    """A case that would be done, with a signal instead."""
+    if DONE not in case.ends:
+        return case
+    ends = tuple(TERMINATED if end == DONE and case.kill is None else end for end in case.ends if end or not case.kill)
+    return replace(case, kill=case.kill or signal.SIGTERM, ends=ends)
 
 
 def put(words: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:

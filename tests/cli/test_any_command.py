@@ -39,6 +39,7 @@ SLOW = (
     "fivebyfive.api.simulate", "fivebyfive.commands.simulate.synthesized", "fivebyfive.sim.jobs.workers.LocalPool.run",
     "fivebyfive.sim.jobs.workers.ClusterPool.__init__", "fivebyfive.sim.fpga.bitstream.make_bitstream",
     "fivebyfive.sim.devices.board.simulated_board", "fivebyfive.model.data.datasets.fetch",
+    "fivebyfive.studio.serve.serve",
 )  # fmt: skip
 
 
