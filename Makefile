@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures studio-pictures figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all test-studio studio-speed lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures studio-pictures figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ test-all: .venv/test.stamp ## the repetitions, too, and coverage of the Python c
 test-studio: .venv/test.stamp ## the page of fivebyfive studio in Chromium: digits, sizes, accessibility, trouble; ten minutes
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it"
 	$(PYTEST) tests/studio -m "" --durations=0
+
+studio-speed: .venv/test.stamp ## from pen up to the class in fivebyfive studio, on an idle machine; docs/studio-speed.log
+	$(BIN)/python -m tests.studio.speed docs/studio-speed.log
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0

@@ -261,3 +261,15 @@ def test_coverage_is_that_of_the_log() -> None:
 
 if __name__ == "__main__":
     print("\n".join(compressed_rows()))
+
+
+def test_how_fast_the_studio_is() -> None:
+    """The table is that of the log."""
+    first, *lines = (DOCS / "studio-speed.log").read_text().splitlines()
+    page = (DOCS / "studio.md").read_text()
+    assert f"at a load of {first.rpartition(' ')[2]}:" in page
+    assert len(lines) == 2
+    for line in lines:
+        machine, figures = line.split(": ")
+        seconds = re.findall(r"[\d.]+ s", figures)
+        assert f"| {machine} | {' | '.join(seconds)} |\n" in page

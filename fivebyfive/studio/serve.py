@@ -17,11 +17,12 @@ from .inputs import Catalog
 __all__ = ["serve"]
 
 ADDRESS = "127.0.0.1"
+WAITING = 100  # connections that are not accepted yet
 GRACE_S = 1  # for open streams when the server ends
 
 
 def serve(catalog: Catalog, size: Size, port: int, browser: bool, told: Callable[[str], object]) -> None:
-    """Serve the page until this process is interrupted. ``told`` is called with its address when it can be opened.
+    """Serve the page until this process is interrupted. ``told`` is called with its address first.
 
     Raises UserError where the port is taken.
     """
@@ -31,25 +32,10 @@ def serve(catalog: Catalog, size: Size, port: int, browser: bool, told: Callable
             make_app(catalog, size), log_level=logging.WARNING, access_log=False, lifespan="on", ws="none",
             server_header=False, timeout_graceful_shutdown=GRACE_S,
         )  # fmt: skip
-
-        def ready() -> None:
-            told(url)
-            if browser:
-                open_browser(url)
-
-        Announcing(config, ready).run(sockets=[place])
-
-
-class Announcing(uvicorn.Server):
-    """A server that calls ``ready`` when it answers."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]):
-        super().__init__(config)
-        self.ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready()
+        told(url)  # it can be opened: requests wait until they are answered
+        if browser:
+            open_browser(url)
+        uvicorn.Server(config).run(sockets=[place])
 
 
 def listening(port: int) -> socket.socket:
@@ -58,6 +44,7 @@ def listening(port: int) -> socket.socket:
     try:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind((ADDRESS, port))
+        place.listen(WAITING)
     except OSError as error:
         place.close()
         raise UserError(f"cannot listen on port {port}: {error.strerror}; choose another --port, or none") from error

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import os
 import re
 import signal
@@ -30,6 +29,9 @@ from fivebyfive.studio.app import make_app
 from fivebyfive.studio.inputs import MAX_DIGIT, Catalog
 from fivebyfive.studio.serve import listening
 from tests.sim.session.small import ALL_KINDS, SEED, SIZE
+
+from .conftest import Server
+from .events import events as read_events
 
 SMALL = Checkpoint.random(ALL_KINDS, SEED)
 Events = list[tuple[str, dict[str, Any]]]
@@ -79,8 +81,7 @@ def machine(client: httpx.Client) -> dict[str, Any]:
 def events(response: httpx.Response) -> Events:
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
-    found = re.findall(r"^event: (\w+)\ndata: (.*)\n\n", response.text, re.M)
-    return [(event, json.loads(data)) for event, data in found]
+    return list(read_events(response.iter_lines()))
 
 
 def line(response: httpx.Response, status: int) -> str:
@@ -336,27 +337,10 @@ def sent_by_hand(place: tuple[str, int | None], path: str, length: str, body: by
         return connection.recv(100).decode("ascii", "replace")
 
 
-class Server:
-    """A running `fivebyfive studio`."""
-
-    def __init__(self, *words: object):
-        command = [sys.executable, "-m", "fivebyfive", "studio", "--no-browser", *map(str, words)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", self.process.stdout.readline())
-        assert found
-        self.port = int(found[1])
-        self.url = found[0]
-
-    def end(self, number: signal.Signals) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
-
-
-def test_the_command(small: Path, machine: dict[str, Any]) -> None:
+def test_the_command(small: Path, machine: dict[str, Any], tmp_path: Path) -> None:
     """On a port of its own, with an end by Ctrl-C that leaves nothing running."""
-    server = Server(small, "--conv-pes", 2, "--fc-rows", 2, "--early-fc")
+    server = Server(tmp_path, str(small), *"--conv-pes 2 --fc-rows 2 --early-fc".split())
+    port = httpx.URL(server.url).port
     try:
         with httpx.Client(base_url=server.url, timeout=WAIT_S) as client:
             name = client.post("/api/machines", json={}).json()["machine"]
@@ -364,17 +348,16 @@ def test_the_command(small: Path, machine: dict[str, Any]) -> None:
             assert event == "ready", facts
             assert dict(read(client, facts, image(1)))["result"]["equal"]
         taken = subprocess.run(
-            [sys.executable, "-m", "fivebyfive", "studio", "--no-browser", "--port", str(server.port)],
+            [sys.executable, "-m", "fivebyfive", "studio", "--no-browser", "--port", str(port)],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert taken.returncode == 2
-        assert re.fullmatch(
-            rf"error: cannot listen on port {server.port}: .*; choose another --port, .*\n", taken.stderr
-        )
-        children = Path(f"/proc/{server.process.pid}/task").glob("*/children")
-        simulators = [int(child) for path in children for child in path.read_text().split()]
-        assert simulators
+        assert re.fullmatch(rf"error: cannot listen on port {port}: .*; choose another --port, .*\n", taken.stderr)
+        simulators = server.simulators()
+        assert len(simulators) == 1
     finally:
-        code, said = server.end(signal.SIGINT)
-    assert (code, said) == (130, "error: interrupted\n")
+        server.process.send_signal(signal.SIGINT)
+        code = server.process.wait(60)
+        server.reader.join(60)
+    assert (code, server.log.read_text()) == (130, "error: interrupted\n")
     assert not [child for child in simulators if Path(f"/proc/{child}").exists()]
