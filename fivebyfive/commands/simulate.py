@@ -121,9 +121,8 @@ def page_of(report: dict, accelerator: Accelerator, images: Images, result: Simu
     """The page of --report: of many images the first ones."""
     network, config = accelerator.network, accelerator.config
     name = shown(network.name)
-    verdict = "every value equals the golden model's" if report["equal"] else f"first difference: {result.difference}"
-    counts = f"{images_text(report['images'])} of {images.source}, {', '.join(report['layers_compared'])} compared"
-    lines = [f"{counts}: {verdict}"]
+    equal = f"every value of {', '.join(report['layers_compared'])} equals the golden model's."
+    lines = [f"{images.source}: {equal if report['equal'] else f'first difference: {result.difference}'}"]
     if report["errors"] is not None:
         lines.append(f"{report['errors']} of {images_text(report['images'])} in another class than the label.")
     pictures, tables = [], []

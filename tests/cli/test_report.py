@@ -111,7 +111,8 @@ def test_of_simulate_with_a_picture_on_standard_input(small: Path) -> None:
     assert "image standard input" in result.stdout.splitlines()[0]
     assert "logits: fc2" in result.stdout
     found = page("s.html")
-    assert "every value equals the golden model's" in found.find(".//p[@class='equal']").text
+    said = "standard input: every value of conv1, conv2, fc1, fc2 equals the golden model's."
+    assert found.find(".//p[@class='equal']").text == said
     assert ["standard input", "-"] in [row[:2] for row in cells(found)]
     assert len(found.findall(".//img")) == 2
     assert [row[0] for row in cells(found) if row[0].startswith("verilog of ")]
