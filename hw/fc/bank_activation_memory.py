@@ -44,7 +44,8 @@ class BankActivationMemory(ActivationMemory):
     address : 20 R times range(words), in
         For each row and lane (lane l of row r is number 20 r + l), the word to read.
     data : 20 R codes, out
-        The lane's code of that word; valid `latency` cycles after ``address``.
+        The lane's code of that word; valid `latency` cycles after ``address``. Undefined where the word has none of the
+        ``inputs`` in that lane.
     """
 
     def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2, rows: int = 1):
