@@ -37,6 +37,7 @@ MANY = 3  # sizes that are tried with all functions
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
 HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
 CLEARLY = 1e-4  # p below which the best reading stands out
+FAR = 2  # times the errors of a reading without the last convolution's function: those with it leave no doubt
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
@@ -234,10 +235,11 @@ class Finder:
             doubts = [one for one in self.doubts(best, more) if one in doubts]
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
         if self.readings.last_is_open(best.geometry) and best.functions.last != best.functions.conv:
-            # Without its last function a network trained briefly may do better than with it.
+            # Without its last function a network trained briefly may do better than with it, but not far better.
             alike = replace(best, functions=replace(best.functions, last=best.functions.conv))
             found |= self.run(scorer, [alike], LAST)
-            doubts += [alike] * (alike not in doubts)
+            near = found[alike].sum() < FAR * found[best].sum() or differ(found[best], found[alike]) >= CLEARLY
+            doubts += [alike] * (near and alike not in doubts)
         rectifiers = self.rectifiers(scorer, best)
         doubts += self.doubts(best, found | rectifiers, better=True)
         rectifiers = {
