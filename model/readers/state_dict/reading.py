@@ -39,6 +39,7 @@ HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more imag
 CLEARLY = 1e-4  # p below which the best reading stands out
 FITS, MISFITS = 1.25, 1.5  # factors of scores: trained with them at most that, or read in another way at least that
 DEVIATIONS = 4.0  # of the mean difference of cross-entropies: clearly more
+FAR = 2  # times the errors of a reading without the last convolution's function: those with it leave no doubt
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
@@ -236,10 +237,11 @@ class Finder:
             doubts = [one for one in self.doubts(best, more) if one in doubts]
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
         if self.readings.last_is_open(best.geometry) and best.functions.last != best.functions.conv:
-            # Without its last function a network trained briefly may do better than with it.
+            # Without its last function a network trained briefly may do better than with it, but not far better.
             alike = replace(best, functions=replace(best.functions, last=best.functions.conv))
             found |= self.run(scorer, [alike], LAST)
-            doubts += [alike] * (alike not in doubts)
+            near = found[alike].sum() < FAR * found[best].sum() or differ(found[best], found[alike]) >= CLEARLY
+            doubts += [alike] * (near and alike not in doubts)
         rectifiers = self.rectifiers(scorer, best)
         doubts += self.doubts(best, found | rectifiers, better=True)
         rectifiers = {

@@ -120,6 +120,16 @@ def test_no_function_behind_the_last_convolution_is_asked_about(tmp_path, images
         find_reading(path, images[1])
 
 
+@pytest.mark.full
+def test_no_function_behind_the_last_convolution_where_it_would_cost_twice_the_errors(tmp_path, images) -> None:
+    torch.manual_seed(0)
+    net = Bare(SMALL)
+    train_on(net, images[0], 800, 0, 3e-3)
+    options = ReadingOptions(input="1x28x28", padding="0", pool="max2")
+    reading = find_reading(save(net, tmp_path / "net"), images[1], options)
+    assert equal(net, reading.network)
+
+
 def test_what_is_left_open_is_asked_about_and_said_by_options(tmp_path, images) -> None:
     """Weights that were never trained are no reading's; options that leave one are believed."""
     path, few = save(Trained(SMALL), tmp_path / "net"), first(images[1], 300)
