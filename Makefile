@@ -14,7 +14,7 @@ COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-studio studio-speed lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean
+.PHONY: help demo test test-all test-studio studio-speed lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures studio-pictures figures fit-area bitstream diagrams docs wheel-test clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -117,6 +117,10 @@ picture: demo ## the picture of `make demo` as docs/demo.png
 
 pictures: .venv/test.stamp ## the pictures of docs/tutorial.md, and the page as a notebook; two minutes
 	$(BIN)/python tools/tutorial.py
+
+studio-pictures: .venv/test.stamp ## the pictures of docs/studio.md, from the page in Chromium; a minute
+	@tools/apt-install chromium chromium "the page of fivebyfive studio is drawn in it"
+	$(PYTEST) tests/studio/test_pictures.py -m "" --pictures docs/pictures
 
 # Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
 FIGURES := picture registers schedule coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \

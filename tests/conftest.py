@@ -92,6 +92,7 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--times", type=Path, metavar="FILE", help="write the time of each test file to FILE, too")
+    parser.addoption("--pictures", type=Path, metavar="FOLDER", help="write the pictures of docs/studio.md to FOLDER")
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:

@@ -35,14 +35,15 @@ def browser():
 
 
 class Server:
-    """A running `fivebyfive studio`."""
+    """A running `fivebyfive studio`; ``environment``: variables that it has besides those of the tests."""
 
-    def __init__(self, folder: Path, *words: str):
+    def __init__(self, folder: Path, *words: str, **environment: str):
         self.log = folder / "studio.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*SERVER, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+                [*SERVER, *words], env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=log, text=True,
+            )  # fmt: skip
         lines: queue.Queue[str] = queue.Queue()
         self.reader = threading.Thread(target=self._read, args=(lines,), daemon=True)
         self.reader.start()
@@ -70,8 +71,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[Server]:
-    """One for all tests; those that harm it start their own."""
-    running = Server(tmp_path_factory.mktemp("studio"))
+    """One for all tests but those that harm it; compiled as users have it, as it reads over a hundred digits."""
+    running = Server(tmp_path_factory.mktemp("studio"), FIVEBYFIVE_QUICK_BUILDS="")
     yield running
     running.stop()
 

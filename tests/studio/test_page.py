@@ -4,16 +4,18 @@ Its own tests run in `make test-studio`; in every test run one digit is drawn an
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 from fivebyfive.model.checkpoint import SHIPPED
 
 from .strokes import DIGITS, STYLES
 
+PAGE = Path(__file__).parents[2] / "docs" / "studio.md"
 WIDTHS = (1280, 768, 380)
 RIGHT = 48  # of the fifty drawn digits, at least
 
@@ -39,15 +41,16 @@ def test_ten_digits(server, open_studio, width: int, theme: str) -> None:
 
 
 @pytest.mark.full
-def test_fifty_digits_in_five_styles(server, open_studio, record_property) -> None:
+def test_fifty_digits_in_five_styles(server, open_studio) -> None:
     studio = open_studio(server)
     wrong = []
     for style, (pen, change) in STYLES.items():
         for digit, strokes in DIGITS.items():
             if (label := studio.read(change(strokes), pen)) != str(digit):
                 wrong.append(f"{digit}, {style}: {label}")
-    print(f"{50 - len(wrong)} of 50 right; wrong: {wrong}")
-    assert 50 - len(wrong) >= RIGHT, wrong
+    right = len(STYLES) * len(DIGITS) - len(wrong)
+    assert right >= RIGHT, wrong
+    assert f"it reads {right} of 50;" in PAGE.read_text(), wrong
 
 
 @pytest.mark.full
@@ -146,6 +149,24 @@ def test_two_machines_side_by_side(server, open_studio) -> None:
 
 
 @pytest.mark.full
+def test_an_own_checkpoint(server, open_studio, tmp_path) -> None:
+    studio = open_studio(server)
+    own = studio.page.locator(".own")
+    studio.expect_refusal()
+    (tmp_path / "broken.npz").write_bytes(b"PK no archive")
+    own.set_input_files(tmp_path / "broken.npz")
+    assert "\n" not in studio.message()
+    assert studio.page.locator("h2:has-text('lenet, 25 + 20')").count() == 1
+
+    own.set_input_files(SHIPPED.with_name("narrow.npz"))
+    studio.page.wait_for_selector("h2:has-text('lenet, 25 + 20')", state="detached", timeout=30_000)
+    studio.page.wait_for_selector(".layers figcaption:has-text('8 \u00d7 12 \u00d7 12')", timeout=240_000)
+    assert studio.page.locator("select[name=checkpoint] option:checked").inner_text().startswith("own")
+    assert studio.read(DIGITS[2]) == "2"
+    studio.no_message()
+
+
+@pytest.mark.full
 def test_cycle_by_cycle(server, open_studio) -> None:
     """State, busy units, maps and waveform follow the slider, which plays; the clock gives the time."""
     studio = open_studio(server, reduced_motion="reduce")
@@ -199,3 +220,26 @@ def test_theme(server, open_studio) -> None:
     studio.page.reload()
     studio.wait_for_machines()
     assert studio.page.evaluate(paper) == dark
+
+
+@pytest.mark.full
+def test_what_must_not_happen_is_noticed(server, open_studio) -> None:
+    """By the checks that the other tests rely on."""
+    studio = open_studio(server)
+    page = studio.page
+    studio.check_accessibility()
+    page.evaluate("document.querySelector('#clock').removeAttribute('aria-label')")
+    with pytest.raises(AssertionError, match="label"):
+        studio.check_accessibility()
+    studio.check_width()
+    page.evaluate("document.querySelector('footer p').style.width = '2000px'")
+    with pytest.raises(AssertionError):
+        studio.check_width()
+    page.evaluate("console.error('a message')")
+    page.evaluate("void setTimeout(() => { throw new Error('an exception') })")
+    page.evaluate("fetch('http://elsewhere.example/').catch(() => {})")  # the server's policy forbids it
+    with pytest.raises(Error, match="ERR_FAILED"):
+        page.goto("http://elsewhere.example/")
+    for text in ("a message", "an exception", "Content Security Policy", "a request to http://elsewhere.example/"):
+        assert [one for one in studio.wrong if text in one], text
+    studio.wrong.clear()
