@@ -213,6 +213,8 @@ class Machine:
         try:
             self.session = simulator.running()
             self.show(digit, self.session)
+        except Closing:
+            simulator.end()  # in the middle of an image
         except Exception as error:
             simulator.end()
             digit.feed.put("failed", {"error": f"{line_of(error)}; have the digit read again"})

@@ -98,6 +98,7 @@ class Session:
             if name in self.layouts
         }
         self.limit_cycles = limit_cycles(self.network)
+        self.timer = threading.Timer(0, lambda: None)  # of the image, which kills the simulator
         self.log = folder / LOG
         generated.design.write(folder)
         name = generated.design.name
@@ -115,6 +116,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.timer.cancel()
         self.process.kill()
         self.process.communicate(timeout=END_S)
 
@@ -125,9 +127,8 @@ class Session:
     def run(self, pixels: np.ndarray, show: Show = lambda piece: None) -> SessionResult:
         """An image, uint8 of the network's input, through the RTL; ``show`` is called with values as they come out.
 
-        `recording` must be called before the next image. Raises SimulationFailed where there is no result or values of
-        a layer are missing, SimulatorFailed where the simulator ends or takes too long. After either the session is of
-        no use.
+        `recording` must be called before the next image. Raises SimulationFailed where there is no result, or values
+        of a layer are missing; SimulatorFailed where the simulator ends or takes too long, which ends the session.
         """
         began = time.monotonic()
         words = np.array(words_of(pixels, self.config.pixels), np.uint64)
@@ -143,6 +144,7 @@ class Session:
                 missing[piece.layer] -= len(piece.values)
                 show(piece)
         if frame.kind == HANGS:
+            self.end_image()
             raise SimulationFailed(f"the machine gave no result within {self.limit_cycles:,} cycles", self.log)
         if short := [name for name, left in missing.items() if left]:
             raise SimulationFailed(f"the machine showed another number of values than {', '.join(short)} has", self.log)
@@ -171,9 +173,13 @@ class Session:
             count = len(data) // (CYCLE.itemsize + VALUE.itemsize)
             cycles = np.frombuffer(data, CYCLE, count)
             signals.append((probe, Changes(cycles, np.frombuffer(data, VALUE, count, cycles.nbytes))))
+        self.end_image()
+        return Recording(self.total, self.recorded, tuple(signals))
+
+    def end_image(self) -> None:
+        """Read the end of what the simulator says of an image."""
         assert self.read_frame().kind == END
         self.timer.cancel()
-        return Recording(self.total, self.recorded, tuple(signals))
 
     def pieces(self, frame: Frame) -> Iterator[Piece]:
         """Values of layers in a frame of a tap."""

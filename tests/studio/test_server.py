@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,12 @@ def image(seed: int) -> np.ndarray:
 
 
 def read(client: Any, machine: dict[str, Any], pixels: np.ndarray) -> Events:
-    body = {"pixels": base64.b64encode(pixels.tobytes()).decode()}
-    return events(client.post(f"/api/machines/{machine['machine']}/digits", json=body))
+    return events(client.post(f"/api/machines/{machine['machine']}/digits", json={"pixels": sent(pixels)}))
+
+
+def sent(pixels: np.ndarray) -> str:
+    """Pixels as the page sends them."""
+    return base64.b64encode(pixels.tobytes()).decode()
 
 
 def test_choices(client: httpx.Client) -> None:
@@ -218,6 +222,45 @@ def test_a_killed_simulator_is_started_again(app: Starlette, client: httpx.Clien
     assert dict(read(client, machine, image(2)))["result"]["equal"]
 
 
+def test_a_digit_of_a_client_that_left_is_not_read(
+    app: Starlette, client: httpx.Client, machine: dict[str, Any]
+) -> None:
+    """It waits for another one's, in a simulator that is halted."""
+    name = machine["machine"]
+    assert dict(read(client, machine, image(1)))["result"]["equal"]  # the simulator runs
+    simulator = app.state.machines[name].session.process.pid
+    os.kill(simulator, signal.SIGSTOP)
+    first: Events = []
+
+    def ask() -> None:
+        body = {"pixels": sent(image(1))}
+        with client.stream("POST", f"/api/machines/{name}/digits", json=body) as answer:
+            for event in read_events(answer.iter_lines()):
+                first.append(event)
+
+    reader = threading.Thread(target=ask)
+    reader.start()
+    try:
+        until(lambda: bool(first))
+        with client.stream("POST", f"/api/machines/{name}/digits", json={"pixels": sent(image(2))}) as answer:
+            assert answer.status_code == 200
+            waiting = app.state.machines[name].digits.queue[0]
+        until(lambda: waiting.feed.gone)
+    finally:
+        os.kill(simulator, signal.SIGCONT)
+    reader.join(60)
+    runs = [dict(one)["input"]["run"] for one in (first, read(client, machine, image(3)))]
+    assert int(runs[1][1:]) == int(runs[0][1:]) + 1
+
+
+def until(there: Callable[[], bool]) -> None:
+    """Wait for something that happens soon."""
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_two_clients(client: httpx.Client, machine: dict[str, Any]) -> None:
     """Their digits wait for each other, and neither gets the other's."""
     found: dict[int, Events] = {}
@@ -293,13 +336,13 @@ def test_pictures(client: httpx.Client, machine: dict[str, Any]) -> None:
     """By the product's own reader, which refuses in a line; here those that it takes do not fit the network."""
     digits = f"/api/machines/{machine['machine']}/digits"
 
-    def sent(content: bytes, kind: str = "image/png") -> str:
-        return line(client.post(digits, content=content, headers={"Content-Type": kind}), 422)
+    def refusal(content: bytes) -> str:
+        return line(client.post(digits, content=content, headers={"Content-Type": "image/png"}), 422)
 
-    assert "the picture is not a PNG" in sent(b"GIF? no")
-    assert "nothing in it stands out" in sent(png(np.full((50, 50), 255, np.uint8)))
+    assert "the picture is not a PNG" in refusal(b"GIF? no")
+    assert "nothing in it stands out" in refusal(png(np.full((50, 50), 255, np.uint8)))
     digit = np.pad(255 - load_dataset().images[0], 20, constant_values=255)
-    assert sent(png(digit)).endswith("these have 28x28; choose another network")
+    assert refusal(png(digit)).endswith("these have 28x28; choose another network")
 
 
 def png(pixels: np.ndarray) -> bytes:

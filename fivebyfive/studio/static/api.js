@@ -1,6 +1,7 @@
 /** What the page asks of the server: JSON, streams of events, and one line where something goes wrong. */
 
-const GONE = "The server does not answer. Is fivebyfive studio still running? Start it again, then read the digit again.";
+const GONE =
+  "The server does not answer. Is fivebyfive studio still running? Start it again, then read the digit again.";
 
 const aborted = (error) => error.name === "AbortError";
 

@@ -45,7 +45,9 @@ export class Inside {
     find(".back").addEventListener("click", () => this.#seek(this.#states(-1)));
     find(".on").addEventListener("click", () => this.#seek(this.#states(0)));
     this.span.addEventListener("change", () => this.#fetchSoon());
-    find(".changing").addEventListener("change", (event) => find(".wave").classList.toggle("changing", event.target.checked));
+    find(".changing").addEventListener("change", ({ target }) => {
+      find(".wave").classList.toggle("changing", target.checked);
+    });
   }
 
   /** The units and signals of a machine. */
@@ -78,7 +80,8 @@ export class Inside {
     const x = (cycle) => ((cycle / activity.cycles) * 1000).toFixed(2);
     for (const { name, lane } of this.units) {
       const busy = activity.units[name] ?? [];
-      lane.replaceChildren(shape("path", { d: busy.map(([from, to]) => `M${x(from)} 0H${x(to + 1)}V10H${x(from)}Z`).join("") }));
+      const bars = busy.map(([from, to]) => `M${x(from)} 0H${x(to + 1)}V10H${x(from)}Z`);
+      lane.replaceChildren(shape("path", { d: bars.join("") }));
     }
     this.root.hidden = false;
     this.#seek(last);
@@ -106,7 +109,8 @@ export class Inside {
     for (const unit of this.units) {
       for (const node of [unit.row, unit.block]) node?.classList.toggle("busy", busy.includes(unit));
     }
-    this.diagram.ariaLabel = `Block diagram; busy in cycle ${count(cycle)}: ${busy.map(({ title }) => title).join(", ") || "nothing"}`;
+    const titles = busy.map(({ title }) => title).join(", ") || "nothing";
+    this.diagram.ariaLabel = `Block diagram; busy in cycle ${count(cycle)}: ${titles}`;
     this.moved(cycle < cycles - 1 ? cycle : Infinity);
   }
 
@@ -162,8 +166,9 @@ export class Inside {
   async #fetch() {
     const { signal } = (this.#fetching = new AbortController());
     const { cycle } = this;
+    const path = `/api/runs/${this.#run.run}/wave?cycle=${cycle}&span=${this.span.value}`;
     try {
-      this.wave.show(await get(`/api/runs/${this.#run.run}/wave?cycle=${cycle}&span=${this.span.value}`, signal), cycle);
+      this.wave.show(await get(path, signal), cycle);
       this.wave.root.classList.remove("old");
     } catch (error) {
       if (!signal.aborted) this.report(error.message);

@@ -7,10 +7,11 @@ const WIDE = 96; // pixels across a grid; studio.css shows each as a whole numbe
 /** Colours of bytes: of codes, and of pixels. */
 const mix = (from, to, part) => from.map((value, n) => Math.round(value + (to[n] - value) * part));
 const DARK = [16, 22, 30];
+const [BLUE, ORANGE, PALE] = [[92, 176, 255], [238, 138, 40], [255, 246, 224]];
 const codeColor = (code) => {
   const strength = Math.sqrt(Math.abs(code) / 128);
-  if (code < 0) return mix(DARK, [92, 176, 255], strength);
-  return strength < 0.6 ? mix(DARK, [238, 138, 40], strength / 0.6) : mix([238, 138, 40], [255, 246, 224], (strength - 0.6) / 0.4);
+  if (code < 0) return mix(DARK, BLUE, strength);
+  return strength < 0.6 ? mix(DARK, ORANGE, strength / 0.6) : mix(ORANGE, PALE, (strength - 0.6) / 0.4);
 };
 const palette = (color) => Uint32Array.from({ length: 256 }, (_, byte) => {
   const [red, green, blue] = color(byte);
@@ -43,7 +44,8 @@ export class LayerMap {
     this.size = rows * columns > 1 ? `${channels} × ${rows} × ${columns}` : `${channels} values`;
     this.state = element("span", { className: "badge" });
     this.readout = element("span", { className: "readout" });
-    this.root = element("figure", {}, element("figcaption", {}, element("strong", {}, name), ` ${this.size} `, this.state, this.readout), this.canvas);
+    const caption = [element("strong", {}, name), ` ${this.size} `, this.state, this.readout];
+    this.root = element("figure", {}, element("figcaption", {}, ...caption), this.canvas);
     this.canvas.addEventListener("pointermove", (event) => this.#point(event));
     this.canvas.addEventListener("pointerleave", () => { this.readout.textContent = ""; });
     this.clear();
@@ -100,7 +102,8 @@ export class LayerMap {
     const [column, row] = [Math.floor((x % this.pitch) / this.zoom), Math.floor((y % this.down) / this.zoom)];
     const channel = Math.floor(y / this.down) * this.across + Math.floor(x / this.pitch);
     const place = (channel * rows + row) * columns + column;
-    const known = column < columns && row < rows && this.#pieces.some(({ first, last }) => first <= place && place < last);
+    const inside = column < columns && row < rows;
+    const known = inside && this.#pieces.some(({ first, last }) => first <= place && place < last);
     const where = rows * columns > 1 ? `channel ${channel}, row ${row}, column ${column}` : `value ${channel}`;
     this.readout.textContent = known ? `${where}: ${count(this.values[place])}` : "";
   }

@@ -16,8 +16,8 @@ export class Pad {
   #timer = 0;
 
   /**
-   * `width`: the input that has the pen's width; `begin()`: the strokes change; `read()`: the pen has been up for a while;
-   * `forget()`: everything is to be removed; `say(text)`: what the pen does.
+   * `width`: the input that has the pen's width; `begin()`: the strokes change; `read()`: the pen has been up for a
+   * while; `forget()`: everything is to be removed; `say(text)`: what the pen does.
    */
   constructor(root, width, { begin, read, forget, say }) {
     Object.assign(this, { root, width, begin, read, forget, say });
@@ -80,7 +80,8 @@ export class Pad {
   }
 
   #draw() {
-    this.strokes.replaceChildren(...this.#strokes.map((stroke) => shape("path", { d: path(stroke), "stroke-width": stroke.width })));
+    const lines = this.#strokes.map((stroke) => shape("path", { d: path(stroke), "stroke-width": stroke.width }));
+    this.strokes.replaceChildren(...lines);
     this.marker.setAttribute("cx", this.#pen.x);
     this.marker.setAttribute("cy", this.#pen.y);
     this.marker.classList.toggle("down", this.#pen.down);

@@ -13,9 +13,9 @@ export class Panel {
   #result = null;
 
   /**
-   * `choices`: what the server offers; `choice`: {checkpoint, conv_pes, fc_rows, early_fc}; `changed()`: another machine was
-   * chosen; `beside()`: the button for a second machine; `report(text)`: something went wrong; `upload(file)`: an own
-   * file, its checkpoint's name comes back.
+   * `choices`: what the server offers; `choice`: {checkpoint, conv_pes, fc_rows, early_fc}. `changed()`: another machine
+   * was chosen; `beside()`: the button for a second machine; `report(text)`: something went wrong; `upload(file)`: an
+   * own file, true where the server took it.
    */
   constructor(choices, choice, { changed, beside, report, upload }) {
     Object.assign(this, { choices, report });
@@ -34,7 +34,7 @@ export class Panel {
     this.offer(choice);
     this.inside = new Inside(this.find(".inside"), {
       moved: (cycle) => this.maps?.forEach((map, name) => name && map.show(cycle)),
-      report: (text) => report(text),
+      report,
     });
   }
 
@@ -42,7 +42,8 @@ export class Panel {
 
   get choice() {
     const { checkpoint, conv_pes, fc_rows, early_fc } = this.form.elements;
-    return { checkpoint: checkpoint.value, conv_pes: Number(conv_pes.value), fc_rows: Number(fc_rows.value), early_fc: early_fc.checked };
+    const [pes, rows] = [conv_pes, fc_rows].map(({ value }) => Number(value));
+    return { checkpoint: checkpoint.value, conv_pes: pes, fc_rows: rows, early_fc: early_fc.checked };
   }
 
   /** Fills the form: what there is to choose, and a choice. */
@@ -69,7 +70,7 @@ export class Panel {
     this.root.classList.remove("reading");
   }
 
-  /** Makes the machine ready and, if there is a digit ({body, type}), reads it. Returns a sentence, or null if it was stopped. */
+  /** Makes the machine ready and reads a digit, {body, type} or null. Returns what to announce; null: nothing. */
   async show(digit) {
     this.stop();
     const { signal } = (this.#work = new AbortController());
@@ -98,7 +99,7 @@ export class Panel {
       if (kind === "ready") ready = data;
       if (ready) break;
     }
-    if (!ready) throw new Error("The server closed the connection while the simulator was built. Read the digit again.");
+    if (!ready) throw new Error("The server closed the connection before the machine was ready. Read the digit again.");
     this.find(".build").hidden = true;
     if (JSON.stringify(ready) !== JSON.stringify(this.#machine)) this.#become(ready);
   }
@@ -138,7 +139,8 @@ export class Panel {
 
   async #read({ body, type }, signal) {
     this.#class("…", "reading");
-    for await (const { kind, data } of events(await post(`/api/machines/${this.#machine.machine}/digits`, { body, type }, signal))) {
+    const answer = await post(`/api/machines/${this.#machine.machine}/digits`, { body, type }, signal);
+    for await (const { kind, data } of events(answer)) {
       if (kind === "input") {
         this.maps.get("").put(0, bytes(data.pixels), 0);
         this.find(".remarks").textContent = data.remarks.join(" ");
@@ -156,8 +158,8 @@ export class Panel {
   #show(result) {
     this.#result = result;
     this.#class(result.label, `class ${result.class} of ${this.#machine.classes}`);
-    this.#verdict(result.equal ? "equal" : "different",
-      result.equal ? "Equal to the golden model in every value" : `Not equal to the golden model: ${result.difference}`);
+    if (result.equal) this.#verdict("equal", "Equal to the golden model in every value");
+    else this.#verdict("different", `Not equal to the golden model: ${result.difference}`);
     for (const [name, equal] of Object.entries(result.layers_equal)) {
       this.maps.get(name).judge(equal ? "equal" : "different", equal ? "equal" : "not equal");
     }

@@ -95,7 +95,8 @@ function forget() {
 // Pictures and checkpoints of one's own.
 
 const fits = (file, limit) => {
-  if (file.size > limit) report(`${file.name} has ${count(Math.ceil(file.size / MB))} MB. Give a file of at most ${count(limit / MB)} MB.`);
+  const large = count(Math.ceil(file.size / MB));
+  if (file.size > limit) report(`${file.name} has ${large} MB. Give a file of at most ${count(limit / MB)} MB.`);
   return file.size <= limit;
 };
 
@@ -104,7 +105,7 @@ async function takePicture(file) {
   if (!fits(file, choices.limits.picture)) return;
   pad.begin();
   pad.clear();
-  createImageBitmap(file).then((image) => pad.show(image), () => {}); // the server's reader knows more kinds than a browser
+  createImageBitmap(file).then((image) => pad.show(image), () => {}); // the server's reader knows kinds that it doesn't
   await take({ body: file, type: file.type.startsWith("image/") ? file.type : "image/unknown" }, file.name);
 }
 
@@ -179,7 +180,8 @@ const changed = (panel) => {
 };
 
 function addPanel(choice) {
-  const panel = new Panel(choices, choice, { changed: () => changed(panel), beside: () => beside(panel), report, upload });
+  const hooks = { changed: () => changed(panel), beside: () => beside(panel), report, upload };
+  const panel = new Panel(choices, choice, hooks);
   panels.push(panel);
   find("machines").append(panel.root);
   return panel;
@@ -219,7 +221,7 @@ try {
   find("sample").elements.index.max = choices.samples - 1;
   for (const clock of clocks) clock.value = remembered.clock ?? choices.clock_mhz;
   const opened = JSON.stringify(choices.machine);
-  if (remembered.opened !== opened) remember({ opened, machines: [choices.machine] }); // the command line names another one
+  if (remembered.opened !== opened) remember({ opened, machines: [choices.machine] }); // the command line's
   remembered.machines.forEach(addPanel);
   arrange();
   await readAll();

@@ -6,7 +6,7 @@ const [HIGH, LOW] = [4, 20]; // y of a bit that is set, and of one that is not
 const MIDDLE = (HIGH + LOW) / 2;
 const CHAR = 6.6; // width of a digit in a hexagon
 
-const hexadecimal = (value) => (typeof value === "string" ? value : value < 10 ? String(value) : `0x${value.toString(16)}`);
+const hexadecimal = (value) => (typeof value === "string" || value < 10 ? String(value) : `0x${value.toString(16)}`);
 
 const bit = (pieces) => {
   const level = ({ value }) => (Number(value) ? HIGH : LOW);
@@ -15,7 +15,8 @@ const bit = (pieces) => {
 
 const bus = (pieces) => pieces.map(({ left, right }) => {
   const slope = Math.min(3, (right - left) / 2);
-  return `M${left} ${MIDDLE}L${left + slope} ${HIGH}H${right - slope}L${right} ${MIDDLE}L${right - slope} ${LOW}H${left + slope}Z`;
+  const [from, to] = [left + slope, right - slope];
+  return `M${left} ${MIDDLE}L${from} ${HIGH}H${to}L${right} ${MIDDLE}L${to} ${LOW}H${from}Z`;
 });
 
 export class Wave {
@@ -60,10 +61,12 @@ export class Wave {
       if (!found) continue;
       const { signal, row, value, picture } = found;
       const text = (raw) => signal.values?.[raw] ?? hexadecimal(raw);
-      const pieces = changes.map(([from, raw], n) => ({ left: x(from), right: x(changes[n + 1]?.[0] ?? last + 1), value: raw }));
+      const end = (n) => x(changes[n + 1]?.[0] ?? last + 1);
+      const pieces = changes.map(([from, raw], n) => ({ left: x(from), right: end(n), value: raw }));
       const isBit = signal.bits === 1 && !signal.values;
       const mark = x(this.cycle + 0.5);
-      const texts = isBit ? [] : pieces.filter((one) => one.right - one.left > text(one.value).length * CHAR + 8).map((one) => {
+      const fits = (one) => !isBit && one.right - one.left > text(one.value).length * CHAR + 8;
+      const texts = pieces.filter(fits).map((one) => {
         const made = shape("text", { x: (one.left + one.right) / 2, y: MIDDLE + 4, "text-anchor": "middle" });
         made.append(text(one.value));
         return made;
