@@ -96,17 +96,18 @@ def test_the_engines_and_the_bytes(name):
 
 
 def test_one_weight_a_lane():
-    """fc1 takes a cycle for each of 500 words, and 17 from the first address to the last output."""
-    assert machine("bank-1").engines.words[0] == (1,) * 500
+    """fc1 takes a cycle for each of 467 words, and 17 from the first address to the last output. Its other 33 outputs
+    are always zero."""
+    assert machine("bank-1").engines.words[0] == (1,) * 467
     planned = plan(load_checkpoint(path("bank-1")).network, machine("bank-1"))
     words = [sum(layer) for layer in machine("bank-1").engines.words]
     waits, rest = divmod(planned.fc - sum(words), len(words))
-    assert (words[0] + waits, rest) == (517, 0)
+    assert (words[0] + waits, rest) == (484, 0)
 
 
 def test_kernels_and_lanes():
     words, _ = machine("bank-kernel").engines.words
-    assert max(words) <= 4
+    assert max(words) <= 6  # it was pruned to 4 in a lane of all channels; those that are left lie in other lanes
     planned = plan(load_checkpoint(path("bank-kernel")).network, machine("bank-kernel"))
     assert max(planned.interval, planned.latency) <= 25_000
 
