@@ -198,8 +198,8 @@ def wanted(stage: Callable, place: Place) -> bool:
 HEAD = """# Public networks
 
 Forty LeNets that people keep in public, built from descriptions of them, trained here on MNIST, and written in the form
-that each is stored in. Those for CIFAR take MNIST resized to 32x32, in three channels. {summary} `make networks` writes
-this page.
+that each is stored in. Those for CIFAR take MNIST resized to 32x32, in three channels. `make networks` writes this
+page. {summary}
 
 Scores before any softmax are compared on 100 images with those of the source framework: ONNX Runtime for ONNX, PyTorch
 in float64 for its own files and for QONNX; Keras is not in this environment, so for its files NumPy computes the same
@@ -210,7 +210,7 @@ layers. They are equal where they differ by at most 1e-4 of the largest score, o
 """
 LEGEND = """
 - *read as*: 6@5x5 is a convolution of 6 outputs, p2 padding, s2 a stride, g3 groups; m2 and a2 are pools; a number
-  alone is a fully-connected layer.
+  alone is a fully-connected layer; \\* with options.
 - *float errors*: of the source network on 1,000 test images; of what was read, on the images that `inspect` counted on.
 - *calibrated*, *tuned*: errors on {evaluated:,} test images in floats and of the integer network after `quantize
   --calibrate-only`, and after `--epochs {epochs}` on {learned:,} images. An empty place was not measured.

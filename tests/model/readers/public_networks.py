@@ -76,7 +76,7 @@ LISTED = (
     Listed(9, "keras-team/keras-io", ".keras", "32c3 relu m2 64c3 relu m2 flat drop 10f softmax"),
     Listed(11, "NVIDIA/TensorRT", f".pt {STATE}", "20c5 m2 50c5 m2 flat 500f relu 10f logsoftmax", scaling=MNIST),
     Listed(13, "Xilinx/brevitas", ".onnx QONNX", "id4 6c5q4- relu4 m2 16c5q4- relu4 m2 flat 120fq4- relu4 84fq4- relu4 "
-           "10fq4-", COLOUR),
+           "10fq4-", COLOUR, resized=False),
     Listed(15, "ChawDoe/LeNet5-MNIST-PyTorch", f".pkl {WHOLE}", "6c5 m2 16c5 m2 flat 120f relu 84f relu 10f relu",
            steps=NOT_TRAINED),
     Listed(17, "NNgen/nngen", ".onnx", "64c3p1 bn relu m2 64c3p1 bn relu flat 256f bn relu 10f", COLOUR,
@@ -113,7 +113,8 @@ LISTED = (
     Listed(61, "Guoxoug/MLLib", f".pth {STATE}", EXACT.replace("10f", "100f"), COLOUR, SYMMETRIC),
     Listed(63, "Abinayaa299/Soil-Image", ".h5 Keras 2", f"{AVERAGE.replace('relu', 'tanh')} softmax", (3, 244, 244),
            steps=NOT_TRAINED),
-    Listed(65, "GooseofSchrodingcat/demo2", f".pt {STATE}", "6c5 a2 16c5 a2 flat 120f relu 84f relu 10f", COLOUR),
+    Listed(65, "GooseofSchrodingcat/demo2", f".pt {STATE}", "6c5 a2 16c5 a2 flat 120f relu 84f relu 10f", COLOUR,
+           options="--pool average2 --activation none,relu"),
     Listed(67, "ManhPP/BNN", f".pth {STATE}", AVERAGE),
     Listed(69, "Tamiru-Alemnew/CV-Assignment-3-", f".pth {STATE}",
            "6c5 tanh a2 16c5 tanh a2 120c5 tanh flat 84f tanh 10f", COLOUR, SYMMETRIC),
@@ -124,7 +125,8 @@ LISTED = (
     Listed(75, "Bingwen22/Hybrid_quant_lenet", f".pt {STATE}", EXACT, scaling=MNIST),
     Listed(77, "Phuoc2003/LeNet5_Quantization", f".pt {STATE}", f"{AVERAGE.replace('6c5', '6c1', 1)} logsoftmax",
            scaling=MNIST),
-    Listed(79, "Silvan-K/lenet5-mnist", ".onnx", "6c5 bn relu m2 16c5 bn relu m2 flat 120f relu 84f relu 10f", GREY),
+    Listed(79, "Silvan-K/lenet5-mnist", ".onnx", "6c5 bn relu m2 16c5 bn relu m2 flat 120f relu 84f relu 10f", GREY,
+           resized=False),
 )  # fmt: skip
 
 
