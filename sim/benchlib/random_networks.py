@@ -1,12 +1,16 @@
 """Random networks whose weights have what an engine is made for."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.unused import built
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape
 
-__all__ = ["KINDS", "other_network", "random_network"]
+__all__ = ["KINDS", "least", "other_network", "random_network"]
 
 KINDS = ("kernels", "banks", "codebook", "ternary", "binary", "seen")
 ZERO_KERNELS = 0.6  # share of the kernels behind the first convolution
@@ -47,6 +51,12 @@ def change(kind: str, array: np.ndarray, first: bool, rng: np.random.Generator) 
             array[rng.integers(0, len(array), len(unseen)), unseen] = rng.integers(1, 128, len(unseen))
         case _ if kind not in KINDS:
             raise ValueError(f"there is no kind of network {kind!r}; there are {', '.join(KINDS)}")
+
+
+def least(network: Checkpoint, config: Config) -> tuple[Checkpoint, Config]:
+    """What a machine computes of a network, and the same machine as one that leaves nothing out: for benches of single
+    engines, which know no other network."""
+    return built(network, config), replace(config, engines=replace(config.engines, kept=()))
 
 
 def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:

@@ -59,7 +59,7 @@ from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Network, Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
-from fivebyfive.sim.benchlib.random_networks import random_network
+from fivebyfive.sim.benchlib.random_networks import least, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 
 __all__ = ["SMALL_MACHINES", "bench_of", "joined"]
@@ -285,18 +285,20 @@ def bank_fc_engine() -> SmallMachine:
     shape, kind = LeNetShape(1, 5, (30, 2)), "banks+seen"
     network = random_network(shape, 6, kind)
     config = fitted(network, Config())
-    words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).fc]
     given = {"network": str(shape), "kind": kind, "config": asdict(config), "seed": 6}
-    return BankFcEngine(shape.network, config, words), given
+    small, whole = least(network, config)
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(small, whole).fc]
+    return BankFcEngine(small.network, whole, words), given
 
 
 def skipping_conv_engine() -> SmallMachine:
     shape, kind = LeNetShape(2, 25, (1,)), "ternary+kernels"  # a word of 25 biases is full
     network = random_network(shape, 5, kind)
     config = fitted(network, Config())
-    words = [int.from_bytes(w.tobytes(), "little") for w in pack(network, config).conv]
     given = {"network": str(shape), "kind": kind, "config": asdict(config), "seed": 5}
-    return ConvEngine(shape.network, config, words), given
+    small, whole = least(network, config)
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(small, whole).conv]
+    return ConvEngine(small.network, whole, words), given
 
 
 def table_lookup() -> SmallMachine:

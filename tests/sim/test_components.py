@@ -47,7 +47,7 @@ from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.benchlib.random_networks import random_network
+from fivebyfive.sim.benchlib.random_networks import least, random_network
 
 pytestmark = pytest.mark.on("icarus", alone=True)
 on_verilator = pytest.mark.on("verilator", alone=True)  # the nearest mark counts
@@ -276,7 +276,8 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
     network = random_network(LeNetShape(conv1, conv2, (1,)), 5, kind)
     size = fitted(network, Config(**config))
     assert size.engines != DENSE
-    engine = ConvEngine(network.network, size, words_of(pack(network, size).conv))
+    small, whole = least(network, size)
+    engine = ConvEngine(small.network, whole, words_of(pack(small, whole).conv))
     bench(engine, "conv_engine", network=str(network.shape), kind=kind, config=asdict(size), seed=5)
 
 
@@ -299,7 +300,8 @@ def test_fc_engine_of_certain_weights(bench, simulator, conv2, fc, kind, config)
     size = fitted(network, Config(**config))
     assert size.engines.fc != CODES or size.engines.words
     make = BankFcEngine if size.engines.words else FcEngine
-    engine = make(network.network, size, words_of(pack(network, size).fc))
+    small, whole = least(network, size)
+    engine = make(small.network, whole, words_of(pack(small, whole).fc))
     bench(engine, "fc_engine", network=str(network.shape), kind=kind, config=asdict(size), seed=6)
 
 

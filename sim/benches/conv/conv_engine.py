@@ -16,7 +16,7 @@ from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
-from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.random_networks import least, other_network, random_network
 from fivebyfive.sim.benchlib.random_padding import pad_randomly
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.taps import TapMonitor
@@ -40,10 +40,10 @@ class Setting:
 
     def __init__(self) -> None:
         given = parameters()
-        self.network = read_network(given["network"])
-        self.config = Config(**given["config"])
         self.kind = given.get("kind", "")
-        self.checkpoint = random_network(self.network, given["seed"], self.kind)
+        network = random_network(read_network(given["network"]), given["seed"], self.kind)
+        self.checkpoint, self.config = least(network, Config(**given["config"]))
+        self.network = self.checkpoint.network
         self.layers = stages(self.network).convs
         self.groups = [self.config.groups(stage.width) for stage in self.layers]
         self.cycles = conv_cycles(self.network, self.config)[0]

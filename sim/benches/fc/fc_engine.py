@@ -24,7 +24,7 @@ from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD, ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, unpack
-from fivebyfive.sim.benchlib.random_networks import other_network, random_network
+from fivebyfive.sim.benchlib.random_networks import least, other_network, random_network
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.taps import TapMonitor
 from fivebyfive.sim.benchlib.testbench import (
@@ -47,11 +47,11 @@ class Setting:
 
     def __init__(self) -> None:
         given = parameters()
-        self.network = read_network(given["network"])
-        self.last_conv, self.stages = stages(self.network).convs[-1], stages(self.network).fc
-        self.config = Config(**given["config"])
         self.kind = given.get("kind", "")
-        self.checkpoint = random_network(self.network, given["seed"], self.kind)
+        network = random_network(read_network(given["network"]), given["seed"], self.kind)
+        self.checkpoint, self.config = least(network, Config(**given["config"]))
+        self.network = self.checkpoint.network
+        self.last_conv, self.stages = stages(self.network).convs[-1], stages(self.network).fc
         rows, lanes = self.config.fc_outputs, self.config.fc_lanes
         self.word_cycles = sum(map(sum, fc_words(self.network, self.config)))
         biases = sum(
