@@ -39,6 +39,7 @@ test-studio: .venv/test.stamp ## the page of fivebyfive studio in Chromium: digi
 
 studio-speed: .venv/test.stamp ## from pen up to the class in fivebyfive studio, on an idle machine; docs/studio-speed.log
 	$(BIN)/python -m tests.studio.speed docs/studio-speed.log
+	$(BIN)/python -m fivebyfive.verify.figures record docs/studio-speed.log
 
 proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0
@@ -126,7 +127,7 @@ studio-pictures: .venv/test.stamp ## the pictures of docs/studio.md, from the pa
 	$(PYTEST) tests/studio/test_pictures.py -m "" --pictures docs/pictures
 
 # Quick ones first. Without train: see fivebyfive/verify/figures.py, which knows what each page was measured on.
-FIGURES := picture registers schedule coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
+FIGURES := picture registers schedule studio-speed coverage verify-axi verify-netlist verify-sizes verify-100-20 verify-all compressed bench \
   mutants fuzz faults status
 
 figures: .venv/test.stamp ## every page that holds figures, measured again, one after the other; about seven hours

@@ -27,7 +27,7 @@ RUN = ("tutorial", "command-line", "api", "own-network", "compress", "measuring"
 PAGES = ("README.md", *(f"docs/{name}.md" for name in RUN))
 TEXT = "".join((ROOT / page).read_text() for page in PAGES)
 # Pages with blocks that other tests run, or that are parts of a program.
-ELSEWHERE = {"axi.md", "performance.md", "simulation.md"}
+ELSEWHERE = {"axi.md", "performance.md", "simulation.md", "studio.md"}
 BLOCK = re.compile(r"(?:<!-- test: (.*?) -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 GETS = re.compile(r"(\w+) gets ([^;]+)")
 TIMEOUT_S = 600

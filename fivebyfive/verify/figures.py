@@ -47,6 +47,7 @@ PAGES = (
     Page("docs/demo.png", "picture", "a minute", (LENET,), ONLY_LENET),
     Page("docs/registers.md", "registers", "seconds"),
     Page("docs/schedule.md", "schedule", "seconds"),
+    Page("docs/studio-speed.log", "studio-speed", "two minutes", (LENET, FOUR_PES), ONLY_LENET),
     Page("docs/coverage.log", "coverage", "10 minutes", (*COMPONENTS, LENET), ONLY_LENET),
     Page("docs/verify-axi.log", "verify-axi", "5 minutes", tuple(AXI), ONLY_LENET),
     Page("docs/verify-netlist.log", "verify-netlist", "10 minutes", (LENET,), ONLY_LENET),
