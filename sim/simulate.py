@@ -16,7 +16,7 @@ from fivebyfive.model.description import written
 from fivebyfive.model.golden import BATCH, check_pixels, classify, forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import counter_bits
-from fivebyfive.model.machine.unused import unread_outputs
+from fivebyfive.model.machine.unused import as_computed, unread_outputs
 from fivebyfive.model.network import Network
 from fivebyfive.sim.quality.coverage import FILE, Coverage, read_coverage
 from fivebyfive.sim.simulator.builder import build
@@ -148,9 +148,8 @@ class _Watch:
         """The first difference in a batch of images: by image, then by layer, then by place."""
         trace = forward(self.checkpoint, self.pixels[batch])
         names = self.checkpoint.network.names if self.layers else self.checkpoint.network.names[-1:]
-        expected = {name: trace.outputs[name] for name in names} | {CLASS: classify(trace.logits)}
-        for name in self.unread.keys() & {*names}:
-            expected[name][:, self.unread[name]] = 0
+        outputs = as_computed(trace.outputs, self.unread)
+        expected = {name: outputs[name] for name in names} | {CLASS: classify(trace.logits)}
         found = [
             (int(place[0]), order, name, tuple(map(int, place[1:])))
             for order, name in enumerate(expected)

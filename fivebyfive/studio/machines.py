@@ -17,6 +17,7 @@ from fivebyfive.model.golden import forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.unused import as_computed, unread_outputs
 from fivebyfive.output.block_diagram import Block, blocks
 from fivebyfive.sim.session.probes import Probe, find_probes
 from fivebyfive.sim.session.session import Session, SessionResult, build_session
@@ -96,6 +97,7 @@ class Machine:
         self.last: tuple[str, dict[str, Any]] = ("progress", {"message": "waiting", "done": None})
         self.closing = False
         self.session: Session | None = None
+        self.unread: dict[str, np.ndarray] = {}  # outputs that the machine does not compute
         self.thread = threading.Thread(target=self.work, name=f"studio {name}", daemon=True)
         self.thread.start()
 
@@ -161,6 +163,7 @@ class Machine:
         self.progress(0, 0, "generating Verilog")
         network = self.checkpoint.network
         generated = generate(self.checkpoint, self.config, self.choice.checkpoint)
+        self.unread = unread_outputs(self.checkpoint, self.config)
         units = blocks(network, self.config)
         probes = find_probes(generated.design, units)
         built = build_session(generated, probes, self.progress)
@@ -244,7 +247,8 @@ class Machine:
     def result_facts(self, digit: Digit, result: SessionResult) -> dict[str, Any]:
         """What the page is told of a result, compared with the golden model."""
         trace = forward(self.checkpoint, digit.pixels[np.newaxis])
-        expected = {name: codes[0] for name, codes in trace.outputs.items()}
+        shown = as_computed(trace.outputs, self.unread)
+        expected = {name: codes[0] for name, codes in shown.items()}
         equal = {name: bool(np.array_equal(codes, result.outputs[name])) for name, codes in expected.items()}
         difference = next((first_difference(name, expected[name], result.outputs[name])
                            for name, same in equal.items() if not same), None)  # fmt: skip

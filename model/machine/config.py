@@ -132,6 +132,12 @@ class Config:
         that has only these already it is that one."""
         return built(network, self.engines.kept) if self.engines.kept else network
 
+    def computed(self, network: Network) -> dict[str, tuple[int, ...]]:
+        """Of each layer those of its outputs that the machine computes, in its order."""
+        every = [tuple(range(layer.outputs)) for layer in network.layers]
+        kept = (*self.engines.kept, every[-1]) if self.engines.kept else every
+        return dict(zip(network.names, kept, strict=True))
+
     def check_single_pixels(self, why: str) -> None:
         """Raise ValueError where the pixel stream has more than one pixel in a transfer."""
         if self.pixels > 1:

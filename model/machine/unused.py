@@ -8,6 +8,7 @@ be put in another order: output channels that are computed at once have fewest s
 Layers next to one with groups of channels, or whose padding holds codes that differ, stay as they are.
 """
 
+from collections.abc import Mapping
 from functools import reduce
 from itertools import combinations
 from operator import or_
@@ -23,7 +24,8 @@ from .config import Config
 from .weight_form import Engines
 
 __all__ = [
-    "always_zero", "built", "kept_outputs", "outputs_left_out", "unread_outputs", "used_outputs", "with_outputs",
+    "always_zero", "as_computed", "built", "kept_outputs", "outputs_left_out", "unread_outputs", "used_outputs",
+    "with_outputs",
 ]  # fmt: skip
 
 PIXELS = 0, 127  # codes of pixels
@@ -204,6 +206,16 @@ def outputs_left_out(network: Network, config: Config) -> list[np.ndarray]:
     counts = [layer.outputs for layer in network.layers[:-1]]
     kept = config.engines.kept or [range(count) for count in counts]
     return [~np.isin(np.arange(count), one) for count, one in zip(counts, kept, strict=True)]
+
+
+def as_computed(outputs: Mapping[str, np.ndarray], unread: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Layers' outputs (N, outputs, ...) as a machine shows them: zeros for those that are ``unread``
+    (`unread_outputs`)."""
+    found = dict(outputs)
+    for name in found.keys() & unread.keys():
+        found[name] = found[name].copy()
+        found[name][:, unread[name]] = 0
+    return found
 
 
 def unread_outputs(checkpoint: Checkpoint, config: Config) -> dict[str, np.ndarray]:

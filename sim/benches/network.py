@@ -48,9 +48,7 @@ class Recorder:
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         built = config.built(network)  # and where its outputs are among those of the network
         self.convs, self.fc = stages(built).convs, stages(built).fc
-        every = [np.arange(layer.outputs) for layer in network.layers]
-        kept = [*map(np.array, config.engines.kept), every[-1]] if config.engines.kept else every
-        self.places = dict(zip(network.names, kept, strict=True))
+        self.places = {name: np.array(outputs) for name, outputs in config.computed(network).items()}
         self.groups = [config.groups(stage.width) for stage in self.convs]
         self.conv_events = self.fc_events = 0
         self.conv_layout = ConvTap(built, config) if self.convs else None

@@ -59,7 +59,8 @@ class Cycles(NamedTuple):
 class SessionResult:
     """What the RTL computed of an image.
 
-    ``outputs``: layer to int8 codes of the shape that it has for one image; ``index``: the class. ``total``: cycles
+    ``outputs``: layer to int8 codes of the shape that it has for one image, zeros where the machine computes none
+    (`fivebyfive.model.machine.unused`); ``index``: the class. ``total``: cycles
     from the first pixel to the end of the result. ``seconds``: of the simulator.
     """
 
@@ -137,7 +138,7 @@ class Session:
         self.timer.start()
         self.write(LENGTHS.pack(self.limit_cycles, len(words)) + words.tobytes())
         outputs = {name: np.zeros(prod(shape), np.int8) for name, shape in self.network.outputs.items()}
-        missing = {name: len(values) for name, values in outputs.items()}
+        missing = {name: prod(shape) for name, shape in self.config.built(self.network).outputs.items()}
         while (frame := self.read_frame()).kind in self.readers:
             for piece in self.pieces(frame):
                 outputs[piece.layer][piece.first : piece.first + len(piece.values)] = piece.values

@@ -41,7 +41,8 @@ class TapReader:
     """
 
     def __init__(self, network: Network, config: Config, port: str, layout: Layout):
-        parts = stages(network)
+        parts = stages(config.built(network))
+        self.outputs = {name: np.array(outputs) for name, outputs in config.computed(network).items()}
         convs = [Stage(one.name, one.width, one.cells, config.at_once) for one in parts.convs]
         fc = [Stage(one.name, one.outputs, 1, config.fc_outputs) for one in parts.fc]
         self.stages = convs if port == "conv_tap" else fc
@@ -58,7 +59,8 @@ class TapReader:
             mine = layer == number
             channels = group[mine, np.newaxis] * stage.step + np.arange(self.at_once)  # (N, at once)
             there = channels < stage.channels
-            index = (channels * stage.cells + cell[mine, np.newaxis])[there]
+            outputs = self.outputs[stage.name][np.minimum(channels, stage.channels - 1)]
+            index = (outputs * stage.cells + cell[mine, np.newaxis])[there]
             seen = np.broadcast_to(cycles[mine, np.newaxis], channels.shape)[there]
             yield from runs(stage.name, index, values[mine][there], seen)
 

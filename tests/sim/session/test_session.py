@@ -15,11 +15,15 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, forward
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.unused import as_computed, unread_outputs
 from fivebyfive.model.network import Layer, Network, Pool
+from fivebyfive.model.shape import LeNetShape
 from fivebyfive.output.block_diagram import blocks
 from fivebyfive.output.wave_file import BEFORE, Wanted, read_waves
+from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.sim.session.probes import find_probes
 from fivebyfive.sim.session.recording import Recording
 from fivebyfive.sim.session.session import Session, build_session
@@ -55,7 +59,7 @@ def check(session: Session, checkpoint: Checkpoint, image: np.ndarray) -> tuple[
     result = session.run(image, pieces.append)
     recording = session.recording()
     assert {name: codes.shape for name, codes in result.outputs.items()} == checkpoint.network.outputs
-    for name, codes in trace.outputs.items():
+    for name, codes in as_computed(trace.outputs, unread_outputs(checkpoint, session.config)).items():
         np.testing.assert_array_equal(result.outputs[name], codes[0], name)
     np.testing.assert_array_equal(result.logits, trace.logits[0])
     assert result.index == classify(trace.logits)[0]
@@ -80,6 +84,15 @@ def test_every_value_is_the_golden_models(name: str, tmp_path: Path) -> None:
         check_pieces(network, pieces, recording)
         check_activity(recording, network, config)
         check_trouble(session, image)
+
+
+def test_what_is_not_built_is_zero(tmp_path: Path) -> None:
+    """Outputs that a machine leaves out, as nothing needs them, and those behind them in their own places."""
+    checkpoint = random_network(LeNetShape(1, 5, (30, 2)), 6, "banks+seen")
+    config = fitted(checkpoint, Config())
+    assert [len(one) for one in config.engines.kept] == [1, 5, 29]
+    with running(generate(checkpoint, config), config, checkpoint, tmp_path) as session:
+        check(session, checkpoint, images_of(checkpoint.network, 1)[0])
 
 
 def check_trouble(session: Session, image: np.ndarray) -> None:
