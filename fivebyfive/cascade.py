@@ -4,7 +4,7 @@ The commands generate and simulate with --then; `fivebyfive.model.cascade` has t
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -13,9 +13,11 @@ from fivebyfive.api import Network, load
 from fivebyfive.commands.options.then import Then
 from fivebyfive.hw.generate import Generated, generate_cascade
 from fivebyfive.model.cascade import Choice, check_pair, choices
+from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.machine.sizing import Size
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.training.train import divide
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, images_text, table
@@ -90,9 +92,20 @@ def choose_margin(first: Network, second: Network, stage: Stage) -> Choice:
 def made(networks: tuple[Network, Network], margin: int, size: Size) -> Generated:
     """The Verilog. Raises UserError where the networks do not go together."""
     first, second = (network.checkpoint for network in networks)
-    configs = size.config(first), size.config(second)
+    configs = fitting(size, first).config(first), fitting(size, second).config(second)
     with Stage("generating Verilog"), user_values():
         return generate_cascade((first, second), margin, configs, (networks[0].name, networks[1].name))
+
+
+def fitting(size: Size, checkpoint: Checkpoint) -> Size:
+    """The part of a size, asked for both networks, that this one has work for."""
+    parts = stages(checkpoint.network)
+    return replace(
+        size,
+        conv_pes=size.conv_pes if parts.convs else Size.conv_pes,
+        fc_rows=size.fc_rows if parts.fc else Size.fc_rows,
+        early_fc=bool(size.early_fc and parts.convs and parts.fc),
+    )
 
 
 def facts(networks: tuple[Network, Network], choice: Choice, generated: Generated, run: CascadeRun) -> dict:
