@@ -219,8 +219,12 @@ async def other_weights(dut: Dut) -> None:
 def load_words(network: Checkpoint) -> list[int]:
     """Both weight memories as words of the load stream, in random order."""
     config = Config(**parameters()["config"])
-    machine = Accelerator(network.network, config, tables=network.tables)
-    image = pack_weights(network, config)
+    return loads(network, Accelerator(network.network, config, tables=network.tables))
+
+
+def loads(network: Checkpoint, machine: Accelerator) -> list[int]:
+    """The same of a machine."""
+    image = pack_weights(network, machine.config)
     targets: Any = Target  # Any: Amaranth's enumerations have no annotations
     layout = Load(max(machine.depths.values()), max(image.conv.shape[1], image.fc.shape[1]))
     words = [

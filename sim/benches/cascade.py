@@ -6,25 +6,35 @@ from functools import cache
 import cocotb
 import numpy as np
 
+from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.cascade import Answer
 from fivebyfive.model.cascade import answer
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import classify
+from fivebyfive.model.machine.sizing import sized
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import unpack
 from fivebyfive.sim.benchlib.pixel_words import words_of
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
+from .accelerator import loads
+
 IMAGES = 4
 
 
+Pair = tuple[Checkpoint, Checkpoint]
+
+
 @cache
-def networks() -> tuple[Checkpoint, Checkpoint]:
+def networks(offset: int = 0) -> Pair:
+    """The two that the cascade was made from, or others of the same layers."""
     given = parameters()
-    first, second = (Checkpoint.random(read_network(given[name]), given["seed"]) for name in ("first", "second"))
-    return first, second
+    seed = given["seed"] + offset
+    return Checkpoint.random(read_network(given["first"]), seed), Checkpoint.random(
+        read_network(given["second"]), seed + 1
+    )
 
 
 def transfers(images: np.ndarray) -> list[int]:
@@ -36,14 +46,14 @@ def draw(count: int = IMAGES) -> np.ndarray:
     return random_arrays().integers(0, 256, (count, *(size if size[0] > 1 else size[1:])), np.uint8)
 
 
-async def check(dut: Dut, images: np.ndarray, pause: float, rng: random.Random) -> np.ndarray:
+async def check(dut: Dut, images: np.ndarray, pause: float, rng: random.Random, pair: Pair | None = None) -> np.ndarray:
     """Every image's answer, in order, with pauses on both sides; which of them the second network gave."""
     sender = cocotb.start_soon(StreamSource(dut, "i", pause=pause, rng=rng).send(transfers(images)))
     words = await StreamSink(dut, "o", pause=pause, rng=rng).receive(len(images))
     await sender
     classes = networks()[0].network.classes
     got = [unpack(Answer(classes), word) for word in words]
-    expected = answer(*networks(), parameters()["margin"], images)
+    expected = answer(*(pair or networks()), parameters()["margin"], images)
     assert [one["result"]["logits"] for one in got] == expected.logits.tolist()
     assert [one["result"]["index"] for one in got] == classify(expected.logits).tolist()
     assert [bool(one["second"]) for one in got] == expected.second.tolist()
@@ -124,3 +134,31 @@ async def resets(dut: Dut) -> None:
         assert not dut.images.value
         assert not dut.asked.value
         await check(dut, images[:2], 0.0, rng)
+
+
+@cocotb.test()
+async def other_weights(dut: Dut) -> None:
+    """Weights loaded through the ports take the place of those in the .mem files; not while an image is inside."""
+    await start(dut)
+    watch(dut)
+    rng = random_source()
+    images = draw(2 * IMAGES)
+    await check(dut, images, 0.0, rng)
+    for port, network in zip(("load_first", "load_second"), networks(10), strict=True):
+        await StreamSource(dut, port, pause=0.1, rng=rng).send(load_words(network, parameters()["pixels"]))
+    await check(dut, images, 0.0, rng, networks(10))
+    await StreamSource(dut, "i").send(transfers(images[:1]))
+    await cycles(dut, 2)
+    for port in ("load_first", "load_second"):
+        getattr(dut, f"{port}__valid").value = 1
+        await cycles(dut, 20)
+        assert not getattr(dut, f"{port}__ready").value, "weights were taken while an image was inside"
+        getattr(dut, f"{port}__valid").value = 0
+    await StreamSink(dut, "o").receive(1)
+    await check(dut, images, 0.0, rng, networks(10))
+
+
+def load_words(network: Checkpoint, pixels: int) -> list[int]:
+    """Both weight memories of a network as words of its load stream, in random order."""
+    config = sized(network.network, pixels=pixels)
+    return loads(network, Accelerator(network.network, config, tables=network.tables))

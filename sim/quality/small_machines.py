@@ -3,7 +3,6 @@
 Each function gives a component and the parameters of its bench (`fivebyfive.sim.benches`, `bench_of`).
 """
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict, astuple
@@ -49,7 +48,7 @@ from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.hw.serial.uart import UartReceiver, UartTransmitter
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.description import parse, written
+from fivebyfive.model.description import written
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
@@ -215,21 +214,17 @@ def accelerator() -> SmallMachine:
 
 
 def cascade() -> SmallMachine:
-    """On 10 x 10 pixels: a convolution first, then two fully-connected layers."""
-    last = {"name": "f", "kind": "fc", "outputs": 4}
-    conv = {"name": "c", "kind": "conv", "outputs": 2, "kernel": 3, "then": ["relu", {"max": 2}]}
-    hidden = {"name": "h", "kind": "fc", "outputs": 30, "then": ["relu"]}
-    networks = [parse(json.dumps({"input": [1, 10, 10], "layers": [layer, last]})) for layer in (conv, hidden)]
-    return joined(networks[0], networks[1], margin=30, pixels=1)
+    return joined(FULL.network, FULL.network, margin=40, pixels=1)
 
 
 def joined(first: Network, second: Network, margin: int, pixels: int) -> SmallMachine:
-    """A cascade of two networks with random weights, and the parameters of its bench."""
+    """A cascade of two networks with random weights, of seeds 5 and 6, and the parameters of its bench."""
     machines: list[Accelerator] = []
     latency = 0
-    for network in (first, second):
-        checkpoint, config = Checkpoint.random(network, 5), sized(network, pixels=pixels)
-        machines.append(Accelerator(network, config, pack(checkpoint, config), checkpoint.tables))
+    for seed, network in enumerate((first, second), 5):
+        checkpoint, config = Checkpoint.random(network, seed), sized(network, pixels=pixels)
+        image = pad_randomly(pack(checkpoint, config), network, config)
+        machines.append(Accelerator(network, config, image, checkpoint.tables))
         latency += plan(network, config).latency
     return Cascade(machines[0], machines[1], margin), {
         "first": written(first), "second": written(second), "seed": 5, "margin": margin, "pixels": pixels,
