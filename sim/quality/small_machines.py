@@ -214,7 +214,7 @@ def accelerator() -> SmallMachine:
 
 
 def cascade() -> SmallMachine:
-    return joined(FULL.network, FULL.network, margin=40, pixels=1)
+    return joined(FULL.network, FULL.network, margin=17, pixels=1)
 
 
 def joined(first: Network, second: Network, margin: int, pixels: int) -> SmallMachine:
