@@ -22,7 +22,7 @@ from fivebyfive.support.errors import DEFECT, UNUSABLE, Failure, UserError, limi
 __all__ = ["WORDS", "Commands", "Stage", "Suggesting", "command", "program", "quoted", "run_and_exit", "say"]
 
 NAME = "fivebyfive"
-WORDS = "fivebyfive.words"  # of the command line, in click's meta
+WORDS = "words of fivebyfive"  # of the command line, in click's meta
 WIDE = 80  # columns: on a narrower terminal progress is figures and no bar
 QUIET_S = 2.0  # work shorter than that says nothing where there is no terminal
 REPEAT_S = 15.0  # between two lines there that tell something new

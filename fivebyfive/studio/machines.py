@@ -315,7 +315,7 @@ class Machines:
                 if machine.choice == choice and not machine.has_failed:
                     return machine
             if len(self.machines) >= MOST_MACHINES:
-                raise Refused(503, f"{MOST_MACHINES} machines were made; start fivebyfive studio again for others")
+                raise Refused(503, f"{MOST_MACHINES} machines were made; for others end this one and start it again")
             name = f"m{len(self.machines) + 1}"
             self.machines[name] = Machine(name, choice, checkpoint, config, self.runs)
             return self.machines[name]

@@ -38,7 +38,8 @@ __all__ = [
     "published_contents",
 ]
 
-SHIPPED_DATA = Path(__file__).parent  # of folders that are called as the sets
+# Of folders that are called as the sets: / "mnist" and / "other-hands" (`fivebyfive.sim.jobs.sources` finds them here).
+SHIPPED_DATA = Path(__file__).parent
 DATA_VARIABLE = "FIVEBYFIVE_DATA"
 PREFIXES = {"train": "train", "test": "t10k"}
 OTHER_SET = "give a set that fits with --data"

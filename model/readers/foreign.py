@@ -19,7 +19,7 @@ def check_readable(path: Path) -> None:
     name = path.name
     if (path / "saved_model.pb").is_file():
         raise refused(path, "a SavedModel of TensorFlow", TENSORFLOW.format(f"--saved-model {name}"))
-    index = path.with_name(f"{name}.index")
+    index = path.with_name(f"{name}.index") if name else path
     if not path.exists() and index.is_file():
         path = index
     with open_limited(path, MAX_BYTES, "model") as file:

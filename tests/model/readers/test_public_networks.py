@@ -11,7 +11,7 @@ import torch
 
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.readers.execution import run
-from fivebyfive.model.readers.formats import has_graph, read_float_network
+from fivebyfive.model.readers.formats import float_network, has_graph, read_steps
 from fivebyfive.model.readers.state_dict.candidates import Candidate
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.reading import Finder, find_reading
@@ -58,7 +58,7 @@ def test_a_file_with_a_graph_is_read_as_what_it_is(listed: Listed, tmp_path: Pat
     net = built(listed, few)
     path, images = write(listed, net, tmp_path), listed.inputs(few.images).numpy()
     assert has_graph(path)
-    seen = run(read_float_network(path), images)
+    seen = run(float_network(path, read_steps(path)), images)
     assert close(seen, source_scores(listed, net, path, images))
     assert close(scores_of(listed, net, few.images), source_scores(listed, net, path, images)) or "QONNX" in listed.form
 
@@ -85,7 +85,7 @@ def test_what_is_refused_says_why(number: int, tmp_path: Path, few: Dataset) -> 
     listed = BY_NUMBER[number]
     path = write(listed, build(listed), tmp_path)
     with pytest.raises(UserError, match=REFUSED[number]) as caught:
-        read_float_network(path) if has_graph(path) else find_reading(path, few)
+        float_network(path, read_steps(path)) if has_graph(path) else find_reading(path, few)
     assert "\n" not in str(caught.value)
 
 
