@@ -1,6 +1,6 @@
 """The command studio: a page on which digits go through the machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -36,8 +36,10 @@ def run_studio(request: StudioRequest) -> None:
 
     find("verilator")  # what is missing is better known before the page is open
     catalog = Catalog(request.checkpoint)
-    request.size.config(catalog[catalog.first])
-    serve(catalog, request.size, request.port, request.browser, announce)
+    config = request.size.config(catalog[catalog.first])
+    pes, rows = max(1, config.windows * config.outputs), max(1, config.fc_rows)
+    size = replace(request.size, conv_pes=pes, fc_rows=rows, multipliers=None, dsps=None, fps=None, clock_mhz=None)
+    serve(catalog, size, request.port, request.browser, announce)
 
 
 def announce(url: str) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -46,6 +47,7 @@ SPAN = 200  # cycles of a waveform
 
 def make_app(catalog: Catalog, size: Size) -> Starlette:
     """The server; ``size`` of the machine that the page opens with."""
+    size = replace(size, conv_pes=size.conv_pes or 1, fc_rows=size.fc_rows or 1)
     server = Server(catalog, Machines(catalog, size), size)
 
     @asynccontextmanager
