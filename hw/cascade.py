@@ -14,7 +14,6 @@ from .fc.argmax import Result
 __all__ = ["Answer", "Cascade"]
 
 IMAGES = 8  # images whose pixels are kept: more than the first accelerator has inside
-MARGIN_BITS = (MAX_MARGIN - 1).bit_length()
 
 
 class Answer(data.StructLayout):

@@ -8,7 +8,16 @@ from fivebyfive.hw.generate import Generated
 from fivebyfive.model.cascade import Answers, answer
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify
-from fivebyfive.sim.simulate import Difference, check_run, limit_seconds, run_folder
+from fivebyfive.sim.simulate import (
+    PIXELS,
+    Difference,
+    array_file,
+    check_run,
+    limit_cycles,
+    limit_seconds,
+    make_arrays,
+    run_folder,
+)
 from fivebyfive.sim.simulator.builder import build
 from fivebyfive.sim.simulator.run_folder import RUN_FILES
 from fivebyfive.sim.simulator.runner import run
@@ -59,30 +68,25 @@ def simulate_cascade(
     built = build(design, simulator, progress=progress)
     count, classes = len(pixels), first.network.classes
     shapes = {
-        "logits": ((count, classes), np.int8), "classes": ((count,), np.int64), "second": ((count,), np.bool_),
-        "cycle": ((count,), np.int64), "done": ((1,), np.int64),
+        "run-logits": ((count, classes), np.int8), "run-classes": ((count,), np.int64),
+        "run-second": ((count,), np.bool_), "run-cycle": ((count,), np.int64), "run-done": ((1,), np.int64),
     }  # fmt: skip
-    files = {f"{design.name}.v", *design.memories, *(f"run-{name}.npy" for name in (*shapes, "pixels")), *RUN_FILES}
-    macs = sum(sum(one.network.macs.values()) for one in (first, second))
+    files = {f"{design.name}.v", *design.memories, PIXELS, *map(array_file, shapes), *RUN_FILES}
     with run_folder(None, files) as place:
         design.write(place)
-        np.save(place / "run-pixels.npy", pixels)
-        arrays = {
-            name: np.lib.format.open_memmap(place / f"run-{name}.npy", mode="w+", dtype=kind, shape=shape)
-            for name, (shape, kind) in shapes.items()
-        }
+        arrays = make_arrays(place, shapes, pixels)
         given = {
             "folder": ".", "pixels": manifest["first"]["config"]["pixels"],
-            "limit_cycles": macs + 200_000 + 4 * first.network.pixels,
+            "limit_cycles": limit_cycles(first.network) + limit_cycles(second.network),
         }  # fmt: skip
         run(
             built, BENCH, place, parameters=given, timeout_s=2 * limit_seconds(count, simulator),
-            watch=lambda: progress(int(arrays["done"][0]), count, "simulating"),
+            watch=lambda: progress(int(arrays["run-done"][0]), count, "simulating"),
         )  # fmt: skip
         got = {name: np.array(array) for name, array in arrays.items()}
-    answers = Answers(got["logits"], got["second"])
+    answers = Answers(got["run-logits"], got["run-second"])
     wanted = answer(first, second, manifest["margin"], pixels)
-    return CascadeRun(answers, got["cycle"], difference(answers, got["classes"], wanted))
+    return CascadeRun(answers, got["run-cycle"], difference(answers, got["run-classes"], wanted))
 
 
 def difference(got: Answers, classes: np.ndarray, wanted: Answers) -> Difference | None:

@@ -23,7 +23,6 @@ from .accelerator import loads
 
 IMAGES = 4
 
-
 Pair = tuple[Checkpoint, Checkpoint]
 
 
@@ -31,10 +30,9 @@ Pair = tuple[Checkpoint, Checkpoint]
 def networks(offset: int = 0) -> Pair:
     """The two that the cascade was made from, or others of the same layers."""
     given = parameters()
+    first, second = (read_network(given[name]) for name in ("first", "second"))
     seed = given["seed"] + offset
-    return Checkpoint.random(read_network(given["first"]), seed), Checkpoint.random(
-        read_network(given["second"]), seed + 1
-    )
+    return Checkpoint.random(first, seed), Checkpoint.random(second, seed + 1)
 
 
 def transfers(images: np.ndarray) -> list[int]:

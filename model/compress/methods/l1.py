@@ -8,7 +8,15 @@ one threshold on the mean magnitude of a kernel's weights, in units of its layer
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.narrow import Ranked, Stepwise, found_shape, remove, target_shape, waypoints
+from fivebyfive.model.compress.operations.narrow import (
+    Ranked,
+    Stepwise,
+    found_shape,
+    hidden_weights,
+    remove,
+    target_shape,
+    waypoints,
+)
 
 from ...shape import LeNetShape
 
@@ -34,8 +42,7 @@ def run(job: "Compression", options: Options) -> None:
 
 def sizes(job: "Compression") -> dict[str, "torch.Tensor"]:
     """The sum of magnitudes of each output's weights, hidden layer to (outputs,)."""
-    weights = {layer: job.net.effective(layer, False)[0].detach() for layer in job.net.shape.layers[:-1]}
-    return {layer: weight.abs().flatten(1).sum(1) for layer, weight in weights.items()}
+    return {layer: weight.abs().flatten(1).sum(1) for layer, weight in hidden_weights(job.net).items()}
 
 
 def target(job: "Compression", options: Options) -> LeNetShape:

@@ -9,13 +9,12 @@ device and looked up: the machine's cycles are known exactly (`fivebyfive.model.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from fivebyfive.model.compress.operations.narrow import remove
+from fivebyfive.model.compress.operations.narrow import hidden_weights, remove
 from fivebyfive.model.compress.operations.options import Tuning, option
 from fivebyfive.model.estimates.area import blocks, weight_memories
 from fivebyfive.model.machine.config import Config
@@ -102,7 +101,7 @@ def adapt(job: "Compression", options: Options, goal: float) -> None:
     job.learning = everything.some(options.short_images, job.generator)
     best: tuple[tuple[bool, int, float], LeNet] | None = None
     for shape in shapes:
-        job.net = deepcopy(before)
+        job.net = before
         remove(job, squares(job), shape)
         job.tune(options, options.stage(1, 0))
         rank = examine(job.net, job.held_out, job.temperature, quantized=True).rank
@@ -140,5 +139,4 @@ def narrowed(now: LeNetShape, options: Options, goal: float, layers: tuple[str, 
 
 def squares(job: "Compression") -> dict[str, "torch.Tensor"]:
     """The sum of squares of each output's weights, hidden layer to (outputs,)."""
-    weights = {layer: job.net.effective(layer, False)[0].detach() for layer in job.net.shape.layers[:-1]}
-    return {layer: weight.square().flatten(1).sum(1) for layer, weight in weights.items()}
+    return {layer: weight.square().flatten(1).sum(1) for layer, weight in hidden_weights(job.net).items()}

@@ -11,9 +11,11 @@ from .options import Tuning, option
 if TYPE_CHECKING:
     import torch
 
+    from fivebyfive.model.training.lenet import LeNet
+
     from .job import Compression
 
-__all__ = ["Narrowing", "Ranked", "Stepwise", "found_shape", "remove", "target_shape", "waypoints"]
+__all__ = ["Narrowing", "Ranked", "Stepwise", "found_shape", "hidden_weights", "remove", "target_shape", "waypoints"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ def found_shape(now: LeNetShape, worth: dict[str, "torch.Tensor"], keep: float) 
     widths = dict(zip(now.layers, now.widths, strict=True))
     widths |= {layer: max(1, int((value >= threshold).sum())) for layer, value in worth.items()}
     return now.with_widths(widths.values())
+
+
+def hidden_weights(net: "LeNet") -> dict[str, "torch.Tensor"]:
+    """What the hidden layers compute with, in floats, without gradients: layer to (outputs, ...)."""
+    return {layer: net.effective(layer, quantized=False)[0].detach() for layer in net.shape.layers[:-1]}
 
 
 def remove(job: "Compression", worth: dict[str, "torch.Tensor"], shape: LeNetShape) -> None:
