@@ -230,7 +230,9 @@ def test_a_machine_that_hangs_is_a_failure_with_a_log(cli, small: Path) -> None:
     assert "failed runs are kept" in remark
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
+)
 def test_an_interrupted_run_leaves_nothing_running(small: Path, tmp_path: Path, number: int, code: int) -> None:
     folder = tmp_path / "run"
     words = ["simulate", str(small), "--images", "10000", "--folder", str(folder), "--json"]

@@ -282,6 +282,10 @@ LONG_JOBS = {
     "explore": ("explore", "{net}", "--part", "xc7z020", "--top", 1, "--seeds", 0, "--out", "{place}"),
     "compare": ("compare", "{net}", "--data", "{data}", "--workers", 1, "--out", "{place}"),
 }
+IN_FULL = ("simulate", "explore", "compare")  # results are written by the same code
+long_jobs = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name in IN_FULL else ()) for name in LONG_JOBS]
+)
 RESULTS = ("net.npz", "net.json", "logits.npy", "measure.json", "measure.md", "measure.png", "explore.json",
            "explore.md", "explore.png", "compare.json", "compare.csv", "compare.md", "compare.png",
            "compare.svg")  # fmt: skip
@@ -300,7 +304,7 @@ def long_job(small: Path, few_digits: Path, fake_tools: Path, cli):
     return call
 
 
-@pytest.mark.parametrize("name", LONG_JOBS)
+@long_jobs
 def test_a_long_job_on_a_full_disk(name: str, long_job, full_disk: Path) -> None:
     """The old results stay as they were, nothing else is left; with some room it succeeds."""
     old_results(full_disk)
@@ -341,7 +345,7 @@ def written_by(name: str) -> tuple[str, ...]:
     return one.get(name, (f"{name}.json", f"{name}.md", f"{name}.png"))
 
 
-@pytest.mark.parametrize("name", LONG_JOBS)
+@long_jobs
 def test_a_long_job_into_a_folder_that_is_read_only(name: str, long_job, full_disk: Path) -> None:
     """It is refused before the work."""
     old_results(full_disk)

@@ -18,7 +18,7 @@ OF_RESULTS = pytest.mark.full  # jobs of one kind: of explore, and `make faults`
 
 
 @pytest.mark.parametrize(
-    "name", ["train", pytest.param("simulate", marks=OF_RESULTS), pytest.param("measure", marks=OF_RESULTS), "explore"]
+    "name", ["train", *(pytest.param(name, marks=OF_RESULTS) for name in ("simulate", "measure", "explore"))]
 )
 def test_a_job_that_is_killed(name: str, tmp_path: Path) -> None:
     if name == "train":

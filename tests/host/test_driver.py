@@ -117,6 +117,7 @@ def test_another_identification(device, name, value, said) -> None:
         Driver(reads(device, name, value), device.dma)
 
 
+@pytest.mark.full  # as in tests/sim/test_axi.py
 def test_a_core_of_certain_weights() -> None:
     """It takes weights like those that it was made for, from a driver that knows the machine."""
     network = random_network(SHAPE, 3, "banks+ternary")

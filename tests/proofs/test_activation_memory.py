@@ -112,11 +112,23 @@ class Proof:
         holds_forever(self.netlist, self.invariants, assume=self.assume, step=self.steps)
 
 
+def full(*values: object) -> object:
+    """A memory of which each property is that of another one, too."""
+    return pytest.param(*values, marks=pytest.mark.full)
+
+
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts", "sets"),
-    [(800, 1, (1,), 2), (500, 1, (1,), 1), (800, 5, (5,), 2), (96, 6, (6, 4), 2), (500, 13, (6, 13), 1),
-     pytest.param(800, 25, (25,), 2, marks=pytest.mark.full), (800, 45, (45,), 2)],
-)  # fmt: skip
+    [
+        (800, 1, (1,), 2),
+        full(500, 1, (1,), 1),
+        full(800, 5, (5,), 2),
+        (96, 6, (6, 4), 2),
+        (500, 13, (6, 13), 1),
+        full(800, 25, (25,), 2),
+        (800, 45, (45,), 2),
+    ],
+)
 def test_what_is_read_is_what_was_written(inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> None:
     Proof(activation_memory.ActivationMemory(inputs, writers, counts, sets)).prove()
 

@@ -152,7 +152,9 @@ def plans(outputs: int) -> list[KernelPlan]:
     return [KernelPlan(1, 20, 1, outputs), KernelPlan(23, 50, 20, outputs)]
 
 
-@pytest.mark.parametrize("outputs", [1, 3, 5, 7])
+@pytest.mark.parametrize(
+    "outputs", [1, pytest.param(3, marks=pytest.mark.full), 5, pytest.param(7, marks=pytest.mark.full)]
+)
 def test_every_set(outputs: int) -> None:
     Proof(kernel_fetcher.KernelFetcher(plans(outputs), outputs, 1023, 3)).prove()
 

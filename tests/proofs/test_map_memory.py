@@ -238,7 +238,15 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize(("which", "rows_out"), [((0,), 2), ((1,), 2), ((0, 1, 2), 2), ((1, 0), 1)])
+@pytest.mark.parametrize(
+    ("which", "rows_out"),
+    [
+        pytest.param((0,), 2, marks=pytest.mark.full),
+        pytest.param((1,), 2, marks=pytest.mark.full),
+        ((0, 1, 2), 2),
+        ((1, 0), 1),
+    ],
+)
 def test_maps_of_other_sizes(which: tuple[int, ...], rows_out: int) -> None:
     maps = [map_memory.StoredMaps(**ODD[n]) for n in which]
     Proof(map_memory.MapMemory(maps, parallel=2, rows_out=rows_out)).prove()

@@ -51,9 +51,9 @@ SIZES = [
     (LeNetShape(3, 4, (25, 10)), Config(packed=True)),  # conv multipliers have no pair, the row is split
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
     # output channels and rows by pairs, one left over
-    pytest.param(LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True), marks=BOTH),
+    (LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True)),
     (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
-    pytest.param(PIXELS_IN, Config(outputs=0), marks=BOTH),  # without convolutions
+    (PIXELS_IN, Config(outputs=0)),  # without convolutions
     pytest.param(LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5), marks=FULL),  # faster than its pixels come
     (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),
     pytest.param(LENET5, Config(), marks=FULL),
@@ -113,12 +113,12 @@ FITTED = [
     (LeNetShape(7, 9, (33, 21, 10, 64)), "kernels+banks+codebook", Config(2, 3, 7)),
     pytest.param(LENET5, "banks", Config(4, 5, 6), marks=FULL),
     pytest.param(NARROW, "codebook", Config(4, 2, early_fc=True), marks=FULL),
-    (NARROW, "ternary+kernels", Config(2, 3, 2)),
+    pytest.param(NARROW, "ternary+kernels", Config(2, 3, 2), marks=FULL),
     pytest.param(NARROW, "binary", Config(overlap=False), marks=FULL),
     pytest.param(LENET5, "binary", Config(overlap=False), marks=FULL),
     (LeNetShape(4, 6, (20, 10)), "codebook", Config(4, 1, 4, packed=True)),
     (PIXELS_IN, "banks", Config(outputs=0)),
-    (LeNetShape(0, 0, (33, 21, 10, 64)), "ternary", Config(1, 0, 5)),
+    pytest.param(LeNetShape(0, 0, (33, 21, 10, 64)), "ternary", Config(1, 0, 5), marks=FULL),
 ]
 
 
@@ -137,17 +137,18 @@ PAUSED = [
     (TINY, Config(), 0.3),
     pytest.param(SMALL, Config(4, 2, 3), 0.05, marks=FULL),
     (SMALL, Config(4, 2, 3), 0.6),
-    (PIXELS_IN, Config(outputs=0), 0.3),
+    pytest.param(PIXELS_IN, Config(outputs=0), 0.3, marks=FULL),
 ]
 
 
+@pytest.mark.on("verilator", alone=True)
 @pytest.mark.parametrize(("shape", "config", "pause"), PAUSED, ids=str)
 def test_pauses(simulator, shape, config, pause):
     check(Checkpoint.random(shape, SEED), noise(4), simulator, config, pause=pause)
 
 
 @pytest.mark.on("verilator", alone=True)
-@pytest.mark.parametrize("code", [-128, pytest.param(0, marks=FULL), 127])
+@pytest.mark.parametrize("code", [-128, pytest.param(0, marks=FULL), pytest.param(127, marks=FULL)])
 def test_extremes(simulator, code):
     """Weights all alike, with all-maximum and all-zero pixels."""
     images = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
@@ -197,7 +198,7 @@ UPSET = [
     pytest.param(SMALL, "", Config(4, 2, 3), marks=FULL),
     (PIXELS_IN, "", Config(outputs=0)),
     pytest.param(LENET5, "kernels+banks+codebook", Config(2, 3, 2), marks=FULL),
-    (SMALL, "ternary+kernels", Config()),
+    pytest.param(SMALL, "ternary+kernels", Config(), marks=FULL),
 ]
 # Where undefined values could come from; cycles and waits are counted on Verilator.
 UPSETS_ON_ICARUS = ("resets", "frames_of_wrong_length", "other_weights")
@@ -249,6 +250,7 @@ def test_the_log_of_a_failed_run_stays(tmp_path, monkeypatch):
     assert "cannot open" in caught.value.log.read_text()
 
 
+@pytest.mark.on("verilator", alone=True)
 def test_a_wrong_weight_is_noticed(simulator):
     """One bit of one weight: the first value that differs is named by its place."""
     network = Checkpoint.random(SMALL, SEED)

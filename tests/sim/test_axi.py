@@ -21,6 +21,7 @@ from fivebyfive.sim.simulator.lint import lint
 from fivebyfive.sim.simulator.process import SimulationFailed
 from fivebyfive.sim.simulator.runner import build, run
 
+FULL = pytest.mark.full  # seen in the other cases and in the benches of the parts, too
 SEED = 11
 TINY = LeNetShape(1, 1, (10,))
 DEEP = LeNetShape(2, 2, (5, 3))
@@ -77,7 +78,9 @@ def test_8_bits(bench, simulator):
 
 @pytest.mark.on("verilator", alone=True)
 @pytest.mark.parametrize(
-    ("network", "pixel_bytes"), [(COLOURS, 4), (CLASSES, 4), (MAPS, 1)], ids=["colours", "classes", "maps"]
+    ("network", "pixel_bytes"),
+    [(COLOURS, 4), pytest.param(CLASSES, 4, marks=FULL), pytest.param(MAPS, 1, marks=FULL)],
+    ids=["colours", "classes", "maps"],
 )
 def test_any_network(bench, simulator, network, pixel_bytes):
     """Whatever a list of layers has: pixels, stalls, resets, wrong frames, registers, other weights."""
@@ -98,13 +101,21 @@ def test_engines_of_certain_weights(bench, simulator, kind):
     bench(to_verilog(core, TOP), "axi_core", tests=tests, **given, **AMOUNTS[simulator])
 
 
-@pytest.mark.parametrize(("config", "pixel_bytes"), [(Config(), 4), (Config(fc_rows=2), 1)], ids=["32 bits", "8 bits"])
+@pytest.mark.parametrize(
+    ("config", "pixel_bytes"),
+    [(Config(), 4), pytest.param(Config(fc_rows=2), 1, marks=FULL)],
+    ids=["32 bits", "8 bits"],
+)
 def test_verilator_has_nothing_to_say(config, pixel_bytes):
     core, _ = axi_core(DEEP, config, pixel_bytes)
     assert lint(to_verilog(core, TOP)) == []
 
 
-@pytest.mark.parametrize("network", [COLOURS, CLASSES, MAPS], ids=["colours", "classes", "maps"])
+@pytest.mark.parametrize(
+    "network",
+    [COLOURS, pytest.param(CLASSES, marks=FULL), pytest.param(MAPS, marks=FULL)],
+    ids=["colours", "classes", "maps"],
+)
 def test_verilator_has_nothing_to_say_of_any_network(network):
     core, _ = axi_core(network, sized(network), 4)
     assert lint(to_verilog(core, TOP)) == []

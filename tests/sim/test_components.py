@@ -265,7 +265,7 @@ def test_sign_fc_row(bench, kept):
     ("conv1", "conv2", "kind", "config"),
     [
         full(3, 4, "kernels", {}),
-        (3, 5, "kernels", {"windows": 4, "outputs": 2}),
+        full(3, 5, "kernels", {"windows": 4, "outputs": 2}),
         (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
         full(4, 6, "codebook", {"outputs": 2}),
         full(4, 6, "binary", {}),
@@ -322,7 +322,7 @@ def test_packed_conv_array(bench, windows, outputs):
 
 
 @on_verilator
-@pytest.mark.parametrize("seed", [1, 2, full(3), full(4), full(5), full(6), full(7), full(8)])
+@pytest.mark.parametrize("seed", [1, *map(full, range(2, 9))])
 def test_conv_array_of_any_kernel(bench, seed):
     rng = random.Random(seed)
     kernel, windows, packed = 3 + seed % 5, (1, 4, 2)[seed % 3], seed in (2, 3, 6, 8)

@@ -42,7 +42,7 @@ def test_block_ram_of_weights(memory, blocks):
     assert synthesize(to_verilog(memory, "weights"), "xc7").bram == blocks
 
 
-@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize("family", [pytest.param("xc7", marks=pytest.mark.full), "ecp5"])
 def test_sweeps_take_no_block_ram(family):
     """A read-only memory: a style that it is not mapped to ends the synthesis."""
     area = synthesize(to_verilog(SweepList([n * 7 % 20 for n in range(182)], 5), "sweeps"), family)
@@ -68,7 +68,7 @@ class NeverLoaded(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize("family", [pytest.param("xc7", marks=pytest.mark.full), "ecp5"])
 def test_memories_that_nobody_loads(family):
     """Their biases, else in LUT RAM, are ROMs then, which no LUT RAM maps."""
     area = synthesize(to_verilog(NeverLoaded(), "never_loaded"), family)

@@ -19,6 +19,7 @@ from fivebyfive.sim.quality.small_machines import (
     bank_fc_engine,
     bank_weight_memory,
     bench_of,
+    cascade,
     conv_engine,
     fc_engine,
     narrow_weight_memory,
@@ -57,7 +58,7 @@ def wrap(design, signal: str, statement: str):
 
 BREAKS = ("a bit is wrong", "a cycle late", "reset does nothing")
 MEMORIES = (weight_memory, narrow_weight_memory, bank_weight_memory)
-LONG = (accelerator, serial_accelerator, conv_engine, skipping_conv_engine, fc_engine, bank_fc_engine)
+LONG = (accelerator, cascade, serial_accelerator, conv_engine, skipping_conv_engine, fc_engine, bank_fc_engine)
 
 
 def in_full(make: Callable, broken: str) -> bool:

@@ -58,6 +58,7 @@ async def dies(dut):
     await Timer(1, "ns")
     os._exit(0)
 """
+one_simulator = pytest.mark.on("icarus", alone=True)  # nothing in it depends on which one
 TABLE = [(37 * n + 11) % 256 for n in range(256)]
 
 
@@ -102,6 +103,7 @@ def test_passes_quietly(lookup, simulator, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@one_simulator
 def test_seed_repeats_and_is_new_otherwise(lookup, simulator, tmp_path):
     def drawn(**options):
         log = start(lookup, simulator, tmp_path, "draws", **options).log.read_text()
@@ -150,16 +152,19 @@ def test_a_failed_run_says_that_it_is_kept(lookup, icarus_or_verilator, monkeypa
     assert list((tmp_path / "tmp").iterdir()) == [log.parent]
 
 
+@one_simulator
 def test_no_test_is_a_failure(lookup, simulator, tmp_path):
     with pytest.raises(SimulationFailed):
         start(lookup, simulator, tmp_path, "no_such_test")
 
 
+@one_simulator
 def test_unknown_bench_is_a_failure(lookup, simulator, tmp_path):
     with pytest.raises(SimulationFailed, match="no_such_bench"):
         run(build(lookup, simulator), "no_such_bench", tmp_path, timeout_s=60)
 
 
+@one_simulator
 def test_ending_early_is_a_failure(lookup, simulator, tmp_path):
     with pytest.raises(SimulationFailed, match="ended early"):
         start(lookup, simulator, tmp_path, "dies")
@@ -227,6 +232,7 @@ def test_call_returns_the_exit_code(tmp_path):
         assert call(["sleep", "60"], tmp_path, dict(os.environ), file, 0.2) is None
 
 
+@one_simulator
 def test_foreign_cocotb_settings_do_not_matter(lookup, simulator, tmp_path, monkeypatch):
     foreign = {"WAVES": "1", "GUI": "1", "COCOTB_TEST_FILTER": "x", "COCOTB_RANDOM_SEED": "1"}
     for name, value in foreign.items():
@@ -287,6 +293,7 @@ builder.build(Design("other", "module other; endmodule", {}, ()), sys.argv[1])
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@one_simulator
 def test_cache_that_cannot_be_written(lookup, simulator, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FIVEBYFIVE_CACHE", str(tmp_path / "file"))
