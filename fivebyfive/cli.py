@@ -118,6 +118,14 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @held_out_options
 @click.option(
+    "--warp",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="STRENGTH",
+    help="Of rotation, scale, shift, shear and bending; 0 is none.",
+)
+@click.option(
     "--ink", type=float, default=0.0, show_default=True, metavar="STRENGTH",
     help="Of changes of strokes and ink: thinner, thicker, blurred, faint, uneven; 1 for digits of other hands.",
 )  # fmt: skip
@@ -128,7 +136,7 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
-    ink: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
+    warp: float, ink: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a LeNet and write it as an integer checkpoint.
 
@@ -145,7 +153,9 @@ def train(
     with user_values():
         wanted = find_network(network) if network else LeNetShape.parse(shape)
         held_out = chosen_hold_out(hold_out, writers, fold) or usual_hold_out(data)
-        config = TrainConfig(shape=wanted, epochs=epochs, seed=seed, threads=threads, ink=ink, hold_out=held_out)
+        config = TrainConfig(
+            shape=wanted, epochs=epochs, seed=seed, threads=threads, warp=warp, ink=ink, hold_out=held_out
+        )
     states = trained_into(out, force, [data, *filter(None, (network, writers))])
     with Stage("reading the data") as stage:
         result = run(config, load_dataset(data, "train", stage), None, stage, states)

@@ -30,10 +30,10 @@ from .stage import Stage
 if TYPE_CHECKING:
     from .resume import States
 
-__all__ = ["LENET", "MAX_INK", "Result", "TrainConfig", "train"]
+__all__ = ["LENET", "MAX_INK", "MAX_WARP", "Result", "TrainConfig", "train"]
 
 LENET = LeNetShape(20, 50, (500, 10))
-MAX_INK = 4.0
+MAX_WARP = MAX_INK = 4.0  # strengths
 TEMPERATURE = 8.0  # logits stay below 2; times 8 they are sure enough for the cross-entropy
 
 
@@ -42,8 +42,9 @@ class TrainConfig:
     """How to train.
 
     ``epochs`` of all stages together: three eighths in floats, the rest quantized, of which the last
-    ``clean_epochs`` see unwarped images. ``ink``: strength of the changes of strokes and ink (`augment.inked`), 0 for
-    none. ``hold_out``: which images choose the epoch that is kept. ``threads`` of PyTorch; None leaves it to PyTorch.
+    ``clean_epochs`` see unwarped images. ``warp``: strength of the warps (`augment.augment`), ``ink``: of the
+    changes of strokes and ink (`augment.inked`), 0 for none. ``hold_out``: which images choose the epoch that is kept.
+    ``threads`` of PyTorch; None leaves it to PyTorch.
     The same seed, threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a
     number is out of range.
     """
@@ -55,14 +56,16 @@ class TrainConfig:
     clean_epochs: int = 3
     float_learning_rate: float = 2e-3
     quantized_learning_rate: float = 1e-3
+    warp: float = 1.0
     ink: float = 0.0
     hold_out: HoldOut = DRAWN
 
     def __post_init__(self) -> None:
         if not 2 <= self.epochs <= 10_000:
             raise ValueError(f"epochs must be 2 to 10000 (some in floats, some quantized), not {self.epochs}")
-        if not 0 <= self.ink <= MAX_INK:
-            raise ValueError(f"ink must be 0 to {MAX_INK:g}, not {self.ink:g}")
+        for name, strength, most in (("warp", self.warp, MAX_WARP), ("ink", self.ink, MAX_INK)):
+            if not 0 <= strength <= most:
+                raise ValueError(f"{name} must be 0 to {most:g}, not {strength:g}")
         check_run(self.seed, self.threads)
 
     @property
@@ -75,8 +78,8 @@ class TrainConfig:
         """The float stage and the quantized one."""
         first = max(1, self.epochs * 3 // 8)
         return (
-            Stage("float", first, quantized=False, learning_rate=self.float_learning_rate, ink=self.ink),
-            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs, ink=self.ink),
+            Stage("float", first, False, self.float_learning_rate, warp=self.warp, ink=self.ink),
+            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs, self.warp, self.ink),
         )
 
 

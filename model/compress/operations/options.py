@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fivebyfive.model.training.stage import Stage
-from fivebyfive.model.training.train import MAX_INK, finishing
+from fivebyfive.model.training.train import MAX_INK, MAX_WARP, finishing
 
 __all__ = ["ByLayer", "Tuning", "TuningOfLayers", "option"]
 
@@ -84,7 +84,7 @@ class Tuning:
     epochs: int = option(6, "Of training afterwards, over all images.", 0, 10_000)
     clean_epochs: int = option(2, "The last ones, on images as they are.", 0, 10_000)
     learning_rate: float = option(1e-3, "At the start; it falls along a cosine.", 0.0, 1.0)
-    warp: float = option(1.0, "Strength of augmentation; 0 is none.", 0.0, 4.0)
+    warp: float = option(1.0, "Strength of augmentation; 0 is none.", 0.0, MAX_WARP)
     ink: float = option(0.0, "Strength of changes of strokes and ink; 0 is none.", 0.0, MAX_INK)
     teacher: str = option("", "Learn from this checkpoint's soft answers too; 'start' for what is compressed.")
     soft: float = option(0.7, "Share of the soft answers in the loss.", 0.0, 1.0)

@@ -87,7 +87,7 @@ def stopped_at(step: int, config: TrainConfig, data: Dataset, folder: Path) -> N
         train(config, data, None, stop, States(folder))
 
 
-@pytest.mark.parametrize("step", [2, 4, 18, 19, 40, 46])
+@pytest.mark.parametrize("step", [2, *(pytest.param(step, marks=pytest.mark.full) for step in (4, 18, 40)), 19, 46])
 def test_an_interrupted_training_goes_on_to_the_same_end(run, few_digits, tmp_path, step):
     """Three batches an epoch; six epochs in floats, ten quantized."""
     whole, calls, shown = run[0], [], []
@@ -235,6 +235,8 @@ def test_data_that_do_not_fit(few_digits):
         ({"epochs": 1}, "epochs must be 2 to 10000"),
         ({"seed": -1}, "the seed must be"),
         ({"threads": 0}, "threads must be"),
+        ({"warp": -0.1}, "warp must be 0 to 4, not -0.1"),
+        ({"ink": 5.0}, "ink must be 0 to 4, not 5"),
     ],
 )
 def test_numbers_out_of_range(wrong, words):
@@ -249,6 +251,7 @@ def test_the_epochs_are_shared_out():
     assert second.clean_epochs
     assert [stage.epochs for stage in TrainConfig(epochs=2).stages] == [1, 1]
     assert TrainConfig(epochs=2).stages[1].clean_epochs == 1
+    assert [stage.warp for stage in TrainConfig(warp=0.5).stages] == [0.5, 0.5]
 
 
 def test_without_torch(monkeypatch, few_digits):
