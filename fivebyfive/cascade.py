@@ -4,31 +4,34 @@ The commands generate and simulate with --then; `fivebyfive.model.cascade` has t
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+import numpy as np
 
 from fivebyfive.api import Network, load
 from fivebyfive.commands.options.then import Then
 from fivebyfive.hw.generate import Generated, generate_cascade
 from fivebyfive.model.cascade import Choice, check_pair, choices
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.data.datasets import load_dataset
+from fivebyfive.model.data.datasets import Dataset, load_dataset
 from fivebyfive.model.data.images import load_images
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import stages
-from fivebyfive.model.training.train import divide
+from fivebyfive.model.training.hold_out import recorded_hold_out
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, images_text, table
 from fivebyfive.output.terminal import Stage, say
 from fivebyfive.sim.cascade import CascadeRun, simulate_cascade
 from fivebyfive.sim.simulator.simulators import find
-from fivebyfive.support.errors import shown, user_values
+from fivebyfive.support.errors import UserError, shown, user_values
 
 __all__ = ["choose_margin", "generate_both", "simulate_both"]
 
 DATA = "mnist"
+FEWEST = 1000  # held-out images that a margin is chosen on
 
 
 def generate_both(checkpoint: Path, then: Then, out: Path, force: bool, size: Size, as_json: bool) -> None:
@@ -78,13 +81,26 @@ def read(checkpoint: Path, then: Then) -> tuple[tuple[Network, Network], Choice]
     if then.margin is not None:
         return networks, Choice(then.margin, 0, 0, 0)
     with Stage("choosing the margin on held-out images") as stage:
-        return networks, choose_margin(*networks, stage)
+        return networks, choose_margin(*networks, held_out_of((checkpoint, then.second), stage))
 
 
-def choose_margin(first: Network, second: Network, stage: Stage) -> Choice:
-    """The least margin at which the images held out of MNIST's training set have no more errors than with the second
-    network alone; `fivebyfive train` learns from none of them. Raises UserError where the set cannot be had."""
-    _, held_out = divide(first.checkpoint.network, load_dataset(DATA, "train", stage, say), None)
+def held_out_of(checkpoints: Iterable[Path], stage: Stage) -> Dataset:
+    """The images of MNIST's training set that none of the checkpoints has learned from, by the report or card beside
+    each. Raises UserError where they are too few, or the set cannot be had."""
+    training = load_dataset(DATA, "train", stage, say)
+    kinds = {path: recorded_hold_out(path) for path in checkpoints}
+    chosen = np.all([kind.chosen(training, path.parent) for path, kind in kinds.items()], axis=0)
+    if np.count_nonzero(chosen) < FEWEST:
+        each = ", ".join(f"{shown(path.name)} {kind}" for path, kind in kinds.items())
+        raise UserError(
+            f"only {np.count_nonzero(chosen)} images are held out of both networks ({each}); train both with the same "
+            "--hold-out, or give --margin N"
+        )
+    return training.divided(chosen)[1]
+
+
+def choose_margin(first: Network, second: Network, held_out: Dataset) -> Choice:
+    """The least margin at which held-out images have no more errors than with the second network alone."""
     found = choices(first.checkpoint, second.checkpoint, held_out.images, held_out.labels)
     return next(one for one in found if one.errors <= found[-1].errors)
 

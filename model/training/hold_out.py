@@ -72,14 +72,21 @@ class HoldOut:
         UserError."""
         if self.kind == "drawn":
             return training.split(wanted(len(training)), SEED)
+        return training.divided(self.chosen(training, folder, progress))
+
+    def chosen(self, training: Dataset, folder: Path = Path(), progress: Progress = silent) -> np.ndarray:
+        """Which images are held out, bool (N,). Raises UserError as `divide`."""
+        if self.kind == "drawn":
+            order = np.random.default_rng(SEED).permutation(len(training))
+            return np.isin(np.arange(len(training)), order[: wanted(len(training))])
         if not self.writers:
-            return training.divided(shipped_split(training))
+            return shipped_split(training)
         name = self.writers if self.writers == QMNIST else folder / self.writers
         writer = read_writers(name, progress)
         if len(writer) != len(training):
             raise UserError(f"{name} has {len(writer)} writer numbers, but {training.name} {len(training)} images; "
                             "give those of this set")  # fmt: skip
-        return training.divided(fold_of(writer, self.fold))
+        return fold_of(writer, self.fold)
 
 
 DRAWN = HoldOut()

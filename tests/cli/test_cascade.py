@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivebyfive.cascade import choose_margin
+from fivebyfive.cascade import choose_margin, held_out_of
 from fivebyfive.model.cascade import MAX_MARGIN, answer
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.description import parse
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.hold_out import DRAWN, HoldOut
+from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
 
 LAST = {"name": "f", "kind": "fc", "outputs": 4}
@@ -91,15 +93,12 @@ def test_what_does_not_go_together(cli, pair, words, said) -> None:
 
 def test_a_margin_is_chosen_on_held_out_images(monkeypatch) -> None:
     """The least at which no more of them are wrong than with the second network alone."""
-    from fivebyfive import api, cascade
+    from fivebyfive import api
 
-    rng = np.random.default_rng(2)
-    training = Dataset("drawn", rng.integers(0, 256, (400, 28, 28), np.uint8), rng.integers(0, 10, 400, np.uint8))
-    monkeypatch.setattr(cascade, "load_dataset", lambda *about: training)
+    held_out = digits(80)
     networks = [api.Network(Checkpoint.random(LeNetShape.parse(one), 3), one) for one in ("2-2-8-10", "3-3-8-10")]
-    choice = choose_margin(*networks, silent)
+    choice = choose_margin(*networks, held_out)
     assert choice.images == 80
-    held_out = cascade.divide(networks[0].checkpoint.network, training, None)[1]
 
     def errors(margin: int) -> int:
         got = answer(networks[0].checkpoint, networks[1].checkpoint, margin, held_out.images)
@@ -107,3 +106,30 @@ def test_a_margin_is_chosen_on_held_out_images(monkeypatch) -> None:
 
     assert errors(choice.margin) == choice.errors <= errors(MAX_MARGIN)
     assert all(errors(margin) > errors(MAX_MARGIN) for margin in range(choice.margin))
+
+
+def digits(count: int) -> Dataset:
+    rng = np.random.default_rng(2)
+    return Dataset("drawn", rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count, np.uint8))
+
+
+def test_what_is_held_out_of_both(monkeypatch, tmp_path: Path) -> None:
+    """A margin chosen on images that one of the networks has learned from would be too low or too high."""
+    from fivebyfive import cascade
+
+    monkeypatch.setattr(cascade, "load_dataset", lambda *about: training)
+    training = digits(400)
+    np.save(tmp_path / "w.npy", np.arange(400) // 20)
+    kinds = {tmp_path / "a.npz": DRAWN, tmp_path / "b.npz": HoldOut("writers", "w.npy"), tmp_path / "c.npz": DRAWN}
+    monkeypatch.setattr(cascade, "recorded_hold_out", kinds.get)
+    a, b, c = kinds
+    with pytest.raises(UserError, match=r"^only 80 images are held out of both networks \(a.npz drawn, c.npz drawn\)"):
+        held_out_of((a, c), silent)
+    monkeypatch.setattr(cascade, "FEWEST", 10)
+    drawn = kinds[a].divide(training)[1]
+    found = held_out_of((a, c), silent)
+    assert {image.tobytes() for image in found.images} == {image.tobytes() for image in drawn.images}
+    written = kinds[b].divide(training, tmp_path)[1]
+    both = {image.tobytes() for image in held_out_of((a, b), silent).images}
+    assert both == {one.tobytes() for one in written.images} & {one.tobytes() for one in drawn.images}
+    assert 10 <= len(both) < len(written)
