@@ -12,10 +12,10 @@ READ_MS = 60_000  # a digit, where other tests take most of the machine
 PEN = 22  # the page's own width
 
 
-class Studio:
-    """The page in a context of its own, as a visitor has it; no request of it leaves the machine.
+class Visited:
+    """A page in a context of its own, as a visitor has it; no request of it leaves the machine.
 
-    ``wrong``: what must not happen: messages of errors in the console, exceptions, requests to other hosts.
+    ``wrong``: what must not happen: messages of errors in the console, exceptions, requests to other places.
     """
 
     def __init__(self, browser, url: str, width: int = 1280, theme: str = "light", **options: object):
@@ -28,11 +28,11 @@ class Studio:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
         self.page.goto(url)
-        self.wait_for_machines()
 
     def _route(self, route) -> None:
-        address = urlsplit(route.request.url)
-        if address.scheme in ("data", "blob") or address.netloc == urlsplit(self.url).netloc:
+        """To its own server, or, of a file, to itself alone."""
+        asked, own = (urlsplit(url) for url in (route.request.url, self.url))
+        if asked.scheme in ("data", "blob") or (asked == own if own.scheme == "file" else asked.netloc == own.netloc):
             route.continue_()
         else:
             self.wrong.append(f"a request to {route.request.url}")
@@ -42,6 +42,23 @@ class Studio:
         expected = self.allowed and self.allowed in message.text
         if message.type in ("error", "warning") and not expected:
             self.wrong.append(f"console: {message.text}")
+
+    def check_accessibility(self) -> None:
+        """axe-core finds nothing."""
+        results = Axe().run(self.page)
+        assert results.violations_count == 0, results.generate_report()
+
+    def check_width(self) -> None:
+        """Nothing is wider than the window."""
+        assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+class Studio(Visited):
+    """The page of a running server."""
+
+    def __init__(self, browser, url: str, width: int = 1280, theme: str = "light", **options: object):
+        super().__init__(browser, url, width, theme, **options)
+        self.wait_for_machines()
 
     def expect_refusal(self) -> None:
         """From now on a request may be refused, which browsers always report in the console."""
@@ -94,12 +111,3 @@ class Studio:
 
     def no_message(self) -> None:
         assert self.page.locator("#problems p").count() == 0
-
-    def check_accessibility(self) -> None:
-        """axe-core finds nothing."""
-        results = Axe().run(self.page)
-        assert results.violations_count == 0, results.generate_report()
-
-    def check_width(self) -> None:
-        """Nothing is wider than the window."""
-        assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
