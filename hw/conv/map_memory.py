@@ -99,8 +99,7 @@ class MapMemory(wiring.Component):
     across : int, at least 1
         Codes of a row that are written at once; ``columns`` of each set of maps are a multiple of it.
     sparse : bool
-        Codes come with their column. Columns that are left out of a row have the codes of the latest column with
-        ``zero``. Only with an ``across`` of 1.
+        Codes come with their column, and columns may be left out of a row. Only with an ``across`` of 1.
 
     Ports
     -----
@@ -118,8 +117,8 @@ class MapMemory(wiring.Component):
     row_end : 1 bit, in
         The codes on ``i`` are the last ones of their row; each row has some. Only with ``sparse``.
     zero : 1 bit, in
-        The codes on ``i`` are those of all columns that are left out from here on, until the next ones with ``zero``;
-        none is left out before the first of them. Only with ``sparse``.
+        The codes on ``i`` are those of all columns that are left out behind them, of this group of channels; none is
+        left out before the first such codes. Those of a group are all the same. Only with ``sparse``.
     w_set : 1 bit, in
         Set to write. Ignored with one set.
     r_set : 1 bit, in

@@ -371,7 +371,7 @@ class Logits:
 def in_a_run(network: Network, config: Config, images: Iterable[ConvImage]) -> list[_Fc]:
     """Images one behind the other when pixels never fail: each engine in turn."""
     if not stages(network).convs:
-        return fed_run(network, config)
+        return fed_run(network, config, len(list(images)))
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
     free = [0, 0]  # from when on each of two images may be received
@@ -396,17 +396,18 @@ def taken(results: list[_Fc]) -> int:
     return results[-1].result + 1 if results else 0
 
 
-def fed_run(network: Network, config: Config) -> list[_Fc]:
-    """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
+def fed_run(network: Network, config: Config, count: int) -> list[_Fc]:
+    """The same of ``count`` images whose pixels are fc1's activations: they come as soon as a set is free, one a
+    cycle."""
     fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[_Fc] = []
     image_behind = behind(network, config)
-    for image in range(STEADY):
+    for image in range(count):
         fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
         done = image_behind(fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
-        results.append(done)
+        results.append(replace(done, accepted=fed - 1))
     return results
 
 
