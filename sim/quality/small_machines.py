@@ -327,14 +327,6 @@ def skipping_conv_engine() -> SmallMachine:
     return ConvEngine(small.network, whole, words), given
 
 
-def sparse_conv_engine() -> SmallMachine:
-    # Cells of conv1 and positions of conv2 are left out.
-    shape, config = LeNetShape(3, 3, (1,)), Config(outputs=2, skip_zeros=True)
-    image = pad_randomly(pack(Checkpoint.random(shape, 5), config), shape.network, config)
-    words = [int.from_bytes(w.tobytes(), "little") for w in image.conv]
-    return ConvEngine(shape.network, config, words), {"network": str(shape), "config": asdict(config), "seed": 5}
-
-
 def table_lookup() -> SmallMachine:
     rng = random.Random(1)
     functions = ["relu", *(tuple(rng.randrange(-128, 128) for _ in range(256)) for _ in range(2)), None]
@@ -350,7 +342,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
-    sparse_conv_array, sparse_conv_engine,
+    sparse_conv_array,
 )  # fmt: skip
 
 
@@ -358,7 +350,7 @@ OF_ANOTHER = {  # components that a bench of another one checks
     "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
     "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "sparse_line_buffer": "line_buffer",
     "sparse_map_memory": "map_memory", "sparse_pooling": "pooling",
-    "sparse_conv_array": "conv_array", "sparse_conv_engine": "conv_engine",
+    "sparse_conv_array": "conv_array",
 }  # fmt: skip
 
 

@@ -76,6 +76,8 @@ class Maps:
         self.skip = lines.skips[choice] if isinstance(lines, SparseLineBuffer) else None
         self.every = np.ones(count, bool)
         if self.skip:
+            bits = (1 << arrays.integers(0, 8, self.codes.shape)).astype(np.uint8).view(np.int8)
+            self.codes = np.where(arrays.random((count, 1, 1)) < 0.5, self.codes, bits)  # a single bit is no zero
             self.codes[arrays.random(self.codes.shape) < arrays.choice(ZEROS, (count, 1, 1))] = 0
             self.fills[arrays.random(count) < 0.7] = 0
             self.every = arrays.random(count) < (0 if self.skip.codes else 0.3)
