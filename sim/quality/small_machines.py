@@ -105,9 +105,9 @@ def line_buffer() -> SmallMachine:
 
 
 def sparse_line_buffer() -> SmallMachine:
-    # Cells of a pool; positions, of a map with padding; and nothing is left out.
-    maps = LineMap(10, 9, 8, 6), LineMap(9, 7, 4, 5, stride=2, top=2, left=1), LineMap(5, 5, 3, 3)
-    skips = Skip(2, 2, codes=True), Skip(), None
+    # Cells of a pool; and positions, of a map with padding.
+    maps = LineMap(10, 9, 8, 6), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)
+    skips = Skip(2, 2, codes=True), Skip()
     given = {"maps": [asdict(map_) for map_ in maps], "skips": [skip and asdict(skip) for skip in skips]}
     return SparseLineBuffer(1, 3, maps, skips), {"windows": 1, "kernel": 3, **given}
 
@@ -132,8 +132,8 @@ def conv_array() -> SmallMachine:
 
 
 def sparse_conv_array() -> SmallMachine:
-    given = {"windows": 1, "outputs": 2, "bias_words": 1, "kernel": 3, "size": (5, 5), "sparse": True}
-    return ConvArray(1, 2, 3, 3, 25, 1, kernel=3, sparse=True), given
+    given = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3, "size": (4, 8), "sparse": True}
+    return ConvArray(1, 3, 3, 3, 32, 1, kernel=3, sparse=True), given
 
 
 def conv_controller() -> SmallMachine:

@@ -215,8 +215,8 @@ async def nothing_ever_waits(dut: Dut) -> None:
 async def gaps_and_back_pressure(dut: Dut) -> None:
     await start(dut)
     rng, arrays = random_source(), random_arrays()
-    for _ in range(6):
-        choice = rng.randrange(len(component().maps))
+    choices = list(range(len(component().maps))) * 6
+    for choice in choices[: max(6, 2 * len(component().maps))]:
         pauses = rng.choice([(0.9, 0), (0, 0.7), (0.5, 0.5), (0.95, 0.3)])
         await check(dut, Maps(choice, rng.randint(1, 3), arrays), pauses, rng)
 
