@@ -15,7 +15,8 @@ Weights that allow it have other parts in their place (`fivebyfive.model.machine
 that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
 that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
 `packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `pixel_feeder`
-replaces the conv engine where there are no convolutions. `table_lookup` is what a layer does with its codes, each by
+replaces the conv engine where there are no convolutions, `sparse_line_buffer` the line buffer where windows of zeros
+take no cycle. `table_lookup` is what a layer does with its codes, each by
 itself: ReLU, or any function as a table. `cascade` joins two accelerators, the second of which is asked where the first
 one is unsure.
 

@@ -227,6 +227,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
     macs = sum(network.checkpoint.network.macs.values())
     planned = plan(network.checkpoint.network, config)
     interval = cycles.interval if cycles else None
+    skips = config.engines.skip or config.skip_zeros
     return (
         {
             "checkpoint": network.name,
@@ -247,7 +248,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
             "macs": macs,
             "engines": list(config.engines.names),
             "products_a_cycle": macs / interval if interval else None,
-            "utilization": macs / (interval * config.multipliers) if interval and not config.engines.skip else None,
+            "utilization": macs / (interval * config.multipliers) if interval and not skips else None,
             "config": asdict(config),
             "layers_compared": list(result.outputs),
             "seed": result.seed,

@@ -19,6 +19,11 @@ __all__ = ["ConvArray", "Sweep"]
 class Sweep(data.StructLayout):
     """Flags of a position in the sweep of a kernel set over a map.
 
+    Parameters
+    ----------
+    depth : int or None
+        Positions of a map, where some of them may be left out.
+
     Fields
     ------
     load : 1 bit
@@ -29,10 +34,13 @@ class Sweep(data.StructLayout):
         The map is the first input channel of its output channels: sums start from the biases.
     last : 1 bit
         The map is the last input channel of its output channels: codes come out.
+    index : range(depth)
+        Number of the position in its map, row-major. Only with ``depth``.
     """
 
-    def __init__(self):
-        super().__init__({"load": 1, "end": 1, "first": 1, "last": 1})
+    def __init__(self, depth: int | None = None):
+        index = {} if depth is None else {"index": range(depth)}
+        super().__init__({"load": 1, "end": 1, "first": 1, "last": 1} | index)
 
 
 class ConvArray(wiring.Component):
@@ -70,6 +78,9 @@ class ConvArray(wiring.Component):
         Rows and columns of a kernel. Smaller ones lie at its top left, with zeros elsewhere.
     strides : tuple of int
         Stride of each layer; 1 where W > 1, so that windows are a row or a column apart.
+    sparse : bool
+        Positions of a sweep may be left out; their partial sums stay. None is with the first or the last of several
+        input channels.
 
     Ports
     -----
@@ -106,6 +117,7 @@ class ConvArray(wiring.Component):
         shifts: tuple[int, ...] = (),
         kernel: int = 5,
         strides: tuple[int, ...] = (1,),
+        sparse: bool = False,
     ):
         if windows > 1 and set(strides) != {1}:
             raise ValueError(f"{windows} windows at once need strides of 1, not {strides}")
@@ -119,11 +131,12 @@ class ConvArray(wiring.Component):
         self.shifts = tuple(shifts)
         self.kernel = kernel
         self.strides = tuple(strides)
+        self.sparse = sparse
         self.word = codes(kernel**2)
         bias = wiring.Signature({"en": Out(1), "index": Out(range(bias_words)), "data": Out(self.word)})
         super().__init__(
             {
-                "i": In(stream.Signature(Sweep(), always_ready=True)),
+                "i": In(stream.Signature(Sweep(depth if sparse else None), always_ready=True)),
                 "patch": In(data.ArrayLayout(codes(columns), rows)),
                 "kernels": In(data.ArrayLayout(self.word, outputs)),
                 "bias": In(bias),
@@ -224,8 +237,11 @@ class ConvArray(wiring.Component):
         """Partial sums of the position, in the cycle in which the PEs sample their base. Sets the address at which the
         new ones are written."""
         address = Signal(range(self.depth))
-        with m.If(position.valid):
-            m.d.sync += address.eq(Mux(position.end, 0, address + 1))
+        if self.sparse:
+            m.d.sync += address.eq(self.i.payload.index)
+        else:
+            with m.If(position.valid):
+                m.d.sync += address.eq(Mux(position.end, 0, address + 1))
         early = delay(m, address, self.base_latency - 1, name="address")
         m.d.comb += [read.addr.eq(early), write.addr.eq(delay(m, early, 2, name="write_address"))]
         return read.data

@@ -1,6 +1,7 @@
 """The convolutions of an image: pixels in, codes of the last one out."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import reduce
 from math import prod
@@ -8,12 +9,12 @@ from operator import or_
 from types import MappingProxyType
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
-from fivebyfive.hw.common.pipeline import pick
+from fivebyfive.hw.common.pipeline import delay, pick
 from fivebyfive.hw.common.pixels import Pixel
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, codes
@@ -21,6 +22,7 @@ from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import ConvStage, function_codes, stages
 from fivebyfive.model.machine.weights import memory_map
+from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import ceil_div
 
@@ -31,6 +33,7 @@ from .kernel_fetcher import KernelFetcher, KernelPlan
 from .line_buffer import LineBuffer, LineMap
 from .map_memory import MapMemory, StoredMaps
 from .pooling import PooledMap, Pooling
+from .sparse_line_buffer import SparseLineBuffer
 
 __all__ = ["ConvEngine", "ConvTap"]
 
@@ -50,6 +53,9 @@ class ConvTap(data.StructLayout):
         Position in the pooled map, row-major.
     values : O codes
         Codes of the group's output channels; undefined beyond the last channel.
+    zero : 1 bit
+        The cells of the group that are not shown have these codes, too: their windows are all zeros. They lie behind
+        this one. Only with ``skip_zeros``.
     """
 
     def __init__(self, network: Network, config: Config):
@@ -61,8 +67,19 @@ class ConvTap(data.StructLayout):
                 "group": range(max(len(config.groups(stage.width)) for stage in convs)),
                 "cell": range(max(stage.cells for stage in convs)),
                 "values": codes(config.outputs),
+                **({"zero": 1} if config.skip_zeros else {}),
             }
         )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Of the codes that leave the pooling unit, with `Config.skip_zeros`: their ``column`` in the map; whether they are
+    the last ones of a row (``row_end``), and those of cells of zeros that are left out (``zero``)."""
+
+    column: Value
+    row_end: Value
+    zero: Value
 
 
 @dataclass(frozen=True)
@@ -183,13 +200,18 @@ class ConvEngine(wiring.Component):
         self.connect_image(m, parts)
         self.connect_weights(m, parts)
         self.connect_positions(m, parts)
-        self.connect_results(m, parts)
+        self.connect_results(m, parts, self.connect_cells(m, parts) if self.config.skip_zeros else None)
         return m
 
     def parts(self) -> Parts:
         """The components of the engine."""
         config, engines = self.config, self.config.engines
-        lines = LineBuffer(config.windows, config.kernel, [self.line_map(stage) for stage in self.layers])
+        maps, sparse = [self.line_map(stage) for stage in self.layers], config.skip_zeros
+        lines = (
+            SparseLineBuffer(config.windows, config.kernel, maps, skips(self.network, config))
+            if sparse
+            else LineBuffer(config.windows, config.kernel, maps)
+        )
         array = ConvArray(
             config.windows,
             config.outputs,
@@ -201,8 +223,9 @@ class ConvEngine(wiring.Component):
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
+            sparse=sparse,
         )
-        pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers])
+        pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers], sparse)
         weights = self.weight_memory()
         before, after = self.lookups()
         lookups = sum(lookup.latency for lookup in (before, after) if lookup is not None)
@@ -216,6 +239,7 @@ class ConvEngine(wiring.Component):
                     [self.stored_maps(layer, lines) for layer in readers],
                     parallel=config.outputs,
                     rows_out=lines.rows_in,
+                    sparse=sparse,
                 )
                 for readers in self.readers
             ],
@@ -396,6 +420,32 @@ class ConvEngine(wiring.Component):
             position.first.eq(controller.first),
             position.last.eq(controller.last),
         ]
+        if self.config.skip_zeros:
+            inner = controller.first | controller.last
+            every = [
+                Const(1) if skip is None else Const(0) if skip.codes else inner
+                for skip in skips(self.network, self.config)
+            ]
+            m.d.comb += [lines.every.eq(pick(every, controller.layer)), position.index.eq(lines.o.payload.index)]
+
+    def connect_cells(self, m: Module, parts: Parts) -> Cell:
+        """What goes past the array and the pooling unit with each position: where its codes belong."""
+        position, layer = parts.lines.o.payload, parts.controller.layer
+        columns = range(parts.lines.row_positions)
+        tables = [
+            Array(stage.cell_column(n, self.config.windows) for n in columns)[position.column] for stage in self.layers
+        ]
+        column = Signal(range(max(stage.outputs[2] for stage in self.layers)), name="cell_column")
+        m.d.comb += column.eq(pick(tables, layer))
+        cycles = parts.array.latency + (parts.before.latency if parts.before is not None else 0)
+        row_end, rest = (
+            delay(m, value, cycles, name=name)
+            for name, value in (("row_end", position.row_end), ("cell", Cat(position.zero, column)))
+        )
+        m.d.comb += parts.pooling.row_end.eq(row_end)
+        cycles = parts.pooling.latency + (parts.after.latency if parts.after is not None else 0)
+        done = delay(m, Cat(row_end, rest), cycles, name="pooled")
+        return Cell(done[2:], done[0], done[1])
 
     @staticmethod
     def from_source(layer: Signal, values: Sequence) -> Value:
@@ -406,7 +456,7 @@ class ConvEngine(wiring.Component):
         later = Mux(layer[0], features[0], features[1]) if len(features) > 1 else features[0]
         return Mux(layer if len(layer) == 1 else layer.any(), later, image)
 
-    def connect_results(self, m: Module, parts: Parts):
+    def connect_results(self, m: Module, parts: Parts, place: Cell | None):
         """Codes through the pooling unit and the functions around it into a memory of maps or out, and past the tap."""
         array, pooling, layer = parts.array, parts.pooling, parts.controller.layer
         last = len(self.layers) - 1
@@ -419,6 +469,10 @@ class ConvEngine(wiring.Component):
         for features, readers in zip(parts.features, self.readers, strict=True):
             writes = reduce(or_, [self.is_layer(layer, reader - 1) for reader in readers])
             m.d.comb += [features.i.valid.eq(results.valid & writes), features.i.payload.eq(results.payload)]
+            if place is not None:
+                m.d.comb += [
+                    features.column.eq(place.column), features.row_end.eq(place.row_end), features.zero.eq(place.zero),
+                ]  # fmt: skip
         m.d.comb += [
             self.o.valid.eq(results.valid & self.is_layer(layer, last)),
             self.o.payload.values.eq(results.payload),
@@ -427,17 +481,22 @@ class ConvEngine(wiring.Component):
         cells = [stage.cells for stage in self.layers]
         groups = [self.config.groups(stage.width) for stage in self.layers]
         cell, group = Signal(range(max(cells))), Signal(range(max(map(len, groups))))
+        # Where cells may be left out it is the first cell of the row.
+        steps = [1 if place is None else stage.outputs[2] for stage in self.layers]
         with m.If(results.valid):
-            m.d.sync += cell.eq(cell + 1)
-            with m.If(cell == pick([count - 1 for count in cells], layer)):
-                m.d.sync += [cell.eq(0), group.eq(group + 1)]
-                with m.If(group == pick([len(one) - 1 for one in groups], layer)):
-                    m.d.sync += group.eq(0)
+            with m.If(place.row_end) if place is not None else nullcontext():
+                m.d.sync += cell.eq(cell + (1 if place is None else pick(steps, layer)))
+                with m.If(cell == pick([count - step for count, step in zip(cells, steps, strict=True)], layer)):
+                    m.d.sync += [cell.eq(0), group.eq(group + 1)]
+                    with m.If(group == pick([len(one) - 1 for one in groups], layer)):
+                        m.d.sync += group.eq(0)
+            if place is not None:
+                m.d.sync += self.tap.zero.eq(place.zero)
             m.d.sync += [
                 self.tap.toggle.eq(~self.tap.toggle),
                 self.tap.layer.eq(layer),
                 self.tap.group.eq(group),
-                self.tap.cell.eq(cell),
+                self.tap.cell.eq(cell if place is None else cell + place.column),
                 self.tap.values.eq(results.payload),
             ]
         short = group == len(groups[last]) - 1

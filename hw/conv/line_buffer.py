@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.model.machine.stages import COLUMN_STEPS, ROW_STEPS, ROWS_IN
 from fivebyfive.model.shape import ceil_div
 
-__all__ = ["LineBuffer", "LineMap"]
+__all__ = ["LineBuffer", "LineMap", "Staged"]
 
 FILL = -1  # in place of a column of the map
 
@@ -58,6 +58,34 @@ class LineMap:
         """Those with a row of the map, which the source streams; the line buffer makes the others."""
         first, end = self.top // ROWS_IN[windows], ceil_div(self.top + self.rows, ROWS_IN[windows])
         return range(first, min(end, self.transfers(windows, kernel)))
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What the windows have to know of the stage.
+
+    Attributes
+    ----------
+    rows : list of `line_width` codes
+        The stage.
+    wanted : 1 bit
+        Rows of the next output row are missing.
+    row : range(height)
+        Number of that output row.
+    last_row : 1 bit
+        It is the map's last one.
+    following : list of `line_width` codes
+        Rows of the transfer that the stage takes next.
+    follows : 1 bit
+        That transfer is there.
+    """
+
+    rows: list
+    wanted: Signal
+    row: Signal
+    last_row: Signal
+    following: list
+    follows: Value
 
 
 class LineBuffer(wiring.Component):
@@ -135,15 +163,17 @@ class LineBuffer(wiring.Component):
         pairs = list(zip(self.maps, self.extents, strict=True))
         self.fills_rows = any(one.top or one.rows < rows for one, (rows, _) in pairs)  # makes rows above or below
         self.fills = self.fills_rows or any(one.left or one.columns < columns for one, (_, columns) in pairs)
-        super().__init__(
-            {
-                "size": In(range(len(self.maps))),
-                "i": In(stream.Signature(data.ArrayLayout(codes(self.width), self.rows_in))),
-                **({"fill": In(CODE)} if self.fills else {}),
-                "o": Out(stream.Signature(data.StructLayout({"last": 1}))),
-                "patch": Out(data.ArrayLayout(codes(self.columns), self.rows)),
-            }
-        )
+        super().__init__(self.members())
+
+    def members(self) -> dict:
+        """The ports."""
+        return {
+            "size": In(range(len(self.maps))),
+            "i": In(stream.Signature(data.ArrayLayout(codes(self.width), self.rows_in))),
+            **({"fill": In(CODE)} if self.fills else {}),
+            "o": Out(stream.Signature(data.StructLayout({"last": 1}))),
+            "patch": Out(data.ArrayLayout(codes(self.columns), self.rows)),
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -153,8 +183,7 @@ class LineBuffer(wiring.Component):
         ]
         lines = [Signal(codes(self.line_width), name=f"line_{r}", reset_less=True) for r in range(self.rows)]
         move = Signal()  # stage becomes lines
-        wanted, last_row_staged = self.fill_stage(m, stage, whole, move)
-        self.slide(m, stage, lines, move, wanted, last_row_staged)
+        self.slide(m, self.fill_stage(m, stage, whole, move), lines, move)
         return m
 
     def choose(self, keys: Iterable, make: Callable = lambda key: key):
@@ -162,20 +191,19 @@ class LineBuffer(wiring.Component):
         keys = list(keys)
         return make(keys[0]) if len(set(keys)) == 1 else Array(map(make, keys))[self.size]
 
-    def fill_stage(self, m: Module, stage: list, whole: int, move: Signal) -> tuple[Signal, Signal]:
-        """Receive rows until the stage holds an output row's; returns whether some are missing, and whether it is the
-        map's last output row."""
+    def fill_stage(self, m: Module, stage: list, whole: int, move: Signal) -> Staged:
+        """Receive rows until the stage holds an output row's."""
         step = self.choose(self.row_step * map_.stride // self.rows_in for map_ in self.maps)  # transfers
         missing = Signal(range(whole + 1), init=whole)
         wanted = Signal(init=1)  # some are missing
         last = self.choose(map_.out_rows - 1 for map_ in self.maps)
         row = Signal(range(self.height))
         last_row_staged = Signal()
-        rows, given = self.receive(m, wanted, move & last_row_staged)
+        following, follows, given = self.receive(m, wanted, move & last_row_staged)
         m.d.comb += last_row_staged.eq(row == last)
         with m.If(given):
             m.d.sync += [missing.eq(missing - 1), wanted.eq(missing != 1)]
-            rows = [*stage, *rows][self.rows_in :]
+            rows = [*stage, *following][self.rows_in :]
             m.d.sync += [register.as_value().eq(above) for register, above in zip(stage, rows, strict=True)]
         with m.If(move):
             m.d.sync += [
@@ -183,14 +211,14 @@ class LineBuffer(wiring.Component):
                 wanted.eq(1),
                 row.eq(Mux(last_row_staged, 0, row + 1)),
             ]
-        return wanted, last_row_staged
+        return Staged(stage, wanted, row, last_row_staged, following, follows)
 
-    def receive(self, m: Module, wanted: Signal, map_end) -> tuple[list, object]:
-        """The rows of the next transfer, and whether they are given to the stage."""
+    def receive(self, m: Module, wanted: Signal, map_end) -> tuple[list, Value, Value]:
+        """The rows of the next transfer, whether they are there, and whether they are given to the stage."""
         if not self.fills_rows:
             m.d.comb += self.i.ready.eq(wanted)
             fill = self.fill if self.fills else Const(0)
-            return [Cat(self.place(row, fill)) for row in self.i.payload], self.i.valid & self.i.ready
+            return [Cat(self.place(row, fill)) for row in self.i.payload], self.i.valid, self.i.valid & self.i.ready
         given, kept, fill = Signal(), Signal(CODE, reset_less=True), Signal(CODE)
         above, below = self.outside(m, given, map_end)
         m.d.comb += [
@@ -203,7 +231,7 @@ class LineBuffer(wiring.Component):
         rows = []
         for row, outside in zip(self.i.payload, above | below, strict=True):
             rows.append(Cat(Mux(outside, fill, code) for code in self.place(row, fill)))
-        return rows, given
+        return rows, self.i.valid | below.all(), given
 
     def outside(self, m: Module, given: Signal, map_end) -> tuple[Signal, Signal]:
         """Which rows of the next transfer are above, and below, the map."""
@@ -238,14 +266,14 @@ class LineBuffer(wiring.Component):
             placed.append(self.choose(sources, lambda source: fill if source == FILL else row[source]))
         return placed
 
-    def slide(self, m: Module, stage: list, lines: list, move: Signal, wanted: Signal, last_row_staged: Signal):
+    def slide(self, m: Module, staged: Staged, lines: list, move: Signal):
         """Shift the lines past the window; at the end of an output row load the stage, if it is full."""
         last = self.choose(map_.out_columns - 1 for map_ in self.maps)
         column, row_end, last_row = Signal(range(self.line_width)), Signal(), Signal()
         taken, shifts, moves = Signal(), Signal(), Signal()
         m.d.comb += [
             taken.eq(self.o.valid & self.o.ready),
-            move.eq(~wanted & (~self.o.valid | (taken & row_end))),
+            move.eq(~staged.wanted & (~self.o.valid | (taken & row_end))),
             self.o.payload.last.eq(row_end & last_row),
         ]
         with m.If(taken):
@@ -255,10 +283,10 @@ class LineBuffer(wiring.Component):
                 self.o.valid.eq(~row_end),
             ]
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(1), row_end.eq(last == 0), last_row.eq(last_row_staged)]
+            m.d.sync += [self.o.valid.eq(1), row_end.eq(last == 0), last_row.eq(staged.last_row)]
         m.d.sync += [shifts.eq(taken), moves.eq(move)]
         steps = [self.column_step * map_.stride for map_ in self.maps]
-        for line, row in zip(lines, stage, strict=False):
+        for line, row in zip(lines, staged.rows, strict=False):
             with m.If(moves):
                 m.d.sync += line.eq(row)
             with m.Elif(shifts):  # what follows a row never reaches a window: a don't-care

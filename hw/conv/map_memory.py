@@ -98,6 +98,8 @@ class MapMemory(wiring.Component):
         With 2, one set of maps is written while the other is read.
     across : int, at least 1
         Codes of a row that are written at once; ``columns`` of each set of maps are a multiple of it.
+    sparse : bool
+        Codes come with their column, and columns may be left out of a row. Only with an ``across`` of 1.
 
     Ports
     -----
@@ -110,6 +112,13 @@ class MapMemory(wiring.Component):
     rewind : 1 bit, in
         Asserted for one cycle to write the next code at the start of its set; a code in the same cycle is written
         before that.
+    column : range(columns), in
+        Column of the codes on ``i``, above that of the codes before in the same row. Only with ``sparse``.
+    row_end : 1 bit, in
+        The codes on ``i`` are the last ones of their row; each row has some. Only with ``sparse``.
+    zero : 1 bit, in
+        The codes on ``i`` are those of all columns that are left out behind them, of this group of channels; none is
+        left out before the first such codes. Those of a group are all the same. Only with ``sparse``.
     w_set : 1 bit, in
         Set to write. Ignored with one set.
     r_set : 1 bit, in
@@ -134,13 +143,21 @@ class MapMemory(wiring.Component):
     latency = MAP_MEMORY
 
     def __init__(
-        self, maps: Sequence[StoredMaps], *, parallel: int = 1, rows_out: int = 1, sets: int = 1, across: int = 1
+        self,
+        maps: Sequence[StoredMaps],
+        *,
+        parallel: int = 1,
+        rows_out: int = 1,
+        sets: int = 1,
+        across: int = 1,
+        sparse: bool = False,
     ):
         self.maps = tuple(maps)
         self.parallel = parallel
         self.rows_out = rows_out
         self.sets = sets
         self.across = across
+        self.sparse = sparse
         if any(stored.columns % across for stored in self.maps):
             raise ValueError(f"rows are written {across} codes at once, which are no part of each of them")
         self.columns = max(stored.columns for stored in self.maps)
@@ -161,6 +178,8 @@ class MapMemory(wiring.Component):
             members["which"] = In(range(len(self.maps)))
         if any(stored.fills for stored in self.maps):
             members["fill"] = Out(CODE)
+        if sparse:
+            members |= {"column": In(range(self.columns)), "row_end": In(1), "zero": In(1)}
         super().__init__(members)
 
     def each(self, values: Sequence):
@@ -194,23 +213,46 @@ class MapMemory(wiring.Component):
         across = self.across
         column = Signal(self.columns // across, init=1)  # one-hot: no decoder in front of the memories
         ends = [stored.columns // across for stored in self.maps]
-        end = self.each([column[count - 1] for count in ends])
-        chosen = Cat(bit.replicate(across) for bit in column)
+        end = self.row_end if self.sparse else self.each([column[count - 1] for count in ends])
         row_end = (self.i.valid & end) | self.rewind
         half, lower = self.next_row(m, row_end)
         next_word = (row_end & lower) | self.rewind
         address, _ = self.count_to(m, self.lengths, next_word, name="w_address", restart=self.rewind)
-        moved = [bit & ~end if n in ends else bit for n, bit in enumerate(column[:-1], 1)]
-        with m.If(self.rewind):
-            m.d.sync += column.eq(1)
-        with m.Elif(self.i.valid):
-            m.d.sync += column.eq(Cat(end, *moved))
-        for bank, halves in enumerate(banks):
+        if self.sparse:
+            chosen, data = self.with_columns_left_out(m)
+        else:
+            moved = [bit & ~end if n in ends else bit for n, bit in enumerate(column[:-1], 1)]
+            with m.If(self.rewind):
+                m.d.sync += column.eq(1)
+            with m.Elif(self.i.valid):
+                m.d.sync += column.eq(Cat(end, *moved))
+            chosen = Cat(bit.replicate(across) for bit in column)
+            data = [
+                [self.i.payload[bank * across + c % across] for c in range(self.columns)] for bank in range(self.banks)
+            ]
+        for halves, row in zip(banks, data, strict=True):
             for index, (port, _) in enumerate(halves):
                 enable = self.i.valid & (half == index)
                 m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(Mux(enable, chosen, 0))]
-                given = range(bank * across, (bank + 1) * across)
-                m.d.comb += [port.data[c].eq(self.i.payload[given[c % across]]) for c in range(self.columns)]
+                m.d.comb += [port.data[c].eq(code) for c, code in enumerate(row)]
+
+    def with_columns_left_out(self, m: Module) -> tuple[Value, list]:
+        """Columns that are written with the codes of one: all that are not written yet; and the row of each bank. What
+        is no column that is left out is written once more."""
+        written, of_zeros = Signal(self.columns), Signal(codes(self.parallel), reset_less=True)
+        here = Cat(self.column == c for c in range(self.columns))
+        with m.If(self.rewind | (self.i.valid & self.row_end)):
+            m.d.sync += written.eq(0)
+        with m.Elif(self.i.valid):
+            m.d.sync += written.eq(written | here)
+        with m.If(self.i.valid & self.zero):
+            m.d.sync += of_zeros.eq(self.i.payload)
+        rows = []
+        for bank in range(self.banks):
+            code = self.i.payload[bank]
+            rest = Mux(self.zero, code, of_zeros[bank])
+            rows.append([Mux(here[c], code, rest) for c in range(self.columns)])
+        return ~written, rows
 
     def next_row(self, m: Module, row_end) -> tuple:
         """Half of the row that is written; whether it is the last row in its word."""

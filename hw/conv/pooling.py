@@ -96,6 +96,8 @@ class Pooling(wiring.Component):
         Codes of a cell that come at once, W. If 2 or 4, each pool is 2x2 with stride 2.
     maps : sequence of `PooledMap`
         Maps that ``size`` selects.
+    sparse : bool
+        Windows may be left out, in all of their rows; but for maps of 2x2 windows or single codes none are.
 
     Ports
     -----
@@ -103,6 +105,8 @@ class Pooling(wiring.Component):
         Index into ``maps``; may change only between maps.
     i : stream of O x W codes, in, always ready
         Codes of a map, row-major.
+    row_end : 1 bit, in
+        The codes on ``i`` are the last ones of a row; each row has some. Only with ``sparse``.
     o : stream of O codes, out, always ready
         Results, row-major; 0 to 127 with ReLU.
 
@@ -112,7 +116,8 @@ class Pooling(wiring.Component):
         ``windows`` is not 1, 2 or 4, or does not fit a pool.
     """
 
-    def __init__(self, outputs: int, windows: int, maps: Iterable[PooledMap]):
+    def __init__(self, outputs: int, windows: int, maps: Iterable[PooledMap], sparse: bool = False):
+        self.sparse = sparse
         self.outputs = outputs
         self.windows = windows
         self.maps = tuple(maps)
@@ -129,6 +134,7 @@ class Pooling(wiring.Component):
             {
                 "size": In(range(len(self.maps))),
                 "i": In(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
+                **({"row_end": In(1)} if sparse else {}),
                 "o": Out(stream.Signature(codes(outputs), always_ready=True)),
             }
         )
@@ -171,22 +177,28 @@ class Pooling(wiring.Component):
         column, odd_row = Signal(range(max(one.columns for one in self.maps))), Signal()
         with m.If(self.i.valid & (self.windows < 4)):
             m.d.sync += column.eq(column + 1)
-            with m.If(column == last_column):
+            with m.If(self.row_end if self.sparse else column == last_column):
                 m.d.sync += [column.eq(0), odd_row.eq(~odd_row)]
         return Spot(~column[0], column[0], column[1:]), Spot(~odd_row, odd_row, column[:0])
 
     def count(self, m: Module, choose: Choice) -> tuple[Spot, Spot]:
         """Column and row of the next code."""
-        column, last = self.follow(m, choose, self.i.valid, self.across, "column")
+        column, last = self.follow(
+            m, choose, self.i.valid, self.across, "column", self.row_end if self.sparse else None
+        )
         row, _ = self.follow(m, choose, self.i.valid & last, self.down, "row")
         return column, row
 
-    def follow(self, m: Module, choose: Choice, step: Value, steps: list[Steps], name: str) -> tuple[Spot, Value]:
-        """The place in a row or column, which advances with ``step``, and whether it is the last one."""
+    def follow(
+        self, m: Module, choose: Choice, step: Value, steps: list[Steps], name: str, last: Value | None = None
+    ) -> tuple[Spot, Value]:
+        """The place in a row or column, which advances with ``step``, and whether it is the ``last`` one: that of the
+        map, if it is not given."""
         phase = Signal(range(max(one.size for one in steps)), name=f"{name}_phase")  # in the window that ends next
         window = Signal(range(max(one.count for one in steps)), name=f"{name}_window")
         ends = phase == choose(one.size - 1 for one in steps)
-        last = ends & (window == choose(one.count - 1 for one in steps))
+        if last is None:
+            last = ends & (window == choose(one.count - 1 for one in steps))
         with m.If(step):
             m.d.sync += phase.eq(phase + 1)
             with m.If(ends):

@@ -8,6 +8,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import summary
+from fivebyfive.support.errors import UserError
 
 from .area import estimate_area
 from .parts import Part, parts_that_hold
@@ -112,7 +113,10 @@ def median_path(routed: Sequence[Mapping]) -> dict | None:
 
 
 def estimate(network: Network, config: Config, part: Part) -> Measurement:
-    """From the models alone: exact cycles, an area that was fitted, no frequency."""
+    """From the models alone: exact cycles, an area that was fitted, no frequency. Raises UserError for a machine that
+    the area model does not know."""
+    if config.skip_zeros:
+        raise UserError("the area model does not know machines with --skip-zeros; leave --estimate out: Yosys counts")
     return measurement(network, config, part, estimate_area(network, config, part.family), estimated=True)
 
 

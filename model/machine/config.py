@@ -12,6 +12,7 @@ from fivebyfive.model.shape import FC_WORD, KERNEL, ceil_div, summary
 from .latency import bank_latency
 from .stages import stages
 from .weight_form import DENSE, Engines
+from .zero_windows import skips
 
 __all__ = ["Config"]
 
@@ -62,6 +63,8 @@ class Config:
     the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
     layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
     ``pixels``: pixels in a transfer of the input stream: 1, 2 or 4.
+    ``skip_zeros``: positions all of whose windows are zeros take no cycle (`zero_windows`): how many cycles an image
+    takes depends on it.
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
@@ -77,6 +80,7 @@ class Config:
     packed: bool = False
     kernel: int = KERNEL
     pixels: int = 1
+    skip_zeros: bool = False
     engines: Engines = DENSE
 
     def __post_init__(self) -> None:
@@ -120,6 +124,11 @@ class Config:
             raise ValueError(
                 f"early_fc is for networks with convolutions; the first layer of {summary(network)} takes pixels; "
                 "leave it out"
+            )
+        if self.skip_zeros and not any(skips(network, self)):
+            raise ValueError(
+                f"skip_zeros has no work in {summary(network)}: no convolution takes three channels, or one channel in "
+                "front of another convolution, with at most a 2x2 pool between them; leave it out"
             )
         if convs and self.kernel < stages(network).kernel:
             raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")

@@ -4,8 +4,11 @@ Equal to the hardware's counters, cycle by cycle (`tests/sim/test_cycles.py`); p
 The constants are the fixed waits of the schedule, in cycles; those of single components are in `latency`.
 """
 
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise, repeat
+
+import numpy as np
 
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
@@ -14,8 +17,11 @@ from .config import Config
 from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, dot_product_latency, pooling_latency
 from .stages import stages
 from .weights import fc_banks
+from .zero_windows import Visits, skips
 
-__all__ = ["COUNTER_BITS", "CyclePlan", "counter_bits", "fc_of_images", "overtakes", "plan"]
+__all__ = [
+    "COUNTER_BITS", "CyclePlan", "ImageCycles", "counter_bits", "cycles_of_run", "fc_of_images", "overtakes", "plan",
+]  # fmt: skip
 
 AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
 LEAVE_IDLE = 1  # a controller sees an image in its idle state; the next cycle is its first busy one
@@ -42,6 +48,7 @@ class CyclePlan:
     ``fc`` and ``latency`` are those of an image that has the machine to itself. In a run the last fully-connected layer
     may have to wait for the class of the image before (`fc_of_images`).
     ``limit_conv`` and ``limit_fc`` are the arithmetic limits, with every multiplier busy in every cycle.
+    With `Config.skip_zeros` these are the cycles of images without a window of zeros: no image takes more.
     """
 
     conv: int
@@ -56,20 +63,31 @@ class CyclePlan:
         return sum(network.macs.values()) / (self.interval * config.multipliers)
 
 
+@dataclass(frozen=True)
+class ImageCycles:
+    """What the counters show of an image in a run: busy cycles of each engine; from its last pixel to its result; from
+    the result before it, of the first image None."""
+
+    conv: int
+    fc: int
+    latency: int
+    interval: int | None
+
+
 def plan(network: Network, config: Config) -> CyclePlan:
     """The cycles of a network on a machine."""
     network = config.built(network)
     parts = stages(network)
-    conv, finished = conv_cycles(network, config) if parts.convs else (0, [])
+    conv = conv_image(network, config)
     # One image that has the machine to itself, counted from its last pixel's cycle.
     if parts.convs:
         begin = AVAILABLE + LEAVE_IDLE
-        alone = behind(network, config)(0, [begin + cycle for cycle in finished], begin + conv)
+        alone = behind(network, config)(0, [begin + cycle for cycle in conv.words], begin + conv.busy)
     else:
         alone = behind(network, config)(0, [], FED)
-    *_, before, last = in_a_run(network, config, conv, finished)
+    *_, before, last = in_a_run(network, config, repeat(conv, STEADY))
     return CyclePlan(
-        conv=conv,
+        conv=conv.busy,
         fc=alone.cycles,
         latency=alone.result,
         interval=last.result - before.result,
@@ -81,9 +99,22 @@ def plan(network: Network, config: Config) -> CyclePlan:
 def fc_of_images(network: Network, config: Config, count: int) -> list[int]:
     """Busy cycles of the FC engine of each of ``count`` images in a run in which pixels never fail."""
     network = config.built(network)
-    conv, finished = conv_cycles(network, config) if stages(network).convs else (0, [])
-    cycles = [done.cycles for done in in_a_run(network, config, conv, finished)]
+    conv = conv_image(network, config)
+    cycles = [done.cycles for done in in_a_run(network, config, repeat(conv, STEADY))]
     return (cycles + cycles[-1:] * count)[:count]
+
+
+def cycles_of_run(network: Network, config: Config, images: Sequence[Visits]) -> list[ImageCycles]:
+    """The cycles of each image of a run in which pixels never fail and results are taken at once. ``images``: what is
+    computed of each (`zero_windows.visits`)."""
+    network = config.built(network)
+    convs = [conv_image(network, config, visits) for visits in images]
+    done = in_a_run(network, config, convs)
+    apart = [None, *(b.result - a.result for a, b in pairwise(done))]
+    return [
+        ImageCycles(conv.busy, one.cycles, one.result - one.accepted, interval)
+        for conv, one, interval in zip(convs, done, apart, strict=True)
+    ]
 
 
 def counter_bits(network: Network, config: Config) -> int:
@@ -131,30 +162,59 @@ def conv_pipeline(network: Network, config: Config) -> int:
     )
 
 
-def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
-    """Busy cycles of the conv engine; and when, counted from the first of them, each activation word can be read or,
-    without fully-connected layers, each group of logits is taken."""
+@dataclass(frozen=True)
+class ConvImage:
+    """An image in the conv engine: ``busy`` cycles; and, counted from the first of them, the cycle in which the first
+    convolution no longer needs it (``released``), and those in which each activation word can be read or, without
+    fully-connected layers, each group of logits is taken (``words``)."""
+
+    busy: int = 0
+    released: int = 0
+    words: tuple[int, ...] = ()
+
+
+def conv_image(network: Network, config: Config, visits: Visits | None = None) -> ConvImage:
+    """An image in the conv engine, where only ``visits`` are computed. Zeros for a network without convolutions."""
     network = config.built(network)
-    busy, ends = conv_sweeps(network, config)
-    return busy, activation_words(network, config, ends)
+    if not stages(network).convs:
+        return ConvImage()
+    ends, last = layers_end(network, config, visits)
+    return ConvImage(ends[-1], ends[0] - 1, tuple(activation_words(network, config, last)))
+
+
+def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
+    """``busy`` and ``words`` of a `ConvImage`."""
+    image = conv_image(network, config)
+    return image.busy, list(image.words)
 
 
 def conv_sweeps(network: Network, config: Config) -> tuple[int, list[list[int]]]:
     """Busy cycles of the conv engine; and `sweeps` of its last convolution, counted from the first of them."""
-    network = config.built(network)
-    cycle, ends = 0, []
+    ends, last = layers_end(config.built(network), config)
+    return ends[-1], last
+
+
+def layers_end(network: Network, config: Config, visits: Visits | None = None) -> tuple[list[int], list[list[int]]]:
+    """The cycle, counted from the first busy one of the conv engine, in which each convolution has ended; and `sweeps`
+    of the last one."""
+    cycle, ends, found = 0, [], []
     for layer, stage in enumerate(stages(network).convs):
         words = ceil_div(stage.width, config.conv_word_bytes)
         words += words % 2 if layer else 0  # from the second convolution on, words of biases are loaded in pairs
-        ends = sweeps(network, config, layer, cycle + words * (conv_memory(config) + LOAD_BIAS))
+        begin = cycle + words * (conv_memory(config) + LOAD_BIAS)
+        found = sweeps(network, config, layer, begin, visits[layer] if visits else None)
         # The controller waits until the last code can be read.
-        cycle = ends[-1][-1] + 1 + conv_pipeline(network, config) + WRITE + READABLE
-    return cycle, ends
+        cycle = found[-1][-1] + 1 + conv_pipeline(network, config) + WRITE + READABLE
+        ends.append(cycle)
+    return ends, found
 
 
-def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[list[int]]:
+def sweeps(
+    network: Network, config: Config, layer: int, begin: int, visits: np.ndarray | None = None
+) -> list[list[int]]:
     """Of each group of output channels of a convolution, whose maps and kernels are asked for in the cycle before
     ``begin``: the cycle of the first position of each row of its last sweep, and at the end that of its last position.
+    ``visits``: positions (channels, rows) that are computed in a sweep that may leave some out; None: all.
 
     Rows come into a stage, a transfer a cycle, while the windows slide over the rows before; a kernel set is fetched
     during the sweep before it.
@@ -166,32 +226,39 @@ def sweeps(network: Network, config: Config, layer: int, begin: int) -> list[lis
     groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
     swept = config.sweeps(network, layer)
     sizes = [min(config.outputs, stage.width) if listed else len(group) for group in groups]
-    found: dict[tuple[int, ...], tuple[list[int], int]] = {}  # by what has come, counted from the end of a sweep
+    skip = skips(network, config)[layer]
+    whole_sweep = (columns,) * rows
+    partly = [] if visits is None or skip is None else [tuple(counts) for counts in visits.tolist()]
+    # By what has come, counted from the end of a sweep, and what is computed.
+    found: dict[tuple[int, int, int, int, tuple[int, ...]], tuple[list[int], int]] = {}
 
-    def one(rows_come: int, kernels_come: int, rest: int, apart: int) -> tuple[list[int], int]:
-        """First position of each row of a sweep and last position; when the next sweep's rows have come."""
+    def one(rows_come: int, kernels_come: int, rest: int, apart: int, counts: tuple[int, ...]) -> tuple[list[int], int]:
+        """First position of each row of a sweep and last position; when the next sweep's rows have come. ``counts``:
+        positions of each row."""
         firsts, come = [max(rows_come + MOVE, kernels_come, rest)], rows_come
-        for _ in range(rows - 1):
-            last = firsts[-1] + (columns - 1) * apart
+        for count in counts[:-1]:
+            last = firsts[-1] + (count - 1) * apart
             come = max(come + step + MOVE, last)
             firsts.append(max(come + MOVE, last + apart))
-        last = firsts[-1] + (columns - 1) * apart
+        last = firsts[-1] + (counts[-1] - 1) * apart
         return [*firsts, last], max(come + whole + MOVE, last)
 
     end, rest = begin, 0
     rows_come, kernels_come = MAP_MEMORY + whole - MOVE, sizes[0] + memory  # counted from ``end``
     results = []
     for group, channels in enumerate(swept):
-        for number in range(len(channels)):
+        for number, channel in enumerate(channels):
             last = number == len(channels) - 1
-            key = rows_come, kernels_come, rest, pace if last else 1
+            leaves_out = skip is not None and (skip.codes or not (number == 0 or last))
+            counts = partly[channel] if partly and leaves_out else whole_sweep
+            key = rows_come, kernels_come, rest, pace if last else 1, counts
             if key not in found:
                 found[key] = one(*key)
             times, come = found[key]
             following = sizes[min(group + last, len(groups) - 1)]
             if last:
                 results.append([end + time for time in times])
-            rest = key[-1]
+            rest = key[3]
             end, rows_come, kernels_come = (
                 end + times[-1], come - times[-1], times[0] + following + memory + FETCH - times[-1],
             )  # fmt: skip
@@ -238,12 +305,14 @@ def fc_memory(network: Network, config: Config) -> int:
 @dataclass(frozen=True)
 class _Fc:
     """One image in the FC engine: busy ``cycles``; the cycle in which fc1 is ``done`` with its inputs, in which the
-    engine is ``idle`` again, and in which the ``result`` is valid."""
+    engine is ``idle`` again, and in which the ``result`` is valid; and, in a run, that in which its last pixel was
+    ``accepted``."""
 
     cycles: int
     done: int
     idle: int
     result: int
+    accepted: int = 0
 
 
 def behind(network: Network, config: Config) -> "FcImage | Logits":
@@ -299,23 +368,26 @@ class Logits:
         return _Fc(0, result + 1, result + 1, result)
 
 
-def in_a_run(network: Network, config: Config, conv: int, words: list[int]) -> list[_Fc]:
-    """The first images when pixels never fail: each engine in turn, until the distance between results is steady."""
+def in_a_run(network: Network, config: Config, images: Iterable[ConvImage]) -> list[_Fc]:
+    """Images one behind the other when pixels never fail: each engine in turn."""
     if not stages(network).convs:
-        return fed_run(network, config)
+        return fed_run(network, config, len(list(images)))
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
+    free = [0, 0]  # from when on each of two images may be received
     results: list[_Fc] = []
     transfers, two_sets = ceil_div(network.pixels, config.pixels), config.overlap and bool(stages(network).fc)
     image_behind = behind(network, config)
-    for image in range(STEADY):
+    image_end = -1  # cycle of its last pixel
+    for image, conv in enumerate(images):
         room = sets[image % 2] if two_sets else fc_idle
-        image_end = (image + 1) * transfers - 1  # cycle of its last pixel
+        image_end = max(image_end + 1, free[image % 2]) + transfers - 1
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
-        conv_idle = begin + conv
-        done = image_behind(fc_idle, [begin + word for word in words], conv_idle, taken(results))
+        free[image % 2] = begin + conv.released + 1
+        conv_idle = begin + conv.busy
+        done = image_behind(fc_idle, [begin + word for word in conv.words], conv_idle, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
-        results.append(done)
+        results.append(replace(done, accepted=image_end))
     return results
 
 
@@ -324,17 +396,18 @@ def taken(results: list[_Fc]) -> int:
     return results[-1].result + 1 if results else 0
 
 
-def fed_run(network: Network, config: Config) -> list[_Fc]:
-    """The same where pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
+def fed_run(network: Network, config: Config, count: int) -> list[_Fc]:
+    """The same of ``count`` images whose pixels are fc1's activations: they come as soon as a set is free, one a
+    cycle."""
     fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[_Fc] = []
     image_behind = behind(network, config)
-    for image in range(STEADY):
+    for image in range(count):
         fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
         done = image_behind(fc_idle, [], fed - 1 + FED, taken(results))
         sets[image % 2], fc_idle = done.done, done.idle
-        results.append(done)
+        results.append(replace(done, accepted=fed - 1))
     return results
 
 

@@ -36,6 +36,7 @@ class Size:
     overlap: bool = Config.overlap
     packed: bool = Config.packed
     pixels: int = Config.pixels
+    skip_zeros: bool = Config.skip_zeros
     multipliers: int | None = None
     dsps: int | None = None
     fps: float | None = None
@@ -60,6 +61,7 @@ def sized(
     overlap: bool = Config.overlap,
     packed: bool = Config.packed,
     pixels: int = Config.pixels,
+    skip_zeros: bool = Config.skip_zeros,
     multipliers: int | None = None,
     dsps: int | None = None,
     fps: float | None = None,
@@ -72,7 +74,8 @@ def sized(
     as ``fps`` images a second at a clock of ``clock_mhz`` MHz need. Of the machines within these limits that with the
     shortest interval is taken, of several the one with the shortest latency, then with the fewest multipliers; with
     ``fps``, of those whose interval is short enough, the one with the fewest multipliers. A network without
-    convolutions has no PEs, one without fully-connected layers no rows. The other arguments are fields of `Config`.
+    convolutions has no PEs, one without fully-connected layers no rows. The other arguments are fields of `Config`;
+    with ``skip_zeros`` intervals are those of images without a window of zeros.
 
     Raises ValueError where a size is out of range, or of a part that the network has no work for, and where no machine
     is within the limits.
@@ -84,7 +87,7 @@ def sized(
     if not 1 <= pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {pes}")
     most_rows = FC_WORD if early_fc else MAX_FC_ROWS
-    made = partial(Config, early_fc=early_fc, overlap=overlap, packed=packed, pixels=pixels)
+    made = partial(Config, early_fc=early_fc, overlap=overlap, packed=packed, pixels=pixels, skip_zeros=skip_zeros)
     rows = made(fc_rows=number("fc_rows", fc_rows, most_rows if free else 1)).fc_rows
     convs, fc = stages(network).convs, stages(network).fc
     if not fc and (early_fc or fc_rows not in (None, 1)):

@@ -89,6 +89,13 @@ class ConvStage:
             return row, column if windows == 4 else 2 * column + 1
         return row * step + size - 1, column * step + size - 1
 
+    def cell_column(self, column: int, windows: int) -> int:
+        """Column of the cells that positions in this column complete, if they complete one."""
+        if windows == 4:
+            return column
+        size, step = (self.pool.size, self.pool.stride) if self.pool else (1, 1)
+        return max(0, column + 1 - size) // step
+
 
 @dataclass(frozen=True)
 class FcStage:

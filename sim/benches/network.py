@@ -50,11 +50,11 @@ class Recorder:
         self.convs, self.fc = stages(built).convs, stages(built).fc
         self.places = {name: np.array(outputs) for name, outputs in config.computed(network).items()}
         self.groups = [config.groups(stage.width) for stage in self.convs]
-        self.conv_events = self.fc_events = 0
+        self.conv_images, self.shown_before = -1, (len(self.convs), 0, 0)
+        self.fc_events = 0
         self.conv_layout = ConvTap(built, config) if self.convs else None
         self.fc_layout = FcTap(built, config) if self.fc else None
         self.result_layout, self.cycles_layout = Result(network.classes), Cycles(given["counter_bits"])
-        self.conv_per_image = sum(len(g) * stage.cells for g, stage in zip(self.groups, self.convs, strict=True))
         self.fc_per_image = sum(ceil_div(stage.outputs, config.fc_outputs) for stage in self.fc)
         self.accepted: list[int] = []  # cycle in which each image's last pixel was taken
         self.valid: list[int] = []  # first cycle in which each result was valid
@@ -65,15 +65,18 @@ class Recorder:
         return np.frombuffer(field(layout, name, word).to_bytes(size, "little"), np.int8)
 
     def conv(self, word: int) -> None:
-        """Pooled codes of a group of output channels at one cell."""
-        image = self.conv_events // self.conv_per_image
-        self.conv_events += 1
-        layer = field(self.conv_layout, "layer", word)
-        group = self.groups[layer][field(self.conv_layout, "group", word)]
-        row, column = divmod(field(self.conv_layout, "cell", word), self.convs[layer].outputs[2])
-        values = self.values(self.conv_layout, "values", word)
-        outputs = self.places[self.convs[layer].name][group.start : group.stop]
-        self.record(self.convs[layer].name, (image, outputs, row, column), values[: len(group)])
+        """Pooled codes of a group of output channels at one cell, or also at those behind it that are not shown."""
+        layer, number, cell = (field(self.conv_layout, name, word) for name in ("layer", "group", "cell"))
+        if (layer, number, cell) <= self.shown_before:  # those of an image come in this order
+            self.conv_images += 1
+        self.shown_before = layer, number, cell
+        stage, group = self.convs[layer], self.groups[layer][number]
+        values = self.values(self.conv_layout, "values", word)[: len(group)]
+        outputs = self.places[stage.name][group.start : group.stop]
+        zero = self.config.skip_zeros and field(self.conv_layout, "zero", word)
+        cells = np.arange(cell, stage.cells if zero else cell + 1)
+        rows, columns = np.divmod(cells, stage.outputs[2])
+        self.record(stage.name, (self.conv_images, outputs[:, np.newaxis], rows, columns), values[:, np.newaxis])
 
     def fc_tap(self, word: int) -> None:
         """A group of outputs of a fully-connected layer."""

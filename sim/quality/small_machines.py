@@ -30,6 +30,7 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
+from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
@@ -55,6 +56,7 @@ from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.machine.zero_windows import Skip
 from fivebyfive.model.network import Network, Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benches import find_bench
@@ -91,9 +93,23 @@ def any_pooling() -> SmallMachine:
     return Pooling(2, 1, maps), {"outputs": 2, "windows": 1, "maps": [astuple(one) for one in maps]}
 
 
+def sparse_pooling() -> SmallMachine:
+    maps = [PooledMap(8, 6), PooledMap(5, 7, None), PooledMap(7, 5, Pool("max", 3, 2), False)]
+    given = {"outputs": 2, "windows": 1, "maps": [astuple(one) for one in maps], "sparse": True}
+    return Pooling(2, 1, maps, sparse=True), given
+
+
 def line_buffer() -> SmallMachine:
     maps = LineMap(12, 12, 8, 8), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)  # padded on three sides
     return LineBuffer(1, 5, maps), {"windows": 1, "kernel": 5, "maps": [asdict(map_) for map_ in maps]}
+
+
+def sparse_line_buffer() -> SmallMachine:
+    # Cells of a pool; and positions, of a map with padding.
+    maps = LineMap(10, 9, 8, 6), LineMap(9, 7, 4, 5, stride=2, top=2, left=1)
+    skips = Skip(2, 2, codes=True), Skip()
+    given = {"maps": [asdict(map_) for map_ in maps], "skips": [skip and asdict(skip) for skip in skips]}
+    return SparseLineBuffer(1, 3, maps, skips), {"windows": 1, "kernel": 3, **given}
 
 
 def weight_memory() -> SmallMachine:
@@ -113,6 +129,11 @@ def conv_pe() -> SmallMachine:
 
 def conv_array() -> SmallMachine:
     return ConvArray(1, 3, 5, 5, 64, 1), {"windows": 1, "outputs": 3, "bias_words": 1}
+
+
+def sparse_conv_array() -> SmallMachine:
+    given = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3, "size": (4, 8), "sparse": True}
+    return ConvArray(1, 3, 3, 3, 32, 1, kernel=3, sparse=True), given
 
 
 def conv_controller() -> SmallMachine:
@@ -160,6 +181,16 @@ def map_memory() -> SmallMachine:
         {"channels": 4, "rows": 6, "columns": 4, "transfers": 2, "order": (2, 0, 3, 1, 1) * 4, "fill": (9,)},
     )
     return MapMemory([StoredMaps(**one) for one in maps], rows_out=2), {"maps": maps, "rows_out": 2}
+
+
+def sparse_map_memory() -> SmallMachine:
+    # Two rows a transfer, of three channels that are written together, and one that is left over.
+    maps: tuple[dict[str, Any], ...] = (
+        {"channels": 4, "rows": 5, "columns": 6, "top": 1, "repeats": 2},
+        {"channels": 3, "rows": 4, "columns": 4, "repeats": 3},
+    )
+    sizes: dict[str, Any] = {"rows_out": 2, "parallel": 3, "sparse": True}
+    return MapMemory([StoredMaps(**one) for one in maps], **sizes), {"maps": maps, **sizes}
 
 
 def image_buffer() -> SmallMachine:
@@ -310,13 +341,16 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
-    any_pooling, table_lookup, cascade,
+    any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
+    sparse_conv_array,
 )  # fmt: skip
 
 
 OF_ANOTHER = {  # components that a bench of another one checks
     "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
-    "skipping_conv_engine": "conv_engine", "any_pooling": "pooling",
+    "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "sparse_line_buffer": "line_buffer",
+    "sparse_map_memory": "map_memory", "sparse_pooling": "pooling",
+    "sparse_conv_array": "conv_array",
 }  # fmt: skip
 
 

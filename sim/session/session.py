@@ -138,16 +138,17 @@ class Session:
         self.timer.start()
         self.write(LENGTHS.pack(self.limit_cycles, len(words)) + words.tobytes())
         outputs = {name: np.zeros(prod(shape), np.int8) for name, shape in self.network.outputs.items()}
-        missing = {name: prod(shape) for name, shape in self.config.built(self.network).outputs.items()}
+        seen = {name: np.zeros(prod(shape), bool) for name, shape in self.network.outputs.items()}
         while (frame := self.read_frame()).kind in self.readers:
             for piece in self.pieces(frame):
                 outputs[piece.layer][piece.first : piece.first + len(piece.values)] = piece.values
-                missing[piece.layer] -= len(piece.values)
+                seen[piece.layer][piece.first : piece.first + len(piece.values)] = True
                 show(piece)
         if frame.kind == HANGS:
             self.end_image()
             raise SimulationFailed(f"the machine gave no result within {self.limit_cycles:,} cycles", self.log)
-        if short := [name for name, left in missing.items() if left]:
+        every = {name: prod(shape) for name, shape in self.config.built(self.network).outputs.items()}
+        if short := [name for name, count in every.items() if seen[name].sum() != count]:
             raise SimulationFailed(f"the machine showed another number of values than {', '.join(short)} has", self.log)
         shaped = {name: outputs[name].reshape(shape) for name, shape in self.network.outputs.items()}
         return self.result_of(frame.data, shaped, time.monotonic() - began)

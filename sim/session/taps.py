@@ -50,11 +50,18 @@ class TapReader:
         self.at_once = sum(name.startswith("values[") for name in layout)
 
     def pieces(self, cycles: np.ndarray, words: np.ndarray) -> Iterator[Piece]:
-        """The values of ``words``, uint8 (N, bytes), seen in ``cycles`` (N,): runs of neighbours, layer by layer."""
+        """The values of ``words``, uint8 (N, bytes), seen in ``cycles`` (N,): runs of neighbours, layer by layer. Where
+        the same place comes twice, the later value counts."""
         found = fields(self.layout, words)
         zeros = np.zeros(len(words), np.int64)
         layer, group, cell = (found.get(name, zeros) for name in ("layer", "group", "cell"))
         values = np.stack([found[f"values[{n}]"] for n in range(self.at_once)], axis=1).astype(np.uint8).view(np.int8)
+        if "zero" in found:  # these are the codes of the cells behind, too, which may not be shown
+            cells = np.array([stage.cells for stage in self.stages])[layer]
+            counts = np.where(found["zero"], cells - cell, 1)
+            word = np.repeat(np.arange(len(words)), counts)
+            cell = cell[word] + np.arange(len(word)) - np.repeat(np.cumsum(counts) - counts, counts)
+            layer, group, values, cycles = (one[word] for one in (layer, group, values, cycles))
         for number, stage in enumerate(self.stages):
             mine = layer == number
             channels = group[mine, np.newaxis] * stage.step + np.arange(self.at_once)  # (N, at once)

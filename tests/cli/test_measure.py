@@ -76,6 +76,11 @@ def test_what_does_not_fit_is_not_routed(answer, fake_tools: Path, small: Path) 
     assert not any("routing" in line for line in done_units(fake_tools))
 
 
+def test_an_estimate_knows_no_machine_that_skips_zeros(refused, small: Path) -> None:
+    said = refused("measure", small, "--estimate", "--skip-zeros")
+    assert "the area model does not know machines with --skip-zeros; leave --estimate out" in said
+
+
 def test_an_estimate_writes_nothing(answer, small: Path) -> None:
     report = answer("measure", small, "--estimate", "--part", "xc7z020", "--conv-pes", 4)
     assert report["estimated"]

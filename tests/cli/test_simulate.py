@@ -16,6 +16,7 @@ from fivebyfive.api import load
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fivebyfive.model.data.datasets import load_dataset
 from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.weights import memory_map
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.simulator.simulators import find
@@ -110,6 +111,16 @@ def test_a_larger_machine_takes_fewer_cycles(answer, small: Path) -> None:
         "engines": {"conv": dense, "fc": dense, "sweeps": [], "words": []},
     }
     assert report["conv_limit_cycles"] == (576 * 2 + 64 * 2 * 3) // 2
+
+
+@pytest.mark.full  # likewise: tests/sim/test_skip_zeros.py
+def test_windows_of_zeros(answer, small: Path) -> None:
+    report = answer("simulate", small, "--images", 3, "--skip-zeros")
+    assert report["equal"]
+    assert report["config"]["skip_zeros"]
+    checkpoint = load_checkpoint(small)
+    assert report["interval_cycles"] < plan(checkpoint.network, Config()).interval
+    assert report["utilization"] is None  # of products, those with zeros are left out
 
 
 @pytest.mark.full  # likewise

@@ -12,6 +12,8 @@ from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
+from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
+from fivebyfive.model.machine.zero_windows import Skip
 from fivebyfive.model.network import Pool
 
 
@@ -41,6 +43,14 @@ from fivebyfive.model.network import Pool
         (
             lambda: LineBuffer(1, 3, [LineMap(9, 9, 9, 0)]),
             r"a map must have a row, a column and a position: LineMap\(.*\)",
+        ),
+        (
+            lambda: SparseLineBuffer(1, 3, [LineMap(9, 9, 7, 6)], [Skip(2, 2)]),
+            r"cells of 2x2 positions do not fit LineMap\(.*\)",
+        ),
+        (
+            lambda: SparseLineBuffer(2, 3, [LineMap(9, 9, 4, 6)], [Skip(2, 2)]),
+            "cells have one row, or two with one window and a stride of 1, not 2",
         ),
         (
             lambda: ConvArray(2, 1, 4, 3, 8, 1, kernel=3, strides=(1, 2)),

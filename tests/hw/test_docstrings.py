@@ -126,9 +126,9 @@ def test_structures_document_their_fields() -> None:
 
 
 def collect(shape, shapes: dict[type, data.Layout]) -> None:
-    """Every structure in a shape, by its class."""
+    """Every structure in a shape, by its class; of several that with the most fields, as some are optional."""
     if isinstance(shape, data.Layout):
-        shapes[type(shape)] = shape
+        shapes[type(shape)] = max(shapes.get(type(shape), shape), shape, key=lambda one: len(dict(one)))
         for _, field in shape:
             collect(field.shape, shapes)
 

@@ -26,6 +26,7 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
+from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.counters import Counters
 from fivebyfive.hw.fc.activation_memory import ActivationMemory
@@ -45,6 +46,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.machine.weights import pack
+from fivebyfive.model.machine.zero_windows import Skip
 from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_networks import least, random_network
@@ -136,9 +138,23 @@ def random_pooled_map(rng):
     return PooledMap(rows, columns, Pool(kind, size, stride) if kind else None, relu)
 
 
-def check_pooling(bench, outputs, windows, maps):
-    unit = Pooling(outputs, windows, maps)
-    bench(unit, "pooling", outputs=outputs, windows=windows, maps=[list(astuple(one)) for one in maps])
+@pytest.mark.parametrize("windows", [1, full(2), full(4)])
+def test_sparse_pooling_of_cells(bench, windows):
+    """Cells are left out."""
+    maps = [PooledMap(8, 8), PooledMap(6, 24, Pool("average", 2, 2), False), PooledMap(2, 2)]
+    check_pooling(bench, 2, windows, maps, sparse=True)
+
+
+def test_sparse_pooling_of_any_windows(bench):
+    """Those of single codes are left out, and cells; others are not."""
+    maps = [PooledMap(5, 6, None), PooledMap(7, 5, Pool("max", 3, 2)), PooledMap(4, 6, Pool("average", 2, 2))]
+    check_pooling(bench, 1, 1, maps, sparse=True)
+
+
+def check_pooling(bench, outputs, windows, maps, sparse=False):
+    unit = Pooling(outputs, windows, maps, sparse)
+    given = {"outputs": outputs, "windows": windows, "maps": [list(astuple(one)) for one in maps]}
+    bench(unit, "pooling", sparse=sparse, **given)
 
 
 @pytest.mark.parametrize(("windows", "down", "across"), [(1, 1, 1), full(2, 2, 1), (4, 2, 2)])
@@ -168,6 +184,28 @@ def line_map(rng: random.Random, windows: int, most: int) -> LineMap:
 def run_line_buffer(bench, windows: int, kernel: int, maps: list[LineMap]) -> None:
     given = {"windows": windows, "kernel": kernel, "maps": [asdict(map_) for map_ in maps]}
     bench(LineBuffer(windows, kernel, maps), "line_buffer", **given)
+
+
+@pytest.mark.parametrize(("windows", "seed"), [(1, 1), full(2, 2), (4, 3), *(full(2**n % 7, n) for n in range(4, 16))])
+def test_sparse_line_buffer(bench, windows, seed):
+    """Windows of zeros are left out."""
+    rng = random.Random(seed)
+    kernel = rng.randint(3, 5)
+    maps = [line_map(rng, windows, kernel) for _ in range(rng.randint(2, 4))]
+    skips = [skip_of(rng, windows, one) for one in maps]
+    given = {"maps": [asdict(one) for one in maps], "skips": [skip and asdict(skip) for skip in skips]}
+    lines = SparseLineBuffer(windows, kernel, maps, skips)
+    bench(lines, "line_buffer", windows=windows, kernel=kernel, **given)
+
+
+def skip_of(rng: random.Random, windows: int, one: LineMap) -> Skip | None:
+    """What may be left out of a map."""
+    may = [None, Skip(), Skip(codes=True)]
+    if one.out_columns % 2 == 0 and windows == 2:
+        may.append(Skip(1, 2, codes=True))
+    if one.out_columns % 2 == one.out_rows % 2 == 0 and (windows, one.stride) == (1, 1):
+        may.append(Skip(2, 2, codes=True))
+    return rng.choice(may[-2:] if rng.random() < 0.7 else may)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +375,16 @@ def test_conv_array_of_any_kernel(bench, seed):
     bench(array, "conv_array", kernel=kernel, size=(rows * tall, columns * wide), **given)
 
 
+@on_verilator
+@pytest.mark.parametrize(("windows", "packed"), [full(1, False), full(4, True)])
+def test_sparse_conv_array(bench, windows, packed):
+    """Positions of zeros are left out."""
+    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[windows]
+    array = ConvArray(windows, 3, 5 + tall - 1, 5 + wide - 1, 35, 1, packed, sparse=True)
+    given = {"windows": windows, "outputs": 3, "bias_words": 1, "packed": packed, "size": (5 * tall, 7 * wide)}
+    bench(array, "conv_array", sparse=True, **given)
+
+
 def spared_by_icarus(simulator: str, large: bool) -> None:
     if simulator == "icarus" and large:
         pytest.skip("Icarus takes a minute for an engine of this size; Verilator checks it")
@@ -352,6 +400,9 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         full(3, 4, {"windows": 2, "outputs": 2}),
         (3, 5, {"windows": 4, "outputs": 2}),
         (2, 3, {"windows": 4, "packed": True}),
+        full(3, 3, {"outputs": 2, "skip_zeros": True}),
+        full(4, 3, {"windows": 2, "skip_zeros": True}),
+        full(4, 5, {"windows": 4, "outputs": 3, "skip_zeros": True, "packed": True}),
     ],
 )
 def test_conv_engine(bench, simulator, conv1, conv2, config):
@@ -486,6 +537,9 @@ def random_memory(seed):
         full({"maps": [maps_of(2, 4)], "parallel": 5, "sets": 2}),
         full({"maps": [maps_of(5, 6, order=(4, 0, 1, 3, 3, 2))], "parallel": 2, "rows_out": 2}),
         random_memory(3),
+        {"maps": [maps_of(5, 6, repeats=2), maps_of(4, 7)], "parallel": 3, "rows_out": 2, "sparse": True},
+        full({"maps": [maps_of(3, 12, repeats=2)], "sparse": True}),
+        full({"maps": [{"channels": 4, "rows": 3, "columns": 1}, maps_of(7, 9)], "parallel": 4, "sparse": True}),
         full({"maps": [{"channels": 2, "rows": 3, "columns": 128, "top": 3}, maps_of(3, 2)], "rows_out": 2}),
         *(full(random_memory(seed)) for seed in range(30) if seed != 3),
     ],

@@ -25,6 +25,10 @@ OPTIONS = (
         help="Engines that take any weights, instead of those that skip zeros or store few values in few bits.",
     ),
     click.option(
+        "--skip-zeros", is_flag=True,
+        help="Windows of zeros take no cycle in the convolutions: how many an image takes depends on it.",
+    ),
+    click.option(
         "--packed", is_flag=True,
         help="Two products in each DSP block of a 7-series part: half as many blocks.",
     ),

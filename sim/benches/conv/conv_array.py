@@ -35,6 +35,7 @@ def component() -> ConvArray:
         given["bias_words"],
         given.get("packed", False),
         kernel=kernel,
+        sparse=given.get("sparse", False),
     )
 
 
@@ -51,6 +52,8 @@ def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Gener
     rows, columns = (size + kernel - 1 for size in map_size())
     shapes = ((inputs, rows, columns), (channels, inputs, kernel, kernel), (channels,))
     maps, *others = (arrays.integers(low, 128, shape, np.int8) for shape in shapes)
+    if array.sparse:
+        maps[arrays.random(maps.shape) < arrays.choice((0.5, 0.97, 1), (inputs, 1, 1))] = 0
     return maps & 127 if array.packed and array.windows > 1 else maps, *others
 
 
@@ -75,7 +78,8 @@ async def load_biases(dut: Dut, biases: np.ndarray) -> None:
 
 
 async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, rng: random.Random) -> None:
-    """All groups of output channels: for each input channel every position, with the first the kernels."""
+    """All groups of output channels: for each input channel every position, with the first the kernels. Positions of
+    zeros may be left out between the first and the last input channel; not all of them."""
     array = component()
     layout = array.i.payload.shape()
     source = StreamSource(dut, "i", pause=pause, rng=rng)
@@ -84,15 +88,19 @@ async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, r
         for channel in range(inputs):
             flags = {"first": channel == 0, "last": channel == inputs - 1}
             patches = positions(array, maps[channel])
-            for index, patch in enumerate(patches):
-                load, end = index == 0, index == len(patches) - 1
-                word = pack(layout, {"load": load, "end": end, **flags})
+            computed = list(range(len(patches)))
+            if array.sparse and 0 < channel < inputs - 1:
+                computed = [n for n in computed if patches[n].any()] or [rng.choice(computed)]
+            for index in computed:
+                load, end = index == computed[0], index == computed[-1]
+                place = {"index": index} if array.sparse else {}
+                word = pack(layout, {"load": load, "end": end, **flags, **place})
                 chosen = kernels[group : group + array.outputs, channel]
                 dut.kernels.value = pack_codes(chosen) if load else rng.getrandbits(len(dut.kernels))
                 await source.send([word])
-                dut.patch.value = pack_codes(patch)  # it is wanted in the cycle after its position
-            if len(patches) < APART:
-                await cycles(dut, APART - len(patches))
+                dut.patch.value = pack_codes(patches[index])  # it is wanted in the cycle after its position
+            if len(computed) < APART or array.sparse:
+                await cycles(dut, APART - min(len(computed), APART - 1))
 
 
 def golden(array: ConvArray, maps: np.ndarray, kernels: np.ndarray, biases: np.ndarray) -> list[int]:

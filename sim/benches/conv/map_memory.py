@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -31,19 +32,68 @@ def component() -> MapMemory:
     return MapMemory(**given | {"maps": [StoredMaps(**stored) for stored in given["maps"]]})
 
 
+class WithPlace:
+    """The payload of ``i`` with ``column``, ``row_end`` and ``zero`` above it, if columns may be left out."""
+
+    def __init__(self, dut: Dut):
+        self.dut, self.codes = dut, dut.i__payload
+
+    def __len__(self) -> int:
+        return len(self.codes) + 10
+
+    @property
+    def value(self) -> Any:
+        return self.codes.value
+
+    @value.setter
+    def value(self, word: int) -> None:
+        self.codes.value = word & (1 << len(self.codes)) - 1
+        place = word >> len(self.codes)
+        for name, value in (("column", place >> 2), ("row_end", place >> 1 & 1), ("zero", place & 1)):
+            if name in ports():
+                port = getattr(self.dut, name)
+                port.value = value & (1 << len(port)) - 1
+
+
 def draw(stored: StoredMaps, arrays: np.random.Generator) -> np.ndarray:
-    """Maps, int8 (channels, rows, columns)."""
-    return arrays.integers(-128, 128, (stored.channels, stored.rows, stored.columns), np.int8)
+    """Maps, int8 (channels, rows, columns); where columns may be left out many of a group of channels are the same."""
+    memory = component()
+    maps = arrays.integers(-128, 128, (stored.channels, stored.rows, stored.columns), np.int8)
+    if memory.sparse:
+        for first in range(0, stored.channels, memory.parallel):
+            some = arrays.random(maps.shape[1:]) < arrays.choice((0, 0.5, 0.9, 1))
+            group = maps[first : first + memory.parallel]
+            group[:, some] = arrays.integers(-128, 128, (len(group), 1), np.int8)
+    return maps
 
 
-def words_in(maps: np.ndarray) -> list[int]:
+def words_in(maps: np.ndarray, rng: random.Random) -> list[int]:
     """Codes in the order of the array: groups of channels, each in row-major order; junk beyond the last channel."""
     parallel = component().parallel
     groups = -(-len(maps) // parallel)
     padded = np.full((groups * parallel, maps[0].size), 77, np.int8)
     padded[: len(maps)] = maps.reshape(len(maps), -1)
     words = padded.reshape(groups, parallel, -1).transpose(0, 2, 1)  # (group, position, channel)
+    if component().sparse:
+        return [word for group in words for word in with_columns_left_out(group, maps.shape[2], rng)]
     return [pack_codes(word) for group in words for word in group]
+
+
+def with_columns_left_out(group: np.ndarray, columns: int, rng: random.Random) -> list[int]:
+    """Words of a group, int8 (position, channel), with their place; some of the codes that it has most are left out."""
+    _, which, counts = np.unique(group, axis=0, return_inverse=True, return_counts=True)
+    zero, bits = which.ravel() == np.argmax(counts), 8 * group.shape[1]
+    out = zero & (np.cumsum(zero) > 1) & np.array([rng.random() < 0.8 for _ in zero])
+    out = out.reshape(-1, columns)
+    out[:, rng.randrange(columns)] &= ~out.all(axis=1)
+    words = []
+    for row, left_out in enumerate(out):
+        there = np.flatnonzero(~left_out)
+        for column in there.tolist():
+            at = row * columns + column
+            place = column << 2 | int(column == there[-1]) << 1 | int(zero[at])
+            words.append(pack_codes(group[at]) | place << bits)
+    return words
 
 
 def transfers(stored: StoredMaps, maps: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -70,7 +120,9 @@ def check(words: list[int], expected: np.ndarray) -> None:
 async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: random.Random, dropped: bool = True) -> None:
     """Fill a set, perhaps after codes that are ``dropped``, and go back to its first code."""
     dut.w_set.value = which
-    source, words = StreamSource(dut, "i", pause=pause, rng=rng), words_in(maps)
+    source, words = StreamSource(dut, "i", pause=pause, rng=rng), words_in(maps, rng)
+    if component().sparse:
+        source.payload = WithPlace(dut)
     if dropped and rng.random() < 0.5:
         await source.send(words[::-1][: rng.randint(1, len(words))])
         await rewind(dut)

@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.model.golden import apply_steps
 from fivebyfive.model.network import Pool, Step
-from fivebyfive.sim.benchlib.given import Dut, parameters
+from fivebyfive.sim.benchlib.given import Dut, parameters, ports
 from fivebyfive.sim.benchlib.payload import pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import (
@@ -28,7 +29,33 @@ MAPS, MOST_CODES = 6, 6000  # maps of a test, and codes a channel after which no
 def component() -> Pooling:
     given = parameters()
     maps = [PooledMap(rows, columns, pool and Pool(*pool), relu) for rows, columns, pool, relu in given["maps"]]
-    return Pooling(given["outputs"], given["windows"], maps)
+    return Pooling(given["outputs"], given["windows"], maps, given.get("sparse", False))
+
+
+class WithRowEnd:
+    """The payload of ``i`` with ``row_end`` above it, if windows may be left out."""
+
+    def __init__(self, dut: Dut):
+        self.codes, self.row_end = dut.i__payload, dut.row_end if "row_end" in ports() else None
+
+    def __len__(self) -> int:
+        return len(self.codes) + 1
+
+    @property
+    def value(self) -> Any:
+        return self.codes.value
+
+    @value.setter
+    def value(self, word: int) -> None:
+        self.codes.value = word & (1 << len(self.codes)) - 1
+        if self.row_end is not None:
+            self.row_end.value = word >> len(self.codes)
+
+
+def source_of(dut: Dut, pause: float = 0, rng: random.Random | None = None) -> StreamSource:
+    driver = StreamSource(dut, "i", pause=pause, rng=rng)
+    driver.payload = WithRowEnd(dut)
+    return driver
 
 
 def transfers(codes: np.ndarray) -> list[int]:
@@ -58,6 +85,35 @@ def ends(one: PooledMap) -> list[int]:
     return [row // tall * one.columns + column for row in rows for column in range(size - 1, one.columns, stride)]
 
 
+def sent(codes: np.ndarray, one: PooledMap, rng: random.Random) -> tuple[list[int], list[int], list[int]]:
+    """Words in and out of a map, int8 (O, H, W), and which of those in are the last ones of a window. Of a map of cells
+    or single codes some windows may be left out."""
+    words, results, last = transfers(codes), golden(codes, one), ends(one)
+    if not component().sparse:
+        return words, results, last
+    tall, wide = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[component().windows]
+    pool, width = one.reduction, codes.shape[0] * component().windows * 8
+    rows, columns = one.rows // tall, one.columns // wide  # of transfers
+    shape = (one.rows - pool.size) // pool.stride + 1, (one.columns - pool.size) // pool.stride + 1
+    there = np.array([rng.random() < 0.5 for _ in range(shape[0] * shape[1])]).reshape(shape)
+    if pool.size > 2 or pool.size != pool.stride:
+        there[:] = True
+    there[:, rng.randrange(shape[1])] |= ~there.any(axis=1)
+    if pool.size > 2 or pool.size != pool.stride:
+        kept = np.ones((rows, columns), bool)
+    else:
+        kept = there[np.arange(rows)[:, np.newaxis] * tall // pool.size, np.arange(columns) * wide // pool.size]
+    row_ends = kept & (np.cumsum(kept[:, ::-1], axis=1)[:, ::-1] == 1)
+    count = np.cumsum(kept.ravel()) - 1
+    given = [word | int(end) << width for word, end in zip(words, row_ends.ravel().tolist(), strict=True)]
+    shown = there.ravel().tolist()
+    return (
+        [word for word, keep in zip(given, kept.ravel(), strict=True) if keep],
+        [result for result, keep in zip(results, shown, strict=True) if keep],
+        [int(count[end]) for end, keep in zip(last, shown, strict=True) if keep],
+    )
+
+
 def random_map(one: PooledMap, arrays: np.random.Generator) -> np.ndarray:
     """Codes of a map, int8 (O, H, W): any, small ones, none above zero, or extremes only."""
     shape = component().outputs, one.rows, one.columns
@@ -69,22 +125,22 @@ async def check(dut: Dut, maps: int, pause: float, rng: random.Random, arrays: n
     """Random maps, one right behind the other: right codes, `latency` after the last one of their window."""
     pooling = component()
     i, o = StreamMonitor(dut, "i").start(), StreamMonitor(dut, "o").start()
-    source = StreamSource(dut, "i", pause=pause, rng=rng)
+    source = source_of(dut, pause, rng)
     expected: list[int] = []
     last: list[int] = []
-    sent = 0
+    before = 0
     for _ in range(maps):
-        if sent > MOST_CODES:
+        if before > MOST_CODES:
             break
         choice = rng.randrange(len(pooling.maps))
         one = pooling.maps[choice]
         codes = random_map(one, arrays)
         drive(dut, "size", choice)
-        words = transfers(codes)
+        words, results, ended = sent(codes, one, rng)
         await source.send(words)
-        expected += golden(codes, one)
-        last += [sent + end for end in ends(one)]
-        sent += len(words)
+        expected += results
+        last += [before + end for end in ended]
+        before += len(words)
     await cycles(dut, pooling.latency + 1)
     assert o.words == expected
     assert o.cycles == [i.cycles[end] + pooling.latency for end in last]
@@ -93,13 +149,13 @@ async def check(dut: Dut, maps: int, pause: float, rng: random.Random, arrays: n
 @cocotb.test()
 async def maps_without_gaps(dut: Dut) -> None:
     await start(dut)
-    await check(dut, MAPS, 0, random_source(), random_arrays())
+    await check(dut, MAPS * (1 + component().sparse), 0, random_source(), random_arrays())
 
 
 @cocotb.test()
 async def maps_with_gaps(dut: Dut) -> None:
     await start(dut)
-    await check(dut, MAPS, 0.5, random_source(), random_arrays())
+    await check(dut, MAPS * (1 + component().sparse), 0.5, random_source(), random_arrays())
 
 
 @cocotb.test()
@@ -107,14 +163,15 @@ async def every_map(dut: Dut) -> None:
     """Each map behind itself and behind another one, with nothing in between."""
     await start(dut)
     pooling, arrays = component(), random_arrays()
-    source, o = StreamSource(dut, "i"), StreamMonitor(dut, "o").start()
+    source, o, rng = source_of(dut), StreamMonitor(dut, "o").start(), random_source()
     expected: list[int] = []
     for choice, one in enumerate(pooling.maps):
         for _ in range(2):
             codes = random_map(one, arrays)
             drive(dut, "size", choice)
-            await source.send(transfers(codes))
-            expected += golden(codes, one)
+            words, results, _ = sent(codes, one, rng)
+            await source.send(words)
+            expected += results
     await cycles(dut, pooling.latency + 1)
     assert o.words == expected
 
@@ -127,7 +184,7 @@ async def reset_in_flight(dut: Dut) -> None:
     pooling = component()
     for _ in range(3):
         choice = rng.randrange(len(pooling.maps))
-        words = transfers(random_map(pooling.maps[choice], arrays))
+        words, _, _ = sent(random_map(pooling.maps[choice], arrays), pooling.maps[choice], rng)
         drive(dut, "size", choice)
-        await reset_sometime(dut, [StreamSource(dut, "i").send(words)], len(words), rng)
+        await reset_sometime(dut, [source_of(dut).send(words)], len(words), rng)
         await check(dut, 1, 0.2, rng, arrays)

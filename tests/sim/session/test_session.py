@@ -13,6 +13,7 @@ from fivebyfive.hw.conv.conv_controller import conv_states
 from fivebyfive.hw.generate import Generated, generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import classify, forward
+from fivebyfive.model.image_cycles import cycles_of_images
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
@@ -63,7 +64,7 @@ def check(session: Session, checkpoint: Checkpoint, image: np.ndarray) -> tuple[
         np.testing.assert_array_equal(result.outputs[name], codes[0], name)
     np.testing.assert_array_equal(result.logits, trace.logits[0])
     assert result.index == classify(trace.logits)[0]
-    planned = plan(checkpoint.network, session.config)
+    (planned,) = cycles_of_images(checkpoint, session.config, image[np.newaxis])
     assert (result.cycles.conv, result.cycles.fc, result.cycles.latency) == (
         planned.conv, planned.fc, planned.latency,
     )  # fmt: skip
@@ -93,6 +94,18 @@ def test_what_is_not_built_is_zero(tmp_path: Path) -> None:
     assert [len(one) for one in config.engines.kept] == [1, 5, 29]
     with running(generate(checkpoint, config), config, checkpoint, tmp_path) as session:
         check(session, checkpoint, images_of(checkpoint.network, 1)[0])
+
+
+@pytest.mark.full
+def test_cells_that_are_left_out(tmp_path: Path) -> None:
+    """Windows of zeros take no cycle, and the tap shows one cell of zeros for all."""
+    checkpoint = Checkpoint.random(LeNetShape(3, 3, (8, 4)), SEED)
+    config = Size(conv_pes=2, skip_zeros=True).config(checkpoint)
+    images = images_of(checkpoint.network, 3)
+    images[0], images[1, :, :9], images[1, :, :, 20:] = 0, 0, 0
+    with running(generate(checkpoint, config), config, checkpoint, tmp_path) as session:
+        for image in images:
+            check(session, checkpoint, image)
 
 
 def check_trouble(session: Session, image: np.ndarray) -> None:
