@@ -201,6 +201,7 @@ class ConvEngine(wiring.Component):
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
+            dsp_size=config.dsp_size,
         )
         pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers])
         weights = self.weight_memory()

@@ -77,6 +77,10 @@ def packed_dot_product() -> SmallMachine:
     return PackedDotProduct(5), {"terms": 5, "natural": False}
 
 
+def overlapped_packed_dot_product() -> SmallMachine:
+    return PackedDotProduct(5, dsp_size="18x18"), {"terms": 5, "natural": False, "dsp_size": "18x18"}
+
+
 def packed_conv_pe() -> SmallMachine:
     return PackedConvPE(NATURAL), {"natural": True}
 
@@ -310,13 +314,13 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_dot_product, packed_conv_pe, uart_receiver, uart_transmitter, deframer, framer, serial_accelerator,
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
-    any_pooling, table_lookup, cascade,
+    any_pooling, table_lookup, cascade, overlapped_packed_dot_product,
 )  # fmt: skip
 
 
 OF_ANOTHER = {  # components that a bench of another one checks
     "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
-    "skipping_conv_engine": "conv_engine", "any_pooling": "pooling",
+    "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "overlapped_packed_dot_product": "dot_product",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
+from fivebyfive.sim.benches.common.dot_product import dsp_size
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -35,6 +36,7 @@ def component() -> ConvArray:
         given["bias_words"],
         given.get("packed", False),
         kernel=kernel,
+        dsp_size=dsp_size(),
     )
 
 
