@@ -465,12 +465,12 @@ def measure(
 
     chosen = [find_part(name) for name in dict.fromkeys(parts)]
     network = load_checkpoint(checkpoint)
-    config = size.config(network)
+    machines = [(size.config(network, part.family), part) for part in chosen]
     check_report(report, [checkpoint])
     if estimate:
-        measure.run_estimate(network, config, chosen, as_json, report)
+        measure.run_estimate(network, machines, as_json, report)
     else:
-        measure.run_measure(network, config, chosen, seeds, out, force, workers, as_json, report)
+        measure.run_measure(network, machines, seeds, out, force, workers, as_json, report)
 
 
 @main.command()
@@ -571,11 +571,13 @@ def build(
     from fivebyfive.commands.build import BuildRequest, run_build
     from fivebyfive.hw.serial.boards import find_board
     from fivebyfive.model.checkpoint import load_checkpoint
+    from fivebyfive.model.estimates.parts import find_part
 
-    network = load_checkpoint(checkpoint)
+    network, on = load_checkpoint(checkpoint), find_board(board)
     request = BuildRequest(
-        checkpoint=network, source=checkpoint.name, board=board, config=size.config(network), clock_mhz=clock,
-        seed=seed, out=out or BUILD / find_board(board).name, force=force,
+        checkpoint=network, source=checkpoint.name, board=board,
+        config=size.config(network, find_part(on.part).family), clock_mhz=clock, seed=seed, out=out or BUILD / on.name,
+        force=force,
     )  # fmt: skip
     run_build(request, as_json)
 

@@ -106,7 +106,7 @@ def describe(checkpoint: Checkpoint, config: Config, source: str | None, top: st
         "layers": layers_of(checkpoint.network),
         "tables": {name: hashlib.sha256(table.tobytes()).hexdigest() for name, table in checkpoint.tables.items()},
         "arithmetic": f"Q{Q2_6.int_bits}.{Q2_6.frac_bits}, {Q2_6.bits} bits, wrapping; {Q2_6.acc_bits}-bit sums",
-        "config": asdict(config),
+        "config": config.plain,
         "multipliers": {"conv": config.conv_multipliers, "fc": config.fc_multipliers},
         "dsps": {"conv": config.conv_dsps, "fc": config.fc_dsps},
         "engines": list(config.engines.names),

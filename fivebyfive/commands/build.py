@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
         report = {
             "board": board.name, "part": board.part, "grade": board.grade, "clock_mhz": clock_hz / 1e6,
             "baud": clock_hz // divisor, "checkpoint": request.source, "network": request.checkpoint.summary,
-            "sha256": request.checkpoint.digest, "config": asdict(request.config),
+            "sha256": request.checkpoint.digest, "config": request.config.plain,
         }  # fmt: skip
         if PARTS[board.part].device:
             files, found = open_flow(design, board, clock_hz, request.seed, stage)

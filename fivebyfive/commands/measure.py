@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["ExploreRequest", "run_explore", "run_measure"]
 
 PLACES = ("json", "md", "png")
+Machines = Sequence[tuple[Config, Part]]  # one a part; only how they pack products may differ
 
 
 def run_measure(
-    checkpoint: Checkpoint, config: Config, parts: Sequence[Part], seeds: int, out: Path, force: bool,
-    workers: int | None, as_json: bool, report: Path | None = None,
+    checkpoint: Checkpoint, machines: Machines, seeds: int, out: Path, force: bool, workers: int | None, as_json: bool,
+    report: Path | None = None,
 ) -> None:  # fmt: skip
     """Measure a machine on parts; writes measure.json, measure.md and measure.png into ``out``, and a page to
     ``report``."""
@@ -49,28 +50,27 @@ def run_measure(
     network = checkpoint.network
     files = result_paths(out, "measure", PLACES, force)
     with resume_hint(), Stage("measuring") as stage:
-        results = measure(network, config, parts, seeds, LocalPool(workers), stage, checkpoint.tables)
+        results = measure(network, machines, seeds, LocalPool(workers), stage, checkpoint.tables)
     text = markdown_table(("", *(one.part for one in results)), rows_of(results))
-    tables = {"md": f"# {in_words(network)}, {config.multipliers} multipliers\n\n{text}"}
+    tables = {"md": f"# {in_words(network)}, {results[0].multipliers} multipliers\n\n{text}"}
     with replacing_results(files, summary(results), tables, force) as pictures:
         draw("plot_parts", pictures, results)
     if report:
-        write_page(report, measured_page(checkpoint, config, results))
+        write_page(report, measured_page(checkpoint, results))
     print_report(summary(results), as_json, lambda: show_measurements(results), files)
 
 
-def run_estimate(
-    checkpoint: Checkpoint, config: Config, parts: Sequence[Part], as_json: bool, report: Path | None = None
-) -> None:
+def run_estimate(checkpoint: Checkpoint, machines: Machines, as_json: bool, report: Path | None = None) -> None:
     """The same table from the models alone; nothing is written but the page."""
-    results = [estimate(checkpoint.network, config, part) for part in parts]
+    results = [estimate(checkpoint.network, config, part) for config, part in machines]
     if report:
-        write_page(report, measured_page(checkpoint, config, results))
+        write_page(report, measured_page(checkpoint, results))
     print_report(summary(results), as_json, lambda: show_measurements(results))
 
 
-def measured_page(checkpoint: Checkpoint, config: Config, results: Sequence[Measurement]) -> Page:
+def measured_page(checkpoint: Checkpoint, results: Sequence[Measurement]) -> Page:
     """The page of --report."""
+    config = Config(**results[0].config)
     how = "estimated by the models; no tool was run" if results[0].estimated else "synthesized, placed and routed"
     pictures = plotted(
         "How full each part is", "Bars: the share of each part's LUT, FF, DSP and block RAM", partial(plots, results)

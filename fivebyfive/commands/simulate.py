@@ -149,7 +149,7 @@ def draw_computed(report: dict, images: Images, result: Simulation, path: Path) 
 
 def make_accelerator(network: Network, request: Request) -> Accelerator:
     """The accelerator that the user means: of the options, or what lies in a folder."""
-    config = request.size.config(network.checkpoint)
+    config = request.size.config(network.checkpoint, request.netlist)
     if request.verilog:
         accelerator = Accelerator(network, config)
         accelerator.generated = folder_of(request.verilog, network)

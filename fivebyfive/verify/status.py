@@ -88,8 +88,7 @@ def components(root: Path) -> list[Component]:
     found = classes(root / "hw")
     files = {snake(name): path for name, path in found.items()}
     bench = {make.__name__: bench_path(bench_of(make)) for make in SMALL_MACHINES}
-    # Its bench is that of the component whose configuration it is.
-    others = {name: files[owner(name, Path(path).stem, files)] for name, path in bench.items() if name not in files}
+    others = {name: files[owner(name, files)] for name in bench if name not in files}
     made = []
     for name, path in (files | others).items():
         room = path.parent.relative_to(root / "hw").as_posix()
@@ -97,11 +96,12 @@ def components(root: Path) -> list[Component]:
     return sorted(made, key=lambda one: (list(ROOMS).index(one.room), one.name))
 
 
-def owner(name: str, bench: str, files: Mapping[str, Path]) -> str:
-    """The component of which a small machine is another configuration: the one that its bench is called after."""
-    if bench not in files:
-        raise UserError(f"small machine {name}, bench {bench}: neither is the name of a class of hw in snake case")
-    return bench
+def owner(name: str, files: Mapping[str, Path]) -> str:
+    """The component of which a small machine is another configuration: any_pooling is one of pooling."""
+    found = [one for one in files if name.endswith(f"_{one}")]
+    if not found:
+        raise UserError(f"small machine {name} neither is nor ends with the name of a class of hw in snake case")
+    return max(found, key=len)
 
 
 def classes(folder: Path) -> dict[str, Path]:

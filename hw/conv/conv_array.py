@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import choose, delay
 from fivebyfive.hw.common.types import ACC, CODE, NATURAL, codes, memory_kind
+from fivebyfive.model.machine.config import DSP_SIZES, paired
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import ceil_div
 
@@ -81,6 +82,8 @@ class ConvArray(wiring.Component):
     sparse : bool
         Positions of a sweep may be left out; their partial sums stay. None is with the first or the last of several
         input channels.
+    dsp_size : str
+        Bits of a multiplier of packed PEs (`PackedDotProduct`).
 
     Ports
     -----
@@ -118,6 +121,7 @@ class ConvArray(wiring.Component):
         kernel: int = 5,
         strides: tuple[int, ...] = (1,),
         sparse: bool = False,
+        dsp_size: str = DSP_SIZES[0],
     ):
         if windows > 1 and set(strides) != {1}:
             raise ValueError(f"{windows} windows at once need strides of 1, not {strides}")
@@ -132,6 +136,7 @@ class ConvArray(wiring.Component):
         self.kernel = kernel
         self.strides = tuple(strides)
         self.sparse = sparse
+        self.dsp_size = dsp_size
         self.word = codes(kernel**2)
         bias = wiring.Signature({"en": Out(1), "index": Out(range(bias_words)), "data": Out(self.word)})
         super().__init__(
@@ -175,17 +180,21 @@ class ConvArray(wiring.Component):
         for o in range(self.outputs):
             for w in range(self.windows):
                 m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.shifts, self.kernel)
-                if self.shifts:
-                    m.d.comb += pe.layer.eq(self.layer)
-                m.d.comb += [
-                    pe.i.valid.eq(position.valid),
-                    pe.i.payload.x.eq(self.window(w)),
-                    pe.i.payload.w.eq(stationary[o]),
-                    pe.base.eq(bases[o][w]),
-                    self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
-                ]
-                totals.append(pe.o.payload)
+                totals.append(self.connect_pe(m, pe, o, w, position, stationary, bases))
         return totals
+
+    def connect_pe(self, m: Module, pe: ConvPE, o: int, w: int, position, stationary, bases: list):
+        """A PE as that of a window and an output channel; returns its partial sum."""
+        if self.shifts:
+            m.d.comb += pe.layer.eq(self.layer)
+        m.d.comb += [
+            pe.i.valid.eq(position.valid),
+            pe.i.payload.x.eq(self.window(w)),
+            pe.i.payload.w.eq(stationary[o]),
+            pe.base.eq(bases[o][w]),
+            self.o.payload[o][w].eq(pe.o.payload[Q2_6.frac_bits :]),
+        ]
+        return pe.o.payload
 
     def add_packed(self, m: Module, position: data.View, stationary: data.View, bases: list) -> list:
         """One PE per two windows of an output channel, or per two output channels of the window; as `add_pes`."""
@@ -194,7 +203,11 @@ class ConvArray(wiring.Component):
         places = [(o, w) for o in range(self.outputs) for w in range(self.windows)]
         for number, first in enumerate(range(0, len(places), 2)):
             pair = places[first : first + 2]  # the last PE may have a single output channel
-            m.submodules[f"pe_{number}"] = pe = PackedConvPE(shape, self.kernel)
+            if first >= paired(len(places), self.dsp_size):
+                m.submodules[f"pe_{number}"] = pe = ConvPE(kernel=self.kernel)
+                totals.append(self.connect_pe(m, pe, *pair[0], position, stationary, bases))
+                continue
+            m.submodules[f"pe_{number}"] = pe = PackedConvPE(shape, self.kernel, self.dsp_size)
             o, w = pair[0]
             m.d.comb += [
                 pe.i.valid.eq(position.valid),

@@ -224,6 +224,7 @@ class ConvEngine(wiring.Component):
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
             sparse=sparse,
+            dsp_size=config.dsp_size,
         )
         pooling = Pooling(config.outputs, config.windows, [self.pooled_map(stage) for stage in self.layers], sparse)
         weights = self.weight_memory()

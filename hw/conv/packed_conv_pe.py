@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import ACC, CODE
+from fivebyfive.model.machine.config import DSP_SIZES
 
 __all__ = ["PackedConvPE"]
 
@@ -23,6 +24,8 @@ class PackedConvPE(wiring.Component):
         Shape of what is not shared: `NATURAL` for windows, whose codes are never negative, or `CODE` for kernels.
     kernel : int, 3 to 7
         Rows and columns of a kernel.
+    dsp_size : str
+        Bits of a multiplier (`PackedDotProduct`).
 
     Ports
     -----
@@ -35,10 +38,11 @@ class PackedConvPE(wiring.Component):
         Partial sums; valid `latency` cycles after the operands.
     """
 
-    def __init__(self, pair: Shape = CODE, kernel: int = 5):
+    def __init__(self, pair: Shape = CODE, kernel: int = 5, dsp_size: str = DSP_SIZES[0]):
         self.pair = pair
         self.kernel = kernel
-        self.dot = PackedDotProduct(kernel**2, pair)
+        self.dsp_size = dsp_size
+        self.dot = PackedDotProduct(kernel**2, pair, dsp_size)
         sums = data.ArrayLayout(ACC, 2)
         super().__init__(
             {

@@ -15,7 +15,7 @@ from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import Config, paired
 from fivebyfive.model.machine.stages import function_codes, stages
 from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.network import Network
@@ -283,11 +283,15 @@ class FcEngine(wiring.Component):
             m.d.sync += group.eq(group + 1)
         present = biases.as_value().word_select(group, CODE.width * outputs)
         streams = []
-        packed, at_once = self.config.packed, 2 if self.config.packed else 1
+        config, at_once = self.config, 2 if self.config.packed else 1
         form = self.config.engines.fc
         shifts = form.shifts if form.kind == "signs" else ()
         for r in range(ceil_div(outputs, at_once)):
-            m.submodules[f"row_{r}"] = row = PackedFcRow(self.config.fc_lanes, kept) if packed else FcRow(kept, shifts)
+            if config.packed and at_once * r < paired(outputs, config.dsp_size):
+                row = PackedFcRow(config.fc_lanes, kept, config.dsp_size)
+            else:
+                row = FcRow(kept, shifts)
+            m.submodules[f"row_{r}"] = row
             if shifts:
                 m.d.comb += row.layer.eq(layer)
             m.d.comb += [
@@ -308,7 +312,8 @@ class FcEngine(wiring.Component):
         tap."""
         last_layer = controller.layer == len(layers) - 1
         valid = rows[0].valid
-        outputs = [code for row in rows for code in (row.payload if self.config.packed else [row.payload])]
+        codes_of = (row.payload if isinstance(row.payload, data.View) else [row.payload] for row in rows)
+        outputs = [code for pair in codes_of for code in pair]
         group = Signal(range(max(layer.groups for layer in layers)))
         values = Signal(codes(self.config.fc_outputs))
         # The last packed row may have an unused output.

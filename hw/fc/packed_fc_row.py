@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import ACC, CODE, codes
+from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.q26 import Q2_6
 
 from .fc_row import RowWord, keep_sums
@@ -25,6 +26,8 @@ class PackedFcRow(wiring.Component):
         Activations in a word; multipliers of the row.
     kept : int, at least 0
         Pairs of outputs whose partial sums can be kept; 0 omits the memory.
+    dsp_size : str
+        Bits of a multiplier (`PackedDotProduct`).
 
     Ports
     -----
@@ -34,9 +37,10 @@ class PackedFcRow(wiring.Component):
         The outputs before ReLU; valid `latency` cycles after the word with ``last``.
     """
 
-    def __init__(self, lanes: int, kept: int = 0):
+    def __init__(self, lanes: int, kept: int = 0, dsp_size: str = DSP_SIZES[0]):
         self.lanes = lanes
         self.kept = kept
+        self.dsp_size = dsp_size
         payload = RowWord(codes(lanes), data.ArrayLayout(codes(lanes), 2), codes(2), kept)
         super().__init__(
             {
@@ -57,7 +61,7 @@ class PackedFcRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dot = dot = PackedDotProduct(self.lanes)
+        m.submodules.dot = dot = PackedDotProduct(self.lanes, CODE, self.dsp_size)
         payload = self.i.payload
         m.d.comb += [
             dot.i.valid.eq(self.i.valid),

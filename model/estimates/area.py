@@ -10,7 +10,7 @@ from functools import cache
 from math import gcd, prod
 from pathlib import Path
 
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import Config, paired
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import fc_banks, memory_depths
 from fivebyfive.model.network import Network
@@ -45,6 +45,8 @@ def features(network: Network, config: Config, family: str) -> dict[str, float]:
     """What the area depends on, by name: counts of units, and the pieces that memories are cut into."""
     network = config.built(network)
     pes, rows = config.windows * config.outputs, config.fc_rows
+    packed_pes = paired(pes, config.dsp_size) if config.packed else 0
+    packed_rows = rows - config.fc_outputs + paired(config.fc_outputs, config.dsp_size) if config.packed else 0
     parts = stages(network)
     early = config.inputs_outside(network, 0)
     maps = map_memories(network, config)
@@ -56,11 +58,12 @@ def features(network: Network, config: Config, family: str) -> dict[str, float]:
         "machine": 1,
         "windows": config.windows,
         "outputs": config.outputs,
-        "pes": pes,
-        "rows": rows,
+        "pes": pes - packed_pes,
+        "rows": rows - packed_rows,
         "early_rows": rows if early else 0,
-        "packed_pes": pes if config.packed else 0,
-        "packed_rows": rows if config.packed else 0,
+        "packed_pes": packed_pes,
+        "packed_signed_pes": packed_pes if config.windows == 1 else 0,  # pairs are kernels then
+        "packed_rows": packed_rows,
         "crossbar": crossbars(network, config),
         "map_banks": len(maps),
         "weight_banks": sum(bits for _, bits in banks) / 1000 if len(banks) > 1 else 0,  # a register each

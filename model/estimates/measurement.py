@@ -90,7 +90,7 @@ def measurement(
     fmax = round(median(speeds), 2) if speeds else None
     rate = 1e6 * fmax / planned.interval if fmax else None
     return Measurement(
-        part=part.name, network=summary(network), config=asdict(config), multipliers=config.multipliers,
+        part=part.name, network=summary(network), config=config.plain, multipliers=config.multipliers,
         conv_multipliers=config.conv_multipliers, fc_multipliers=config.fc_multipliers,
         interval_cycles=planned.interval, latency_cycles=planned.latency, conv_cycles=planned.conv,
         fc_cycles=planned.fc, utilization=round(planned.utilization(network, config), 6), lut=area["lut"],

@@ -1,7 +1,7 @@
 """How large the machine is: a frozen set of sizes that the generator, the weight image and the cycle counts share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from operator import index
 from typing import Any
@@ -14,24 +14,32 @@ from .stages import stages
 from .weight_form import DENSE, Engines
 from .zero_windows import skips
 
-__all__ = ["Config"]
+__all__ = ["DSP_SIZES", "FAMILY_DSP_SIZES", "Config", "paired"]
 
 FETCH_MARGIN = bank_latency(1) + 2  # cycles from the last address of a kernel set to its sweep: data, capture, transfer
 SWEEP_WINDOWS = 64  # windows of a sweep that fetches of the most O kernels still hide behind: an 8 x 8 map
 KERNELS = range(3, 8)  # rows and columns of the conv array's kernels
+DSP_SIZES = ("25x18", "18x18")  # bits of a DSP block's multiplier
+FAMILY_DSP_SIZES = {"xc7": DSP_SIZES[0], "ecp5": DSP_SIZES[1]}
 
 
 def of_type(kind: type, name: str, value: Any) -> Any:
-    """``value`` as an int, a bool or engines, as the field is. Raises ValueError for anything else."""
+    """``value`` as an int, a bool, a str or engines, as the field is. Raises ValueError for anything else."""
     flag = type(value).__name__ in ("bool", "bool_")  # of Python, or of NumPy
     if kind is int and hasattr(value, "__index__") and not flag:
         return index(value)
     if kind is bool and flag:
         return bool(value)
-    if kind is Engines and isinstance(value, Engines):
+    if kind in (Engines, str) and isinstance(value, kind):
         return value
-    what = {int: "a whole number", bool: "True or False", Engines: "Engines"}[kind]
+    what = {int: "a whole number", bool: "True or False", str: "a text", Engines: "Engines"}[kind]
     raise ValueError(f"{name} must be {what}, not {value!r}")
+
+
+def paired(count: int, dsp_size: str) -> int:
+    """Of ``count`` PEs or outputs, those in packed ones. In 18x18 bits a last one without another is an ordinary one:
+    there would be nothing to part, and LUTs that do it."""
+    return count if dsp_size == DSP_SIZES[0] else count - count % 2
 
 
 @lru_cache(maxsize=64)
@@ -59,12 +67,14 @@ class Config:
     finishing one output before it begins the next. A single image is done sooner; each output needs a partial sum.
     ``overlap``: the conv engine works on the next image while the FC engine works on this one. Without it an image
     takes the cycles of both, and one set of activations is enough.
-    ``packed``: two products that share an operand in one 25x18 multiplier (DSP blocks of AMD's 7 series and later). In
-    the convolutions two windows share a weight or, with W = 1, two output channels a pixel; in the fully-connected
-    layers two outputs share an activation. As many products a cycle as without it, from half the multipliers.
+    ``packed``: two products that share an operand in one DSP block. In the convolutions two windows share a weight or,
+    with W = 1, two output channels a pixel; in the fully-connected layers two outputs share an activation. As many
+    products a cycle as without it, from half the multipliers.
     ``pixels``: pixels in a transfer of the input stream: 1, 2 or 4.
     ``skip_zeros``: positions all of whose windows are zeros take no cycle (`zero_windows`): how many cycles an image
     takes depends on it.
+    ``dsp_size``: bits of the multiplier in a DSP block, with ``packed``: "25x18" (AMD's 7 series and later), or "18x18"
+    (ECP5 and others; some LUTs part the products).
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
@@ -81,6 +91,7 @@ class Config:
     kernel: int = KERNEL
     pixels: int = 1
     skip_zeros: bool = False
+    dsp_size: str = DSP_SIZES[0]
     engines: Engines = DENSE
 
     def __post_init__(self) -> None:
@@ -97,6 +108,10 @@ class Config:
             raise ValueError(f"fc_rows must be 1 to 25, not {self.fc_rows}")
         if self.pixels not in (1, 2, 4):
             raise ValueError(f"pixels must be 1, 2 or 4 in a transfer, not {self.pixels}")
+        if self.dsp_size not in DSP_SIZES:
+            raise ValueError(f"dsp_size must be {' or '.join(DSP_SIZES)}, not {self.dsp_size!r}")
+        if self.dsp_size != DSP_SIZES[0] and not self.packed:
+            raise ValueError(f"dsp_size {self.dsp_size} is for packed machines; add packed, or leave it out")
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel must be {KERNELS[0]} to {KERNELS[-1]}, not {self.kernel}")
         if self.early_fc and self.fc_rows > FC_WORD:
@@ -109,6 +124,11 @@ class Config:
             raise ValueError(f"outputs must be less than {limit} where conv weights are not stored as codes")
         if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
             raise ValueError("packed shares multipliers; signs have none")
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Fields as JSON has them; ``dsp_size`` only where it is not the first, which is what machines had before."""
+        return {name: value for name, value in asdict(self).items() if name != "dsp_size" or value != DSP_SIZES[0]}
 
     def check(self, network: Network) -> None:
         """Raise ValueError where this is no machine for the network."""

@@ -14,7 +14,7 @@ from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div, summary
 from fivebyfive.support.errors import user_values
 
-from .config import Config, of_type
+from .config import FAMILY_DSP_SIZES, Config, of_type
 from .cycles import conv_sweeps, plan
 from .engines import AnyWeights, Fitting
 from .stages import stages
@@ -28,13 +28,15 @@ MAX_FC_ROWS = 25
 
 @dataclass(frozen=True)
 class Size:
-    """What a user asks for: the arguments of `sized`, and ``dense_engines``, engines that take any weights."""
+    """What a user asks for: the arguments of `sized` (``dsp_size``: None for that of the device family), and
+    ``dense_engines``, engines that take any weights."""
 
     conv_pes: int | None = None
     fc_rows: int | None = None
     early_fc: bool = Config.early_fc
     overlap: bool = Config.overlap
     packed: bool = Config.packed
+    dsp_size: str | None = None
     pixels: int = Config.pixels
     skip_zeros: bool = Config.skip_zeros
     multipliers: int | None = None
@@ -43,11 +45,15 @@ class Size:
     clock_mhz: float | None = None
     dense_engines: bool = False
 
-    def config(self, checkpoint: Checkpoint) -> Config:
-        """The machine of that size, with the engines that serve the checkpoint best. Raises UserError where a size is
-        out of range, or no machine does what is asked."""
+    def config(self, checkpoint: Checkpoint, family: str | None = None) -> Config:
+        """The machine of that size for a device family, with the engines that serve the checkpoint best.
+
+        Raises UserError where a size is out of range, or no machine does what is asked.
+        """
         wanted = asdict(self)
         dense = wanted.pop("dense_engines")
+        of_family = FAMILY_DSP_SIZES.get(family or "") if self.packed else None
+        wanted["dsp_size"] = self.dsp_size or of_family or Config.dsp_size
         with user_values():
             return sized(checkpoint.network if dense else checkpoint, **wanted)
 
@@ -60,6 +66,7 @@ def sized(
     early_fc: bool = Config.early_fc,
     overlap: bool = Config.overlap,
     packed: bool = Config.packed,
+    dsp_size: str = Config.dsp_size,
     pixels: int = Config.pixels,
     skip_zeros: bool = Config.skip_zeros,
     multipliers: int | None = None,
@@ -87,7 +94,15 @@ def sized(
     if not 1 <= pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {pes}")
     most_rows = FC_WORD if early_fc else MAX_FC_ROWS
-    made = partial(Config, early_fc=early_fc, overlap=overlap, packed=packed, pixels=pixels, skip_zeros=skip_zeros)
+    made = partial(
+        Config,
+        early_fc=early_fc,
+        overlap=overlap,
+        packed=packed,
+        dsp_size=dsp_size,
+        pixels=pixels,
+        skip_zeros=skip_zeros,
+    )
     rows = made(fc_rows=number("fc_rows", fc_rows, most_rows if free else 1)).fc_rows
     convs, fc = stages(network).convs, stages(network).fc
     if not fc and (early_fc or fc_rows not in (None, 1)):

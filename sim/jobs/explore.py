@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.estimates.parts import Part
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import FAMILY_DSP_SIZES, Config
 from fivebyfive.model.machine.cycles import conv_sweeps
 from fivebyfive.model.machine.sizing import MAX_CONV_PES, conv_machines, sized
 from fivebyfive.model.machine.stages import stages
@@ -57,13 +57,13 @@ def explore(
 def candidates(network: Network, family: str) -> list[Config]:
     """Machines of all sizes that can be asked for, less those that are larger than another of the same cycles.
 
-    A number of rows that saves no group of a layer only makes the machine larger. On the 7 series each machine can also
-    be packed: two products in a DSP block.
+    A number of rows that saves no group of a layer only makes the machine larger. Each machine can also be packed: two
+    products in a DSP block.
     """
     convs = [
         config
-        for packed in ([False, True] if family == "xc7" else [False])
-        for config in quicker(network, conv_machines(network, sized(network, packed=packed), MAX_CONV_PES))
+        for least in (sized(network), sized(network, packed=True, dsp_size=FAMILY_DSP_SIZES[family]))
+        for config in quicker(network, conv_machines(network, least, MAX_CONV_PES))
     ]
     widths = tuple(stage.outputs for stage in stages(network).fc)
     if not widths:

@@ -5,13 +5,14 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import nnls
 
 from fivebyfive.model.description import read_network
 from fivebyfive.model.estimates.area import TABLE, features
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import FAMILY_DSP_SIZES, Config
 from fivebyfive.support.files import replacing
 
 from .measurement_jobs import Synthesis
@@ -20,7 +21,9 @@ from .workers import LocalPool, run_jobs
 __all__ = ["error_rows", "fit", "main"]
 
 FIGURES = ("lut", "lutram", "ff", "bram")
-UNITS = ("machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_rows")
+UNITS = (
+    "machine", "windows", "outputs", "pes", "rows", "early_rows", "packed_pes", "packed_signed_pes", "packed_rows",
+)  # fmt: skip
 DEPENDS = {  # features that a figure depends on
     "lut": (*UNITS, "crossbar", "map_banks", "weight_banks", "weight_blocks", "lutram_pieces"),
     "lutram": ("lutram_pieces",),
@@ -68,8 +71,11 @@ def fit(what: str, rows: list[dict], targets: list[float]) -> dict[str, float]:
 
 
 def jobs(samples: list[tuple[str, Config]], family: str) -> list[Synthesis]:
-    """Syntheses of samples for a family, less those with an option that the family does not have."""
-    return [Synthesis(network, config, family) for network, config in samples if family != "ecp5" or not config.packed]
+    """Syntheses of samples for a family, packed as its DSP blocks are."""
+    return [
+        Synthesis(network, replace(config, dsp_size=FAMILY_DSP_SIZES[family]) if config.packed else config, family)
+        for network, config in samples
+    ]
 
 
 def errors(area: dict, wanted: list[Synthesis], outcomes: dict) -> dict[str, float]:

@@ -26,18 +26,17 @@ NO_TABLES: Tables = MappingProxyType({})
 
 def measure(
     network: Network,
-    config: Config,
-    parts: Sequence[Part],
+    machines: Sequence[tuple[Config, Part]],
     seeds: int = 1,
     pool: Pool | None = None,
     progress: Progress = silent,
     tables: Tables = NO_TABLES,
 ) -> list[Measurement]:
-    """A machine on each part; on ECP5 placed and routed with seeds 1 to ``seeds``. ``tables``: of the network.
+    """Machines on their parts; on ECP5 placed and routed with seeds 1 to ``seeds``. ``tables``: of the network.
 
     Raises ToolFailed where Yosys or nextpnr fails, UserError where nextpnr is missing.
     """
-    found, failures = measure_many([(network, config, part) for part in parts], seeds, pool, progress, tables)
+    found, failures = measure_many([(network, *one) for one in machines], seeds, pool, progress, tables)
     for failure in failures.values():
         raise failure
     return list(found.values())

@@ -79,6 +79,10 @@ def packed_dot_product() -> SmallMachine:
     return PackedDotProduct(5), {"terms": 5, "natural": False}
 
 
+def overlapped_packed_dot_product() -> SmallMachine:
+    return PackedDotProduct(5, dsp_size="18x18"), {"terms": 5, "natural": False, "dsp_size": "18x18"}
+
+
 def packed_conv_pe() -> SmallMachine:
     return PackedConvPE(NATURAL), {"natural": True}
 
@@ -342,7 +346,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
-    sparse_conv_array,
+    sparse_conv_array, overlapped_packed_dot_product,
 )  # fmt: skip
 
 
@@ -350,7 +354,7 @@ OF_ANOTHER = {  # components that a bench of another one checks
     "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
     "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "sparse_line_buffer": "line_buffer",
     "sparse_map_memory": "map_memory", "sparse_pooling": "pooling",
-    "sparse_conv_array": "conv_array",
+    "sparse_conv_array": "conv_array", "overlapped_packed_dot_product": "dot_product",
 }  # fmt: skip
 
 

@@ -132,12 +132,12 @@ def test_layers_that_are_called_as_files_of_a_run(answer, path: Path) -> None:
 
 
 def test_a_manifest_of_version_0_1_0(answer, cli, small: Path) -> None:
-    """It has no kernel in its sizes, and tells neither input nor layers."""
+    """It has no kernel and no pixels in its sizes, and tells neither input nor layers."""
     cli("generate", small, "--out", "v")
     manifest = json.loads(Path("v/manifest.json").read_text())
     for name in ("input", "layers", "tables"):
         del manifest[name]
-    del manifest["config"]["kernel"]
+    del manifest["config"]["kernel"], manifest["config"]["pixels"]
     Path("v/manifest.json").write_text(json.dumps(manifest))
     np.save("i.npy", np.full((1, 28, 28), 99, np.uint8))
     report = answer("simulate", small, "--verilog", "v", "--images", "i.npy", "--simulator", "icarus", "--logits-only")

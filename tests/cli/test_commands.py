@@ -102,6 +102,8 @@ def test_generate_lists_what_it_wrote(answer, cli, small: Path) -> None:
     assert re.search(rf"^build/lenet/lenet.v +{Path('v/lenet.v').stat().st_size:,} ", said, re.M)
     assert "25 + 20 multipliers." in said
     assert "100 + 20 multipliers in 50 + 10 DSP blocks." in cli("generate", small, "--conv-pes", 4, "--packed").stdout
+    squares = answer("generate", small, "--conv-pes", 2, "--packed", "--dsp-size", "18x18", "--out", "s")["manifest"]
+    assert (squares["config"]["dsp_size"], squares["dsps"]) == ("18x18", {"conv": 25, "fc": 10})
 
 
 def test_train_writes_a_checkpoint_and_its_report(answer, cli, few_digits: Path) -> None:

@@ -44,6 +44,16 @@ def test_measure_tells_all_there_is_to_know(answer, fake_tools: Path, small: Pat
     assert sorted(os.listdir("build/measure")) == [".measure.sha256", "measure.json", "measure.md", "measure.png"]
 
 
+def test_packed_as_each_part_s_multipliers_are(answer, small: Path) -> None:
+    words = ("measure", small, "--estimate", "--packed", "--conv-pes", 4, "--part", "lfe5u-85f", "--part", "xc7z020")
+    ecp5, xc7 = answer(*words)["results"]
+    assert (ecp5["config"]["dsp_size"], ecp5["dsp"], xc7["dsp"]) == ("18x18", 60, 60)
+    assert "dsp_size" not in xc7["config"]
+    assert ecp5["lut"] > answer(*(word for word in words if word != "--packed"))["results"][0]["lut"]
+    asked = answer(*words, "--dsp-size", "18x18")["results"]
+    assert {one["config"]["dsp_size"] for one in asked} == {"18x18"}
+
+
 def test_a_second_call_does_nothing_again(answer, fake_tools: Path, small: Path) -> None:
     words = ("measure", small, "--part", "lfe5u-45f", "--part", "xc7z020")
     first = answer(*words)

@@ -152,6 +152,7 @@ def test_simulators_there_are_not(refused, monkeypatch) -> None:
         (("--multipliers", 44), "20-50-500-10 takes at least 45 multipliers, more than 44"),
         (("--dsps", "few"), "'few' is not a valid integer"),
         (("--fps", 1000), "give --clock MHZ with --fps"),
+        (("--dsp-size", "18x18"), "dsp_size 18x18 is for packed machines; add packed, or leave it out"),
         (("--clock", 100), "--clock is the frequency of --fps"),
         (("--pause", 1), "--pause is a probability"),
         (("--pause", "nan"), "--pause is a probability"),

@@ -22,6 +22,7 @@ from fivebyfive.model.network import Pool
     [
         (lambda: DotProduct(0), "a dot product needs at least one term, not 0"),
         (lambda: PackedDotProduct(0), "a dot product needs at least one term, not 0"),
+        (lambda: PackedDotProduct(1, dsp_size="27x18"), "dsp_size must be 25x18 or 18x18, not '27x18'"),
         (lambda: Pooling(1, 3, [PooledMap(8, 8)]), "windows must be 1, 2 or 4, not 3"),
         (lambda: Pooling(1, 4, [PooledMap(3, 3, None)]), "4 windows at once need pools of 2x2 with stride 2"),
         (lambda: PooledMap(8, 7), "2x2 windows, 2 apart, do not cover a map of 8x7"),

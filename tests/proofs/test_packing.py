@@ -1,8 +1,9 @@
 """Two products in one multiplier: both sums of the packed dot product are exact for all operands.
 
-The netlist multiplies f = (high << 16) + low by the shared operand. First: that product is (high * shared << 16) +
+The netlist multiplies f = (high << s) + low by the shared operand. First: that product is (high * shared << s) +
 low * shared (sums distribute; the solver's normal form shows it for all of the 2**24 operands). With each of the two
-cut out as an unknown function of its operands, of which only the range of a product is known, the rest is sums.
+cut out as an unknown function of its operands, of which only little is assumed that holds for products (their range; in
+18x18 bits the sign of one, four bits of the other, and what a sign adds), the rest is sums.
 """
 
 import pytest
@@ -18,8 +19,13 @@ from .lib.netlist import Frame, Netlist, netlist
 from .lib.products import exact_sum, prove_multiplier, times
 from .lib.seeded import broken
 
-HIGH = 16  # where the high operand begins
+WIDE, SQUARE = "25x18", "18x18"
+HIGH = {WIDE: 16, SQUARE: 10}  # where the high operand begins
 RANGE = (-128 * 127, 128 * 128)  # of a product of two codes
+
+sizes = pytest.mark.parametrize("dsp_size", [WIDE, SQUARE])
+# Around the dot product both are the same.
+mostly_wide = pytest.mark.parametrize("dsp_size", [WIDE, pytest.param(SQUARE, marks=pytest.mark.full)])
 
 
 def shifted(value: Bits, bits: int, width: int) -> Bits:
@@ -27,44 +33,84 @@ def shifted(value: Bits, bits: int, width: int) -> Bits:
     return (value.sext(width) * (1 << bits))[:width]
 
 
+def within(product: Bits, least: int, most: int) -> Bits:
+    """Whether a product lies between two numbers."""
+    around = (product + (1 << 15))[:16]  # unsigned, from 2**15 on
+    return (around >= least + (1 << 15)) & (around <= most + (1 << 15))
+
+
+def in_range(product: Bits) -> Bits:
+    return within(product, *RANGE)
+
+
+def sign_known(v: Bits, shared: Bits, product: Bits) -> Bits:
+    """Of a product of seven bits: negative just where the shared code is, and the bits are not all zeros."""
+    return mux(shared[7] & (v != 0), within(product, RANGE[0], -1), within(product, 0, 127 * 127))
+
+
+def low_bits_known(x: Bits, shared: Bits, product: Bits) -> Bits:
+    """The low four bits of a product are those of the low four bits of its operands."""
+    return product[:4] == (x[:4] * shared[:4])[:4]
+
+
+def without_sign(x: Bits, shared: Bits, product: Bits, of_seven: Bits) -> Bits:
+    """A product is that of the low seven bits, less 128 times the shared code where the sign is set."""
+    return product == (of_seven - mux(x[7], shifted(shared, 7, 16), const(0, 16)))[:16]
+
+
 class Packed:
     """Takes the place of the multiplications: `multiply` returns both products, and remembers what is to be assumed."""
 
-    def __init__(self):
-        self.ranges: list[Bits] = []
+    def __init__(self, dsp_size: str):
+        self.dsp_size = dsp_size
+        self.known: list[Bits] = []
 
     def multiply(self, a: Bits, b: Bits) -> Bits:
         """``a``: the packed pair, ``b``: what they share; extended by sign to the bits of the product."""
-        width = a.width
-        low, shared = a[:8], b[:8]
-        high = (a - low.sext(width))[HIGH : HIGH + 8]
+        width, at = a.width, HIGH[self.dsp_size]
+        low, shared = a[:8] if self.dsp_size == WIDE else a[:7].zext(8), b[:8]
+        high = (a - low.sext(width))[at : at + 8]
         prove({"operands are codes": (b == shared.sext(width))
-               & (a == (shifted(high, HIGH, width) + low.sext(width))[:width])})  # fmt: skip
+               & (a == (shifted(high, at, width) + low.sext(width))[:width])})  # fmt: skip
         products = [times(x, shared) for x in (low, high)]
-        for product in products:  # as unsigned numbers from 2**15 on
-            around = (product + (1 << 15))[:16]
-            self.ranges.append((around >= RANGE[0] + (1 << 15)) & (around <= RANGE[1] + (1 << 15)))
-        return (shifted(products[1], HIGH, width) + products[0].sext(width))[:width]
+        self.known += map(in_range, products)
+        if self.dsp_size == SQUARE:
+            self.known += [sign_known(low, shared, products[0]), low_bits_known(high, shared, products[1])]
+        return (shifted(products[1], at, width) + products[0].sext(width))[:width]
 
 
-def prove_distributes(width: int = 33) -> None:
-    """f * shared is what `Packed.multiply` returns, were `times` the product; and products are in their range."""
-    high, low, shared = (fresh(name, 8) for name in ("high", "low", "shared"))
-    factor = (shifted(high, HIGH, width) + low.sext(width))[:width]
-    wide = [(x.sext(width) * shared.sext(width))[:width] for x in (low, high)]
-    prove({"distributes": (factor * shared.sext(width))[:width] == (shifted(wide[1], HIGH, width) + wide[0])[:width]})
-    product = (low.sext(16) * shared.sext(16))[:16]
-    around = (product + (1 << 15))[:16]
-    prove({"range": (around >= RANGE[0] + (1 << 15)) & (around <= RANGE[1] + (1 << 15))})
+def prove_distributes(dsp_size: str, width: int) -> None:
+    """f * shared is what `Packed.multiply` returns, were `times` the product: for all numbers of ``width`` bits, so for
+    codes that are extended to them."""
+    high, low, shared = (fresh(name, width) for name in ("high", "low", "shared"))
+    at = HIGH[dsp_size]
+    factor = (shifted(high, at, width) + low)[:width]
+    products = [(x * shared)[:width] for x in (low, high)]
+    prove({"distributes": (factor * shared)[:width] == (shifted(products[1], at, width) + products[0])[:width]})
 
 
-def run(design: Netlist, cycles: int) -> tuple[list[Frame], list[Bits]]:
+def prove_assumptions() -> None:
+    """What `Packed` and `prove_first_level` assume of `times` holds for the product."""
+    x, shared = fresh("x", 8), fresh("shared", 8)
+    v = x[:7].zext(8)
+    product, of_seven = ((one.sext(16) * shared.sext(16))[:16] for one in (x, v))
+    prove({"range": in_range(product)})
+    prove({"sign": sign_known(v, shared, of_seven)})
+    prove({"low bits": low_bits_known(x, shared, product)})
+    y, s = fresh("y", 16), fresh("s", 16)  # any numbers, so also a code's seven bits and a code
+    for sign in (0, 1):
+        prove({"value": (v + (sign << 7))[:8].sext(16) == (v.zext(16) - (sign << 7))[:16]})
+        product = ((y - (sign << 7))[:16] * s)[:16]
+        prove({"without sign": without_sign(const(sign << 7, 8), s, product, (y * s)[:16])})
+
+
+def run(design: Netlist, cycles: int, dsp_size: str) -> tuple[list[Frame], list[Bits]]:
     """Cycles from any state; what may be assumed of the products in them."""
-    packed = Packed()
+    packed = Packed(dsp_size)
     frames = [design.frame("cycle 0", multiply=packed.multiply)]
     for number in range(1, cycles + 1):
         frames.append(frames[-1].next(f"cycle {number}"))
-    return frames, packed.ranges
+    return frames, packed.known
 
 
 def operands(payload: Bits, pair, terms: int) -> tuple[list[list[Bits]], list[Bits]]:
@@ -76,22 +122,32 @@ def operands(payload: Bits, pair, terms: int) -> tuple[list[list[Bits]], list[Bi
     return unshared, [shared[8 * t : 8 * t + 8] for t in range(terms)]
 
 
-def prove_first_level(design: Netlist, name: str, terms: int, pair) -> None:
-    """Three cycles after the operands, register ``name + "both_n"`` has the exact sums of products n and n + 1."""
-    frames, ranges = run(design, 3)
+def first_sum(frame: Frame, name: str, first: int, n: int, dsp_size: str) -> Bits:
+    """What the registers of the first level hold for sum ``n`` of products ``first`` and the next."""
+    if dsp_size == SQUARE:
+        return frame[f"{name}first_{first}_{n}"]
+    return frame[f"{name}both_{first}"][n * HIGH[WIDE] :][:14]
+
+
+def prove_first_level(design: Netlist, name: str, terms: int, pair, dsp_size: str) -> None:
+    """Three cycles after the operands, the registers of the first level have exact sums of products n and n + 1."""
+    frames, known = run(design, 3, dsp_size)
     unshared, shared = operands(frames[0]["i__payload"], pair, terms)
     for first in range(0, terms, 2):
-        both = frames[3][f"{name}both_{first}"]
-        terms_of_pair = slice(first, first + 2)
-        for n, sums in enumerate((both[:14], both[HIGH : HIGH + 14])):
-            exact = exact_sum(const(0, 1), unshared[n][terms_of_pair], shared[terms_of_pair])
-            prove({f"both_{first}, sum {n}": sums == exact[:14]}, ranges)
+        two = slice(first, first + 2)
+        for n in range(2):
+            exact = exact_sum(const(0, 1), unshared[n][two], shared[two])
+            signs = [
+                without_sign(x, w, times(x, w), times(x[:7].zext(8), w))
+                for x, w in zip(unshared[n][two], shared[two], strict=True)
+            ]
+            sums = first_sum(frames[3], name, first, n, dsp_size)
+            prove({f"products from {first}, sum {n}": sums == exact[:14]}, known + signs)
 
 
-def first_level(frame: Frame, name: str, terms: int, n: int) -> list[Bits]:
+def first_level(frame: Frame, name: str, terms: int, n: int, dsp_size: str) -> list[Bits]:
     """What those registers hold for sum ``n``."""
-    boths = [frame[f"{name}both_{first}"] for first in range(0, terms, 2)]
-    return [both[:14] if n == 0 else both[HIGH : HIGH + 14] for both in boths]
+    return [first_sum(frame, name, first, n, dsp_size) for first in range(0, terms, 2)]
 
 
 def total(values: list[Bits], base: Bits) -> Bits:
@@ -102,29 +158,29 @@ def total(values: list[Bits], base: Bits) -> Bits:
     return result
 
 
-def prove_packed(terms: int, pair, component=packed_dot_product.PackedDotProduct) -> None:
+def prove_packed(terms: int, pair, dsp_size: str = WIDE, component=packed_dot_product.PackedDotProduct) -> None:
     """In two parts, with the first level's registers between them, as nothing else of the operands goes on."""
-    dot = component(terms, pair)
+    dot = component(terms, pair, dsp_size)
     design = netlist(dot)
-    prove_first_level(design, "", terms, pair)
-    rest, _ = run(design, dot.latency - 3)
+    prove_first_level(design, "", terms, pair, dsp_size)
+    rest, _ = run(design, dot.latency - 3, dsp_size)
     for n in range(2):
-        sums = total(first_level(rest[0], "", terms, n), const(0, 1))
+        sums = total(first_level(rest[0], "", terms, n, dsp_size), const(0, 1))
         prove({f"sum {n}": rest[-1]["o__payload"].word(n, 14) == sums})
-    frames, _ = run(design, dot.latency)
+    frames, _ = run(design, dot.latency, dsp_size)
     prove({"valid": frames[-1]["o__valid"] == frames[0]["i__valid"]})
 
 
-def prove_packed_pe(pair, component=packed_conv_pe.PackedConvPE, kernel: int = 5) -> None:
-    pe, terms = component(pair, kernel), kernel**2
+def prove_packed_pe(pair, dsp_size: str = WIDE, component=packed_conv_pe.PackedConvPE, kernel: int = 5) -> None:
+    pe, terms = component(pair, kernel, dsp_size), kernel**2
     design = netlist(pe)
-    prove_first_level(design, "dot.", terms, pair)
-    rest, _ = run(design, pe.latency - 3)
+    prove_first_level(design, "dot.", terms, pair, dsp_size)
+    rest, _ = run(design, pe.latency - 3, dsp_size)
     base = rest[pe.base_latency - 3]["base"]
     for n in range(2):
-        sums = total(first_level(rest[0], "dot.", terms, n), base.word(n, 14))
+        sums = total(first_level(rest[0], "dot.", terms, n, dsp_size), base.word(n, 14))
         prove({f"partial sum {n}": rest[-1]["o__payload"].word(n, 14) == sums})
-    frames, _ = run(design, pe.latency)
+    frames, _ = run(design, pe.latency, dsp_size)
     prove({"valid": frames[-1]["o__valid"] == frames[0]["i__valid"]})
 
 
@@ -134,7 +190,7 @@ class Row:
     def __init__(self, row):
         self.row, self.lanes = row, row.lanes
         self.design = netlist(row)
-        self.frames, _ = run(self.design, row.latency + 1)
+        self.frames, _ = run(self.design, row.latency + 1, row.dsp_size)
         payload = self.frames[0]["i__payload"]
         rest = payload[3 * 8 * self.lanes :]
         self.bias, self.first, self.last, self.valid = rest[:16], rest[16], rest[17], self.frames[0]["i__valid"]
@@ -171,37 +227,42 @@ class Row:
         prove(order | {"valid": self.frames[0]["dot.i__valid"] == self.frames[0]["i__valid"]})
 
 
-def prove_packed_row(lanes: int, kept: int, component=packed_fc_row.PackedFcRow) -> None:
-    row = Row(component(lanes, kept))
+def prove_packed_row(lanes: int, kept: int, dsp_size: str = WIDE, component=packed_fc_row.PackedFcRow) -> None:
+    row = Row(component(lanes, kept, dsp_size))
     row.prove_dot()
     row.prove()
 
 
 def test_products_distribute() -> None:
     prove_multiplier()
-    prove_distributes(PRODUCT)
+    prove_assumptions()
+    prove_distributes(WIDE, PRODUCT)
+    prove_distributes(SQUARE, 26)
 
 
+@sizes
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 @pytest.mark.parametrize(
     "terms", [1, 2, 3, *(pytest.param(terms, marks=pytest.mark.full) for terms in (4, 10, 20, 25))]
 )
-def test_packed_dot_product(terms: int, pair) -> None:
-    prove_packed(terms, pair)
+def test_packed_dot_product(terms: int, pair, dsp_size: str) -> None:
+    prove_packed(terms, pair, dsp_size)
 
 
+@mostly_wide
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 @pytest.mark.parametrize(
     "kernel", [3, pytest.param(5, marks=pytest.mark.full), pytest.param(7, marks=pytest.mark.full)]
 )
-def test_packed_conv_pe(pair, kernel: int) -> None:
-    prove_packed_pe(pair, kernel=kernel)
+def test_packed_conv_pe(pair, kernel: int, dsp_size: str) -> None:
+    prove_packed_pe(pair, dsp_size, kernel=kernel)
 
 
+@mostly_wide
 @pytest.mark.parametrize(("lanes", "kept"), [(10, 0), pytest.param(20, 0, marks=pytest.mark.full), (10, 250)])
-def test_packed_row(lanes: int, kept: int) -> None:
-    prove_packed(lanes, CODE)
-    prove_packed_row(lanes, kept)
+def test_packed_row(lanes: int, kept: int, dsp_size: str) -> None:
+    prove_packed(lanes, CODE, dsp_size)
+    prove_packed_row(lanes, kept, dsp_size)
 
 
 ROW_BUGS = {
@@ -214,7 +275,7 @@ ROW_BUGS = {
 @pytest.mark.parametrize("bug", ROW_BUGS)
 def test_bugs_of_the_row_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match="not always so"):
-        prove_packed_row(10, 250, broken("packed_fc_row", "PackedFcRow", *ROW_BUGS[bug]))
+        prove_packed_row(10, 250, component=broken("packed_fc_row", "PackedFcRow", *ROW_BUGS[bug]))
 
 
 BUGS = {
@@ -231,10 +292,29 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_bugs_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match="not always so"):
-        prove_packed(4, CODE, broken("packed_dot_product", "PackedDotProduct", *BUGS[bug]))
+        prove_packed(4, CODE, component=broken("packed_dot_product", "PackedDotProduct", *BUGS[bug]))
+
+
+PARTING_BUGS = {
+    "three bits of the high product": ("low_product(high, shared, PARTED)", "low_product(high, shared, PARTED - 1)"),
+    "carries of pairs only": ("combinations(column, 2**j)", "combinations(column[:2], 2**j)"),
+    "n of the shared operand alone": ("negative = shared[-1] & low[: NATURAL.width].any()", "negative = shared[-1]"),
+    "n of the low operand's sign": ("shared[-1] & low[: NATURAL.width]", "shared[-1] & low"),
+    "n never": ("low_product(high, shared, PARTED), negative)", "low_product(high, shared, PARTED), Const(0))"),
+    "the sign lost": ("Mux(low[-1], shared, 0)", "Const(0, 7)"),
+    "the sign a bit too low": ("(low_sum[NATURAL.width :] - sign)", "(low_sum[NATURAL.width :] - sign[1:])"),
+    "high product without l": ("Cat(known[:PARTED], rest[PARTED:])", "Cat(rest[:PARTED], rest[PARTED:])"),
+    "9 bits apart": ("OVERLAPPED = 10", "OVERLAPPED = 9"),
+}
+
+
+@pytest.mark.parametrize("bug", PARTING_BUGS)
+def test_bugs_of_parting_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_packed(2, CODE, SQUARE, broken("packed_dot_product", "PackedDotProduct", *PARTING_BUGS[bug]))
 
 
 def test_a_bug_of_the_pe_is_refuted() -> None:
     bug = "total.eq(base + part)", "total.eq(base - part)"
     with pytest.raises(AssertionError, match="not always so"):
-        prove_packed_pe(NATURAL, broken("packed_conv_pe", "PackedConvPE", *bug))
+        prove_packed_pe(NATURAL, component=broken("packed_conv_pe", "PackedConvPE", *bug))

@@ -7,7 +7,7 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import POOLS
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import DSP_SIZES, Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.stages import stages
@@ -97,7 +97,7 @@ def random_config(network: Network, rng: random.Random) -> Config | None:
             config.check(network)
         except ValueError:
             continue
-        return config
+        return replace(config, dsp_size=rng.choice(DSP_SIZES)) if config.packed else config
     return None
 
 

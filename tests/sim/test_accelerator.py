@@ -52,7 +52,12 @@ SIZES = [
     (LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True)),
     # output channels and rows by pairs, one left over
     (LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True)),
-    (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True)),  # the row is split, with partial sums
+    # the row is split, with partial sums
+    (LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True, dsp_size="18x18")),
+    pytest.param(LeNetShape(2, 3, (23, 11)), Config(2, 1, 3, early_fc=True, packed=True), marks=FULL),
+    pytest.param(LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True, dsp_size="18x18"), marks=FULL),
+    pytest.param(LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True, dsp_size="18x18"), marks=FULL),
+    pytest.param(LENET5, Config(2, 3, 6, packed=True, dsp_size="18x18"), marks=FULL),
     (PIXELS_IN, Config(outputs=0)),  # without convolutions
     pytest.param(LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5), marks=FULL),  # faster than its pixels come
     (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),

@@ -65,10 +65,20 @@ def test_dot_product(bench, terms):
     bench(DotProduct(terms), "dot_product", terms=terms)
 
 
-@pytest.mark.parametrize(("terms", "natural"), [full(1, False), (10, False), (25, True)])
-def test_packed_dot_product(bench, terms, natural):
-    dot = PackedDotProduct(terms, NATURAL if natural else CODE)
-    bench(dot, "dot_product", terms=terms, natural=natural)
+@pytest.mark.parametrize(
+    ("terms", "natural", "dsp_size"),
+    [
+        full(1, False, "25x18"),
+        (10, False, "25x18"),
+        (25, True, "25x18"),
+        full(1, False, "18x18"),
+        (10, False, "18x18"),
+        full(25, True, "18x18"),
+    ],
+)
+def test_packed_dot_product(bench, terms, natural, dsp_size):
+    dot = PackedDotProduct(terms, NATURAL if natural else CODE, dsp_size)
+    bench(dot, "dot_product", terms=terms, natural=natural, dsp_size=dsp_size)
 
 
 @pytest.mark.parametrize(
@@ -352,11 +362,21 @@ def test_conv_array(bench, windows, outputs, bias_words):
 
 
 @on_verilator
-@pytest.mark.parametrize(("windows", "outputs"), [full(1, 3), full(2, 1), (4, 2)])
-def test_packed_conv_array(bench, windows, outputs):
+@pytest.mark.parametrize(
+    ("windows", "outputs", "dsp_size"),
+    [
+        full(1, 3, "25x18"),
+        full(2, 1, "25x18"),
+        (4, 2, "25x18"),
+        full(1, 3, "18x18"),
+        full(2, 1, "18x18"),
+        full(4, 2, "18x18"),
+    ],
+)
+def test_packed_conv_array(bench, windows, outputs, dsp_size):
     rows, columns = {1: (5, 5), 2: (6, 5), 4: (6, 6)}[windows]
-    array = ConvArray(windows, outputs, rows, columns, 64 // windows, 1, packed=True)
-    bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=1, packed=True)
+    array = ConvArray(windows, outputs, rows, columns, 64 // windows, 1, packed=True, dsp_size=dsp_size)
+    bench(array, "conv_array", windows=windows, outputs=outputs, bias_words=1, packed=True, dsp_size=dsp_size)
 
 
 @on_verilator
@@ -501,9 +521,20 @@ def test_conv_pe(bench, kernel):
     bench(ConvPE(kernel=kernel), "conv_pe", kernel=kernel)
 
 
-@pytest.mark.parametrize(("natural", "kernel"), [full(False, 5), (True, 5), (False, 3), full(True, 6)])
-def test_packed_conv_pe(bench, natural, kernel):
-    bench(PackedConvPE(NATURAL if natural else CODE, kernel), "conv_pe", natural=natural, kernel=kernel)
+@pytest.mark.parametrize(
+    ("natural", "kernel", "dsp_size"),
+    [
+        full(False, 5, "25x18"),
+        (True, 5, "25x18"),
+        (False, 3, "25x18"),
+        full(True, 6, "25x18"),
+        (True, 3, "18x18"),
+        full(False, 5, "18x18"),
+    ],
+)
+def test_packed_conv_pe(bench, natural, kernel, dsp_size):
+    pe = PackedConvPE(NATURAL if natural else CODE, kernel, dsp_size)
+    bench(pe, "conv_pe", natural=natural, kernel=kernel, dsp_size=dsp_size)
 
 
 def maps_of(channels, size, **given):
@@ -625,9 +656,12 @@ def test_fc_row(bench, kept):
     bench(FcRow(kept), "fc_row", kept=kept)
 
 
-@pytest.mark.parametrize(("lanes", "kept"), [full(10, 0), (10, 5), full(20, 3)])
-def test_packed_fc_row(bench, lanes, kept):
-    bench(PackedFcRow(lanes, kept), "fc_row", lanes=lanes, kept=kept)
+@pytest.mark.parametrize(
+    ("lanes", "kept", "dsp_size"),
+    [full(10, 0, "25x18"), (10, 5, "25x18"), full(20, 3, "25x18"), (10, 5, "18x18"), full(20, 0, "18x18")],
+)
+def test_packed_fc_row(bench, lanes, kept, dsp_size):
+    bench(PackedFcRow(lanes, kept, dsp_size), "fc_row", lanes=lanes, kept=kept, dsp_size=dsp_size)
 
 
 @on_verilator

@@ -4,8 +4,10 @@ Codes are random over the whole range; every layer of every image equals the gol
 model.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,15 +18,17 @@ from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import written
 from fivebyfive.model.golden import forward
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import DSP_SIZES, Config
 from fivebyfive.model.machine.cycles import fc_of_images, overtakes, plan
-from fivebyfive.model.machine.sizing import Size
+from fivebyfive.model.machine.sizing import Size, fits
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.sim.benchlib.listed_networks import LISTED
 from fivebyfive.sim.simulate import simulate
+from tests.model.random_descriptions import random_network
 
-from .random_machines import Machine, random_images, random_machine
+from .random_machines import Machine, random_images, random_machine, with_cells
 
 SEED = 5
 STEADY = 4  # results until the interval is that of a long run: the buffers are full
@@ -144,6 +148,36 @@ FOUND = {
 def test_what_was_found(icarus_or_verilator, name):
     network, config = FOUND[name]
     check(Checkpoint.random(network, SEED), config, icarus_or_verilator, STEADY + 2, SEED)
+
+
+@pytest.mark.on("icarus", alone=True)
+@pytest.mark.parametrize("dsp_size", DSP_SIZES)
+def test_packed_negative_codes(simulator, dsp_size):
+    """From a table, from padding and without ReLU, and nothing but extremes: -128 times -128 all over."""
+    around = {"padding": (1, 1, 1, 1), "fill": (-128,)}
+    convs = conv(2, 3, "table", name="c1", **around), conv(3, 3, name="c2", **around)
+    network, rng = Network((1, 4, 4), (*convs, Layer("f1", "fc", 5))), np.random.default_rng(SEED)
+    shapes = {name: array.shape for name, array in Checkpoint.random(network, SEED).arrays.items()}
+    arrays = {name: rng.choice(np.array([-128, -128, -1, 127], np.int8), shape) for name, shape in shapes.items()}
+    config = Config(1, 2, 1, packed=True, kernel=3, dsp_size=dsp_size)
+    check(Checkpoint(network, arrays), config, simulator, 2, SEED)
+
+
+def test_windows_are_packed_only_where_no_code_is_negative():
+    """What the convolutions of networks drawn at random take, by the golden model."""
+    rng, taken = random.Random(SEED), {True: 0, False: 0}
+    while min(taken.values()) < 12:
+        network = with_cells(random_network(rng, 2 * TINY), rng)
+        if network is None or len(stages(network).convs) < 2:
+            continue
+        config = Config(2, 1, 1 if stages(network).fc else 0, packed=True, kernel=7)
+        taken[fits(config, network)] += 1
+        if fits(config, network):
+            outputs = forward(Checkpoint.random(network, SEED), random_images(network, 2, SEED)).outputs
+            for before, after in pairwise(stages(network).convs):
+                assert outputs[before.name].min() >= 0, f"{after.name} of {network} takes negative codes"
+            for layer in (stage.layer for stage in stages(network).convs):
+                assert min(layer.fill) >= 0 or not any(layer.padding)
 
 
 def test_what_was_found_is_what_it_is_said_to_be():

@@ -19,7 +19,8 @@ FILE = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 WIDEST = 1 << 16  # bits of a port
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_FILES = 512 << 20  # bytes of all files together; the weights of the largest network have 210 MB as .mem files
-ADDED = {"kernel": Config.kernel}  # sizes that version 0.1.0 did not have, and what its machines have
+# Sizes that version 0.1.0 did not have, or that need not be told (`Config.plain`), and what machines have then.
+ADDED = {"kernel": Config.kernel, "pixels": Config.pixels, "dsp_size": Config.dsp_size}
 AGAIN = "make it with: fivebyfive generate --out DIR"
 
 

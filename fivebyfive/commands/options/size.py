@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.machine.sizing import Size
 
 __all__ = ["size_options"]
@@ -29,8 +30,12 @@ OPTIONS = (
         help="Windows of zeros take no cycle in the convolutions: how many an image takes depends on it.",
     ),
     click.option(
+        "--dsp-size", type=click.Choice(DSP_SIZES), show_default="that of the part, or 25x18",
+        help="Bits of the multiplier in a DSP block, with --packed: 25x18 of the 7 series, 18x18 of ECP5 and others.",
+    ),
+    click.option(
         "--packed", is_flag=True,
-        help="Two products in each DSP block of a 7-series part: half as many blocks.",
+        help="Two products in each DSP block: half as many blocks; those of 18x18 bits take some LUTs as well.",
     ),
     click.option(
         "--overlap/--no-overlap", default=True, show_default=True,

@@ -1,8 +1,9 @@
 """`DotProduct` against the golden model's sums.
 
 With ``natural`` among the parameters it is `PackedDotProduct`: each of what is called a sum here is then a pair of
-them, and ``natural`` says whether the operands that a pair does not share are never negative. With ``shifts`` it is
-`SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's sums are shifted as that says.
+them, and ``natural`` says whether the operands that a pair does not share are never negative (``dsp_size`` may be
+given). With ``shifts`` it is `SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's sums are
+shifted as that says.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
+from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
@@ -30,6 +32,11 @@ EXTREMES = np.array([-128, 127], np.int8)
 CORNERS = np.array([-128, -127, -1, 0, 1, 127], np.int8)
 
 
+def dsp_size() -> str:
+    """Bits of the multipliers of a packed component."""
+    return parameters().get("dsp_size", DSP_SIZES[0])
+
+
 @cache
 def component() -> DotProduct | PackedDotProduct | SignDotProduct:
     given = parameters()
@@ -37,7 +44,7 @@ def component() -> DotProduct | PackedDotProduct | SignDotProduct:
         return SignDotProduct(given["terms"], given["shifts"])
     if "natural" not in given:
         return DotProduct(given["terms"])
-    return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE)
+    return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE, dsp_size())
 
 
 def operands(draw: Callable[[tuple[int, int, int]], np.ndarray], number: int, terms: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.model.golden import convolve
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
+from fivebyfive.sim.benches.common.dot_product import dsp_size
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -36,6 +37,7 @@ def component() -> ConvArray:
         given.get("packed", False),
         kernel=kernel,
         sparse=given.get("sparse", False),
+        dsp_size=dsp_size(),
     )
 
 

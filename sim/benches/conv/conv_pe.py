@@ -27,7 +27,7 @@ def component() -> ConvPE | PackedConvPE:
     given = parameters()
     kernel = given.get("kernel", 5)
     if "natural" in given:
-        return PackedConvPE(NATURAL if given["natural"] else CODE, kernel)
+        return PackedConvPE(NATURAL if given["natural"] else CODE, kernel, dot_product.dsp_size())
     return ConvPE(given.get("shifts", ()), kernel)
 
 

@@ -13,7 +13,7 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common.dot_product import choose_layer
+from fivebyfive.sim.benches.common.dot_product import choose_layer, dsp_size
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -26,7 +26,7 @@ Layer = tuple[np.ndarray, np.ndarray, np.ndarray]  # activations, weights, biase
 def component() -> FcRow | PackedFcRow:
     given = parameters()
     if "lanes" in given:
-        return PackedFcRow(given["lanes"], given["kept"])
+        return PackedFcRow(given["lanes"], given["kept"], dsp_size())
     return FcRow(given["kept"], given.get("shifts", ()))
 
 

@@ -1,5 +1,7 @@
 """Yosys takes networks for both families: weights in block RAM, every product in a DSP block."""
 
+from pathlib import Path
+
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -13,11 +15,13 @@ from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
+from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.fpga.synthesis import synthesize
+from fivebyfive.sim.fpga.synthesis import synthesize, synthesize_core
 
 PRODUCTS = 25 + 20
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize(("terms", "pair", "adders"), [(10, CODE, 4), (25, NATURAL, 12)], ids=["fc", "conv"])
@@ -27,6 +31,32 @@ def test_packed_products(terms, pair, adders):
     area = synthesize(to_verilog(PackedDotProduct(terms, pair), "sums"), "xc7")
     assert area.dsp == terms
     assert area.lut == 2 * 14 * adders
+
+
+@pytest.mark.parametrize(
+    ("terms", "pair", "more"),
+    [pytest.param(10, CODE, 38, marks=pytest.mark.full), pytest.param(25, NATURAL, 29, marks=pytest.mark.full)],
+    ids=["fc", "conv"],
+)
+def test_overlapped_products(terms, pair, more):
+    """A DSP block of ECP5 for two products; LUTs part them, so many a pair, and make the adders of both trees."""
+    area = synthesize(to_verilog(PackedDotProduct(terms, pair, "18x18"), "sums"), "ecp5")
+    assert area.dsp == terms
+    assert area.lut <= 2 * 14 * (terms - 1) + more * terms
+
+
+@pytest.mark.slow
+@pytest.mark.full  # a minute each
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("pes", [1, 4])
+def test_the_shipped_network_packed_for_ecp5(pes, packed):
+    """The rows of docs/arithmetic.md."""
+    checkpoint = load_checkpoint()
+    config = Size(pes, packed=packed).config(checkpoint, "ecp5")
+    area = synthesize_core(generate(checkpoint, config).design, "ecp5")
+    options = f"--conv-pes {pes}{' --packed' * packed}"
+    row = f"| `{options}` | {25 * pes} + 20 | {area.dsp} | {area.lut:,} | {area.ff:,} |"
+    assert row in (DOCS / "arithmetic.md").read_text()
 
 
 @pytest.mark.parametrize(
