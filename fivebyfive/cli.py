@@ -478,6 +478,13 @@ def measure(
 @click.option("--part", required=True, metavar="NAME", help="An unknown name lists all.")
 @click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Machines to synthesize.")
 @click.option(
+    "--goal",
+    type=click.Choice(["front", "fps"]),
+    default="front",
+    show_default=True,
+    help="Machines all along the front, or its fastest; these may take 2 or 4 pixels at once.",
+)
+@click.option(
     "--seeds", type=click.IntRange(0, 99), default=1, show_default=True, help="Of place and route; 0 for area only."
 )
 @click.option("--estimate", is_flag=True, help="From the models alone, at once.")
@@ -488,8 +495,8 @@ def measure(
 @force_option
 @json_option
 def explore(
-    checkpoint: Path, part: str, top: int, seeds: int, estimate: bool, scheduler: str | None, workers: int | None,
-    out: Path, report: Path | None, force: bool, as_json: bool,
+    checkpoint: Path, part: str, top: int, goal: str, seeds: int, estimate: bool, scheduler: str | None,
+    workers: int | None, out: Path, report: Path | None, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the machines worth building on a part: the front of throughput against area.
 
@@ -503,7 +510,7 @@ def explore(
 
     request = measure.ExploreRequest(
         part=find_part(part), checkpoint=load_checkpoint(checkpoint), top=top, seeds=seeds, scheduler=scheduler,
-        workers=workers, out=out, force=force, estimated=estimate, source=checkpoint, report=report,
+        workers=workers, out=out, force=force, estimated=estimate, source=checkpoint, report=report, goal=goal,
     )  # fmt: skip
     measure.run_explore(request, as_json)
 

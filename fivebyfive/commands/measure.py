@@ -110,6 +110,7 @@ class ExploreRequest:
     estimated: bool = False
     source: Path | None = None
     report: Path | None = None
+    goal: str = "front"
 
 
 def run_explore(request: ExploreRequest, as_json: bool) -> None:
@@ -125,7 +126,7 @@ def run_explore(request: ExploreRequest, as_json: bool) -> None:
     with resume_hint(), Stage("exploring") as stage:
         found = explore(
             network, request.part, top=request.top, seeds=request.seeds, pool=pool, progress=stage,
-            estimated=request.estimated, tables=request.checkpoint.tables,
+            estimated=request.estimated, tables=request.checkpoint.tables, goal=request.goal,
         )  # fmt: skip
     if not found.results:
         raise UserError(f"no machine for {in_words(network)} could be built on {request.part.name}: {why_none(found)}")

@@ -103,7 +103,9 @@ def explored_rows(results: Sequence[Measurement], front: Sequence[Measurement]) 
         counts = (f"{count:,.10g}" for count in (one.lut + one.lutram, one.ff, one.dsp, one.bram))
         speed = (f"{one.fmax_mhz:.1f}", f"{one.images_per_s:,.0f}") if one.fmax_mhz else ("-", "-")
         mark = "front" if one in front else "" if one.fits else "too large"
-        rows.append((size_text(one), f"{one.interval_cycles:,}", *counts, f"{one.area_percent:.1f}", *speed, mark))
+        pixels = one.config.get("pixels", 1)
+        size = f"{size_text(one)}, {pixels} pixels" if pixels > 1 else size_text(one)
+        rows.append((size, f"{one.interval_cycles:,}", *counts, f"{one.area_percent:.1f}", *speed, mark))
     return rows
 
 

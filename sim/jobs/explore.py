@@ -1,11 +1,12 @@
 """Which machines are worth building on a part: a sweep with the models, then the tools on what looks promising."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from fivebyfive.model.estimates.measurement import Measurement, estimate, may_fit
 from fivebyfive.model.estimates.parts import Part
 from fivebyfive.model.machine.config import FAMILY_DSP_SIZES, Config
-from fivebyfive.model.machine.cycles import conv_sweeps
+from fivebyfive.model.machine.cycles import conv_sweeps, plan
 from fivebyfive.model.machine.sizing import MAX_CONV_PES, conv_machines, sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.network import Network
@@ -15,7 +16,9 @@ from fivebyfive.support.progress import Progress, silent
 from .measure import NO_TABLES, Tables, measure_many
 from .workers import Pool
 
-__all__ = ["Exploration", "candidates", "explore", "front", "promising"]
+__all__ = ["GOALS", "Exploration", "candidates", "explore", "front", "promising"]
+
+GOALS = ("front", "fps")  # machines all along the front, or the fastest of it
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,20 @@ class Exploration:
 
 def explore(
     network: Network, part: Part, top: int = 8, seeds: int = 1, pool: Pool | None = None, progress: Progress = silent,
-    estimated: bool = False, tables: Tables = NO_TABLES,
+    estimated: bool = False, tables: Tables = NO_TABLES, goal: str = GOALS[0],
 ) -> Exploration:  # fmt: skip
     """The ``top`` most promising machines on a part, measured; ``seeds`` of place and route, 0 for none. ``tables``: of
-    the network's layers.
+    the network's layers. ``goal``: "front" for machines all along the front, "fps" for the fastest; these may take two
+    or four pixels at once.
 
     ``estimated``: they are not synthesized, their areas are those of the model.
 
     Each synthesis and each routing is kept when it is finished: an interrupted exploration goes on where it was.
     """
     swept = candidates(network, part.family)
-    chosen = promising(network, part, swept, top)
+    if goal == "fps":
+        swept = [wider for config in swept for wider in streams(network, config)]
+    chosen = promising(network, part, swept, top, goal)
     if estimated:
         results = [estimate(network, config, part) for config in chosen]
         return Exploration(part.name, summary(network), len(swept), results, front(results))
@@ -71,6 +77,14 @@ def candidates(network: Network, family: str) -> list[Config]:
     return [replace(conv, fc_rows=rows) for conv in convs for rows in useful(25, widths)]
 
 
+def streams(network: Network, config: Config) -> Iterator[Config]:
+    """A machine, and the same with two and four pixels in a transfer as long as its pixels are what it waits for."""
+    yield config
+    held = plan(network, config).interval == ceil_div(network.pixels, config.pixels)
+    if held and config.pixels < 4:
+        yield from streams(network, replace(config, pixels=2 * config.pixels))
+
+
 def quicker(network: Network, convs: list[Config]) -> list[Config]:
     """Those whose convolutions take fewer cycles than those of each smaller one."""
     cycles = {config: conv_sweeps(network, config)[0] if config.outputs else 0 for config in convs}
@@ -89,17 +103,16 @@ def useful(limit: int, widths: tuple[int, ...]) -> list[int]:
     return list(found.values())
 
 
-def promising(network: Network, part: Part, swept: list[Config], top: int) -> list[Config]:
-    """At most ``top`` of the machines that no other beats by the models, evenly spread from the largest down."""
+def promising(network: Network, part: Part, swept: list[Config], top: int, goal: str = GOALS[0]) -> list[Config]:
+    """At most ``top`` of the machines that no other beats by the models: the fastest for "fps", else evenly spread from
+    the largest down."""
     guesses = {config: estimate(network, config, part) for config in swept}
     fitting = [config for config, guess in guesses.items() if may_fit(guess)]
     best = {id(one) for one in front([guesses[config] for config in fitting], fits=False)}
     ranked = [config for config in fitting if id(guesses[config]) in best]
     ranked.sort(key=lambda config: guesses[config].interval_cycles)
-    if len(ranked) <= top:
-        return ranked
-    if top == 1:
-        return ranked[:1]
+    if goal == "fps" or top == 1 or len(ranked) <= top:
+        return ranked[:top]
     return [ranked[round(n * (len(ranked) - 1) / (top - 1))] for n in range(top)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.estimates.measurement import estimate
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
@@ -191,6 +192,15 @@ def test_explore_from_the_models_alone(answer) -> None:
     report = answer("explore", "--part", "xc7z045", "--estimate", "--top", 5)
     assert all(one["estimated"] for one in report["results"])
     assert len(report["results"]) == 5
+
+
+def test_the_fastest_take_several_pixels_at_once(answer, cli) -> None:
+    """A small network on a large part waits for its pixels, one at a time; where it does not, it gets one."""
+    words = ("explore", SHIPPED.with_name("narrow.npz"), "--part", "xc7z045", "--estimate", "--top", 3)
+    results = answer(*words, "--goal", "fps")["results"]
+    assert [(one["config"]["pixels"], one["interval_cycles"]) for one in results] == [(2, 464), (2, 732), (1, 856)]
+    assert "800 + 40, 2 pixels" in cli(*words, "--goal", "fps").stdout
+    assert {one["config"]["pixels"] for one in answer(*words)["results"]} == {1}
 
 
 def test_explore_goes_on_where_it_was_interrupted(cli, answer, fake_tools: Path, monkeypatch) -> None:
