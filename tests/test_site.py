@@ -155,7 +155,7 @@ def test_a_small_machine_of_no_component_is_named(monkeypatch) -> None:
         """There is a bench of this name."""
 
     monkeypatch.setattr(status, "SMALL_MACHINES", (network,))
-    with pytest.raises(UserError, match=r"^small machine network, bench network: neither is "):
+    with pytest.raises(UserError, match=r"^small machine network neither is nor ends with the name "):
         status_page(ROOT)
 
 
