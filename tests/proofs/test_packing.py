@@ -249,16 +249,19 @@ def test_products_distribute() -> None:
 @sizes
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 @pytest.mark.parametrize(
-    "terms", [1, 2, 3, *(pytest.param(terms, marks=pytest.mark.full) for terms in (4, 10, 20, 25))]
+    "terms", [1, 2, 3, 10, *(pytest.param(terms, marks=pytest.mark.full) for terms in (4, 20, 25))]
 )
 def test_packed_dot_product(terms: int, pair, dsp_size: str) -> None:
     prove_packed(terms, pair, dsp_size)
 
 
-@mostly_wide
 @pytest.mark.parametrize("pair", [CODE, NATURAL], ids=["codes", "natural"])
 @pytest.mark.parametrize(
-    "kernel", [3, pytest.param(5, marks=pytest.mark.full), pytest.param(7, marks=pytest.mark.full)]
+    ("kernel", "dsp_size"),
+    [
+        (3, WIDE),
+        *(pytest.param(*one, marks=pytest.mark.full) for one in ((3, SQUARE), (5, WIDE), (5, SQUARE), (7, WIDE))),
+    ],
 )
 def test_packed_conv_pe(pair, kernel: int, dsp_size: str) -> None:
     prove_packed_pe(pair, dsp_size, kernel=kernel)
@@ -267,7 +270,7 @@ def test_packed_conv_pe(pair, kernel: int, dsp_size: str) -> None:
 @mostly_wide
 @pytest.mark.parametrize(("lanes", "kept"), [(10, 0), pytest.param(20, 0, marks=pytest.mark.full), (10, 250)])
 def test_packed_row(lanes: int, kept: int, dsp_size: str) -> None:
-    prove_packed(lanes, CODE, dsp_size)
+    """The dot product of ten or twenty terms is proved above."""
     prove_packed_row(lanes, kept, dsp_size)
 
 
