@@ -41,7 +41,7 @@ studio-speed: .venv/test.stamp ## from pen up to the class in fivebyfive studio,
 	$(BIN)/python -m tests.studio.speed docs/studio-speed.log
 	$(BIN)/python -m fivebyfive.verify.figures record docs/studio-speed.log
 
-proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under four minutes of CPU
+proofs: .venv/test.stamp ## the formal proofs, and the seeded bugs that they refute; under five minutes of CPU
 	$(PYTEST) tests/proofs -m "" --durations=0
 
 lint: .venv/test.stamp ## style, format, types and plain mistakes

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
@@ -18,7 +19,7 @@ from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.sim.fpga.synthesis import synthesize, synthesize_core
+from fivebyfive.sim.fpga.synthesis import count_cells, synthesize, synthesize_core
 
 PRODUCTS = 25 + 20
 DOCS = Path(__file__).parents[3] / "docs"
@@ -43,6 +44,15 @@ def test_overlapped_products(terms, pair, more):
     area = synthesize(to_verilog(PackedDotProduct(terms, pair, "18x18"), "sums"), "ecp5")
     assert area.dsp == terms
     assert area.lut <= 2 * 14 * (terms - 1) + more * terms
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("command", ["synth_nexus -top sums", "synth_gowin -top sums -family gw2a"])
+def test_overlapped_products_of_other_families(command, tmp_path):
+    """Nexus and Gowin have such multipliers, too."""
+    to_verilog(PackedDotProduct(3, CODE, "18x18"), "sums").write(tmp_path)
+    run_yosys(["read_verilog sums.v", command, "tee -o cells.json stat -json"], tmp_path)
+    assert count_cells((tmp_path / "cells.json").read_text(), "sums")["MULT18X18"] == 3
 
 
 @pytest.mark.slow
