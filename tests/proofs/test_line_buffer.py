@@ -318,7 +318,9 @@ BUGS = {
 
 BUGS_OF_PADDING = {
     "padding of the next map": ("Mux(below.all(), kept, self.fill)", "self.fill"),
-    "made before there is padding": ("self.i.valid | below.all()", "self.i.valid | above.all() | below.all()"),
+    "made before there is padding": (
+        "wanted & (self.i.valid | below.all())", "wanted & (self.i.valid | above.all() | below.all())"
+    ),
     "takes a row too many": ("wanted & ~above.all() & ~below.all()", "wanted & ~above.all()"),
     "half a transfer": ("Mux(outside, fill, code)", "Mux(outside & (above | below).all(), fill, code)"),
     "a column too far": ("column - map_.left if", "max(column - map_.left - 1, 0) if"),

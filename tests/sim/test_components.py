@@ -60,7 +60,7 @@ def full(*values):
     return pytest.param(*values, marks=pytest.mark.full)
 
 
-@pytest.mark.parametrize("terms", [1, full(2), full(20), 25])
+@pytest.mark.parametrize("terms", [full(1), full(2), full(20), 25])
 def test_dot_product(bench, terms):
     bench(DotProduct(terms), "dot_product", terms=terms)
 
@@ -98,7 +98,7 @@ def test_table_lookup(bench, lanes, functions):
     bench(TableLookup(lanes, functions), "table_lookup", lanes=lanes, functions=functions)
 
 
-@pytest.mark.parametrize(("outputs", "windows"), [(1, 1), (3, 4), full(1, 2), full(1, 4), full(3, 1), full(3, 2)])
+@pytest.mark.parametrize(("outputs", "windows"), [full(1, 1), (3, 4), full(1, 2), full(1, 4), full(3, 1), full(3, 2)])
 def test_pooling(bench, outputs, windows):
     check_pooling(bench, outputs, windows, [PooledMap(size, size) for size in (8, 24, 2)])
 
@@ -173,7 +173,7 @@ def test_line_buffer(bench, windows, down, across):
     run_line_buffer(bench, windows, 5, maps)
 
 
-@pytest.mark.parametrize(("windows", "seed"), [(1, 1), (2, 2), (4, 3), *(full(2**n % 7, n) for n in range(4, 16))])
+@pytest.mark.parametrize(("windows", "seed"), [(1, 1), full(2, 2), (4, 3), *(full(2**n % 7, n) for n in range(4, 16))])
 def test_line_buffer_of_any_maps(bench, windows, seed):
     rng = random.Random(seed)
     kernel = rng.randint(3, 7)
@@ -220,7 +220,7 @@ def skip_of(rng: random.Random, windows: int, one: LineMap) -> Skip | None:
 
 @pytest.mark.parametrize(
     ("width", "banks"),
-    [(25, (300,)), full(20, (70,)), full(25, (1,)), (20, (64, 64, 11)), full(3, (16, 16, 16, 16, 8, 5))],
+    [full(25, (300,)), full(20, (70,)), full(25, (1,)), (20, (64, 64, 11)), full(3, (16, 16, 16, 16, 8, 5))],
 )
 def test_weight_memory(bench, width, banks):
     rng = random.Random(width * sum(banks))
@@ -232,7 +232,7 @@ def test_weight_memory(bench, width, banks):
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts"),
     [
-        (224, 5, (5,)),
+        full(224, 5, (5,)),
         full(800, 1, (1,)),
         (96, 6, (6, 4)),
         full(500, 20, (20,)),
@@ -250,7 +250,7 @@ def test_activation_memory(bench, inputs, writers, counts):
     [
         full(25, 3, {"kind": "codebook", "values": [[-7, 0, 5], list(range(-8, 8))]}, None),
         (20, 1, {"kind": "signs", "values": [[-64, 64]]}, [32, 32, 6]),
-        (3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
+        full(3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
         full(49, 2, {"kind": "codebook", "values": [[-7, 5], [0, 3], [-128, 127], [1, 2, 3], [-1, 0]]}, None),
         full(9, 1, {"kind": "codebook", "values": [[-9, 0, 9]]}, None),
     ],
@@ -265,7 +265,7 @@ def test_narrow_weight_memory(bench, width, biases, form, banks):
     bench(memory, "narrow_weight_memory", words=[f"{word:x}" for word in words], **parameters)
 
 
-@pytest.mark.parametrize(("rows", "places", "biases", "banks"), [(1, 40, 9, [16, 16, 3]), (3, 1, 1, None)])
+@pytest.mark.parametrize(("rows", "places", "biases", "banks"), [(1, 40, 9, [16, 16, 3]), full(3, 1, 1, None)])
 def test_bank_weight_memory(bench, rows, places, biases, banks):
     rng = random.Random(rows)
     words = [rng.getrandbits(8 * (40 * rows + 1)) for _ in range(biases + 35)]
@@ -276,7 +276,7 @@ def test_bank_weight_memory(bench, rows, places, biases, banks):
 
 @pytest.mark.parametrize(
     ("inputs", "writers", "counts", "rows"),
-    [(96, 6, (6, 4), 2), full(800, 1, (1,), 1), full(17, 3, (3, 2), 3), (110, 1, (1,), 1)],
+    [(96, 6, (6, 4), 2), full(800, 1, (1,), 1), full(17, 3, (3, 2), 3), full(110, 1, (1,), 1)],
 )
 def test_bank_activation_memory(bench, inputs, writers, counts, rows):
     memory = BankActivationMemory(inputs, writers, counts, rows=rows)
@@ -293,7 +293,7 @@ def test_sweep_list(bench, entries):
     bench(SweepList(entries, 7), "sweep_list", entries=entries)
 
 
-@pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), full(20, (3,)), (1, (1, 7, 0, 2))])
+@pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), full(20, (3,)), full(1, (1, 7, 0, 2))])
 def test_sign_dot_product(bench, terms, shifts):
     bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, shifts=shifts)
 
@@ -336,7 +336,7 @@ def test_conv_engine_of_certain_weights(bench, simulator, conv1, conv2, kind, co
         full(5, (60, 10), "banks", {}),
         (5, (61, 60, 30, 3), "banks", {"outputs": 3, "fc_rows": 2}),
         full(4, (45, 20, 7), "codebook", {}),
-        (6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
+        full(6, (43, 10), "codebook", {"early_fc": True, "fc_rows": 2}),
         (4, (25, 12), "codebook", {"packed": True}),
         full(5, (40, 10), "binary", {"fc_rows": 3}),
         (4, (45, 20, 30, 3), "ternary", {}),
@@ -418,7 +418,7 @@ def spared_by_icarus(simulator: str, large: bool) -> None:
         (2, 27, {}),  # more than one bias word
         full(4, 5, {"windows": 1, "outputs": 3}),
         full(3, 4, {"windows": 2, "outputs": 2}),
-        (3, 5, {"windows": 4, "outputs": 2}),
+        full(3, 5, {"windows": 4, "outputs": 2}),
         (2, 3, {"windows": 4, "packed": True}),
         full(3, 3, {"outputs": 2, "skip_zeros": True}),
         full(4, 3, {"windows": 2, "skip_zeros": True}),
@@ -439,7 +439,7 @@ def test_conv_engine(bench, simulator, conv1, conv2, config):
         (((20, 1, 0), (50, 3, 21)), 1),  # 1 and 2 bias words, as the shipped network has
         full(((3, 1, 0), (4, 3, 4)), 1),  # BIAS1 is empty
         full(((30, 1, 0), (80, 2, 32)), 1),  # more bias words than the brief has states
-        (((6, 1, 0), (16, 6, 7)), 5),
+        full(((6, 1, 0), (16, 6, 7)), 5),
     ],
 )
 def test_conv_controller(bench, layers, parallel):
@@ -503,7 +503,7 @@ def check_conv_controller(bench, layers, parallel, kernel=5):
         full(6, (43, 10), {"early_fc": True}),
         full(9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
         full(5, (21, 3), {"early_fc": True, "fc_rows": 20}),  # two groups: the words of an output are closest
-        (3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
+        full(3, (25, 12), {"packed": True}),  # two half rows, the last half word of activations is not full
         full(6, (9, 32, 3), {"packed": True, "fc_rows": 4, "outputs": 4}),
         full(4, (25, 12), {"packed": True, "fc_rows": 11, "outputs": 3}),  # a row without another
         (6, (43, 10), {"packed": True, "fc_rows": 3, "early_fc": True}),
@@ -516,7 +516,7 @@ def test_fc_engine(bench, simulator, conv2, fc, config):
     bench(engine, "fc_engine", network=str(shape), config=config, seed=seed)
 
 
-@pytest.mark.parametrize("kernel", [full(3), full(4), 5, full(6), 7])
+@pytest.mark.parametrize("kernel", [full(3), full(4), 5, full(6), full(7)])
 def test_conv_pe(bench, kernel):
     bench(ConvPE(kernel=kernel), "conv_pe", kernel=kernel)
 
@@ -586,7 +586,7 @@ def test_map_memory(bench, sizes):
     [
         full(maps_of(1, 28), 1),
         full(maps_of(1, 28, repeats=3), 1),
-        (maps_of(1, 28, repeats=2), 2),
+        full(maps_of(1, 28, repeats=2), 2),
         ({"channels": 3, "rows": 5, "columns": 4, "top": 1, "transfers": 2, "fill": [17, -9, 0]}, 2),
         full({"channels": 16, "rows": 13, "columns": 16}, 2),
         *(full(random_maps(random.Random(seed), 1 + seed * seed % 17), 1 + seed % 2) for seed in range(12)),
@@ -599,7 +599,7 @@ def test_image_buffer(bench, image, rows_out):
 @pytest.mark.parametrize(
     ("image", "rows_out", "at_once"),
     [
-        (maps_of(2, 8), 2, 4),
+        full(maps_of(2, 8), 2, 4),
         ({"channels": 3, "rows": 5, "columns": 7, "top": 1}, 2, 4),  # transfers go from row to row
         full({"channels": 1, "rows": 5, "columns": 7}, 1, 2),
         full({"channels": 5, "rows": 7, "columns": 6}, 1, 4),
@@ -611,7 +611,7 @@ def test_image_buffer_of_several_pixels(bench, image, rows_out, at_once):
     bench(ImageBuffer(StoredMaps(**image), **given), "image_buffer", image=image, **given)
 
 
-@pytest.mark.parametrize(("pixels", "at_once"), [(784, 1), (35, 4), full(16, 2), full(3072, 1), full(33, 2)])
+@pytest.mark.parametrize(("pixels", "at_once"), [full(784, 1), (35, 4), full(16, 2), full(3072, 1), full(33, 2)])
 def test_pixel_feeder(bench, pixels, at_once):
     bench(PixelFeeder(pixels, at_once), "pixel_feeder", pixels=pixels, at_once=at_once)
 
@@ -621,7 +621,7 @@ def test_pixel_feeder(bench, pixels, at_once):
     [
         full(((1, 4, 1), (7, 3, 4)), 1, 2),
         (((2, 6, 1), (9, 8, 3)), 3, 2),  # a short last group in both
-        (((0, 3, 2),), 5, 1),  # fewer channels than there is room for
+        full(((0, 3, 2),), 5, 1),  # fewer channels than there is room for
     ],
 )
 def test_kernel_fetcher(bench, plans, outputs, latency):
@@ -646,7 +646,7 @@ def check_kernel_fetcher(bench, plans, outputs, sizes):
     bench(KernelFetcher(parts, outputs, **sizes), "kernel_fetcher", plans=plans, outputs=outputs, **sizes)
 
 
-@pytest.mark.parametrize(("classes", "rows"), [(10, 1), full(1, 1), (10, 3), full(64, 25), full(3, 7)])
+@pytest.mark.parametrize(("classes", "rows"), [full(10, 1), full(1, 1), (10, 3), full(64, 25), full(3, 7)])
 def test_argmax(bench, classes, rows):
     bench(Argmax(classes, rows), "argmax", classes=classes, rows=rows)
 
@@ -670,7 +670,7 @@ def test_packed_fc_row(bench, lanes, kept, dsp_size):
     [
         (((50, 80), (10, 50)), 1, False, False),
         full(((500, 80), (10, 500)), 1, False, False),
-        (((45, 64), (20, 45), (3, 20)), 2, False, False),
+        full(((45, 64), (20, 45), (3, 20)), 2, False, False),
         full(((7, 16),), 1, False, False),
         full(((45, 160), (10, 45)), 1, True, False),
         (((41, 100), (30, 41), (5, 30)), 20, True, False),
