@@ -30,7 +30,7 @@ from fivebyfive.sim.cascade import CascadeRun, simulate_cascade
 from fivebyfive.sim.simulator.simulators import find
 from fivebyfive.support.errors import UserError, shown, user_values
 
-__all__ = ["choose_margin", "generate_both", "simulate_both"]
+__all__ = ["choose_margin", "generate_both", "held_out_of", "simulate_both"]
 
 DATA = "mnist"
 FEWEST = 1000  # held-out images that a margin is chosen on

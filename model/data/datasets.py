@@ -69,8 +69,12 @@ class Dataset:
 
     def split(self, held_out: int, seed: int) -> tuple["Dataset", "Dataset"]:
         """All but ``held_out`` images, and those, drawn with ``seed``."""
-        order = np.random.default_rng(seed).permutation(len(self))
+        order = self.order(seed)
         return self.parts(order[held_out:], order[:held_out])
+
+    def order(self, seed: int) -> np.ndarray:
+        """The numbers of the images, (N,), in an order that is drawn with ``seed``."""
+        return np.random.default_rng(seed).permutation(len(self))
 
     def divided(self, held_out: np.ndarray) -> tuple["Dataset", "Dataset"]:
         """All images but those ``held_out``, bool (N,), and those."""

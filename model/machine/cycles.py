@@ -182,12 +182,6 @@ def conv_image(network: Network, config: Config, visits: Visits | None = None) -
     return ConvImage(ends[-1], ends[0] - 1, tuple(activation_words(network, config, last)))
 
 
-def conv_cycles(network: Network, config: Config) -> tuple[int, list[int]]:
-    """``busy`` and ``words`` of a `ConvImage`."""
-    image = conv_image(network, config)
-    return image.busy, list(image.words)
-
-
 def conv_sweeps(network: Network, config: Config) -> tuple[int, list[list[int]]]:
     """Busy cycles of the conv engine; and `sweeps` of its last convolution, counted from the first of them."""
     ends, last = layers_end(config.built(network), config)

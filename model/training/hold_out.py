@@ -77,8 +77,7 @@ class HoldOut:
     def chosen(self, training: Dataset, folder: Path = Path(), progress: Progress = silent) -> np.ndarray:
         """Which images are held out, bool (N,). Raises UserError as `divide`."""
         if self.kind == "drawn":
-            order = np.random.default_rng(SEED).permutation(len(training))
-            return np.isin(np.arange(len(training)), order[: wanted(len(training))])
+            return np.isin(np.arange(len(training)), training.order(SEED)[: wanted(len(training))])
         if not self.writers:
             return shipped_split(training)
         name = self.writers if self.writers == QMNIST else folder / self.writers

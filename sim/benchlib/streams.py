@@ -16,7 +16,7 @@ from cocotb.triggers import RisingEdge
 from .given import Dut, ports
 from .testbench import cycle, limited
 
-__all__ = ["StreamMonitor", "StreamSink", "StreamSource"]
+__all__ = ["StreamMonitor", "StreamSink", "StreamSource", "WithPorts"]
 
 LIMIT_CYCLES = 100_000  # of one wait
 
@@ -34,6 +34,35 @@ class _Stream:
     def _port(self, member: str) -> Any:
         port = f"{self.name}__{member}"
         return getattr(self.dut, port) if port in ports() else None
+
+
+class WithPorts:
+    """The payload of the stream ``i`` and, in the same word above it, values of other ports that go with it; for the
+    ``payload`` of a `StreamSource`.
+
+    ``widths``: ports and their bits in the word, the lowest first. A port has what of these bits it has room for; one
+    that the design lacks is left out.
+    """
+
+    def __init__(self, dut: Dut, **widths: int):
+        self.dut, self.payload, self.widths = dut, dut.i__payload, widths
+
+    def __len__(self) -> int:
+        return len(self.payload) + sum(self.widths.values())
+
+    @property
+    def value(self) -> Any:
+        return self.payload.value
+
+    @value.setter
+    def value(self, word: int) -> None:
+        self.payload.value = word & (1 << len(self.payload)) - 1
+        word >>= len(self.payload)
+        for name, width in self.widths.items():
+            if name in ports():
+                port = getattr(self.dut, name)
+                port.value = word & (1 << min(width, len(port))) - 1
+            word >>= width
 
 
 class _Driver(_Stream):

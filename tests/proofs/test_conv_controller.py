@@ -23,7 +23,7 @@ from amaranth.lib.wiring import In, Out
 from fivebyfive.hw.conv import conv_controller
 from fivebyfive.hw.conv.conv_controller import ConvState, conv_states
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import conv_cycles
+from fivebyfive.model.machine.cycles import conv_sweeps
 from fivebyfive.model.machine.latency import MAP_MEMORY, bank_latency
 from fivebyfive.model.machine.stages import ConvStage, stages
 from fivebyfive.model.network import Network
@@ -272,7 +272,7 @@ def test_every_image_ends(shape: LeNetShape, config: Config) -> None:
     network = shape.network
     machine = prove_controller(machine_of(network, config))
     waiting = sum(first_position(stage, config) for stage in stages(network).convs)
-    assert sum(machine.layer_cycles) == conv_cycles(network, config)[0] - waiting
+    assert sum(machine.layer_cycles) == conv_sweeps(network, config)[0] - waiting
 
 
 OTHERS = {

@@ -12,7 +12,7 @@ from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import forward
 from fivebyfive.model.image_cycles import visits_of
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import conv_cycles, conv_image
+from fivebyfive.model.machine.cycles import conv_image
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.shape import ceil_div
@@ -48,7 +48,7 @@ class Setting:
         self.network = self.checkpoint.network
         self.layers = stages(self.network).convs
         self.groups = [self.config.groups(stage.width) for stage in self.layers]
-        self.cycles = conv_cycles(self.network, self.config)[0]  # at most
+        self.cycles = conv_image(self.network, self.config).busy  # at most
 
     @property
     def limit(self) -> int:

@@ -2,7 +2,6 @@
 
 import random
 from functools import cache
-from typing import Any
 
 import cocotb
 import numpy as np
@@ -14,7 +13,7 @@ from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
 from fivebyfive.model.machine.zero_windows import Skip, computed_cells
 from fivebyfive.sim.benchlib.given import Dut, parameters, ports
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
-from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource, WithPorts
 from fivebyfive.sim.benchlib.testbench import (
     cycles,
     drive,
@@ -38,29 +37,9 @@ def component() -> LineBuffer | SparseLineBuffer:
     return SparseLineBuffer(*sizes, [skip and Skip(**skip) for skip in given["skips"]])
 
 
-class RowsAndFill:
-    """The payload of ``i`` with ``fill``, if there is one, above it."""
-
-    def __init__(self, dut: Dut):
-        self.rows, self.fill = dut.i__payload, dut.fill if "fill" in ports() else None
-
-    def __len__(self) -> int:
-        return len(self.rows) + 8
-
-    @property
-    def value(self) -> Any:
-        return self.rows.value
-
-    @value.setter
-    def value(self, word: int) -> None:
-        self.rows.value = word & (1 << len(self.rows)) - 1
-        if self.fill is not None:
-            self.fill.value = word >> len(self.rows)
-
-
 def source(dut: Dut, pause: float = 0, rng: random.Random | None = None) -> StreamSource:
     driver = StreamSource(dut, "i", pause=pause, rng=rng)
-    driver.payload = RowsAndFill(dut)
+    driver.payload = WithPorts(dut, fill=8)
     return driver
 
 

@@ -2,16 +2,16 @@
 
 import random
 from functools import cache
-from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
+from fivebyfive.model.shape import ceil_div
 from fivebyfive.sim.benchlib.given import Dut, parameters, ports
 from fivebyfive.sim.benchlib.payload import pack_codes, unpack_codes
-from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSink, StreamSource, WithPorts
 from fivebyfive.sim.benchlib.testbench import (
     cycle,
     cycles,
@@ -32,29 +32,6 @@ def component() -> MapMemory:
     return MapMemory(**given | {"maps": [StoredMaps(**stored) for stored in given["maps"]]})
 
 
-class WithPlace:
-    """The payload of ``i`` with ``column``, ``row_end`` and ``zero`` above it, if columns may be left out."""
-
-    def __init__(self, dut: Dut):
-        self.dut, self.codes = dut, dut.i__payload
-
-    def __len__(self) -> int:
-        return len(self.codes) + 10
-
-    @property
-    def value(self) -> Any:
-        return self.codes.value
-
-    @value.setter
-    def value(self, word: int) -> None:
-        self.codes.value = word & (1 << len(self.codes)) - 1
-        place = word >> len(self.codes)
-        for name, value in (("column", place >> 2), ("row_end", place >> 1 & 1), ("zero", place & 1)):
-            if name in ports():
-                port = getattr(self.dut, name)
-                port.value = value & (1 << len(port)) - 1
-
-
 def draw(stored: StoredMaps, arrays: np.random.Generator) -> np.ndarray:
     """Maps, int8 (channels, rows, columns); where columns may be left out many of a group of channels are the same."""
     memory = component()
@@ -70,7 +47,7 @@ def draw(stored: StoredMaps, arrays: np.random.Generator) -> np.ndarray:
 def words_in(maps: np.ndarray, rng: random.Random) -> list[int]:
     """Codes in the order of the array: groups of channels, each in row-major order; junk beyond the last channel."""
     parallel = component().parallel
-    groups = -(-len(maps) // parallel)
+    groups = ceil_div(len(maps), parallel)
     padded = np.full((groups * parallel, maps[0].size), 77, np.int8)
     padded[: len(maps)] = maps.reshape(len(maps), -1)
     words = padded.reshape(groups, parallel, -1).transpose(0, 2, 1)  # (group, position, channel)
@@ -122,7 +99,7 @@ async def write(dut: Dut, which: int, maps: np.ndarray, pause: float, rng: rando
     dut.w_set.value = which
     source, words = StreamSource(dut, "i", pause=pause, rng=rng), words_in(maps, rng)
     if component().sparse:
-        source.payload = WithPlace(dut)
+        source.payload = WithPorts(dut, zero=1, row_end=1, column=8)
     if dropped and rng.random() < 0.5:
         await source.send(words[::-1][: rng.randint(1, len(words))])
         await rewind(dut)

@@ -2,7 +2,6 @@
 
 import random
 from functools import cache
-from typing import Any
 
 import cocotb
 import numpy as np
@@ -10,9 +9,9 @@ import numpy as np
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.model.golden import apply_steps
 from fivebyfive.model.network import Pool, Step
-from fivebyfive.sim.benchlib.given import Dut, parameters, ports
+from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack_codes
-from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
+from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource, WithPorts
 from fivebyfive.sim.benchlib.testbench import (
     cycles,
     drive,
@@ -32,29 +31,9 @@ def component() -> Pooling:
     return Pooling(given["outputs"], given["windows"], maps, given.get("sparse", False))
 
 
-class WithRowEnd:
-    """The payload of ``i`` with ``row_end`` above it, if windows may be left out."""
-
-    def __init__(self, dut: Dut):
-        self.codes, self.row_end = dut.i__payload, dut.row_end if "row_end" in ports() else None
-
-    def __len__(self) -> int:
-        return len(self.codes) + 1
-
-    @property
-    def value(self) -> Any:
-        return self.codes.value
-
-    @value.setter
-    def value(self, word: int) -> None:
-        self.codes.value = word & (1 << len(self.codes)) - 1
-        if self.row_end is not None:
-            self.row_end.value = word >> len(self.codes)
-
-
 def source_of(dut: Dut, pause: float = 0, rng: random.Random | None = None) -> StreamSource:
     driver = StreamSource(dut, "i", pause=pause, rng=rng)
-    driver.payload = WithRowEnd(dut)
+    driver.payload = WithPorts(dut, row_end=1)
     return driver
 
 
