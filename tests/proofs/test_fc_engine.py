@@ -117,8 +117,8 @@ class Proof:
     ("shape", "config"),
     [
         (LeNetShape(20, 50, (500, 10)), Config()),
-        (LeNetShape(20, 50, (500, 10)), Config(windows=4, outputs=5, fc_rows=6)),
-        (LeNetShape(6, 16, (120, 84, 10)), Config()),
+        pytest.param(LeNetShape(20, 50, (500, 10)), Config(windows=4, outputs=5, fc_rows=6), marks=pytest.mark.full),
+        pytest.param(LeNetShape(6, 16, (120, 84, 10)), Config(), marks=pytest.mark.full),
         (SMALL, Config()),
     ],
     ids=str,

@@ -294,7 +294,7 @@ FORMS = {
 
 
 # Of the larger maps, one window in every test run; of the smaller ones the most.
-REPEATED = ("1, (8, 6)", "2, (8, 6)", "2, (28, 12)", "4, (28, 12)")
+REPEATED = ("1, (8, 6)", "2, (8, 6)", "2, (28, 12)", "4, (28, 12)", "two windows")
 
 
 @pytest.mark.parametrize(

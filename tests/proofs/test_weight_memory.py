@@ -93,7 +93,12 @@ def memory(words: int, width: int, banks: list[int] | None, component=weight_mem
 
 
 @pytest.mark.parametrize(
-    ("words", "width", "banks"), [(1023, 25, None), (20276, 20, bank_sizes(20276)), (5000, 2, [2048, 2048, 904])]
+    ("words", "width", "banks"),
+    [
+        (1023, 25, None),
+        pytest.param(20276, 20, bank_sizes(20276), marks=pytest.mark.full),
+        (5000, 2, [2048, 2048, 904]),
+    ],
 )
 def test_words(words: int, width: int, banks: list[int] | None) -> None:
     prove_memory(memory(words, width, banks))
