@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fivebyfive.model.checkpoint import load_checkpoint
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import open_limited
 
@@ -15,7 +16,8 @@ FLATBUFFER = slice(4, 8)
 
 
 def check_readable(path: Path) -> None:
-    """Raise UserError, one line, for a file of TensorFlow (checkpoint, SavedModel, TFLite), MXNet, Caffe or NumPy."""
+    """Raise UserError, one line, for a file of TensorFlow (checkpoint, SavedModel, TFLite), MXNet, Caffe or NumPy, also
+    for an integer checkpoint."""
     name = path.name
     if (path / "saved_model.pb").is_file():
         raise refused(path, "a SavedModel of TensorFlow", TENSORFLOW.format(f"--saved-model {name}"))
@@ -37,7 +39,18 @@ def check_readable(path: Path) -> None:
     if path.suffix in (".caffemodel", ".prototxt"):
         raise refused(path, "a file of Caffe", "another framework that reads it")
     if path.suffix in (".npy", ".npz"):
+        if is_checkpoint(path):
+            raise UserError(f"{path} is an integer checkpoint already: evaluate, simulate or generate it")
         raise refused(path, "a file of NumPy arrays", "torch.save({name: torch.from_numpy(array), ...}, 'model.pt')")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether it is an integer checkpoint."""
+    try:
+        load_checkpoint(path)
+    except UserError:
+        return False
+    return True
 
 
 def refused(path: Path, what: str, how: str) -> UserError:

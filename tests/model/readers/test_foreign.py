@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.readers.foreign import LEVELDB, MXNET
 from fivebyfive.model.readers.state_dict.weights import read_weights
 from fivebyfive.support.errors import UserError
@@ -41,3 +42,8 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", weight=np.zeros((2, 2)))
     with pytest.raises(UserError, match=r"NumPy arrays.*torch\.save"):
         read_weights(tmp_path / "a.npz")
+
+
+def test_an_integer_checkpoint() -> None:
+    with pytest.raises(UserError, match=r"smallest\.npz is an integer checkpoint already: evaluate"):
+        read_weights(SHIPPED.with_name("smallest.npz"))
