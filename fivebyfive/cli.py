@@ -18,7 +18,7 @@ from fivebyfive.commands.options.size import size_options
 from fivebyfive.commands.options.then import Then, then_options
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.model.machine.sizing import Size
-from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig
+from fivebyfive.model.training.stage import CALIBRATIONS, QuantizeConfig
 from fivebyfive.model.training.train import TrainConfig
 from fivebyfive.output.paths import (
     FileName,

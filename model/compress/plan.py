@@ -22,7 +22,7 @@ from typing import Any
 
 from fivebyfive.model.compress.operations.options import Tuning
 from fivebyfive.model.training.hold_out import QMNIST, HoldOut, recorded_hold_out
-from fivebyfive.model.training.train import check_run
+from fivebyfive.model.training.stage import check_run
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.files import replacing
 from fivebyfive.support.inputs import read_limited

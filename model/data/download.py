@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -193,6 +192,8 @@ def _from_mirror(mirror: str, name: str, progress: Progress) -> dict[str, bytes]
 def _get(url: str, progress: Progress) -> bytes:
     """The bytes at a URL, a piece at a time; their number is said first, where the server tells it."""
     start = time.monotonic()
+    import urllib.request  # here: it takes a while to load
+
     request = urllib.request.Request(url, headers={"User-Agent": "fivebyfive"})
     data = bytearray()
     with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:

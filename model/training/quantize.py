@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,67 +38,15 @@ from fivebyfive.support.progress import Progress, silent
 
 from .hold_out import DRAWN
 from .report import figures, finished
-from .stage import Stage
-from .train import Result, check_run, counter, divide, finishing, plain
+from .stage import QuantizeConfig
+from .train import Result, counter, divide, plain
 
 if TYPE_CHECKING:
     from .lenet import LeNet
     from .loop import TrainingImages
     from .resume import States
 
-__all__ = ["CALIBRATIONS", "Model", "QuantizeConfig", "calibrate", "quantize", "read_model"]
-
-CALIBRATIONS = ("max", "kl")
-
-
-@dataclass(frozen=True)
-class QuantizeConfig:
-    """How to quantize.
-
-    ``epochs`` of fake-quantized fine-tuning, the last ``clean_epochs`` on unwarped images; 0 only rescales
-    and rounds. ``warp``: strength of the augmentation, 0 none, 1 as in training. ``mean`` and
-    ``std``: the float network saw (pixel / 255 - mean) / std; None: the usual ones are tried on held-out
-    images. ``calibration``: "max" or "kl", how each layer's range is found (`calibration.calibrated`). ``threads`` of
-    PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of range.
-    """
-
-    epochs: int = 8
-    seed: int = 1
-    mean: float | None = None
-    std: float | None = None
-    threads: int | None = None
-    clean_epochs: int = 2
-    learning_rate: float = 1e-3
-    warp: float = 1.0
-    calibration: str = "max"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.epochs <= 10_000:
-            raise ValueError(f"epochs must be 0 to 10000, not {self.epochs}")
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std belong together: give both, or neither to have the usual ones tried")
-        if self.mean is not None and not isfinite(self.mean):
-            raise ValueError(f"mean must be finite, not {self.mean}")
-        if self.std is not None and not 0 < self.std < inf:
-            raise ValueError(f"std must be above 0 and finite, not {self.std}")
-        if not 0 <= self.warp < inf:
-            raise ValueError(f"warp must be 0 or above and finite, not {self.warp}")
-        if self.calibration not in CALIBRATIONS:
-            raise ValueError(f"calibration must be {' or '.join(CALIBRATIONS)}, not {self.calibration}")
-        check_run(self.seed, self.threads)
-
-    def known(self, reading: ReadingOptions) -> ReadingOptions:
-        """The same with the scaling, if that was given."""
-        return reading if self.mean is None else replace(reading, mean=self.mean, std=self.std)
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """Of the pixels, if it was given."""
-        return None if self.mean is None or self.std is None else Scaling(self.mean, self.std)
-
-    @property
-    def stage(self) -> Stage:
-        return finishing(self.epochs, self.learning_rate, self.clean_epochs, self.warp)
+__all__ = ["Model", "calibrate", "quantize", "read_model"]
 
 
 def quantize(

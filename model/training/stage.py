@@ -1,11 +1,18 @@
-"""What a stage of training is, in numbers; nothing here needs PyTorch."""
+"""What a stage of training is, and a quantization, in numbers; nothing here needs PyTorch, nor a reader."""
 
-from dataclasses import dataclass
-from math import cos, pi
+from dataclasses import dataclass, replace
+from math import cos, inf, isfinite, pi
+from typing import TYPE_CHECKING
 
 from fivebyfive.model.shape import ceil_div
 
-__all__ = ["Stage"]
+if TYPE_CHECKING:
+    from fivebyfive.model.readers.float_errors import Scaling
+    from fivebyfive.model.readers.state_dict.options import ReadingOptions
+
+__all__ = ["CALIBRATIONS", "QuantizeConfig", "Stage", "check_run", "finishing"]
+
+CALIBRATIONS = ("max", "kl")
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,79 @@ class Stage:
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of ``steps``."""
         return self.learning_rate * (1 + cos(pi * step / steps)) / 2
+
+
+def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0, ink: float = 0.0) -> Stage:
+    """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
+    return Stage(
+        "quantized",
+        epochs,
+        quantized=True,
+        learning_rate=learning_rate,
+        clean_epochs=min(epochs, clean_epochs),
+        warp=warp,
+        ink=ink,
+        limit=1.4,
+        conv_penalty=1.0,
+        fc_penalty=5.0,
+    )
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """How to quantize.
+
+    ``epochs`` of fake-quantized fine-tuning, the last ``clean_epochs`` on unwarped images; 0 only rescales
+    and rounds. ``warp``: strength of the augmentation, 0 none, 1 as in training. ``mean`` and
+    ``std``: the float network saw (pixel / 255 - mean) / std; None: the usual ones are tried on held-out
+    images. ``calibration``: "max" or "kl", how each layer's range is found (`calibration.calibrated`). ``threads`` of
+    PyTorch; None leaves it to PyTorch. Raises ValueError where a number is out of range.
+    """
+
+    epochs: int = 8
+    seed: int = 1
+    mean: float | None = None
+    std: float | None = None
+    threads: int | None = None
+    clean_epochs: int = 2
+    learning_rate: float = 1e-3
+    warp: float = 1.0
+    calibration: str = "max"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epochs <= 10_000:
+            raise ValueError(f"epochs must be 0 to 10000, not {self.epochs}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std belong together: give both, or neither to have the usual ones tried")
+        if self.mean is not None and not isfinite(self.mean):
+            raise ValueError(f"mean must be finite, not {self.mean}")
+        if self.std is not None and not 0 < self.std < inf:
+            raise ValueError(f"std must be above 0 and finite, not {self.std}")
+        if not 0 <= self.warp < inf:
+            raise ValueError(f"warp must be 0 or above and finite, not {self.warp}")
+        if self.calibration not in CALIBRATIONS:
+            raise ValueError(f"calibration must be {' or '.join(CALIBRATIONS)}, not {self.calibration}")
+        check_run(self.seed, self.threads)
+
+    def known(self, reading: "ReadingOptions") -> "ReadingOptions":
+        """The same with the scaling, if that was given."""
+        return reading if self.mean is None else replace(reading, mean=self.mean, std=self.std)
+
+    @property
+    def scaling(self) -> "Scaling | None":
+        """Of the pixels, if it was given."""
+        from fivebyfive.model.readers.float_errors import Scaling
+
+        return None if self.mean is None or self.std is None else Scaling(self.mean, self.std)
+
+    @property
+    def stage(self) -> Stage:
+        return finishing(self.epochs, self.learning_rate, self.clean_epochs, self.warp)
+
+
+def check_run(seed: int, threads: int | None) -> None:
+    """Raise ValueError unless both can be given to PyTorch."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"the seed must be 0 to 2**63 - 1, not {seed}")
+    if threads is not None and not 1 <= threads <= 256:
+        raise ValueError(f"threads must be 1 to 256, not {threads}")

@@ -25,7 +25,7 @@ from fivebyfive.support.progress import Progress, silent
 from .hold_out import DRAWN, HoldOut
 from .networks import Trainable
 from .report import finished
-from .stage import Stage
+from .stage import Stage, check_run, finishing
 
 if TYPE_CHECKING:
     from .resume import States
@@ -140,22 +140,6 @@ def train(
     return Result(checkpoint, report)
 
 
-def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0, ink: float = 0.0) -> Stage:
-    """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
-    return Stage(
-        "quantized",
-        epochs,
-        quantized=True,
-        learning_rate=learning_rate,
-        clean_epochs=min(epochs, clean_epochs),
-        warp=warp,
-        ink=ink,
-        limit=1.4,
-        conv_penalty=1.0,
-        fc_penalty=5.0,
-    )
-
-
 def divide(
     network: Network, training: Dataset, test: Dataset | None, hold_out: HoldOut = DRAWN, folder: Path = Path()
 ) -> tuple[Dataset, Dataset]:
@@ -191,11 +175,3 @@ def plain(config: object) -> dict:
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}  # type: ignore[attr-defined]
     texts = LeNetShape | Trainable | HoldOut
     return {name: str(value) if isinstance(value, texts) else value for name, value in values.items()}
-
-
-def check_run(seed: int, threads: int | None) -> None:
-    """Raise ValueError unless both can be given to PyTorch."""
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"the seed must be 0 to 2**63 - 1, not {seed}")
-    if threads is not None and not 1 <= threads <= 256:
-        raise ValueError(f"threads must be 1 to 256, not {threads}")

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from fivebyfive.model.description import MAX_CHARACTERS
-from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.output.paths import InputName
 from fivebyfive.support.errors import user_values
 from fivebyfive.support.inputs import read_limited
@@ -37,6 +36,8 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_reading(network: Path | None, **values: Any) -> None:
+        from fivebyfive.model.readers.state_dict.options import ReadingOptions
+
         given = {name: values.pop(name) for name in NAMES}
         if network:
             given["description"] = read_limited(network, MAX_CHARACTERS, "description").decode("utf-8", "replace")

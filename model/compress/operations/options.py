@@ -6,8 +6,8 @@ The command line makes its options of these fields, plans their keys (`plan`).
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-from fivebyfive.model.training.stage import Stage
-from fivebyfive.model.training.train import MAX_INK, MAX_WARP, finishing
+from fivebyfive.model.training.stage import Stage, finishing
+from fivebyfive.model.training.train import MAX_INK, MAX_WARP
 
 __all__ = ["ByLayer", "Tuning", "TuningOfLayers", "option"]
 

@@ -16,7 +16,8 @@ from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.onnx.onnx_reader import read_onnx
 from fivebyfive.model.readers.quantized import Inexact, is_quantized, take_over, unquantized
 from fivebyfive.model.readers.steps import Quantizer, Unsupported
-from fivebyfive.model.training.quantize import QuantizeConfig, calibrate, quantize
+from fivebyfive.model.training.quantize import calibrate, quantize
+from fivebyfive.model.training.stage import QuantizeConfig
 from fivebyfive.support.errors import UserError
 
 from .test_onnx import QONNX, Graph, scores

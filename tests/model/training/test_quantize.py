@@ -13,8 +13,9 @@ from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.shape import LeNetShape
-from fivebyfive.model.training.quantize import QuantizeConfig, read_model
 from fivebyfive.model.training.quantize import quantize as run_quantize
+from fivebyfive.model.training.quantize import read_model
+from fivebyfive.model.training.stage import QuantizeConfig
 from fivebyfive.model.training.train import Result
 from fivebyfive.support.errors import UserError
 

@@ -20,7 +20,8 @@ from fivebyfive.model.readers.pytorch.torch_reader import from_torch
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step, Steps
 from fivebyfive.model.training.hold_out import DRAWN
-from fivebyfive.model.training.quantize import CALIBRATIONS, QuantizeConfig, calibrate, quantize, quantized
+from fivebyfive.model.training.quantize import calibrate, quantize, quantized
+from fivebyfive.model.training.stage import CALIBRATIONS, QuantizeConfig
 from fivebyfive.model.training.train import divide
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.progress import silent
