@@ -312,7 +312,10 @@ def evaluate(checkpoints: tuple[Path, ...], data: str, as_json: bool) -> None:
     help="vivado: a core with AXI, packaged for Vivado, with scripts.",
 )
 @click.option("--part", metavar="NAME", help="Of the scripts of --target vivado; xc7z020clg400-1 by default.")
-@click.option("--stream-bits", type=click.Choice(["8", "32"]), help="Width of the AXI stream of pixels; 32 by default.")
+@click.option(
+    "--stream-bits", type=click.Choice(["8", "16", "32"]),
+    help="Width of the AXI stream of pixels: 32 by default, and 8 for each of --pixels where these are 2 or 4.",
+)  # fmt: skip
 @then_options
 @size_options
 @json_option
@@ -356,9 +359,9 @@ def generate_vivado(
     check_part(part)
     accelerator = make_accelerator(checkpoint, size)
     check_folder(out, force)
-    with Stage("generating Verilog"):
+    with Stage("generating Verilog"), user_values():
         network = accelerator.network
-        made = package(network.checkpoint, accelerator.config, network.name, part, int(stream_bits or 32) // 8)
+        made = package(network.checkpoint, accelerator.config, network.name, part, int(stream_bits or 0) // 8 or None)
     paths = made.write(out, force)
     if as_json:
         files = [path.relative_to(out).as_posix() for path in paths]

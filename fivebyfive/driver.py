@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -26,7 +26,6 @@ import numpy as np
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import check_images
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.weight_form import DENSE
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Network
 from fivebyfive.model.protocol.identity import network_mark, result_words, tables_mark
@@ -471,13 +470,15 @@ def identify(
             "the release that made it"
         )
     shape, frame = fields("image_shape"), fields("frame")
-    sizes = {name: type(getattr(Config(), name))(value) for name, value in fields("machine").items()}
+    size = fields("machine")
+    pixels = frame["pixel_bytes"] if size.pop("whole") else 1
+    sizes = {name: type(getattr(Config(), name))(value) for name, value in size.items()} | {"pixels": pixels}
     try:
         machine = Config(**sizes)
     except ValueError as error:
         raise WrongCoreError(f"the core describes no machine: {error}") from error
     engines = fields("engines")["value"]
-    if config and (replace(config, engines=DENSE), config.engines.mark) != (machine, engines):
+    if config and ({name: getattr(config, name) for name in sizes}, config.engines.mark) != (sizes, engines):
         raise WrongCoreError("the core is another machine than the config says; take the one in its own manifest.json")
     identity = Identity(
         (shape["channels"], shape["rows"], shape["columns"]), **fields("layers"), network=fields("network")["value"],

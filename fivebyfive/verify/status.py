@@ -28,7 +28,8 @@ ROOMS = {
 }  # fmt: skip
 # Components without a small machine of their own, and the one that contains them.
 PARTS = {
-    "axi_lite": "axi_core", "register_file": "axi_core", "pixel_unpacker": "axi_core", "result_packer": "axi_core",
+    "axi_lite": "axi_core", "register_file": "axi_core", "pixel_unpacker": "axi_core",
+    "pixel_collector": "axi_core", "result_packer": "axi_core",
     "weight_loader": "axi_core", "frame_watch": "axi_core", "codebook": "narrow_weight_memory",
     "link": "serial_accelerator",
 }  # fmt: skip

@@ -21,6 +21,7 @@ from fivebyfive.model.protocol.registers import ADDRESS_BITS, MAP
 from .axi_lite import AxiLite
 from .axi_pixels import PixelUnpacker
 from .axi_results import ResultPacker
+from .axi_words import PixelCollector
 from .register_file import RegisterFile
 from .weight_loader import WeightLoader
 
@@ -29,9 +30,11 @@ __all__ = ["AxiCore", "check_pixel_bytes"]
 IN_FLIGHT = 8  # depth of the queue of frame numbers: more than the images between pixels and result
 
 
-def check_pixel_bytes(pixel_bytes: int) -> None:
-    """Raise ValueError for a width that a stream of pixels cannot have."""
-    if pixel_bytes not in (1, 4):
+def check_pixel_bytes(pixel_bytes: int, pixels: int) -> None:
+    """Raise ValueError for a width that a stream of pixels cannot have; ``pixels``: of the machine, at once."""
+    if pixels > 1 and pixel_bytes != pixels:
+        raise ValueError(f"a transfer has {pixels} bytes where the machine takes {pixels} pixels, not {pixel_bytes}")
+    if pixels == 1 and pixel_bytes not in (1, 4):
         raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}")
 
 
@@ -41,8 +44,8 @@ class AxiCore(wiring.Component):
     Pixels of an image end with TLAST. Each image gives the words of `ResultPacker`, with TLAST on the last. A frame of
     any other length is dropped and flagged. Registers: `fivebyfive.model.protocol.registers`; the whole: docs/axi.md.
 
-    Latency: that of the accelerator, 1 cycle for a pixel, and 1 + ceil(classes / 4) for a result. Throughput: that of
-    the accelerator.
+    Latency: that of the accelerator, 1 cycle for a pixel (2 where it takes several at once), and 1 + ceil(classes / 4)
+    for a result. Throughput: that of the accelerator.
 
     Parameters
     ----------
@@ -52,8 +55,8 @@ class AxiCore(wiring.Component):
         As of `Accelerator`.
     weights : WeightImage or None
         As of `Accelerator`.
-    pixel_bytes : int, 1 or 4
-        Pixels in a transfer.
+    pixel_bytes : int
+        Pixels in a transfer: 1 or 4, or as many as the machine takes at once.
     tables : mapping
         As of `Accelerator`.
 
@@ -127,7 +130,7 @@ class AxiCore(wiring.Component):
     Raises
     ------
     ValueError
-        ``pixel_bytes`` is not 1 or 4, or as of `Accelerator`.
+        ``pixel_bytes`` is another number, or as of `Accelerator`.
     """
 
     def __init__(
@@ -138,10 +141,9 @@ class AxiCore(wiring.Component):
         pixel_bytes: int = 4,
         tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
-        check_pixel_bytes(pixel_bytes)
         self.network = network
         self.config = config or sized(network)
-        self.config.check_single_pixels("the AXI core unpacks its transfers")
+        check_pixel_bytes(pixel_bytes, self.config.pixels)
         self.pixel_bytes = pixel_bytes
         self.accelerator = Accelerator(network, self.config, weights, tables)
         keep = {"s_axis_tkeep": In(pixel_bytes)} if pixel_bytes > 1 else {}
@@ -173,8 +175,11 @@ class AxiCore(wiring.Component):
         m.d.comb += [outside.rst.eq(~self.aresetn), core.rst.eq(~self.aresetn | soft)]
         restart = DomainRenamer({"sync": "core"})
         m.submodules.accelerator = restart(self.accelerator)
-        m.submodules.unpacker = unpacker = restart(PixelUnpacker(self.pixel_bytes))
-        m.submodules.frames = frames = restart(FrameWatch(self.network.pixels))
+        if self.config.pixels > 1:
+            m.submodules.collector = frames = unpacker = restart(PixelCollector(self.pixel_bytes, self.network.pixels))
+        else:
+            m.submodules.unpacker = unpacker = restart(PixelUnpacker(self.pixel_bytes))
+            m.submodules.frames = frames = restart(FrameWatch(self.network.pixels))
         m.submodules.numbers = numbers = restart(SyncFIFO(width=16, depth=IN_FLIGHT))
         m.submodules.packer = packer = ResultPacker(self.network.classes)
         m.submodules.registers = registers = RegisterFile()
@@ -214,14 +219,21 @@ class AxiCore(wiring.Component):
         """Pixels into the accelerator; the number of each frame that it accepts into a queue."""
         wiring.connect(m, unpacker.o, self.accelerator.i)
         pixel = unpacker.o
+        watched = (
+            []
+            if frames is unpacker
+            else [
+                frames.taken.eq(pixel.valid & pixel.ready),
+                frames.last.eq(pixel.payload.last),
+            ]
+        )
         m.d.comb += [
             unpacker.i.payload.data.as_value().eq(self.s_axis_tdata),
             unpacker.i.payload.keep.eq(self.s_axis_tkeep if self.pixel_bytes > 1 else 1),
             unpacker.i.payload.last.eq(self.s_axis_tlast),
             unpacker.i.valid.eq(self.s_axis_tvalid & ~soft),
             self.s_axis_tready.eq(unpacker.i.ready & ~soft),
-            frames.taken.eq(pixel.valid & pixel.ready),
-            frames.last.eq(pixel.payload.last),
+            *watched,
             numbers.w_en.eq(frames.accepted),
             numbers.w_data.eq(frames.number),
         ]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pixels import Pixel
 
-__all__ = ["PixelUnpacker", "Transfer"]
+__all__ = ["PixelUnpacker", "Transfer", "hold_transfer"]
 
 
 class Transfer(data.StructLayout):
@@ -70,14 +70,20 @@ class PixelUnpacker(wiring.Component):
         for number in reversed(range(self.width)):
             with m.If(keep[number]):
                 m.d.comb += self.o.payload.value.eq(pixels[number])
-        new = self.i.payload
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += keep.eq(rest)
-        with m.If(self.i.valid & self.i.ready):
-            nothing = ~new.keep.any()
-            m.d.sync += [
-                pixels.eq(Mux(nothing, 0, new.data)),
-                keep.eq(new.keep | (new.last & nothing)),
-                last.eq(new.last),
-            ]
+        hold_transfer(m, self.i, pixels, keep, last)
         return m
+
+
+def hold_transfer(m: Module, transfers: stream.Interface, pixels: data.View, keep: Signal, last: Signal) -> None:
+    """A transfer that is taken: its bytes, which of them are pixels, its mark. One with ``last`` and no pixel is one
+    black pixel."""
+    new = transfers.payload
+    with m.If(transfers.valid & transfers.ready):
+        nothing = ~new.keep.any()
+        m.d.sync += [
+            pixels.eq(Mux(nothing, 0, new.data)),
+            keep.eq(new.keep | (new.last & nothing)),
+            last.eq(new.last),
+        ]

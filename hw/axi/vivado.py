@@ -78,15 +78,17 @@ class Package:
 
 def package(
     checkpoint: Checkpoint, config: Config | None = None, source: str | None = None, part: str = PART,
-    pixel_bytes: int = 4,
+    pixel_bytes: int | None = None,
 ) -> Package:  # fmt: skip
-    """The folder of a checkpoint. ``source``: its name for the manifest. ``pixel_bytes``: 1 or 4 in a transfer.
+    """The folder of a checkpoint. ``source``: its name for the manifest. ``pixel_bytes``: of a transfer, 1 or 4; None
+    for 4, or as many as the machine takes at once.
 
     Raises UserError for a part that is none of Vivado's, ValueError for another width.
     """
     check_part(part)
-    check_pixel_bytes(pixel_bytes)
     config = config or sized(checkpoint.network)
+    pixel_bytes = pixel_bytes or (config.pixels if config.pixels > 1 else 4)
+    check_pixel_bytes(pixel_bytes, config.pixels)
     core = AxiCore(checkpoint.network, config, pack(checkpoint, config), pixel_bytes, checkpoint.tables)
     design = to_verilog(core, TOP)
     hdl = {f"hdl/{TOP}.v": design.verilog} | {f"hdl/{name}": text for name, text in design.memories.items()}

@@ -51,7 +51,7 @@ def identity(
         "image_shape": {"channels": channels, "rows": rows, "columns": columns},
         "layers": {"convs": kinds.count("conv"), "fc": kinds.count("fc"), "classes": network.classes},
         "network": {"value": network_mark(network)},
-        "machine": {name: int(getattr(config, name)) for name in SIZES},
+        "machine": {name: int(getattr(config, name)) for name in SIZES} | {"whole": int(config.pixels > 1)},
         "conv_words": {"value": depths["conv"]},
         "fc_words": {"value": depths["fc"]},
         "engines": {"value": config.engines.mark},

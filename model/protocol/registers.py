@@ -91,7 +91,7 @@ MAP = (
         "frame", 0x008, "ro", "Frames of both streams.",
         (
             Field("pixels", 0, 20, "of an image: channels x rows x columns"),
-            Field("pixel_bytes", 20, 4, "of a transfer of s_axis: 1 or 4"),
+            Field("pixel_bytes", 20, 4, "of a transfer of s_axis: 1, 2 or 4"),
             Field("result_words", 24, 8, "of 32 bits in a result: 1 + ceil(classes / 4)"),
         ),
         None,
@@ -125,6 +125,7 @@ MAP = (
             Field("early_fc", 24, 1, "fc1 goes through its inputs in the outer loop"),
             Field("overlap", 25, 1, "convolutions run beside the fully-connected layers"),
             Field("packed", 26, 1, "two products in a DSP block"),
+            Field("whole", 27, 1, "it takes all pixels of a transfer at once, not one by one"),
             Field("kernel", 28, 4, "K: rows and columns of a kernel in the conv array, 3 to 7"),
         ),
         None,

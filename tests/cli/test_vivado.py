@@ -26,7 +26,8 @@ def test_folder_for_vivado(answer, cli, small: Path) -> None:
     [
         (("--target", "quartus"), "'quartus' is not one of 'verilog', 'vivado'"),
         (("--target", "vivado", "--part", "lfe5u-85f"), "no part as Vivado writes it"),
-        (("--target", "vivado", "--stream-bits", "64"), "'64' is not one of '8', '32'"),
+        (("--target", "vivado", "--stream-bits", "64"), "'64' is not one of '8', '16', '32'"),
+        (("--target", "vivado", "--pixels", "2", "--stream-bits", "32"), "2 bytes where the machine takes 2 pixels"),
         (("--target", "vivado", "--fc-rows", "99"), "fc_rows must be 1 to 25"),
         (("--part", "xc7z020clg400-1"), "--part and --stream-bits are of --target vivado"),
         (("--stream-bits", "8"), "--part and --stream-bits are of --target vivado"),

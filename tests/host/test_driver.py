@@ -141,6 +141,21 @@ def test_a_core_of_certain_weights() -> None:
         device.close()
 
 
+@pytest.mark.full  # as in tests/sim/test_axi.py
+def test_a_core_that_takes_several_pixels_at_once() -> None:
+    config = Config(pixels=4, skip_zeros=True)
+    device = AxiDevice(NETWORK, config)
+    try:
+        driver = Driver(device.core, device.dma)
+        assert driver.identity.config == Config(pixels=4)  # whether zeros are skipped makes no difference to a driver
+        np.testing.assert_array_equal(driver.predict(IMAGES), predict(NETWORK, IMAGES))
+        assert Driver(device.core, device.dma, config=config).identity.config == config
+        with pytest.raises(WrongCoreError, match=r"^the core is another machine than the config says; take the"):
+            Driver(device.core, device.dma, config=Config())
+    finally:
+        device.close()
+
+
 def test_another_network(device) -> None:
     said = (
         r"^the core is of another network: 1x28x28, 2 conv, 1 fc, 10 classes \(0x\w{8}\), not 20-50-500-10 \(0x\w{8}\)$"

@@ -16,6 +16,7 @@ import fivebyfive.hw
 from fivebyfive.hw.axi.axi_lite import AxiLite
 from fivebyfive.hw.axi.axi_pixels import PixelUnpacker
 from fivebyfive.hw.axi.axi_results import ResultPacker
+from fivebyfive.hw.axi.axi_words import PixelCollector
 from fivebyfive.hw.axi.register_file import RegisterFile
 from fivebyfive.hw.axi.weight_loader import WeightLoader
 from fivebyfive.hw.common.codebook import Codebook
@@ -49,7 +50,7 @@ def instances() -> dict[type, wiring.Component]:
     """One component of each class."""
     form = WeightForm("codebook", ((0, 1),))
     made = [
-        AxiLite(), Codebook(form), FrameWatch(784), PixelUnpacker(4), RegisterFile(),
+        AxiLite(), Codebook(form), FrameWatch(784), PixelCollector(4, 784), PixelUnpacker(4), RegisterFile(),
         Link(Info(VERSION, 10, (1, 28, 28), bytes(8))),
         ResultPacker(10), WeightLoader({"conv": 2, "fc": 2}, {"conv": 25, "fc": 20}),
         *(make()[0] for make in SMALL_MACHINES),

@@ -7,7 +7,7 @@ goes: as the number is any, so are all pixels.
 
 import pytest
 
-from fivebyfive.hw.axi import axi_pixels, axi_results
+from fivebyfive.hw.axi import axi_pixels, axi_results, axi_words
 from fivebyfive.hw.axi.axi_results import result_words
 
 from .lib.bits import Bits, all_of, const, fresh, mux
@@ -25,8 +25,12 @@ class Unpacker:
         self.witness = fresh("witness", 4)
         self.netlist = netlist(component)
         self.netlist.ghost("came", 4, lambda f: mux(taken(f, "i"), f["came"] + self.pixels(f), f["came"]))
-        self.netlist.ghost("went", 4, lambda f: f["went"] + taken(f, "o"))
+        self.netlist.ghost("went", 4, lambda f: f["went"] + mux(taken(f, "o"), self.of_word(f), 0))
         self.netlist.ghost("noted", 9, self.note)
+
+    def of_word(self, f: Frame) -> Bits:
+        """How many pixels are on the output."""
+        return const(1, 4)
 
     def transfer(self, f: Frame) -> list[tuple[Bits, Bits]]:
         """Of each byte of a transfer: is it a pixel, and the pixel with its mark. A marked transfer of none is a black
@@ -74,6 +78,77 @@ class Unpacker:
 def prove_unpacker(component) -> None:
     proof = Unpacker(component)
     holds_forever(proof.netlist, proof.invariants, step=stays)
+
+
+class Collector(Unpacker):
+    """The proof's registers beside a `PixelCollector`, at whose output as many pixels go as ``fill`` says; of the frame
+    on its way out, how many pixels of it went."""
+
+    FAR = 60  # pixels of a frame are counted up to there
+
+    def __init__(self, component):
+        super().__init__(component)
+        self.pixels_of_frame, self.words = component.pixels, -(-component.pixels // component.width)
+        self.netlist.ghost("out", 6, lambda f: mux(taken(f, "o"), mux(self.is_last(f), 0, self.sent(f)), f["out"]))
+
+    def of_word(self, f: Frame) -> Bits:
+        return f["fill"].fit(4)
+
+    def is_last(self, f: Frame) -> Bits:
+        return f["o__payload"][8 * self.width]
+
+    def sent(self, f: Frame) -> Bits:
+        """Pixels of the frame with those of the word."""
+        total = (f["out"] + f["fill"]).fit(7)
+        return mux(total > self.FAR, self.FAR, total)[:6]
+
+    def invariants(self, f: Frame) -> dict[str, Bits]:
+        keep, went, fill = f["keep"], f["went"], f["fill"].fit(8)
+        held = count_ones(keep)
+        inside = {}
+        for n in range(self.width):
+            number = (went + n)[:4]
+            mine = (fill > n) & (number == self.witness)
+            inside[f"pixel {n} of the word"] = mine.implies(f["word"].word(n, 8) == f["noted"][:8])
+            number = (went + fill + count_ones(keep[:n]) if n else went + fill)[:4]
+            mine = keep[n] & (number == self.witness)
+            inside[f"pixel {n} of the transfer"] = mine.implies(f["pixels"].word(n, 8) == f["noted"][:8])
+        added = f["end"] & (fill == 0)
+        last_pixels = (f["out"].fit(7) > self.width * (self.words - 1)) & (f["out"] <= self.width * self.words)
+        return inside | {
+            "none lost, none doubled": (f["came"] - went)[:4] == (held + fill)[:4],
+            "no word beyond its pixels": fill <= self.width,
+            "words before": mux(
+                added,
+                (f["count"] == self.words) & last_pixels & (f["out"] != self.pixels_of_frame) & ~f["more"],
+                mux(f["count"] == self.words, f["out"] >= self.width * self.words,
+                    (f["count"] < self.words) & (f["out"] == (f["count"].fit(8) * self.width).fit(8))),
+            ),
+            "a word more": f["more"] == (
+                f["end"] & ~added & (f["count"] == self.words - 1) & (self.sent(f) != self.pixels_of_frame)
+            ),
+            "offered whole, or at the end": f["o__valid"] == ((fill == self.width) | f["end"]),
+            "as many words only of as many pixels": (f["o__valid"] & self.is_last(f)).implies(
+                (f["count"] == self.words - 1) == (self.sent(f) == self.pixels_of_frame)
+            ),
+        }  # fmt: skip
+
+    def step(self, now: Frame, then: Frame) -> dict[str, Bits]:
+        """What is offered stays; a frame is judged by its pixels, in the cycle in which the last one moves."""
+        free = ~now["o__valid"] | taken(now, "o")
+        ends = free & then["end"] & (then["fill"] != 0)
+        total = self.sent(then)
+        return stays(now, then) | {
+            "accepted": now["accepted"] == (ends & (total == self.pixels_of_frame)),
+            "short": now["short"] == (ends & (total < self.pixels_of_frame)),
+            "long": now["long"] == (ends & (total > self.pixels_of_frame)),
+            "number": then["number"] == (now["number"] + ends)[:16],
+        }
+
+
+def prove_collector(component) -> None:
+    proof = Collector(component)
+    holds_forever(proof.netlist, proof.invariants, step=proof.step)
 
 
 class Packer:
@@ -126,6 +201,12 @@ def test_pixels(width: int) -> None:
     prove_unpacker(axi_pixels.PixelUnpacker(width))
 
 
+@pytest.mark.parametrize(("width", "pixels"), [(4, 12), (4, 10), (2, 9)])
+def test_several_pixels_at_once(width: int, pixels: int) -> None:
+    """Frames that fill their words, and such that do not."""
+    prove_collector(axi_words.PixelCollector(width, pixels))
+
+
 @pytest.mark.parametrize("classes", [2, 3, 10, 64])
 def test_results(classes: int) -> None:
     prove_packer(axi_results.ResultPacker(classes))
@@ -144,6 +225,24 @@ PIXEL_BUGS = {
 def test_bugs_of_pixels_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match="not always so"):
         prove_unpacker(broken("axi_pixels", "PixelUnpacker", *PIXEL_BUGS[bug])(4))
+
+
+COLLECTOR_BUGS = {
+    "whole transfers beside pixels": ("whole.eq(keep.all() & (first == 0))", "whole.eq(keep.all())"),
+    "a word too early": ("valid.eq((fill == self.width) | end)", "valid.eq((fill >= self.width - 1) | end)"),
+    "the end is forgotten": ("end.eq(ends)]", "end.eq(0)]"),
+    "takes the next too early": ("(room & ~rest.any())", "room"),
+    "no word more": ("more.eq(at_last & (filled != expected))", "more.eq(0)"),
+    "a short frame is a long one": ("(filled > expected)", "(filled != expected)"),
+    "any last word will do": ("ends & at_last & (filled == expected)", "ends & at_last"),
+    "words of the frame before": ("Mux(end & ~more, 0, following)", "following"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", COLLECTOR_BUGS)
+def test_bugs_of_words_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match="not always so"):
+        prove_collector(broken("axi_words", "PixelCollector", *COLLECTOR_BUGS[bug])(4, 10))
 
 
 RESULT_BUGS = {

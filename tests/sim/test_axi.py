@@ -78,6 +78,18 @@ def test_8_bits(bench, simulator):
 
 @pytest.mark.on("verilator", alone=True)
 @pytest.mark.parametrize(
+    ("network", "pixels"),
+    [(DEEP.network, 4), pytest.param(CLASSES, 4, marks=FULL), pytest.param(COLOURS, 2, marks=FULL)],
+    ids=["deep", "classes", "colours"],
+)
+def test_several_pixels_at_once(bench, simulator, network, pixels):
+    """Images whose pixels fill whole words, and some whose pixels do not; cycles as planned."""
+    core, given = axi_core(network, replace(sized(network), pixels=pixels), pixels)
+    bench(to_verilog(core, TOP), "axi_core", **given, **AMOUNTS[simulator])
+
+
+@pytest.mark.on("verilator", alone=True)
+@pytest.mark.parametrize(
     ("network", "pixel_bytes"),
     [(COLOURS, 4), pytest.param(CLASSES, 4, marks=FULL), pytest.param(MAPS, 1, marks=FULL)],
     ids=["colours", "classes", "maps"],

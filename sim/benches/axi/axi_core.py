@@ -270,13 +270,13 @@ async def bytes_left_out(dut: Dut) -> None:
     core = await begin(dut, 0.1)
     if not hasattr(dut, "s_axis_tkeep"):
         return
-    pictures, number = draw(3), 0
+    pictures, number, width = draw(3), 0, parameters()["pixel_bytes"]
     for image in pictures:
         data, keep, pixels = [], [], list(image.tobytes())
         while pixels:
-            kept = [core.rng.random() < 0.7 for _ in range(4)]
+            kept = [core.rng.random() < 0.7 for _ in range(width)]
             if len(pixels) <= sum(kept):
-                kept = [n < len(pixels) for n in range(4)]
+                kept = [n < len(pixels) for n in range(width)]
             keep += kept
             data += [pixels.pop(0) if k else 0xEE for k in kept]
         core.pixels.send_nowait(AxiStreamFrame(data, tkeep=keep))
@@ -284,7 +284,7 @@ async def bytes_left_out(dut: Dut) -> None:
         assert await core.receive() == (number, classify(logits)[0], logits[0].tolist())
         number += 1
     whole = pixel_count()
-    beside = 4 + -whole % 4  # to the end of a transfer, and another one
+    beside = width + -whole % width  # to the end of a transfer, and another one
     core.pixels.send_nowait(AxiStreamFrame([*pictures[0].tobytes(), *[9] * beside], tkeep=[1] * whole + [0] * beside))
     await limited(core.pixels.wait(), core.limit_cycles, "the pixels")
     await core.cycles(8)

@@ -196,6 +196,12 @@ def test_other_parts_and_widths() -> None:
             package(NETWORK, part=part)
     with pytest.raises(ValueError, match="1 or 4 bytes, not 2"):
         package(NETWORK, pixel_bytes=2)
+    made = package(NETWORK, Config(pixels=2))
+    assert made.manifest["pixel_bytes"] == 2
+    assert "c_m_axis_mm2s_tdata_width 16" in made.files["scripts/block_design.tcl"]
+    assert "two bytes in a transfer" in made.files["README.md"]
+    with pytest.raises(ValueError, match="2 bytes where the machine takes 2 pixels, not 4"):
+        package(NETWORK, Config(pixels=2), pixel_bytes=4)
 
 
 @pytest.mark.full  # the core without it: tests/sim/fpga
