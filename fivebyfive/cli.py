@@ -6,6 +6,7 @@ Each command reads what it is given, calls the function of the same name in a lo
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -554,8 +555,14 @@ def compare(
 
 @main.command()
 @checkpoint_argument
-@click.option("--board", required=True, metavar="NAME", help="ulx3s-85f or arty-a7-100.")
-@click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="From the part's PLL.")
+@click.option(
+    "--board",
+    required=True,
+    metavar="NAME",
+    help="ulx3s-12f, -25f, -45f or -85f, icepi-zero, icesugar-pro, orangecrab-25f or -85f, colorlight-i5 or -i9, "
+    "arty-a7-100.",
+)
+@click.option("--clock", type=float, show_default="50, or 48", metavar="MHZ", help="From the part's PLL.")
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Of place and route; several are tried in turn by default."
 )
@@ -566,7 +573,7 @@ def compare(
 def build(
     checkpoint: Path,
     board: str,
-    clock: float,
+    clock: float | None,
     seed: int | None,
     out: Path | None,
     force: bool,
@@ -584,10 +591,11 @@ def build(
     from fivebyfive.model.estimates.parts import find_part
 
     network, on = load_checkpoint(checkpoint), find_board(board)
+    clock = on.clock_hz / 1e6 if clock is None else clock
+    config = replace(size, clock_mhz=clock).config(network, find_part(on.part).family)
     request = BuildRequest(
-        checkpoint=network, source=checkpoint.name, board=board,
-        config=size.config(network, find_part(on.part).family), clock_mhz=clock, seed=seed, out=out or BUILD / on.name,
-        force=force,
+        checkpoint=network, source=checkpoint.name, board=board, config=config, clock_mhz=clock, seed=seed,
+        out=out or BUILD / on.name, force=force,
     )  # fmt: skip
     run_build(request, as_json)
 

@@ -100,7 +100,7 @@ def open_flow(
     found = {
         "seed": made.seed, "fmax_mhz": made.routed.fmax_mhz, "path": made.routed.path, "area": area,
         "percent": {name: round(value, 1) for name, value in part.percent(used).items()},
-        "bytes": len(made.data), "seconds": made.seconds,
+        "multipliers_of_luts": made.of_luts, "bytes": len(made.data), "seconds": made.seconds,
     }  # fmt: skip
     return {f"{board.name}.bit": made.data, "nextpnr.log": made.log.encode()}, found
 
@@ -144,11 +144,15 @@ def show(report: dict) -> None:
         for name, text in (("ff", "FF"), ("dsp", "MULT18X18D"), ("bram", "DP16KD")):
             rows.add_row(text, f"{area[name]:,.0f}", f"{percent[name]:.0f}")
         out.print(rows)
+        if report["multipliers_of_luts"]:
+            out.print(f"multipliers made of LUTs, as the part has no more DSP blocks: {report['multipliers_of_luts']}")
         out.print(f"clock met: {report['fmax_mhz']:g} MHz of {report['clock_mhz']:g}, seed {report['seed']}")
         out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in report["seconds"].items()))
     out.print("\n".join(["", *map(shown, report["files"])]))
     if "next" in report:
         out.print(f"\nNext, in that folder: {report['next']}")
     else:
-        flash = f"openFPGALoader -b {report['board'].rsplit('-', 1)[0]} {quoted(Path(report['files'][0]))}"
-        out.print(f"\nNext: {flash}; {program()} classify --port PORT IMAGE...")
+        from fivebyfive.hw.serial.boards import find_board
+
+        load = find_board(report["board"]).load.format(quoted(Path(report["files"][0])))
+        out.print(f"\nNext: {load}; {program()} classify --port PORT IMAGE...")

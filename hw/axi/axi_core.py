@@ -35,7 +35,7 @@ def check_pixel_bytes(pixel_bytes: int, pixels: int) -> None:
     if pixels > 1 and pixel_bytes != pixels:
         raise ValueError(f"a transfer has {pixels} bytes where the machine takes {pixels} pixels, not {pixel_bytes}")
     if pixels == 1 and pixel_bytes not in (1, 4):
-        raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}")
+        raise ValueError(f"a transfer of pixels has 1 or 4 bytes, not {pixel_bytes}, where they are taken one by one")
 
 
 class AxiCore(wiring.Component):

@@ -4,23 +4,28 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amaranth.build import ResourceError
+from amaranth.build import Attrs, Resource, ResourceError
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth_boards.arty_a7 import ArtyA7_100Platform
-from amaranth_boards.ulx3s import ULX3S_85F_Platform
+from amaranth_boards.icepi_zero import IcepiZero1_3Platform
+from amaranth_boards.icesugar_pro import ICESugarProPlatform
+from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform, OrangeCrabR0_2_85FPlatform
+from amaranth_boards.resources import UARTResource
+from amaranth_boards.ulx3s import ULX3S_12F_Platform, ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
 from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import UserError
 
+from .colorlight import ColorlightI5Platform, ColorlightI9Platform
 from .pll import ecp5_dividers, ecp5_pll, xc7_dividers, xc7_pll
 from .uart import check_divisor
 
 __all__ = ["BAUD", "BOARDS", "TOP", "Board", "board_files", "find_board"]
 
 TOP = "top"
-BAUD = 1_000_000  # of the serial line: a rate that the USB bridges of both boards have exactly
+BAUD = 1_000_000  # of the serial line: a rate that USB bridges have exactly
 MOST_LEDS = 8
 
 
@@ -39,15 +44,21 @@ class Board:
     grade : str
         Speed grade of the part on the board.
     platform : type
-        Platform of amaranth-boards: pins and clocks.
+        Platform of amaranth-boards, or one like them: pins and clocks.
     oscillator_hz : int
         Frequency of the board's oscillator.
     pll : callable
         Adds the PLL (`ecp5_pll`, `xc7_pll`).
     dividers : callable
         Dividers of the PLL; raises ValueError where there are none.
+    load : str
+        The command that takes a bitstream, ``{}``, to the board; empty where Vivado does.
+    clock_hz : int
+        Frequency of the design's clock, where nobody asks for another one.
     high : tuple of (resource, number, pin)
         Pins that must be driven high.
+    more : tuple of Resource
+        What the platform lacks.
     """
 
     name: str
@@ -58,7 +69,10 @@ class Board:
     oscillator_hz: int
     pll: Callable
     dividers: Callable
+    load: str = ""
+    clock_hz: int = 50_000_000
     high: tuple[tuple[str, int, str], ...] = ()
+    more: tuple[Resource, ...] = ()
 
     def divisor(self, clock_hz: int) -> int:
         """Clock cycles per bit of the serial line. Raises ValueError where the clock cannot be made, or the bit rate
@@ -71,32 +85,55 @@ class Board:
         return divisor
 
 
+def _ecp5(name: str, part: str, package: str, platform: type, load: str, **other) -> Board:
+    """A board with an ECP5, of speed grade 6 and with an oscillator of 25 MHz where ``other`` does not say so."""
+    usual = {"grade": "6", "oscillator_hz": 25_000_000}
+    return Board(name, part, package, platform=platform, load=load, pll=ecp5_pll, dividers=ecp5_dividers,
+                 **(usual | other))  # fmt: skip
+
+
+def _ulx3s(size: str, platform: type) -> Board:
+    return _ecp5(
+        f"ulx3s-{size}", f"lfe5u-{size}", "CABGA381", platform, "openFPGALoader -b ulx3s {}",
+        high=(("esp32", 0, "gpio0"),),  # low, it lets the board's ESP32 take over the FPGA
+    )  # fmt: skip
+
+
+def _orangecrab(size: str, platform: type) -> Board:
+    return _ecp5(
+        f"orangecrab-{size}", f"lfe5u-{size}", "CSFBGA285", platform,
+        "dfu-suffix -v 1209 -p 5af0 -a {0} && dfu-util -a 0 -D {0}",
+        grade="8", oscillator_hz=48_000_000, clock_hz=48_000_000,
+        # Without a bridge to USB: the pins 0 and 1 of Adafruit's Feather, for an adapter of 3.3 V.
+        more=(UARTResource(0, rx="N17", tx="M18", attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),),
+    )  # fmt: skip
+
+
 BOARDS = {
     board.name: board
     for board in (
-        Board(
-            name="ulx3s-85f",
-            part="lfe5u-85f",
-            package="CABGA381",
-            grade="6",
-            platform=ULX3S_85F_Platform,
-            oscillator_hz=25_000_000,
-            pll=ecp5_pll,
-            dividers=ecp5_dividers,
-            high=(("esp32", 0, "gpio0"),),  # low, it lets the board's ESP32 take over the FPGA
+        _ulx3s("12f", ULX3S_12F_Platform),
+        _ulx3s("25f", ULX3S_25F_Platform),
+        _ulx3s("45f", ULX3S_45F_Platform),
+        _ulx3s("85f", ULX3S_85F_Platform),
+        _ecp5(
+            "icepi-zero", "lfe5u-25f", "CABGA256", IcepiZero1_3Platform, "openFPGALoader -b icepi-zero {}",
+            oscillator_hz=50_000_000,
+        ),
+        _ecp5("icesugar-pro", "lfe5u-25f", "CABGA256", ICESugarProPlatform, "icesprog {}"),
+        _orangecrab("25f", OrangeCrabR0_2_25FPlatform),
+        _orangecrab("85f", OrangeCrabR0_2_85FPlatform),
+        _ecp5(
+            "colorlight-i5", "lfe5u-25f", "CABGA381", ColorlightI5Platform, "openFPGALoader -b colorlight-i5 {}"
+        ),
+        _ecp5(
+            "colorlight-i9", "lfe5u-45f", "CABGA381", ColorlightI9Platform, "openFPGALoader -b colorlight-i9 {}"
         ),
         Board(
-            name="arty-a7-100",
-            part="xc7a100t",
-            package="csg324",
-            grade="1L",
-            platform=ArtyA7_100Platform,
-            oscillator_hz=100_000_000,
-            pll=xc7_pll,
-            dividers=xc7_dividers,
+            "arty-a7-100", "xc7a100t", "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll, xc7_dividers
         ),
     )
-}
+}  # fmt: skip
 
 
 def find_board(name: str) -> Board:
@@ -111,6 +148,7 @@ def board_files(board: Board, design: Design, clock_hz: int) -> dict[str, str]:
     """What a toolchain needs around a design (of `SerialAccelerator`): the top module as top.il (RTLIL) and its
     constraints, top.lpf or top.xdc with top.tcl; name to text."""
     platform = type(board.platform.__name__, (_RtlilTop, board.platform), {})()
+    platform.add_resources(board.more)
     for name, text in ({f"{design.name}.v": design.verilog} | design.memories).items():
         platform.add_file(name, text)
     read = "\n".join(f"add_files {name}" for name in design.memories)

@@ -43,7 +43,7 @@ def xc7_dividers(input_hz: int, output_hz: int) -> Dividers:
 
 
 def cannot(input_hz: int, output_hz: int) -> str:
-    return f"a clock of {output_hz / MHZ:g} MHz cannot be made from {input_hz / MHZ:g} MHz; 50 MHz can"
+    return f"a clock of {output_hz / MHZ:g} MHz cannot be made from {input_hz / MHZ:g} MHz; {input_hz / MHZ:g} MHz can"
 
 
 def ecp5_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz: int) -> Signal:

@@ -34,12 +34,14 @@ TICK_S = 1.0
 FAMILY = "ecp5"
 NATIVE_PACK = "ecppack"
 CHECKED = ("check -assert", "tee -o cells.json stat -json", f"write_json {TOP}.json")
+PRODUCTS = "products.txt"  # names of the multiplications, one a line
 
 
 @dataclass(frozen=True)
 class Bitstream:
-    """``data``: the file for the part. ``area``: of all of it, pins and clocks included. ``routed``: its timing, in the
-    domain of the PLL's clock. ``seconds``: of each tool. ``log``: nextpnr's. ``seed``: the one that it is made with."""
+    """``data``: the file for the part. ``area``: of all of it, pins and clocks included. ``of_luts``: multipliers that
+    the part has no DSP blocks for. ``routed``: its timing, in the domain of the PLL's clock. ``seconds``: of each tool.
+    ``log``: nextpnr's. ``seed``: the one that it is made with."""
 
     data: bytes
     area: Area
@@ -47,6 +49,7 @@ class Bitstream:
     seconds: dict[str, float]
     log: str
     seed: int
+    of_luts: int = 0
 
 
 def make_bitstream(
@@ -65,14 +68,14 @@ def make_bitstream(
         for name, text in board_files(board, design, clock_hz).items():
             (folder / name).write_text(text)
         with timed(seconds, "synthesis", progress):
-            area = synthesize(design, board, folder)
+            area, of_luts = synthesize(design, board, folder)
         seed, routed = place_and_route(tools["nextpnr"], folder, board, clock_hz, seeds, seconds, progress)
         with timed(seconds, "ecppack", progress):
             files = ["--input", f"{TOP}.config", "--bit", f"{TOP}.bit"]
             if not run_tool([*tools["ecppack"], "--compress", *files], folder, "ecppack"):
                 raise ToolFailed(f"ecppack did not end within {LIMIT_S:g} s")
         log = (folder / "nextpnr-ecp5.log").read_text(errors="replace")
-        return Bitstream((folder / f"{TOP}.bit").read_bytes(), area, routed, seconds, log, seed)
+        return Bitstream((folder / f"{TOP}.bit").read_bytes(), area, routed, seconds, log, seed, of_luts)
 
 
 def place_and_route(
@@ -107,21 +110,33 @@ def place_and_route(
     )
 
 
-def synthesize(design: Design, board: Board, folder: Path) -> Area:
-    """Yosys; the area, if it fits the board's part."""
-    try:
-        # A memory whose write port nobody uses has a constant address there, and would become registers.
-        read = [f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il"]
-        run_yosys([*read, *FAMILIES[FAMILY].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
-    except YosysError as error:
-        raise ToolFailed(f"synthesis for {board.name}: {error}") from error
-    area = area_of(count_cells((folder / "cells.json").read_text(), TOP), FAMILY)
-    part = PARTS[board.part]
+def synthesize(design: Design, board: Board, folder: Path) -> tuple[Area, int]:
+    """Yosys; the area, and how many multipliers are made of LUTs: those that the part has no DSP blocks for. Raises
+    UserError where it does not fit the part."""
+    part, of_luts = PARTS[board.part], 0
+    area = run_synthesis(design, board, folder)
+    if (short := area.dsp - part.dsp) > 0:
+        products = (folder / PRODUCTS).read_text().split()
+        of_luts = min(short, len(products))
+        area = run_synthesis(design, board, folder, products[:of_luts])
     used = {"lut": area.lut + area.lutram, "ff": area.ff, "dsp": area.dsp, "bram": area.bram}
     if missing := part.missing(used):
         wanting = ", ".join(f"{used[name]:g} of {getattr(part, name)} {name}" for name in missing)
         raise UserError(f"this network does not fit {board.name}: it takes {wanting}; take a smaller one")
-    return area
+    return area, of_luts
+
+
+def run_synthesis(design: Design, board: Board, folder: Path, of_luts: Sequence[str] = ()) -> Area:
+    """Yosys; the area. ``of_luts``: multiplications that become Booth's multipliers of LUTs; all are listed in
+    `PRODUCTS`. Raises ToolFailed."""
+    try:
+        # A memory whose write port nobody uses has a constant address there, and would become registers.
+        read = [f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il"]
+        read += [f"tee -o {PRODUCTS} select -list t:$mul", *(f"booth {name}" for name in of_luts)]
+        run_yosys([*read, *FAMILIES[FAMILY].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
+    except YosysError as error:
+        raise ToolFailed(f"synthesis for {board.name}: {error}") from error
+    return area_of(count_cells((folder / "cells.json").read_text(), TOP), FAMILY)
 
 
 def nextpnr_options(board: Board, seed: int) -> list[str]:
