@@ -560,9 +560,15 @@ def compare(
     required=True,
     metavar="NAME",
     help="ulx3s-12f, -25f, -45f or -85f, icepi-zero, icesugar-pro, orangecrab-25f or -85f, colorlight-i5 or -i9, "
-    "arty-a7-100.",
+    "tang-nano-20k, arty-a7-100.",
 )
-@click.option("--clock", type=float, show_default="50, or 48", metavar="MHZ", help="From the part's PLL.")
+@click.option(
+    "--clock",
+    type=float,
+    show_default="50, or the oscillator's",
+    metavar="MHZ",
+    help="From the part's PLL.",
+)
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Of place and route; several are tried in turn by default."
 )

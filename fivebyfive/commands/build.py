@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
+from fivebyfive.output.measurement_tables import BRAM_NAMES, DSP_NAMES
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, table
 from fivebyfive.output.terminal import Stage, program, quoted
@@ -58,6 +59,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
     from fivebyfive.hw.codegen.verilog import to_verilog
     from fivebyfive.hw.serial.boards import find_board
     from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
+    from fivebyfive.sim.fpga.bitstream import FLOWS
 
     board = find_board(request.board)
     clock_hz = round(request.clock_mhz * 1e6)
@@ -74,7 +76,7 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
             "baud": clock_hz // divisor, "checkpoint": request.source, "network": request.checkpoint.summary,
             "sha256": request.checkpoint.digest, "config": request.config.plain,
         }  # fmt: skip
-        if PARTS[board.part].device:
+        if PARTS[board.part].family in FLOWS:
             files, found = open_flow(design, board, clock_hz, request.seed, stage)
         else:
             files, found = vivado_flow(design, board, clock_hz, report)
@@ -90,8 +92,8 @@ def run_build(request: BuildRequest, as_json: bool) -> None:
 def open_flow(
     design: "Design", board: "Board", clock_hz: int, seed: int | None, stage: Stage
 ) -> tuple[dict[str, bytes], dict]:
-    """Yosys, nextpnr, ecppack: the files, and what there is to tell of them."""
-    from fivebyfive.sim.fpga.bitstream import SEEDS, make_bitstream
+    """Yosys, nextpnr, and what packs a bitstream: the files, and what there is to tell of them."""
+    from fivebyfive.sim.fpga.bitstream import FLOWS, SEEDS, make_bitstream
 
     made = make_bitstream(design, board, clock_hz, SEEDS if seed is None else [seed], stage)
     part = PARTS[board.part]
@@ -102,7 +104,7 @@ def open_flow(
         "percent": {name: round(value, 1) for name, value in part.percent(used).items()},
         "multipliers_of_luts": made.of_luts, "bytes": len(made.data), "seconds": made.seconds,
     }  # fmt: skip
-    return {f"{board.name}.bit": made.data, "nextpnr.log": made.log.encode()}, found
+    return {f"{board.name}{FLOWS[part.family].suffix}": made.data, "nextpnr.log": made.log.encode()}, found
 
 
 def vivado_flow(design: "Design", board: "Board", clock_hz: int, report: dict) -> tuple[dict[str, bytes], dict]:
@@ -141,11 +143,14 @@ def show(report: dict) -> None:
         rows = table("<what", "used", "% of the part")
         rows.add_row("LUT", f"{area['lut']:,}", "")
         rows.add_row("LUT as RAM", f"{area['lutram']:,}", f"{percent['lut']:.0f} (with LUT)")
-        for name, text in (("ff", "FF"), ("dsp", "MULT18X18D"), ("bram", "DP16KD")):
+        family = PARTS[report["part"]].family
+        for name, text in (("ff", "FF"), ("dsp", DSP_NAMES[family]), ("bram", BRAM_NAMES[family])):
             rows.add_row(text, f"{area[name]:,.0f}", f"{percent[name]:.0f}")
         out.print(rows)
         if report["multipliers_of_luts"]:
             out.print(f"multipliers made of LUTs, as the part has no more DSP blocks: {report['multipliers_of_luts']}")
+        if family == "gowin":
+            out.print("nextpnr has no delays of Gowin's multipliers: the clock is met as far as it knows")
         out.print(f"clock met: {report['fmax_mhz']:g} MHz of {report['clock_mhz']:g}, seed {report['seed']}")
         out.print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in report["seconds"].items()))
     out.print("\n".join(["", *map(shown, report["files"])]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from fivebyfive.hw.serial.boards import BOARDS
 from fivebyfive.model.data.datasets import OTHER_SET, Dataset, fit_images, joined, load_dataset
+from fivebyfive.model.estimates.area import MODELLED
 from fivebyfive.model.estimates.measurement import estimate
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine.config import Config
@@ -277,7 +278,7 @@ def machine_of(network: FloatNetwork) -> tuple[dict | None, tuple[str, ...]]:
 
 def area_of(network: Network, config: Config) -> dict:
     """What the area model says for each family of parts, and the parts and boards that have enough of everything."""
-    firsts = {part.family: part for part in reversed(PARTS.values())}
+    firsts = {part.family: part for part in reversed(PARTS.values()) if part.family in MODELLED}
     area = {}
     for family, part in sorted(firsts.items()):
         estimated = estimate(network, config, part)

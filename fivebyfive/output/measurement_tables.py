@@ -17,8 +17,8 @@ __all__ = [
     "measured_rows", "rows_of", "show_explored", "show_measurements", "tools",
 ]  # fmt: skip
 
-BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD"}
-DSP_NAMES = {"xc7": "DSP48E1", "ecp5": "MULT18X18D"}
+BRAM_NAMES = {"xc7": "RAMB36E1", "ecp5": "DP16KD", "gowin": "BSRAM"}
+DSP_NAMES = {"xc7": "DSP48E1", "ecp5": "MULT18X18D", "gowin": "MULT9X9"}
 NONE = "not routed"
 
 

@@ -12,7 +12,7 @@ from fivebyfive.api import load
 from fivebyfive.model.checkpoint import SHIPPED
 from fivebyfive.output.provenance import checkpoint_input, lenet_name, lines, verilog_input
 from fivebyfive.output.terminal import Commands
-from fivebyfive.sim.fpga.synthesis import FAMILIES
+from fivebyfive.sim.fpga.netlist import LIBRARIES
 
 from .images import result, simulation
 from .log import about_tools, checkpoint_text, interval_text, log_of, log_option, write_log
@@ -25,7 +25,7 @@ __all__ = ["main", "verify"]
 @click.option("--images", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def main(log: Path, images: int) -> None:
     """Compare netlists of the shipped LeNet with the golden model on MNIST test images; write a log."""
-    text = "\n".join(verify(family, images) for family in sorted(FAMILIES))
+    text = "\n".join(verify(family, images) for family in sorted(LIBRARIES))
     accelerator = load().accelerator()
     measured = verilog_input(lenet_name(accelerator.config), accelerator.generated.design)
     text += "\n" + lines(measured | checkpoint_input(SHIPPED.stem, accelerator.network.checkpoint))

@@ -19,7 +19,8 @@ from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import UserError
 
 from .colorlight import ColorlightI5Platform, ColorlightI9Platform
-from .pll import ecp5_dividers, ecp5_pll, xc7_dividers, xc7_pll
+from .pll import ecp5_dividers, ecp5_pll, no_dividers, no_pll, xc7_dividers, xc7_pll
+from .tang_nano_20k import TangNano20kPlatform
 from .uart import check_divisor
 
 __all__ = ["BAUD", "BOARDS", "TOP", "Board", "board_files", "find_board"]
@@ -130,6 +131,10 @@ BOARDS = {
             "colorlight-i9", "lfe5u-45f", "CABGA381", ColorlightI9Platform, "openFPGALoader -b colorlight-i9 {}"
         ),
         Board(
+            "tang-nano-20k", "gw2ar-18", "GW2AR-LV18QN88C8/I7", "8", TangNano20kPlatform, 27_000_000, no_pll,
+            no_dividers, load="openFPGALoader -b tangnano20k {}", clock_hz=27_000_000,
+        ),
+        Board(
             "arty-a7-100", "xc7a100t", "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll, xc7_dividers
         ),
     )
@@ -146,14 +151,14 @@ def find_board(name: str) -> Board:
 
 def board_files(board: Board, design: Design, clock_hz: int) -> dict[str, str]:
     """What a toolchain needs around a design (of `SerialAccelerator`): the top module as top.il (RTLIL) and its
-    constraints, top.lpf or top.xdc with top.tcl; name to text."""
+    constraints, top.lpf, top.cst or top.xdc with top.tcl; name to text."""
     platform = type(board.platform.__name__, (_RtlilTop, board.platform), {})()
     platform.add_resources(board.more)
     for name, text in ({f"{design.name}.v": design.verilog} | design.memories).items():
         platform.add_file(name, text)
     read = "\n".join(f"add_files {name}" for name in design.memories)
     plan = platform.prepare(BoardTop(board, design, clock_hz), TOP, script_after_read=read, emit_src=False)
-    wanted = (f"{TOP}.il", f"{TOP}.lpf", f"{TOP}.xdc", f"{TOP}.tcl")
+    wanted = (f"{TOP}.il", f"{TOP}.lpf", f"{TOP}.cst", f"{TOP}.xdc", f"{TOP}.tcl")
     files = {name: plan.files[name] for name in wanted if name in plan.files}
     return {name: text if isinstance(text, str) else text.decode() for name, text in files.items()}
 

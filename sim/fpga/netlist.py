@@ -15,9 +15,9 @@ from fivebyfive.hw.codegen.verilog import Design
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.temporary import working_folder
 
-from .synthesis import FAMILIES, run_synthesis
+from .synthesis import run_synthesis
 
-__all__ = ["OURS", "find_family", "synthesized"]
+__all__ = ["LIBRARIES", "OURS", "find_family", "synthesized"]
 
 CELLS = Path(__file__).with_name("cells")
 LIBRARIES = {"xc7": "xilinx/cells_sim.v", "ecp5": "lattice/cells_sim_ecp5.v lattice/cells_bb_ecp5.v"}
@@ -27,8 +27,9 @@ MODULE = re.compile(r"^module\s+\\?(\S+?)\s*[#(].*?\bendmodule\b", re.M | re.S)
 
 def find_family(name: str) -> str:
     """``name``, if it is a device family. Raises UserError."""
-    if name not in FAMILIES:
-        raise UserError(f"there is no device family {name!r}; there is {' and '.join(sorted(FAMILIES))}")
+    if name not in LIBRARIES:
+        families = " and ".join(sorted(LIBRARIES))
+        raise UserError(f"there is no device family {name!r} whose cells can be simulated; there is {families}")
     return name
 
 

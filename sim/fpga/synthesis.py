@@ -28,7 +28,8 @@ FREE_ROMS = "setattr -unset ram_style t:$mem_v2 r:WR_PORTS=0 %i a:ram_style=dist
 class Family:
     """How Yosys synthesizes for a device family, and what its cells are called (regular expressions, with weights).
 
-    ``commands``: from Verilog to cells, with {top} for the top module, {pads} for the option that says without I/O.
+    ``commands``: from Verilog to cells, with {top} for the top module, {pads} for the option that says without I/O,
+    which is ``no_pads``.
 
     ``lut``: logic; a carry cell of ECP5 takes two LUTs, one of the 7 series none. ``lutram``: LUTs used as RAM, counted
     as nextpnr does on ECP5 (two of six hold the write port). ``bram``: in units of ``bram_name``.
@@ -38,13 +39,14 @@ class Family:
     lut: dict[str, float]
     ff: str
     lutram: dict[str, float]
-    dsp: str
+    dsp: dict[str, float]
     bram: dict[str, float]
     bram_name: str
+    no_pads: str = "-noiopad "
 
     def script(self, top: str, pads: bool = False) -> list[str]:
         """Yosys commands that synthesize module ``top``; ``pads``: with the part's I/O cells at its ports."""
-        return [command.format(top=top, pads="" if pads else "-noiopad ") for command in self.commands]
+        return [command.format(top=top, pads="" if pads else self.no_pads) for command in self.commands]
 
     @property
     def listing(self) -> list[str]:
@@ -71,7 +73,7 @@ FAMILIES = {
             r"RAM256X1D": 8,
             r"RAM16X1D": 2,
         },
-        dsp=r"DSP48E1",
+        dsp={r"DSP48E1": 1},
         bram={r"RAMB36E1": 1, r"RAMB18E1": 0.5},
         bram_name="RAMB36E1",
     ),
@@ -93,9 +95,24 @@ FAMILIES = {
         lut={r"LUT4": 1, r"CCU2C": 2},
         ff=r"TRELLIS_FF",
         lutram={r"TRELLIS_DPR16X4": 6},
-        dsp=r"MULT18X18D",
+        dsp={r"MULT18X18D": 1},
         bram={r"DP16KD": 1, r"PDPW16KD": 1},
         bram_name="DP16KD",
+    ),
+    # A multiplier is counted as the two of 9 bits that lie in its place, wider ones twice.
+    "gowin": Family(
+        commands=(
+            "synth_gowin -family gw2a {pads}-top {top} -run begin:map_ram",
+            FREE_ROMS,
+            "synth_gowin -family gw2a {pads}-top {top} -run map_ram:",
+        ),
+        lut={r"LUT[1-4]": 1, r"ALU": 1},
+        ff=r"DFF\w*",
+        lutram={r"RAM16SDP[124]": 8},
+        dsp={r"MULT9X9": 1, r"MULT18X18": 2},
+        bram={r"SPX?9?": 1, r"SDPX?9?B": 1, r"DPX?9?B": 1, r"pROMX?9?": 1},
+        bram_name="BSRAM",
+        no_pads="-noiopads ",
     ),
 }
 
@@ -183,7 +200,7 @@ def area_of(cells: Counter, family: str, memories: dict[str, float] | None = Non
         round(weigh(cells, about.lut)),
         round(weigh(cells, {about.ff: 1})),
         round(weigh(cells, about.lutram)),
-        round(weigh(cells, {about.dsp: 1})),
+        round(weigh(cells, about.dsp)),
         weigh(cells, about.bram),
         dict(sorted(cells.items())),
         memories or {},

@@ -103,8 +103,19 @@ def test_pins_of_other_boards(design: Design, name: str) -> None:
     assert board.platform.device.lower() == board.part
 
 
+def test_pins_of_the_tang_nano(design: Design) -> None:
+    board = find_board("tang-nano-20k")
+    files = board_files(board, design, board.clock_hz)
+    assert set(files) == {"top.il", "top.cst"}
+    sites = dict(re.findall(r'IO_LOC "(\w+)" (\w+);', files["top.cst"]))
+    leds = {f"led_{n}__io": str(15 + n) for n in range(6)}
+    assert sites == leds | {"clk27_0__io": "4", "uart_0__rx__io": "70", "uart_0__tx__io": "69"}
+    with pytest.raises(ValueError, match=r"a clock of 50 MHz cannot be made from 27 MHz; 27 MHz can"):
+        board.divisor(50 * MHZ)
+
+
 def test_every_board_has_its_pins_tested() -> None:
-    assert {*PINS, "ulx3s-85f", "arty-a7-100"} == set(BOARDS)
+    assert {*PINS, "ulx3s-85f", "arty-a7-100", "tang-nano-20k"} == set(BOARDS)
 
 
 def test_yosys_reads_what_vivado_gets(design: Design, tmp_path: Path) -> None:

@@ -66,6 +66,23 @@ def test_a_bitstream_and_a_clock_that_is_not_met(echo: Design) -> None:
     assert "50.0 MHz for net clk" in made.log  # nextpnr knows what the PLL makes
 
 
+@pytest.mark.full  # a minute, and the tools of the extra gowin
+def test_a_bitstream_for_gowin(echo: Design) -> None:
+    made = make_bitstream(echo, find_board("tang-nano-20k"), 27 * MHZ, [2])
+    assert made.data.count(b"\n") > 1000  # lines of bits
+    assert made.routed.fmax_mhz > 27
+    assert made.area.ff >= 26
+    assert set(made.seconds) == {"synthesis", "place and route", "gowin_pack"}
+
+
+def test_no_tools_for_gowin(echo: Design, monkeypatch) -> None:
+    board = find_board("tang-nano-20k")
+    for name in ("GOWIN_PACK", "GOWIN_WHEEL"):
+        monkeypatch.setattr(bitstream, name, "no_such_module")
+        with pytest.raises(UserError, match=r"install it: pip install 'fivebyfive\[gowin\]'"):
+            make_bitstream(echo, board, 27 * MHZ)
+
+
 @pytest.fixture
 def nextpnr(monkeypatch):
     """A nextpnr that reaches for each seed a frequency of this dictionary, or never ends (None); the limits it had."""

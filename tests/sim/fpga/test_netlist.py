@@ -123,5 +123,5 @@ def test_what_the_models_lack_is_said(bench):
 
 
 def test_unknown_family():
-    with pytest.raises(UserError, match="no device family 'ice40'; there is ecp5 and xc7"):
+    with pytest.raises(UserError, match="no device family 'ice40' whose cells can be simulated; there is ecp5 and xc7"):
         find_family("ice40")
