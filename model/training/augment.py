@@ -39,13 +39,15 @@ class Ink:
     """How far ink of strength 1 may change. Each share is of the images that are changed so; how far each one goes is
     drawn evenly from nothing to the amount beside it."""
 
-    thinner_share: float = 0.3  # least of a 2x2 square, mixed with the pixel itself
+    thinner_share: float = 0.4  # least of a 2x2 square, mixed with the pixel itself
     thicker_share: float = 0.3  # greatest of a 3x3 square, likewise; no image is both
     stroke: float = 1.0  # of the mixture
     blur_share: float = 0.3
     blur: float = 2.0  # binomial filters of 3x3
+    steep_share: float = 0.3  # of the slope of levels, about a quarter to a half of the greatest: edges are crisp
+    steep: float = 3.0  # more than 1
     contrast_share: float = 0.3
-    contrast: float = 0.5  # of the power that levels are raised to, as a natural logarithm, to either side
+    contrast: float = 1.0  # of the power that levels are raised to, as a natural logarithm, to either side
     faint_share: float = 0.3
     faint: float = 0.65  # of the ink that is gone
     uneven_share: float = 0.3
@@ -104,7 +106,7 @@ def _elastic(n: int, size: torch.Tensor, generator: torch.Generator, warp: Warp)
 
 def inked(images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, ink: Ink = PENS) -> torch.Tensor:
     """A copy of images, uint8 (N, rows, columns) or (N, channels, rows, columns), 0 is background, as another pen would
-    have left them: thinner or thicker strokes, blurred, of other contrast, faint, uneven, centred by their mass.
+    have left them: thinner or thicker strokes, blurred, crisp, of other contrast, faint, uneven, centred by their mass.
 
     ``strength`` multiplies every amount of ``ink``; with 0 the images come back as they are, and nothing is drawn.
     """
@@ -126,6 +128,8 @@ def _inked(images: torch.Tensor, generator: torch.Generator, strength: float, in
     blur = amount(ink.blur_share, ink.blur)
     for done in range(ceil(ink.blur * strength)):
         levels = levels.lerp(_blurred(levels), (blur - done).clamp(0, 1))
+    middle = levels.amax((1, 2, 3), keepdim=True) * (1 + torch.rand(n, 1, 1, 1, generator=generator)) / 4
+    levels = (levels + amount(ink.steep_share, ink.steep) * (levels - middle)).clamp(0, 1)
     sign = torch.randint(2, (n, 1, 1, 1), generator=generator) * 2 - 1
     levels = levels ** torch.exp(sign * amount(ink.contrast_share, ink.contrast))
     knots = torch.rand(n, 1, ink.uneven_knots, ink.uneven_knots, generator=generator)

@@ -112,7 +112,7 @@ def fit(
     criterion = extras.criterion or CrossEntropy(temperature)
     parameters = [*net.parameters(), *criterion.parameters()]
     decaying = [one for one in parameters if one.dim() > 1 or stage.decay_all]
-    optimizer = torch.optim.AdamW(decaying, lr=stage.learning_rate)
+    optimizer = torch.optim.AdamW(decaying, lr=stage.learning_rate, weight_decay=stage.weight_decay)
     if len(decaying) < len(parameters):
         optimizer.add_param_group({"params": [one for one in parameters if one.dim() <= 1], "weight_decay": 0.0})
     state = TrainingState(net, optimizer, criterion, generator)

@@ -24,7 +24,7 @@ class Stage:
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
     zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range
     ends): the square of the excess, summed over a layer, costs ``conv_penalty`` or ``fc_penalty``. ``decay_all``:
-    weight decay (0.01) pulls at biases, centroids and scales too, not at weights alone, as is usual.
+    ``weight_decay`` pulls at biases, centroids and scales too, not at weights alone, as is usual.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Stage:
     clean_epochs: int = 0
     warp: float = 1.0
     ink: float = 0.0
+    weight_decay: float = 0.01
     limit: float = 1.6
     conv_penalty: float = 0.01
     fc_penalty: float = 0.05
@@ -49,7 +50,14 @@ class Stage:
         return self.learning_rate * (1 + cos(pi * step / steps)) / 2
 
 
-def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float = 1.0, ink: float = 0.0) -> Stage:
+def finishing(
+    epochs: int,
+    learning_rate: float,
+    clean_epochs: int,
+    warp: float = 1.0,
+    ink: float = 0.0,
+    weight_decay: float = 0.01,
+) -> Stage:
     """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
     return Stage(
         "quantized",
@@ -59,6 +67,7 @@ def finishing(epochs: int, learning_rate: float, clean_epochs: int, warp: float 
         clean_epochs=min(epochs, clean_epochs),
         warp=warp,
         ink=ink,
+        weight_decay=weight_decay,
         limit=1.4,
         conv_penalty=1.0,
         fc_penalty=5.0,

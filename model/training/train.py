@@ -56,6 +56,7 @@ class TrainConfig:
     clean_epochs: int = 3
     float_learning_rate: float = 2e-3
     quantized_learning_rate: float = 1e-3
+    weight_decay: float = 0.05
     warp: float = 1.0
     ink: float = 0.0
     hold_out: HoldOut = DRAWN
@@ -78,8 +79,23 @@ class TrainConfig:
         """The float stage and the quantized one."""
         first = max(1, self.epochs * 3 // 8)
         return (
-            Stage("float", first, False, self.float_learning_rate, warp=self.warp, ink=self.ink),
-            finishing(self.epochs - first, self.quantized_learning_rate, self.clean_epochs, self.warp, self.ink),
+            Stage(
+                "float",
+                first,
+                False,
+                self.float_learning_rate,
+                warp=self.warp,
+                ink=self.ink,
+                weight_decay=self.weight_decay,
+            ),
+            finishing(
+                self.epochs - first,
+                self.quantized_learning_rate,
+                self.clean_epochs,
+                self.warp,
+                self.ink,
+                self.weight_decay,
+            ),
         )
 
 

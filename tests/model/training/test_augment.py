@@ -136,6 +136,18 @@ def test_blurred_and_of_other_contrast(few_digits):
     assert torch.equal(other == 0, images == 0) or float(((other == 0) != (images == 0)).float().mean()) < 0.02
 
 
+def test_steep_edges(few_digits):
+    """Levels below a middle, a quarter to a half of the greatest, become less, those above it more; none beyond the
+    range."""
+    images = torch.from_numpy(few_digits.images.copy())
+    made = inked(images, torch.Generator().manual_seed(5), 1.0, none_but(steep_share=1.0))
+    greatest = images.amax((1, 2), keepdim=True)
+    assert bool((made <= images)[4 * images.long() < greatest].all())
+    assert bool((made.long() >= images.long() - 1)[2 * images.long() > greatest].all())
+    between = ((made > 0) & (made < 255)).float().mean() / ((images > 0) & (images < 255)).float().mean()
+    assert 0.1 < between < 0.6
+
+
 def test_centred_as_a_picture_of_one_s_own(few_digits):
     """Moved away, digits come back to where `pictures` would put them."""
     images = torch.from_numpy(few_digits.images.copy())
