@@ -154,7 +154,7 @@ def run_seeds(plan: Plan, out: Path, seeds: Seeds, force: bool, read: Path | Non
     workers = seeds.workers or max(1, cores // (plan.threads or cores))
     pool = ClusterPool(seeds.scheduler) if seeds.scheduler else LocalPool(workers)
     with resume_hint(), Stage("training") as stage:
-        outcomes = run_jobs(jobs, pool, stage, f"training with {seeds.count} seeds", arrived)
+        outcomes = run_jobs(jobs, pool, stage, f"training with {seeds.count} seed{'s' * (seeds.count > 1)}", arrived)
     for outcome in outcomes.values():
         if outcome.error:
             raise outcome.error

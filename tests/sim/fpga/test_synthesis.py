@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
+from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
@@ -53,6 +54,12 @@ def test_overlapped_products_of_other_families(command, tmp_path):
     to_verilog(PackedDotProduct(3, CODE, "18x18"), "sums").write(tmp_path)
     run_yosys(["read_verilog sums.v", command, "tee -o cells.json stat -json"], tmp_path)
     assert count_cells((tmp_path / "cells.json").read_text(), "sums")["MULT18X18"] == 3
+
+
+def test_multipliers_of_gowin():
+    """Of 9x9 bits for codes; one of 18x18 takes the place of two."""
+    assert synthesize(to_verilog(DotProduct(3), "sums"), "gowin").dsp == 3
+    assert synthesize(to_verilog(PackedDotProduct(3, CODE, "18x18"), "sums"), "gowin").dsp == 6
 
 
 @pytest.mark.slow
