@@ -16,7 +16,7 @@ def trained(few_digits, tmp_path_factory) -> Path:
     """4-6-20-10, trained on 320 digits."""
     pytest.importorskip("torch")
     path = tmp_path_factory.mktemp("trained") / "net.npz"
-    config = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=60, seed=3, threads=1)
+    config = TrainConfig(shape=LeNetShape(4, 6, (20, 10)), epochs=60, seed=3, threads=1, weight_decay=0.01)
     save_checkpoint(path, train(config, few_digits).checkpoint)
     return path
 
