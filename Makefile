@@ -9,12 +9,12 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 # Every warning is an error, and all of them are shown; -n: a reference that leads nowhere is a warning.
 SPHINX := --fresh-env --fail-on-warning --keep-going --nitpicky --quiet --builder html
-# Percent of the Python code's lines and branches that all tests together reach, at least.
+# Percent of the Python code's lines and branches that the tests of `make test` reach, at least.
 COVERAGE_FLOOR = 94
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean networks studio-speed studio-pictures
+.PHONY: help demo test test-all coverage-python test-studio lint verify verify-100-20 verify-all verify-netlist verify-sizes verify-axi coverage proofs mutants fuzz readings faults train bench compressed registers status schedule picture pictures figures fit-area bitstream diagrams docs wheel-test clean networks studio-speed studio-pictures
 
 help: ## list these words
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,11 +27,16 @@ test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; about twe
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal
 
-test-all: .venv/test.stamp ## the repetitions, too, and coverage of the Python code; docs/test-all.log; an hour and a half
+test-all: .venv/test.stamp ## the repetitions, too; docs/test-all.log; an hour and a half
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log \
-	  --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
+
+coverage-python: .venv/test.stamp ## what the tests of `make test` run of the Python code, traced; three quarters of an hour
+	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
+	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal --cov --cov-branch --cov-report=term:skip-covered \
+	  --cov-fail-under=$(COVERAGE_FLOOR)
 
 test-studio: .venv/test.stamp ## the page of fivebyfive studio in Chromium: digits, sizes, accessibility, trouble; ten minutes
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it"
