@@ -62,7 +62,7 @@ class PixelCollector(wiring.Component):
         word = Signal(data.ArrayLayout(8, self.width))
         fill = Signal(range(self.width + 1))  # pixels in the word
         count = Signal(range(words + 1))  # words of the frame before this one; stays at ``words``
-        end, more = Signal(), Signal()  # the word is the last but for ``more``, a black one
+        end, more = Signal(), Signal()  # the word is the last of its frame, but for ``more``: one without pixels
         rest, taken, room, whole, moves, ends = Signal(self.width), Signal(), Signal(), Signal(), Signal(), Signal()
         first, filled = Signal.like(fill), Signal.like(fill)  # pixels before and after those of this cycle
         m.d.comb += [

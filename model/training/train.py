@@ -42,8 +42,9 @@ class TrainConfig:
     """How to train.
 
     ``epochs`` of all stages together: three eighths in floats, the rest quantized, of which the last
-    ``clean_epochs`` see unwarped images. ``warp``: strength of the warps (`augment.augment`), ``ink``: of the
-    changes of strokes and ink (`augment.inked`), 0 for none. ``hold_out``: which images choose the epoch that is kept.
+    ``clean_epochs`` see unwarped images. ``weight_decay``: AdamW's, in both stages. ``warp``: strength of the warps
+    (`augment.augment`), ``ink``: of the changes of strokes and ink (`augment.inked`), 0 for none. ``hold_out``: which
+    images choose the epoch that is kept.
     ``threads`` of PyTorch; None leaves it to PyTorch.
     The same seed, threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a
     number is out of range.

