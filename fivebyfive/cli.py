@@ -131,13 +131,17 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Of changes of strokes and ink: thinner, thicker, blurred, faint, uneven; 1 for digits of other hands.",
 )  # fmt: skip
 @click.option(
+    "--flags", type=float, default=0.0, show_default=True, metavar="SHARE",
+    help="Of the ones: so many begin with a flag, as printed ones do.",
+)  # fmt: skip
+@click.option(
     "--network", metavar="NAME|FILE.json",
     help="Instead: lenet-5, lenet-5-cifar, caffe, d2l, d2l-tanh, lenet-300-100, lenet-1, keras-simple, separable, or a "
     "description of layers.",
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,
-    warp: float, ink: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
+    warp: float, ink: float, flags: float, hold_out: str | None, writers: str | None, fold: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a LeNet and write it as an integer checkpoint.
 
@@ -155,7 +159,7 @@ def train(
         wanted = find_network(network) if network else LeNetShape.parse(shape)
         held_out = chosen_hold_out(hold_out, writers, fold) or usual_hold_out(data)
         config = TrainConfig(
-            shape=wanted, epochs=epochs, seed=seed, threads=threads, warp=warp, ink=ink, hold_out=held_out
+            shape=wanted, epochs=epochs, seed=seed, threads=threads, warp=warp, ink=ink, flags=flags, hold_out=held_out
         )
     states = trained_into(out, force, [data, *filter(None, (network, writers))])
     with Stage("reading the data") as stage:

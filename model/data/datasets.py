@@ -7,6 +7,7 @@ The files of a named set (`named_sets`) are looked for in the folder that the en
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from .archives import read_members
 from .arrays import Arrays, check_size, read_npz
 from .download import LARGEST, fetch, genuine
 from .idx import read_idx, unpacked
-from .named_sets import NAMED_SETS, SUITES
+from .named_sets import DIGIT_SETS, NAMED_SETS, SUITES
 
 __all__ = [
     "DATA_VARIABLE",
@@ -91,6 +92,11 @@ class Dataset:
         """Channels, rows and columns of an image."""
         channels, rows, columns = (1, *self.images.shape[1:])[-3:]
         return channels, rows, columns
+
+    @property
+    def digits(self) -> bool:
+        """Whether class 1 is known to be the digit 1, by the name of the set."""
+        return re.split("-(?:train|test)", self.name)[0] in DIGIT_SETS
 
     @property
     def classes(self) -> int:

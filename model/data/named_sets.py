@@ -16,7 +16,7 @@ from .arrays import Arrays, labels_of
 from .idx import INT, parse_idx
 from .other_hands import ALTERATIONS, IMAGES, Alteration
 
-__all__ = ["NAMED_SETS", "SUITES", "NamedSet", "Open"]
+__all__ = ["DIGIT_SETS", "NAMED_SETS", "SUITES", "NamedSet", "Open"]
 
 Open = Callable[[Sequence[str], str | None], list[bytes]]  # unpacked contents of files, or of members of an archive
 CIFAR_SIZE = (3, 32, 32)
@@ -139,5 +139,6 @@ NAMED_SETS: dict[str, NamedSet] = {
     },
     **{f"other-hands-{name}": AlteredSet(alteration) for name, alteration in ALTERATIONS.items()},
 }  # fmt: skip
+DIGIT_SETS = ("mnist", "qmnist", "emnist-digits", "emnist-mnist")  # class 1 is the digit 1
 # Names of several sets: one network on all of them.
 SUITES = {"other-hands": ("mnist", *(name for name in NAMED_SETS if name.startswith("other-hands-")))}

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.q26 import Q2_6
 
-from .augment import augment, inked
+from .augment import augment, flagged, inked
 from .lenet import LeNet, pixels_to_values
 from .stage import Stage
 from .state import CrossEntropy, Extras, TrainingState
@@ -23,15 +23,18 @@ EXAMINE_BATCH = 1000
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """``pixels`` uint8 (N, rows, columns) or (N, channels, rows, columns), ``labels`` int64 (N,)."""
+    """``pixels`` uint8 (N, rows, columns) or (N, channels, rows, columns), ``labels`` int64 (N,), ``ones`` bool (N,):
+    images of the digit 1, none where the classes are not known to be digits."""
 
     pixels: torch.Tensor
     labels: torch.Tensor
+    ones: torch.Tensor
 
     @classmethod
     def of(cls, dataset: Dataset) -> "TrainingImages":
         """The same images and labels as tensors."""
-        return cls(torch.from_numpy(dataset.images.copy()), torch.from_numpy(dataset.labels.astype("int64")))
+        labels = torch.from_numpy(dataset.labels.astype("int64"))
+        return cls(torch.from_numpy(dataset.images.copy()), labels, (labels == 1) & dataset.digits)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,7 +42,7 @@ class TrainingImages:
     def some(self, count: int, generator: torch.Generator) -> "TrainingImages":
         """At most ``count`` of them, drawn at random."""
         index = torch.randperm(len(self), generator=generator)[:count]
-        return TrainingImages(self.pixels[index], self.labels[index])
+        return TrainingImages(self.pixels[index], self.labels[index], self.ones[index])
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def fit(
         tick(state.epoch * epoch_steps, f"{stage.name}, going on")
     for epoch in range(state.epoch + 1, stage.epochs + 1):
         clean = epoch > stage.epochs - stage.clean_epochs
-        warped = training.pixels if clean else augment(training.pixels, generator, stage.warp)
+        drawn = flagged(training.pixels, training.ones, generator, stage.flags)
+        warped = drawn if clean else augment(drawn, generator, stage.warp)
         pixels = inked(warped, generator, stage.ink)
         order = torch.randperm(len(training), generator=generator).split(stage.batch_images)
         for step, index in enumerate(order, (epoch - 1) * epoch_steps):

@@ -19,7 +19,7 @@ CALIBRATIONS = ("max", "kl")
 class Stage:
     """``epochs`` of training in one manner; the last ``clean_epochs`` of them see the images unwarped, the
     others warped again in each epoch with strength ``warp`` (`fivebyfive.model.training.augment`; 0: not at all). In
-    every epoch the ink changes with strength ``ink``.
+    every epoch the ink changes with strength ``ink``, and a share ``flags`` of the ones begins with a flag.
 
     AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with a learning rate that falls along a cosine to
     zero. A value before rounding is pushed back once its magnitude passes ``limit`` (2.0 is where the range
@@ -34,6 +34,7 @@ class Stage:
     clean_epochs: int = 0
     warp: float = 1.0
     ink: float = 0.0
+    flags: float = 0.0
     weight_decay: float = 0.01
     limit: float = 1.6
     conv_penalty: float = 0.01
@@ -56,6 +57,7 @@ def finishing(
     clean_epochs: int,
     warp: float = 1.0,
     ink: float = 0.0,
+    flags: float = 0.0,
     weight_decay: float = 0.01,
 ) -> Stage:
     """The quantized stage that a checkpoint comes out of: values are kept well inside the range."""
@@ -67,6 +69,7 @@ def finishing(
         clean_epochs=min(epochs, clean_epochs),
         warp=warp,
         ink=ink,
+        flags=flags,
         weight_decay=weight_decay,
         limit=1.4,
         conv_penalty=1.0,

@@ -43,7 +43,8 @@ class TrainConfig:
 
     ``epochs`` of all stages together: three eighths in floats, the rest quantized, of which the last
     ``clean_epochs`` see unwarped images. ``weight_decay``: AdamW's, in both stages. ``warp``: strength of the warps
-    (`augment.augment`), ``ink``: of the changes of strokes and ink (`augment.inked`), 0 for none. ``hold_out``: which
+    (`augment.augment`), ``ink``: of the changes of strokes and ink (`augment.inked`), 0 for none;
+    ``flags``: the share of ones that begin with a flag (`augment.flagged`). ``hold_out``: which
     images choose the epoch that is kept.
     ``threads`` of PyTorch; None leaves it to PyTorch.
     The same seed, threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a
@@ -60,12 +61,17 @@ class TrainConfig:
     weight_decay: float = 0.05
     warp: float = 1.0
     ink: float = 0.0
+    flags: float = 0.0
     hold_out: HoldOut = DRAWN
 
     def __post_init__(self) -> None:
         if not 2 <= self.epochs <= 10_000:
             raise ValueError(f"epochs must be 2 to 10000 (some in floats, some quantized), not {self.epochs}")
-        for name, strength, most in (("warp", self.warp, MAX_WARP), ("ink", self.ink, MAX_INK)):
+        for name, strength, most in (
+            ("warp", self.warp, MAX_WARP),
+            ("ink", self.ink, MAX_INK),
+            ("flags", self.flags, 1),
+        ):
             if not 0 <= strength <= most:
                 raise ValueError(f"{name} must be 0 to {most:g}, not {strength:g}")
         check_run(self.seed, self.threads)
@@ -87,6 +93,7 @@ class TrainConfig:
                 self.float_learning_rate,
                 warp=self.warp,
                 ink=self.ink,
+                flags=self.flags,
                 weight_decay=self.weight_decay,
             ),
             finishing(
@@ -95,6 +102,7 @@ class TrainConfig:
                 self.clean_epochs,
                 self.warp,
                 self.ink,
+                self.flags,
                 self.weight_decay,
             ),
         )

@@ -38,7 +38,9 @@ class FromNothing(Tuning):
     @property
     def float_stage(self) -> Stage:
         """Training in floats."""
-        stage = Stage("float", self.float_epochs, False, self.float_learning_rate, warp=self.warp, ink=self.ink)
+        stage = Stage(
+            "float", self.float_epochs, False, self.float_learning_rate, warp=self.warp, ink=self.ink, flags=self.flags
+        )
         return self.decaying(stage)
 
 

@@ -139,7 +139,7 @@ def test_scales_become_powers_of_two_without_loss(net, images) -> None:
 
 @pytest.mark.parametrize(("layer", "size"), [("conv1", 25), ("conv2", 16), ("fc1", 1)])
 def test_parts_of_channels_are_what_they_are_summed_from(net, images, layer, size) -> None:
-    few = TrainingImages(images.pixels[:9], images.labels[:9])
+    few = TrainingImages(images.pixels[:9], images.labels[:9], images.ones[:9])
     channels = SHAPE.arrays[f"{layer}.bias"][0]
     following = SHAPE.layers[SHAPE.layers.index(layer) + 1]
     weight = net.layers[following][0].detach()

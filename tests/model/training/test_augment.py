@@ -7,8 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from fivebyfive.model.data.datasets import Dataset  # noqa: E402
 from fivebyfive.model.training import augment as module  # noqa: E402
-from fivebyfive.model.training.augment import Ink, Warp, augment, inked  # noqa: E402
+from fivebyfive.model.training.augment import Ink, Warp, augment, flagged, inked  # noqa: E402
+from fivebyfive.model.training.loop import TrainingImages  # noqa: E402
 
 STILL = Warp(rotation_degrees=0, scale=0, shift_pixels=0, shear=0, elastic_pixels=0)
 
@@ -167,3 +169,51 @@ def test_colours_change_together():
     made = inked(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(6))
     assert torch.equal(made[:, :1].expand_as(made), made)
     assert torch.equal(made, inked(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(6)))
+
+
+def test_ones_with_a_flag(few_digits):
+    """Ink is added to the left of a one's top, in about as many of them as are asked for, and to nothing else."""
+    images, ones = torch.from_numpy(few_digits.images.copy()), torch.from_numpy(few_digits.labels == 1)
+    assert 10 < ones.sum() < len(ones)
+    drawn = flagged(images, ones, seeded(), 1.0)
+    assert (drawn.dtype, drawn.shape) == (torch.uint8, images.shape)
+    assert torch.equal(drawn[~ones], images[~ones])
+    assert bool((drawn >= images).all())
+    for before, after in zip(images[ones], drawn[ones], strict=True):
+        rows, columns = torch.nonzero(after - before, as_tuple=True)
+        body = torch.nonzero(before >= before.max() / 2)
+        top, bottom, first = int(body[0, 0]), int(body[-1, 0]), body[body[:, 0] == body[0, 0], 1].float().mean()
+        assert len(rows) > 2
+        assert top - 2 <= rows.min()
+        assert rows.max() <= top + 4 + 0.35 * (bottom - top + 1)
+        assert columns.min() < first
+        assert columns.max() <= first + 3
+        assert after.max() == before.max()
+    some = flagged(images, ones, seeded(), 0.4)
+    share = (some != images).flatten(1).any(1)[ones].float().mean()
+    assert 0.1 < share < 0.7
+    colours = images[:, None].repeat(1, 3, 1, 1)
+    assert torch.equal(flagged(colours, ones, seeded(), 0.4), some[:, None].repeat(1, 3, 1, 1))
+
+
+def test_no_flag_without_share_or_ones(few_digits):
+    images, generator = torch.from_numpy(few_digits.images.copy()), seeded()
+    before, nothing = generator.get_state(), torch.zeros(len(few_digits), dtype=torch.bool)
+    assert flagged(images, ~nothing, generator, 0.0) is images
+    assert flagged(images, nothing, generator, 1.0) is images
+    assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("mnist-train-learning", True),
+        ("emnist-digits-test", True),
+        ("fashion-mnist-train", False),
+        ("mine-train", False),
+    ],
+)
+def test_classes_that_are_known_to_be_digits(few_digits, name, known):
+    dataset = Dataset(name, few_digits.images, few_digits.labels)
+    assert dataset.digits == known
+    assert int(TrainingImages.of(dataset).ones.sum()) == known * int((few_digits.labels == 1).sum())
