@@ -10,11 +10,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from fivebyfive.hw.serial.boards import BOARDS
 from fivebyfive.model.data.datasets import OTHER_SET, Dataset, fit_images, joined, load_dataset
 from fivebyfive.model.estimates.area import MODELLED
 from fivebyfive.model.estimates.measurement import estimate
-from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.estimates.parts import BOARD_PARTS, PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
@@ -284,7 +283,7 @@ def area_of(network: Network, config: Config) -> dict:
         estimated = estimate(network, config, part)
         area[family] = {name: getattr(estimated, name) for name in AREA} | {"parts": estimated.fits_in}
     held = [name for one in area.values() for name in one["parts"]]
-    return {"area": area, "boards": [board.name for board in BOARDS.values() if board.part in held]}
+    return {"area": area, "boards": [board for board, part in BOARD_PARTS.items() if part in held]}
 
 
 # the owner's images and scores
