@@ -10,16 +10,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from fivebyfive.hw.serial.boards import BOARDS
 from fivebyfive.model.data.datasets import OTHER_SET, Dataset, fit_images, joined, load_dataset
 from fivebyfive.model.estimates.area import MODELLED
 from fivebyfive.model.estimates.measurement import estimate
-from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.estimates.parts import BOARD_PARTS, PARTS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.network import Network
+from fivebyfive.model.readers.blas_threads import one_blas_thread
 from fivebyfive.model.readers.float_errors import Scaling, count_errors, find_scaling, float_scores
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.formats import float_network, has_graph, read_steps
@@ -138,6 +138,21 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
     if (request.check is None) != (request.images is None):
         raise UserError("--check and --images belong together: the scores of those images")
     request.check_outputs()
+    with one_blas_thread():
+        found = inspected(request, as_json)
+    if request.picture:
+        draw_network(request.picture, request.model.name, found.network)
+    if request.plot:
+        draw_ranges(request.plot, request.model.name, found.ranges)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(request.model)))
+    else:
+        show(request, found)
+    return DIFFERS if found.check and not found.check.equal else 0
+
+
+def inspected(request: InspectRequest, as_json: bool) -> Inspection:
+    """What a file holds, its scores compared with the owner's; with ``as_json`` also of one that is asked about."""
     if has_graph(request.model):
         found = read_graph(request)
     else:
@@ -152,15 +167,7 @@ def run_inspect(request: InspectRequest, as_json: bool) -> int:
         found = replace(
             found, check=checked(found.network, images, owner_scores(request.check, len(images), found.network))
         )
-    if request.picture:
-        draw_network(request.picture, request.model.name, found.network)
-    if request.plot:
-        draw_ranges(request.plot, request.model.name, found.ranges)
-    if as_json:
-        click.echo(json.dumps(found.as_dict(request.model)))
-    else:
-        show(request, found)
-    return DIFFERS if found.check and not found.check.equal else 0
+    return found
 
 
 def read_graph(request: InspectRequest) -> Inspection:
@@ -284,7 +291,7 @@ def area_of(network: Network, config: Config) -> dict:
         estimated = estimate(network, config, part)
         area[family] = {name: getattr(estimated, name) for name in AREA} | {"parts": estimated.fits_in}
     held = [name for one in area.values() for name in one["parts"]]
-    return {"area": area, "boards": [board.name for board in BOARDS.values() if board.part in held]}
+    return {"area": area, "boards": [board for board, part in BOARD_PARTS.items() if part in held]}
 
 
 # the owner's images and scores

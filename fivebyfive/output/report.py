@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.data.images import Images
 from fivebyfive.model.description import read_network
 from fivebyfive.model.evaluate import Evaluation
 from fivebyfive.model.shape import summary
@@ -20,6 +19,7 @@ from .terminal import command, quoted
 
 if TYPE_CHECKING:
     from fivebyfive.commands.simulate import Request
+    from fivebyfive.model.data.images import Images
     from fivebyfive.sim.simulate import Simulation
 
 __all__ = [
@@ -199,7 +199,7 @@ def size_text(manifest: dict) -> str:
     return f"{products} multipliers" + (f" in {blocks} DSP blocks" if blocks != products else "") + made
 
 
-def show_simulation(report: dict, images: Images, result: "Simulation", request: "Request") -> None:
+def show_simulation(report: dict, images: "Images", result: "Simulation", request: "Request") -> None:
     """Cycles of each phase, a line for each image if they are few, and where the first difference is."""
     out = console()
     what = f"{report['network']} of {shown(report['checkpoint'])}, {shown(images.source)}, seed {report['seed']}"
@@ -243,13 +243,13 @@ def images_text(count: int) -> str:
     return f"{count:,} image{'s' if count != 1 else ''}"
 
 
-def image_table(images: Images, result: "Simulation", labels: Sequence[str] | None) -> Group:
+def image_table(images: "Images", result: "Simulation", labels: Sequence[str] | None) -> Group:
     """`image_rows` on a terminal."""
     rows = image_rows(images, result, labels)
     return titled(rows.title, rows.printable())
 
 
-def image_rows(images: Images, result: "Simulation", labels: Sequence[str] | None) -> Rows:
+def image_rows(images: "Images", result: "Simulation", labels: Sequence[str] | None) -> Rows:
     """A row an image: name, label, class, equal or not, cycles."""
     from fivebyfive.sim.simulate import COUNTERS  # here, where a simulation has loaded it: an estimate needs no HDL
 

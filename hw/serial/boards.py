@@ -16,6 +16,7 @@ from amaranth_boards.resources import UARTResource
 from amaranth_boards.ulx3s import ULX3S_12F_Platform, ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
 from fivebyfive.hw.codegen.verilog import Design
+from fivebyfive.model.estimates.parts import BOARD_PARTS
 from fivebyfive.support.errors import UserError
 
 from .colorlight import ColorlightI5Platform, ColorlightI9Platform
@@ -86,23 +87,23 @@ class Board:
         return divisor
 
 
-def _ecp5(name: str, part: str, package: str, platform: type, load: str, **other) -> Board:
+def _ecp5(name: str, package: str, platform: type, load: str, **other) -> Board:
     """A board with an ECP5, of speed grade 6 and with an oscillator of 25 MHz where ``other`` does not say so."""
     usual = {"grade": "6", "oscillator_hz": 25_000_000}
-    return Board(name, part, package, platform=platform, load=load, pll=ecp5_pll, dividers=ecp5_dividers,
+    return Board(name, BOARD_PARTS[name], package, platform=platform, load=load, pll=ecp5_pll, dividers=ecp5_dividers,
                  **(usual | other))  # fmt: skip
 
 
 def _ulx3s(size: str, platform: type) -> Board:
     return _ecp5(
-        f"ulx3s-{size}", f"lfe5u-{size}", "CABGA381", platform, "openFPGALoader -b ulx3s {}",
+        f"ulx3s-{size}", "CABGA381", platform, "openFPGALoader -b ulx3s {}",
         high=(("esp32", 0, "gpio0"),),  # low, it lets the board's ESP32 take over the FPGA
     )  # fmt: skip
 
 
 def _orangecrab(size: str, platform: type) -> Board:
     return _ecp5(
-        f"orangecrab-{size}", f"lfe5u-{size}", "CSFBGA285", platform,
+        f"orangecrab-{size}", "CSFBGA285", platform,
         "dfu-suffix -v 1209 -p 5af0 -a {0} && dfu-util -a 0 -D {0}",
         grade="8", oscillator_hz=48_000_000, clock_hz=48_000_000,
         # Without a bridge to USB: the pins 0 and 1 of Adafruit's Feather, for an adapter of 3.3 V.
@@ -118,24 +119,25 @@ BOARDS = {
         _ulx3s("45f", ULX3S_45F_Platform),
         _ulx3s("85f", ULX3S_85F_Platform),
         _ecp5(
-            "icepi-zero", "lfe5u-25f", "CABGA256", IcepiZero1_3Platform, "openFPGALoader -b icepi-zero {}",
+            "icepi-zero", "CABGA256", IcepiZero1_3Platform, "openFPGALoader -b icepi-zero {}",
             oscillator_hz=50_000_000,
         ),
-        _ecp5("icesugar-pro", "lfe5u-25f", "CABGA256", ICESugarProPlatform, "icesprog {}"),
+        _ecp5("icesugar-pro", "CABGA256", ICESugarProPlatform, "icesprog {}"),
         _orangecrab("25f", OrangeCrabR0_2_25FPlatform),
         _orangecrab("85f", OrangeCrabR0_2_85FPlatform),
         _ecp5(
-            "colorlight-i5", "lfe5u-25f", "CABGA381", ColorlightI5Platform, "openFPGALoader -b colorlight-i5 {}"
+            "colorlight-i5", "CABGA381", ColorlightI5Platform, "openFPGALoader -b colorlight-i5 {}"
         ),
         _ecp5(
-            "colorlight-i9", "lfe5u-45f", "CABGA381", ColorlightI9Platform, "openFPGALoader -b colorlight-i9 {}"
+            "colorlight-i9", "CABGA381", ColorlightI9Platform, "openFPGALoader -b colorlight-i9 {}"
         ),
         Board(
-            "tang-nano-20k", "gw2ar-18", "GW2AR-LV18QN88C8/I7", "8", TangNano20kPlatform, 27_000_000, no_pll,
-            no_dividers, load="openFPGALoader -b tangnano20k {}", clock_hz=27_000_000,
+            "tang-nano-20k", BOARD_PARTS["tang-nano-20k"], "GW2AR-LV18QN88C8/I7", "8", TangNano20kPlatform, 27_000_000,
+            no_pll, no_dividers, load="openFPGALoader -b tangnano20k {}", clock_hz=27_000_000,
         ),
         Board(
-            "arty-a7-100", "xc7a100t", "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll, xc7_dividers
+            "arty-a7-100", BOARD_PARTS["arty-a7-100"], "csg324", "1L", ArtyA7_100Platform, 100_000_000, xc7_pll,
+            xc7_dividers,
         ),
     )
 }  # fmt: skip

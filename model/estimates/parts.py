@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fivebyfive.support.errors import UserError
 
-__all__ = ["PARTS", "RESOURCES", "Part", "find_part", "parts_that_hold"]
+__all__ = ["BOARD_PARTS", "PARTS", "RESOURCES", "Part", "find_part", "parts_that_hold"]
 
 RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}  # and what people call them
 
@@ -75,6 +75,20 @@ PARTS = {
         _ecp5("lfe5um5g-85f", "um5g-85k", 83_640, 156, 208, "CABGA756"),
         Part("gw2ar-18", "gowin", 20_736, 15_552, 96, 46),
     )
+}
+BOARD_PARTS = {  # of each board in `fivebyfive.hw.serial.boards`, in its order; the pins there take long to load
+    "ulx3s-12f": "lfe5u-12f",
+    "ulx3s-25f": "lfe5u-25f",
+    "ulx3s-45f": "lfe5u-45f",
+    "ulx3s-85f": "lfe5u-85f",
+    "icepi-zero": "lfe5u-25f",
+    "icesugar-pro": "lfe5u-25f",
+    "orangecrab-25f": "lfe5u-25f",
+    "orangecrab-85f": "lfe5u-85f",
+    "colorlight-i5": "lfe5u-25f",
+    "colorlight-i9": "lfe5u-45f",
+    "tang-nano-20k": "gw2ar-18",
+    "arty-a7-100": "xc7a100t",
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, TypeVar
 
@@ -45,6 +46,14 @@ class Candidate:
     preparation: Preparation
     scaling: Scaling
 
+    @cached_property
+    def hashed(self) -> int:
+        return hash((self.geometry, self.functions, self.preparation, self.scaling))
+
+    def __hash__(self) -> int:
+        """Asked for so often that it is computed once."""
+        return self.hashed
+
     @property
     def reading(self) -> tuple:
         """What competes; how images are prepared does not."""
@@ -74,6 +83,7 @@ class Readings:
         self.convs = [one for one in layers if one.kind == "conv"]
         self.dense = [one for one in layers if one.kind == "fc"]
         self.made: dict[tuple, Any] = {}
+        self.known: dict[tuple[Geometry, Functions], tuple[Step, ...]] = {}
         self.given: tuple[Step, ...] = ()  # the only reading, where a person said all of it
 
     def functions(
@@ -102,6 +112,11 @@ class Readings:
         """From scaled pixels to scores."""
         if self.given:
             return self.given
+        if (known := self.known.get((geometry, functions))) is None:
+            known = self.known[geometry, functions] = self.composed(geometry, functions)
+        return known
+
+    def composed(self, geometry: Geometry, functions: Functions) -> tuple[Step, ...]:
         steps: list[Step] = []
         for number, (layer, spot) in enumerate(zip(self.convs, geometry.spots, strict=True)):
             groups = layer.groups if number else geometry.input[0] // layer.weight.shape[1]

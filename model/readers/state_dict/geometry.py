@@ -36,6 +36,14 @@ class Geometry:
     spots: tuple[Spot, ...]
 
     @cached_property
+    def hashed(self) -> int:
+        return hash((self.input, self.spots))
+
+    def __hash__(self) -> int:
+        """Asked for so often that it is computed once."""
+        return self.hashed
+
+    @cached_property
     def inner(self) -> tuple:
         """What is behind the padding of the input: geometries that differ in whether an image comes with its border
         or gets it there have the same."""

@@ -1,6 +1,6 @@
 """Finds how a state_dict is meant: every candidate is tried on labelled images, and the best one must stand out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,12 +23,13 @@ from .described import described_steps
 from .geometry import Geometry, geometries
 from .options import ReadingOptions
 from .preparation import Preparation, preparations
-from .scoring import BATCH, Scorer, calibrated, differ, losses
+from .scoring import Scorer, calibrated, differ, losses
 from .weights import Weights, read_weights
 
 __all__ = ["Ambiguous", "Reading", "find_reading"]
 
 FEW = 48  # images that say which sizes are worth a try
+PART = 12  # of them, behind which hopeless sizes are left out
 FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
 ALL = 30_000  # images, if there are so many, where LAST leave a doubt
 MOST = 40, 40, 12  # candidates that are tried on SECOND, THIRD, LAST images
@@ -281,12 +282,14 @@ class Finder:
     ) -> Chosen:
         """The best way of each reading on few images: with one function throughout, sizes and scalings first."""
         quick = {one: [each for each in every if self.simple(each)] or every for one, every in functions.items()}
-        wrong = self.first(scorer, quick, FEW, self.options.scalings, turned, inverted)
         best: dict[tuple, float] = {}
-        for one, its in wrong.items():
+        for one, count in self.few_errors(
+            scorer, self.candidates(quick, self.options.scalings, turned, inverted)
+        ).items():
             for key in (one.geometry.inner, (one.geometry, one.scaling)):
-                best[key] = min(best.get(key, 1.0), float(its.mean()))
-        near = sorted({one.inner: best[one.inner] for one in functions}.items(), key=lambda item: item[1])[:MANY]
+                best[key] = min(best.get(key, 1.0), count / self.few(scorer))
+        inners = {one.inner: best[one.inner] for one in functions if one.inner in best}
+        near = sorted(inners.items(), key=lambda item: item[1])[:MANY]
         kept = [inner for inner, wrongs in near if wrongs <= near[0][1] + MARGIN]
         found: Chosen = {}
         for geometry, every in functions.items():
@@ -307,13 +310,59 @@ class Finder:
         scalings: Sequence[Scaling], turned: bool, inverted: bool,
     ) -> Chosen:  # fmt: skip
         """Which images each gets wrong with ``scalings``."""
-        candidates = [
-            Candidate(geometry, one, replace(way, inverted=inverted, transposed=turned), scaling)
+        return self.run(scorer, self.candidates(functions, scalings, turned, inverted), count)
+
+    def candidates(
+        self, functions: Mapping[Geometry, Sequence[Functions]], scalings: Sequence[Scaling], turned: bool,
+        inverted: bool,
+    ) -> list[Candidate]:  # fmt: skip
+        return [
+            Candidate(geometry, one, way, scaling)
             for geometry, found in functions.items()
-            for way in preparations(geometry.input, self.image)
+            for way in [
+                replace(one, inverted=inverted, transposed=turned) for one in preparations(geometry.input, self.image)
+            ]
             for one, scaling in product(found, scalings)
         ]
-        return self.run(scorer, candidates, count)
+
+    @staticmethod
+    def few(scorer: Scorer) -> int:
+        """Images that say which sizes are worth a try."""
+        return min(FEW, len(scorer.dataset))
+
+    def few_errors(self, scorer: Scorer, candidates: Sequence[Candidate]) -> dict[Candidate, int]:
+        """Errors of the first few images, of all candidates of the sizes that may be kept.
+
+        Errors only grow: sizes whose best candidate already has more than they are kept with are left out. The sizes
+        that are kept are those that would be if all candidates had seen all of these images."""
+        by_inner: dict[tuple, list[Candidate]] = {}
+        for one in candidates:
+            by_inner.setdefault(one.geometry.inner, []).append(one)
+        total = self.few(scorer)
+        errors, seen = dict.fromkeys(candidates, 0), dict.fromkeys(by_inner, 0)
+        tick = self.ticking(len(candidates) * total)
+
+        def see(inners: Iterable[tuple], stop: int) -> None:
+            rest = [inner for inner in inners if seen[inner] < stop]
+            for start in {seen[inner] for inner in rest}:
+                labels = scorer.dataset.labels[start:stop]
+                ones = [one for inner in rest if seen[inner] == start for one in by_inner[inner]]
+                for one, scores in scorer.part(ones, start, stop, tick).items():
+                    errors[one] += int((scores.argmax(1) != labels).sum())
+            seen.update(dict.fromkeys(rest, stop))
+
+        def least(inner: tuple) -> int:
+            return min(errors[one] for one in by_inner[inner])
+
+        see(by_inner, min(PART, total))
+        see(leading := sorted(by_inner, key=least)[:MANY], total)
+        known = sorted(least(inner) / total for inner in leading)
+        limit = min([known[0] + MARGIN, *known[MANY - 1 :]])
+        alive = [*by_inner]
+        for stop in range(2 * PART, total + PART, PART):
+            alive = [inner for inner in alive if least(inner) / total <= limit]
+            see(alive, min(stop, total))
+        return {one: errors[one] for inner in alive for one in by_inner[inner]}
 
     def prepared(self, scorer: Scorer, found: Iterable[Candidate]) -> Chosen:
         """Each reading with the scaling and preparation that suit it best, of all there are."""
@@ -412,8 +461,18 @@ class Finder:
         return self.run(scorer, others, LAST)
 
     def scores(self, scorer: Scorer, candidates: Sequence[Candidate], count: int) -> dict[Candidate, np.ndarray]:
-        total, done = len(candidates) * -(-min(count, len(scorer.dataset)) // BATCH), iter(range(1, 1 << 60))
-        return scorer.scores(candidates, count, lambda: self.progress(next(done), total, "trying readings"))
+        return scorer.scores(candidates, count, self.ticking(len(candidates) * min(count, len(scorer.dataset))))
+
+    def ticking(self, total: int) -> Callable[[int], None]:
+        """Reports progress of trying ``total`` images, each by each candidate."""
+        done = 0
+
+        def tick(more: int) -> None:
+            nonlocal done
+            done += more
+            self.progress(done, total, "trying readings")
+
+        return tick
 
     def run(self, scorer: Scorer, candidates: Sequence[Candidate], count: int) -> Chosen:
         labels = scorer.dataset.labels[:count]

@@ -1,13 +1,16 @@
-"""Classes that many readings give, in float32, each step that several begin with computed once."""
+"""Scores that many readings give, in float32, each step that several begin with computed once for all of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.readers.execution import nondecreasing
+from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Padding, Pooling, Step
 from fivebyfive.support.optional import require_torch
 
@@ -17,62 +20,95 @@ from .preparation import Preparation
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BATCH", "Scorer", "calibrated", "differ", "losses"]
+__all__ = ["Scorer", "calibrated", "differ", "losses"]
 
-BATCH = 250  # images
+BATCH = 250  # images at once, those of all the ways in which they are prepared counted
 FACTORS = 2.0 ** np.linspace(-3, 3, 49)  # of scores
+Way = tuple[Preparation, Scaling]
 
 
 @dataclass
 class Node:
-    """What follows a step: others, and the candidates that end here."""
+    """What follows a step: others, and the candidates that end here, one a way to prepare images."""
 
     then: dict[int, tuple[Step, "Node"]] = field(default_factory=dict)
-    ends: list[Candidate] = field(default_factory=list)
+    ends: list[Sequence[Candidate]] = field(default_factory=list)
 
 
 class Scorer:
-    """Runs candidates on a data set."""
+    """Runs candidates on a data set. Scores of the first images are kept where more are asked for later: what is known
+    is not computed again."""
 
     def __init__(self, readings: Readings, dataset: Dataset) -> None:
         self.readings, self.dataset = readings, dataset
         self.tensors: dict[int, tuple[np.ndarray, Any]] = {}
+        self.known: dict[Candidate, np.ndarray] = {}
         self.torch = require_torch()
         from fivebyfive.model.training.tables import FUNCTIONS
 
         self.functions = FUNCTIONS
 
     def scores(
-        self, candidates: Iterable[Candidate], count: int, tick: Callable[[], None] = lambda: None
+        self, candidates: Iterable[Candidate], count: int, tick: Callable[[int], None] = lambda _: None
     ) -> dict[Candidate, np.ndarray]:
         """Scores of the first ``count`` images, float32 (count, classes); where one is not finite, all are 0. ``tick``
-        is called for each candidate and each `BATCH` images."""
-        trees: dict[Preparation, Node] = {}
-        found: dict[Candidate, list[np.ndarray]] = {}
-        for one in candidates:
-            if one in found:
-                continue
-            found[one] = []
-            node = trees.setdefault(one.preparation, Node())
-            steps = self.readings.scaled(one.scaling), *self.readings.steps(one.geometry, one.functions)
-            for step in steps:
-                _, node = node.then.setdefault(id(step), (step, Node()))
-            node.ends.append(one)
+        is called with numbers of images whose scores one candidate has got."""
+        found = dict.fromkeys(candidates)
+        by_known: dict[int, list[Candidate]] = {}
+        for one in found:
+            by_known.setdefault(len(self.known[one]) if one in self.known else 0, []).append(one)
+        for start, ones in by_known.items():
+            more = self.part(ones, start, count, tick) if start < min(count, len(self.dataset)) else {}
+            for one in ones:
+                parts = [each[one] for each in (self.known, more) if one in each]
+                self.known[one] = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return {one: self.known[one][:count] for one in found}
+
+    def part(
+        self, candidates: Sequence[Candidate], start: int, stop: int, tick: Callable[[int], None] = lambda _: None
+    ) -> dict[Candidate, np.ndarray]:
+        """Scores of the images from ``start`` to ``stop``, as `scores` gives them; they are not kept."""
+        found: dict[Candidate, list[np.ndarray]] = {one: [] for one in candidates}
+        stop = min(stop, len(self.dataset))
         with self.torch.inference_mode():
-            for preparation, tree in trees.items():
-                for start in range(0, min(count, len(self.dataset)), BATCH):
-                    images = preparation.apply(self.dataset.images[start : min(count, start + BATCH)])
-                    pixels = self.torch.from_numpy(images.astype(np.float32))
-                    self.walk(tree, pixels, found, tick)
+            for ways, tree in self.trees(candidates).items():
+                images_at_once = max(1, BATCH // len(ways))
+                for begin in range(start, stop, images_at_once):
+                    images = self.dataset.images[begin : min(stop, begin + images_at_once)]
+                    self.walk(tree, self.pixels(ways, images), found, tick)
         return {one: np.concatenate(parts) for one, parts in found.items()}
 
+    def trees(self, candidates: Iterable[Candidate]) -> dict[tuple[Way, ...], Node]:
+        """The steps of candidates: those whose images are prepared in the same ways, of one size, are one tree."""
+        readings: dict[tuple, dict[Way, Candidate]] = {}
+        for one in candidates:
+            key = one.preparation.size, one.geometry, one.functions
+            readings.setdefault(key, {})[one.preparation, one.scaling] = one
+        trees: dict[tuple[Way, ...], Node] = {}
+        for (_, geometry, functions), ways in readings.items():
+            node = trees.setdefault(tuple(ways), Node())
+            for step in pools_first(self.readings.steps(geometry, functions)):
+                _, node = node.then.setdefault(id(step), (step, Node()))
+            node.ends.append([*ways.values()])
+        return trees
+
+    def pixels(self, ways: Iterable[Way], images: np.ndarray) -> "torch.Tensor":
+        """Images in all ways, one way behind the other."""
+        prepared = {
+            way: self.torch.from_numpy(way.apply(images).astype(np.float32))
+            for way in dict.fromkeys(way for way, _ in ways)
+        }
+        return self.torch.cat([self.apply(self.readings.scaled(scaling), prepared[way]) for way, scaling in ways])
+
     def walk(
-        self, node: Node, x: "torch.Tensor", found: dict[Candidate, list[np.ndarray]], tick: Callable[[], None]
+        self, node: Node, x: "torch.Tensor", found: dict[Candidate, list[np.ndarray]], tick: Callable[[int], None]
     ) -> None:
-        for one in node.ends:
+        for ends in node.ends:
             scores = x.flatten(1).numpy()
-            found[one].append(np.where(np.isfinite(scores).all(1, keepdims=True), scores, 0))
-            tick()
+            scores = np.where(np.isfinite(scores).all(1, keepdims=True), scores, 0)
+            for one, its in zip(ends, scores.reshape(len(ends), -1, scores.shape[1]), strict=True):
+                found[one].append(its)
+            tick(len(scores))
         for step, following in node.then.values():
             self.walk(following, self.apply(step, x), found, tick)
 
@@ -102,14 +138,43 @@ class Scorer:
             case Activation():
                 return self.functions[step.name](x, step.parameters)
             case Pooling():
-                size = step.size or (x.shape[2], x.shape[3])
-                pool = functional.max_pool2d if step.kind == "max" else functional.avg_pool2d
-                return pool(x, size, step.stride if step.size else size)
+                return self.pooled(step, x)
             case Padding():
                 top, left, bottom, right = step.sides
                 return functional.pad(x, (left, right, top, bottom), value=step.value)
             case Flatten():
                 return x.permute(0, *(1 + axis for axis in step.order)).flatten(1)
+
+    def pooled(self, step: Pooling, x: "torch.Tensor") -> "torch.Tensor":
+        """As PyTorch's pools without padding, whose kernels take several times as long: to the bit but for the mean of
+        whole maps."""
+        if step.size is None:
+            return x.amax((2, 3), keepdim=True) if step.kind == "max" else x.mean((2, 3), keepdim=True)
+        size, stride = step.size, step.stride
+        ends = [(have - width) // by * by + 1 for have, width, by in zip(x.shape[2:], size, stride, strict=True)]
+        rows = [x[:, :, place : place + ends[0] : stride[0]] for place in range(size[0])]
+        if step.kind == "max":
+            rows = [reduce(self.torch.maximum, rows)]
+        parts = [row[..., place : place + ends[1] : stride[1]] for row in rows for place in range(size[1])]
+        if step.kind == "max":
+            return reduce(self.torch.maximum, parts)
+        return reduce(self.torch.add, parts) / (size[0] * size[1])
+
+
+def pools_first(steps: Sequence[Step]) -> Sequence[Step]:
+    """The same function with a pool of maxima in front of a function that keeps order: readings with other functions
+    share it, and functions are of fewer values."""
+    made = list(steps)
+    for place in range(len(made) - 1):
+        function, pool = made[place : place + 2]
+        if (
+            isinstance(pool, Pooling)
+            and pool.kind == "max"
+            and isinstance(function, Activation)
+            and nondecreasing(function)
+        ):
+            made[place : place + 2] = pool, function
+    return made
 
 
 def losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from fivebyfive.hw.serial.boards import BAUD, BOARDS, board_files, find_board
 from fivebyfive.hw.serial.pll import ecp5_dividers, xc7_dividers
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
 from fivebyfive.model.checkpoint import Checkpoint
-from fivebyfive.model.estimates.parts import PARTS
+from fivebyfive.model.estimates.parts import BOARD_PARTS, PARTS
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.support.errors import UserError
 
@@ -116,6 +116,8 @@ def test_pins_of_the_tang_nano(design: Design) -> None:
 
 def test_every_board_has_its_pins_tested() -> None:
     assert {*PINS, "ulx3s-85f", "arty-a7-100", "tang-nano-20k"} == set(BOARDS)
+    assert [(board.name, board.part) for board in BOARDS.values()] == [*BOARD_PARTS.items()]
+    assert set(BOARD_PARTS.values()) <= set(PARTS)
 
 
 def test_yosys_reads_what_vivado_gets(design: Design, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """State_dicts: their tensors become layers, and their reading is found or asked for, never wrong."""
 
 import json
+import sys
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,14 +18,15 @@ from fivebyfive.model.data.datasets import Dataset
 from fivebyfive.model.readers.execution import run
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.folding import fold
+from fivebyfive.model.readers.state_dict import reading
 from fivebyfive.model.readers.state_dict.candidates import ACTIVATIONS, Candidate, Functions, Readings
 from fivebyfive.model.readers.state_dict.geometry import WHOLE, Geometry, Spot, geometries
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation, preparations
-from fivebyfive.model.readers.state_dict.reading import Ambiguous, Finder, find_reading
+from fivebyfive.model.readers.state_dict.reading import FEW, Ambiguous, Finder, find_reading
 from fivebyfive.model.readers.state_dict.scoring import Scorer, calibrated, differ, losses
 from fivebyfive.model.readers.state_dict.weights import Weights, read_weights
-from fivebyfive.model.readers.steps import Activation, Affine, Steps
+from fivebyfive.model.readers.steps import Activation, Affine, Pooling, Steps
 from fivebyfive.support.errors import UserError
 
 from .trained_networks import Plan, Trained, equal, errors, save, train, train_on
@@ -324,6 +326,115 @@ def test_scores_are_those_of_the_layers_they_become(images) -> None:
         assert np.allclose(scores[one], wanted, rtol=1e-4, atol=1e-4), one.functions
     network = fold(Steps(geometry.input, readings.steps(geometry, ways[0])))
     assert np.allclose(scores[candidates[0]], run(network, scaling.apply(few.images[:, np.newaxis])), atol=1e-4)
+
+
+class Alone(Scorer):
+    """Each candidate alone, step by step, by PyTorch's own pools."""
+
+    def part(self, candidates, start, stop, tick=lambda _: None):
+        found = {}
+        for one in candidates:
+            images = self.dataset.images[start:stop]
+            x = torch.from_numpy(one.preparation.apply(images).astype(np.float32))
+            with torch.inference_mode():
+                for step in (
+                    self.readings.scaled(one.scaling), *self.readings.steps(one.geometry, one.functions)
+                ):  # fmt: skip
+                    x = self.apply(step, x)
+            found[one] = x.flatten(1).numpy()
+            tick(len(images))
+        return found
+
+    def scores(self, candidates, count, tick=lambda _: None):
+        return self.part(candidates, 0, count, tick)
+
+    def pooled(self, step, x):
+        size = step.size or (x.shape[2], x.shape[3])
+        pool = nn.functional.max_pool2d if step.kind == "max" else nn.functional.avg_pool2d
+        return pool(x, size, step.stride if step.size else size)
+
+
+def drawn(seed: int) -> tuple[Plan, ReadingOptions]:
+    """A network, and what is said of it: not all is tried, as each candidate alone takes long."""
+    rng = np.random.default_rng(seed)
+    kernel, pool = int(rng.choice([3, 5])), str(rng.choice(["max", "average"]))
+    convs = tuple((outputs, kernel, 0, 2) for outputs in ((4, 8), (6,))[rng.integers(2)])
+    conv, fc = (str(rng.choice(["relu", "none", "tanh", "sigmoid"])) for _ in range(2))
+    dense = ((10,), (24, 10))[rng.integers(2)]
+    plan = replace(SMALL, convs=convs, dense=dense, pool=pool, conv=conv, fc=fc, norm=bool(rng.integers(2)))
+    said = [{"pool": f"{pool}2"}, {"activation": f"{conv},{fc}"}, {"mean": 0.1307, "std": 0.3081}][seed % 3]
+    return plan, ReadingOptions(input="1x28x28", **said)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(3, 9))])
+def test_readings_are_found_as_if_each_were_tried_alone(tmp_path, monkeypatch, images, seed) -> None:
+    """Candidates that share steps, and sizes that are left out early, change neither the reading nor what is asked."""
+    plan, options = drawn(seed)
+    path, few = save(train(plan, images[0], 120, seed, 3e-3), tmp_path / "net"), first(images[1], 400)
+
+    def said() -> tuple:
+        try:
+            found = find_reading(path, few, options)
+        except Ambiguous as error:
+            return str(error), error.reading and str(error.reading)
+        return str(found), found.next_best, found.rectifiers
+
+    fast, kept = said(), tried(path, few, options)
+    monkeypatch.setattr(reading, "Scorer", Alone)
+    monkeypatch.setattr(reading, "PART", FEW)
+    assert said() == fast
+    monkeypatch.setattr(sys.modules[__name__], "Scorer", Alone)
+    alone = tried(path, few, options)
+    assert [*alone] == [*kept]
+    assert all(np.array_equal(alone[one], kept[one]) for one in alone)
+
+
+def tried(path, dataset: Dataset, options: ReadingOptions) -> dict:
+    """What is kept of the readings on few images."""
+    finder = Finder(path, read_weights(path), dataset, options, lambda *_: None)
+    finder.found = finder.geometries()
+    functions = {one: finder.functions(one) for one in finder.found}
+    return finder.tried(Scorer(finder.readings, dataset), functions, False, False)
+
+
+def test_sizes_that_are_hopeless_are_left_out_early(monkeypatch, tmp_path, images) -> None:
+    """Without a change of what is kept, and not tried on all of the few images."""
+    layers = layers_of((4, 1, 5, 5), (8, 4, 5, 5), (10, 128))
+    finder = Finder(tmp_path, layers, first(images[1], 100), ReadingOptions(), lambda *_: None)
+    finder.found = finder.geometries()
+    quick = {one: finder.functions(one)[:2] for one in finder.found}
+    ways = finder.candidates(quick, finder.options.scalings, False, False)
+    rng, tried_on = np.random.default_rng(4), []
+    good = {one.geometry.inner for one in ways[:1]}
+    wrong = {one: rng.random(FEW) < (0.1 if one.geometry.inner in good else 0.95) for one in ways}
+
+    def part(ones, start, stop, tick):
+        tried_on.append(len(ones) * (stop - start))
+        labels = finder.dataset.labels[start:stop]
+        return {one: np.eye(10)[np.where(wrong[one][start:stop], (labels + 1) % 10, labels)] for one in ones}
+
+    scorer = SimpleNamespace(part=part, dataset=finder.dataset)
+    found = finder.few_errors(scorer, ways)
+    assert {one: int(wrong[one].sum()) for one in found} == found
+    everywhere = {inner: min(wrong[one].sum() for one in ways if one.geometry.inner == inner) for inner in
+                  {one.geometry.inner for one in ways}}  # fmt: skip
+    assert {one.geometry.inner for one in found} >= {min(everywhere, key=everywhere.get)}
+    assert sum(tried_on) < 0.8 * FEW * len(ways)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_pools_are_those_of_pytorch(kind, stride) -> None:
+    x = torch.randn(3, 4, 13, 10, generator=torch.Generator().manual_seed(stride))
+    x[0, 0, 2, 3] = torch.inf
+    for size in range(stride, 5):
+        step = Pooling(kind, (size, size), (stride, stride))
+        assert torch.equal(Scorer.pooled(SCORER, step, x), Alone.pooled(SCORER, step, x))
+    whole = Pooling(kind, None, (1, 1))
+    assert torch.allclose(Scorer.pooled(SCORER, whole, x), Alone.pooled(SCORER, whole, x), atol=1e-6)
+
+
+SCORER = SimpleNamespace(torch=torch)
 
 
 def test_images_are_prepared_as_pillow_does(images) -> None:
