@@ -18,10 +18,8 @@ from fivebyfive.model.cascade import Choice, check_pair, choices
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.data.datasets import Dataset, load_dataset
 from fivebyfive.model.data.images import load_images
-from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.stages import stages
-from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.training.hold_out import recorded_hold_out
 from fivebyfive.output.paths import check_folder
 from fivebyfive.output.report import console, images_text, table
@@ -118,13 +116,17 @@ def made(networks: tuple[Network, Network], margin: int, size: Size) -> Generate
 def fitting(size: Size, checkpoint: Checkpoint) -> Size:
     """The part of a size, asked for both networks, that this one has work for."""
     parts = stages(checkpoint.network)
-    return replace(
+    fitted = replace(
         size,
         conv_pes=size.conv_pes if parts.convs else Size.conv_pes,
         fc_rows=size.fc_rows if parts.fc else Size.fc_rows,
         early_fc=bool(size.early_fc and parts.convs and parts.fc),
-        skip_zeros=size.skip_zeros and any(skips(checkpoint.network, Config(skip_zeros=True))),
+        skip_zeros=False,
     )
+    if not size.skip_zeros:
+        return fitted
+    machine = replace(fitted.config(checkpoint), skip_zeros=True)
+    return replace(fitted, skip_zeros=machine.has_zeros_to_skip(checkpoint.network))
 
 
 def facts(networks: tuple[Network, Network], choice: Choice, generated: Generated, run: CascadeRun) -> dict:

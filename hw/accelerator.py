@@ -17,6 +17,7 @@ from fivebyfive.hw.fc.argmax import Argmax, Result
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine, FcTap
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
+from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import counter_bits, overtakes
 from fivebyfive.model.machine.sizing import sized
@@ -199,6 +200,7 @@ class Accelerator(wiring.Component):
     def add_fc(self, m: Module, front: ConvEngine | PixelFeeder) -> FcEngine:
         """The engine of the fully-connected layers, behind the conv engine or the pixels."""
         engine = BankFcEngine if self.config.engines.words else FcEngine
+        engine = SparseFcEngine if self.config.fc_skips_zeros else engine
         fc = m.submodules.fc = engine(self.network, self.config, self.words["fc"], self.tables)
         wiring.connect(m, fc.o, wiring.flipped(self.o))
         m.d.comb += [

@@ -1,11 +1,11 @@
-"""Delays that keep flags beside their data, counters with a registered last flag, multiplexers."""
+"""Delays that keep flags beside their data, counters with a registered last flag, multiplexers, the lowest bit set."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 
-__all__ = ["Choice", "choose", "counter", "delay", "pick"]
+__all__ = ["Choice", "choose", "counter", "delay", "lowest", "pick"]
 
 
 def delay(m: Module, value: Value, cycles: int, *, name: str, reset_less: bool = False) -> Value:
@@ -38,6 +38,11 @@ def counter(m: Module, limits: int | Sequence[int], step, *, name: str, which=0,
             with m.Else():
                 m.d.sync += last.eq(value == end)
     return value, last
+
+
+def lowest(bits: Signal) -> Value:
+    """The lowest bit that is set, alone."""
+    return bits & -bits
 
 
 def choose(m: Module, value: Value, index: Value, width: int, *, name: str) -> Signal:

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import lowest
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.model.machine.zero_windows import Skip
 
@@ -204,11 +205,6 @@ class SparseLineBuffer(LineBuffer):
         return self.choose(
             (cell.columns for cell in self.cells), lambda columns: Cat(bit.replicate(columns) for bit in cells)
         )
-
-
-def lowest(bits: Signal) -> Value:
-    """The lowest bit that is set, alone."""
-    return bits & -bits
 
 
 def encoded(one_hot: Signal) -> Value:

@@ -74,20 +74,22 @@ class FcLayer:
 
 def idle_case(m: Module, controller: wiring.Component, state: Signal):
     """The case ``FC_IDLE`` of a controller: wait for the activations of an image."""
-    with m.Case(FcState.FC_IDLE):
+    states = state.shape()
+    with m.Case(states.FC_IDLE):
         with m.If(controller.available):
-            m.d.sync += state.eq(FcState.FC_PREPARING)
+            m.d.sync += state.eq(states.FC_PREPARING)
 
 
 def drain_case(m: Module, controller: wiring.Component, state: Signal, timer: Signal, last_layer: Value):
     """The case ``FC_DRAIN`` of a controller: wait until the layer's last output is written, then go to the next layer
     or, after the last one, to ``FC_IDLE``."""
-    with m.Case(FcState.FC_DRAIN):
+    states = state.shape()
+    with m.Case(states.FC_DRAIN):
         m.d.sync += timer.eq(timer - 1)
         with m.If(timer == 0):
             m.d.comb += [controller.layer_done.eq(1), controller.inputs_done.eq(controller.layer == 0)]
             m.d.sync += [
-                state.eq(Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)),
+                state.eq(Mux(last_layer, states.FC_IDLE, states.FC_PREPARING)),
                 controller.layer.eq(Mux(last_layer, 0, controller.layer + 1)),
             ]
 

@@ -11,7 +11,7 @@ from fivebyfive.model.shape import FC_WORD, KERNEL, ceil_div, summary
 
 from .latency import bank_latency
 from .stages import stages
-from .weight_form import DENSE, Engines
+from .weight_form import CODES, DENSE, Engines
 from .zero_windows import skips
 
 __all__ = ["DSP_SIZES", "FAMILY_DSP_SIZES", "Config", "paired"]
@@ -71,8 +71,8 @@ class Config:
     with W = 1, two output channels a pixel; in the fully-connected layers two outputs share an activation. As many
     products a cycle as without it, from half the multipliers.
     ``pixels``: pixels in a transfer of the input stream: 1, 2 or 4.
-    ``skip_zeros``: positions all of whose windows are zeros take no cycle (`zero_windows`): how many cycles an image
-    takes depends on it.
+    ``skip_zeros``: positions all of whose windows are zeros take no cycle (`zero_windows`), nor do activations of zero
+    in the dense engine of fully-connected layers (`fc_skips_zeros`): how many cycles an image takes depends on it.
     ``dsp_size``: bits of the multiplier in a DSP block, with ``packed``: "25x18" (AMD's 7 series and later), or "18x18"
     (ECP5 and others; some LUTs part the products).
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
@@ -145,16 +145,21 @@ class Config:
                 f"early_fc is for networks with convolutions; the first layer of {summary(network)} takes pixels; "
                 "leave it out"
             )
-        if self.skip_zeros and not any(skips(network, self)):
+        if self.skip_zeros and not self.has_zeros_to_skip(network):
             raise ValueError(
                 f"skip_zeros has no work in {summary(network)}: no convolution takes three channels, or one channel in "
-                "front of another convolution, with at most a 2x2 pool between them; leave it out"
+                "front of another convolution, with at most a 2x2 pool between them, and fully-connected layers skip "
+                "zeros only where all weights are stored as codes, without packed; leave it out"
             )
         if convs and self.kernel < stages(network).kernel:
             raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")
         self.check_windows(network)
         if self.engines.sweeps and len(self.engines.sweeps) != len(convs):
             raise ValueError("zero-skipping engines have lists of sweeps for another number of convolutions")
+
+    def has_zeros_to_skip(self, network: Network) -> bool:
+        """Whether ``skip_zeros``, which is set, leaves out anything of this network."""
+        return self.fc_skips_zeros or any(skips(self.built(network), self))
 
     def built(self, network: Network) -> Network:
         """The network that the machine computes: with as many outputs of each layer as the engines keep. Of a network
@@ -236,14 +241,28 @@ class Config:
         return self.conv_dsps + self.fc_dsps
 
     @property
+    def fc_skips_zeros(self) -> bool:
+        """Whether the fully-connected layers multiply only activations that are not zero, one at a time by the weights
+        of 20 R outputs: with ``skip_zeros``, where weights are stored as codes, all of them, and rows are not packed.
+        """
+        dense = self.engines.fc == CODES and not self.engines.words
+        return self.skip_zeros and dense and not self.packed and self.fc_rows > 0
+
+    @property
     def fc_outputs(self) -> int:
-        """Outputs of a fully-connected layer that are computed at once: R, or 2 R where a packed row is split, so that
-        every output has another one to pair with (as long as all of them fit a word of 20 activations)."""
+        """Outputs of a fully-connected layer that are computed at once: R; 20 R where zeros are skipped; or 2 R where a
+        packed row is split, so that every output has another one to pair with (as long as all of them fit a word of 20
+        activations)."""
+        if self.fc_skips_zeros:
+            return FC_WORD * self.fc_rows
         return 2 * self.fc_rows if self._split else self.fc_rows
 
     @property
     def fc_lanes(self) -> int:
-        """Activations that are multiplied at once, and products of each output: 20, or 10 where rows are split."""
+        """Activations that are multiplied at once, and products of each output: 20; 1 where zeros are skipped; or 10
+        where rows are split."""
+        if self.fc_skips_zeros:
+            return 1
         return FC_WORD // 2 if self._split else FC_WORD
 
     @property
@@ -260,7 +279,9 @@ class Config:
 
     def input_words(self, inputs: int) -> int:
         """Words of inputs of an output: at least as many as the cycles it takes to write what is computed at once, 20
-        a cycle; a word too many is zeros."""
+        a cycle; a word too many is zeros. Where zeros are skipped, an input each."""
+        if self.fc_skips_zeros:
+            return inputs
         return max(ceil_div(inputs, self.fc_lanes), ceil_div(self.fc_outputs, FC_WORD))
 
     @property
@@ -279,7 +300,9 @@ class Config:
 
     def inputs_outside(self, network: Network, layer: int) -> bool:
         """Whether fully-connected layer number ``layer`` (0 for fc1) goes through its words of inputs in the outer
-        loop; with a single group of outputs there is only one order."""
+        loop, as each does where zeros are skipped; with a single group of outputs there is only one order."""
+        if self.fc_skips_zeros:
+            return True
         return self.early_fc and layer == 0 and stages(network).fc[0].outputs > self.fc_outputs
 
     def fc1_order(self, network: Network) -> list[int]:

@@ -14,13 +14,22 @@ from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
 from .config import Config
-from .latency import ACTIVATION_MEMORY, MAP_MEMORY, TABLE_LOOKUP, bank_latency, dot_product_latency, pooling_latency
+from .latency import (
+    ACTIVATION_MEMORY,
+    MAP_MEMORY,
+    SELECT,
+    TABLE_LOOKUP,
+    bank_latency,
+    dot_product_latency,
+    pooling_latency,
+)
 from .stages import stages
 from .weights import fc_banks
 from .zero_windows import Visits, skips
 
 __all__ = [
-    "COUNTER_BITS", "CyclePlan", "ImageCycles", "counter_bits", "cycles_of_run", "fc_of_images", "overtakes", "plan",
+    "COUNTER_BITS", "CyclePlan", "ImageCycles", "Work", "counter_bits", "cycles_of_run", "fc_of_images", "overtakes",
+    "plan",
 ]  # fmt: skip
 
 AVAILABLE = 1  # from the last pixel of an image to its being complete in the image buffer
@@ -36,6 +45,7 @@ FED = 1  # from an image's last pixel to its activations being complete, where p
 PREPARE = 1  # FC_PREPARING, before the words of a layer or, early, of a word of inputs
 PLACES = ACTIVATION_MEMORY + 1  # from a word with places to its activations, which pass a register
 COMPARE = 1  # a logit is compared in the cycle after it was selected
+SHOWN = ACTIVATION_MEMORY  # where zeros are skipped: until a word that can be read is there to select from
 COUNTER_BITS = 24  # of the hardware's counters, 16.7 million cycles: some hundred images of the smallest machine
 LONG_COUNTER_BITS = 32  # of machines whose images take millions of cycles
 STEADY = 12  # images after which the interval between results is constant
@@ -48,7 +58,7 @@ class CyclePlan:
     ``fc`` and ``latency`` are those of an image that has the machine to itself. In a run the last fully-connected layer
     may have to wait for the class of the image before (`fc_of_images`).
     ``limit_conv`` and ``limit_fc`` are the arithmetic limits, with every multiplier busy in every cycle.
-    With `Config.skip_zeros` these are the cycles of images without a window of zeros: no image takes more.
+    With `Config.skip_zeros` these are the cycles of images without a window or an activation of zero: none takes more.
     """
 
     conv: int
@@ -104,12 +114,24 @@ def fc_of_images(network: Network, config: Config, count: int) -> list[int]:
     return (cycles + cycles[-1:] * count)[:count]
 
 
-def cycles_of_run(network: Network, config: Config, images: Sequence[Visits]) -> list[ImageCycles]:
+Inputs = tuple[tuple[int, ...], ...] | None  # `Work.inputs`
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is computed of an image where zeros are skipped. ``visits``: positions of each convolution. ``inputs``: of
+    each fully-connected layer how many activations are not zero in each word of 20; None: all of them."""
+
+    visits: Visits | None = None
+    inputs: Inputs = None
+
+
+def cycles_of_run(network: Network, config: Config, images: Sequence[Work]) -> list[ImageCycles]:
     """The cycles of each image of a run in which pixels never fail and results are taken at once. ``images``: what is
-    computed of each (`zero_windows.visits`)."""
+    computed of each."""
     network = config.built(network)
-    convs = [conv_image(network, config, visits) for visits in images]
-    done = in_a_run(network, config, convs)
+    convs = [conv_image(network, config, one.visits) for one in images]
+    done = in_a_run(network, config, convs, [one.inputs for one in images])
     apart = [None, *(b.result - a.result for a, b in pairwise(done))]
     return [
         ImageCycles(conv.busy, one.cycles, one.result - one.accepted, interval)
@@ -129,7 +151,7 @@ def overtakes(network: Network, config: Config) -> bool:
     if len(stages(network).fc) < 2:  # it begins when that result is taken
         return False
     soon = [0] * ceil_div(stages(network).fc[0].inputs, FC_WORD)  # inputs that are there when the engine becomes idle
-    image = behind(network, config)(0, soon, 0)
+    image = behind(network, config)(0, soon, 0, inputs=black(network, config))
     return image.done <= image.result - image.idle
 
 
@@ -289,6 +311,19 @@ def fc_words(network: Network, config: Config) -> list[tuple[int, ...]]:
     return list(config.engines.words) or dense
 
 
+def full(network: Network) -> tuple[tuple[int, ...], ...]:
+    """`Work.inputs` of an image of which no activation is zero."""
+    return tuple(
+        tuple(min(FC_WORD, stage.inputs - first) for first in range(0, stage.inputs, FC_WORD))
+        for stage in stages(network).fc
+    )
+
+
+def black(network: Network, config: Config) -> tuple[tuple[int, ...], ...] | None:
+    """`Work.inputs` of an image of which all activations are zero, where these are skipped."""
+    return tuple((0,) * len(words) for words in full(network)) if config.fc_skips_zeros else None
+
+
 def fc_memory(network: Network, config: Config) -> int:
     """Cycles from the address of weights to a row: the latency of their memory; then values are looked up, or
     activations by their places."""
@@ -311,7 +346,9 @@ class _Fc:
 
 def behind(network: Network, config: Config) -> "FcImage | Logits":
     """What becomes of an image behind the conv engine or the pixels."""
-    return FcImage(network, config) if stages(network).fc else Logits(network, config)
+    if not stages(network).fc:
+        return Logits(network, config)
+    return (SparseFcImage if config.fc_skips_zeros else FcImage)(network, config)
 
 
 class FcImage:
@@ -329,22 +366,48 @@ class FcImage:
         self.drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables + late
         self.found = argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late
 
-    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
+    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0, inputs: Inputs = None) -> _Fc:
         """The engine is idle from cycle ``idle`` on; the activation ``words`` can be read in these cycles, all of them
-        from ``commit`` on; the argmax can take logits from ``room`` on, which the last layer waits for."""
+        from ``commit`` on; the argmax can take logits from ``room`` on, which the last layer waits for. ``inputs``:
+        `Work.inputs`."""
         start = cycle = max(idle, min(words[0], commit) if self.outside and words else commit) + LEAVE_IDLE
         done = 0
         for layer, (words_of, biases) in enumerate(zip(self.words, self.biases, strict=True)):
             cycle = max(cycle, room) if layer == len(self.words) - 1 else cycle
             if self.outside and layer == 0:
-                groups, inputs = len(words_of), words_of[0]
+                groups, count = len(words_of), words_of[0]
                 ready = [min(word, commit) for word in words for _ in range(self.parts)]
-                ready += [commit] * (inputs - len(ready))
-                for word in range(inputs):
+                ready += [commit] * (count - len(ready))
+                for word in range(count):
                     cycle = max(cycle, ready[word]) + PREPARE + groups + (0 if word else biases)
             else:
                 cycle += PREPARE + biases + sum(words_of)
             cycle += self.drain
+            done = done or cycle
+        return _Fc(cycle - start, done, cycle, cycle + self.found)
+
+
+class SparseFcImage(FcImage):
+    """An image in an FC engine that skips activations of zero."""
+
+    def __init__(self, network: Network, config: Config):
+        super().__init__(network, config)
+        self.early, self.rows, self.all_inputs = config.early_fc, config.fc_rows, full(network)
+        self.drain += SELECT
+
+    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0, inputs: Inputs = None) -> _Fc:
+        available = [min(word, commit) for word in words] if self.early else []
+        available += [commit] * (len(self.all_inputs[0]) - len(available))
+        start = cycle = max(idle, available[0]) + LEAVE_IDLE
+        done = 0
+        for layer, counts in enumerate(inputs or self.all_inputs):
+            groups = self.biases[layer]
+            cycle = max(cycle, room) if layer == len(self.biases) - 1 else cycle
+            cycle += PREPARE + groups
+            # A word comes when the one before it has been gone through.
+            for count, there in zip(counts, available if layer == 0 else [0] * len(counts), strict=True):
+                cycle = max(cycle, there + SHOWN) + max(1, count * groups)
+            cycle += 1 + (groups - 1) * self.rows + 1 + self.drain
             done = done or cycle
         return _Fc(cycle - start, done, cycle, cycle + self.found)
 
@@ -356,16 +419,18 @@ class Logits:
     def __init__(self, network: Network, config: Config):
         self.classes, self.at_once = network.classes, config.outputs
 
-    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0) -> _Fc:
+    def __call__(self, idle: int, words: list[int], commit: int, room: int = 0, inputs: Inputs = None) -> _Fc:
         """Groups of logits come in the cycles ``words``."""
         result = words[-1] + argmax(self.classes, words, self.at_once)
         return _Fc(0, result + 1, result + 1, result)
 
 
-def in_a_run(network: Network, config: Config, images: Iterable[ConvImage]) -> list[_Fc]:
-    """Images one behind the other when pixels never fail: each engine in turn."""
+def in_a_run(
+    network: Network, config: Config, images: Iterable[ConvImage], inputs: Iterable[Inputs] = repeat(None)
+) -> list[_Fc]:
+    """Images one behind the other when pixels never fail: each engine in turn. ``inputs``: `Work.inputs` of each."""
     if not stages(network).convs:
-        return fed_run(network, config, len(list(images)))
+        return fed_run(network, config, [one for _, one in zip(images, inputs, strict=False)])
     conv_idle = fc_idle = 0
     sets = [0, 0]  # from when on each set of activations may be written
     free = [0, 0]  # from when on each of two images may be received
@@ -373,13 +438,13 @@ def in_a_run(network: Network, config: Config, images: Iterable[ConvImage]) -> l
     transfers, two_sets = ceil_div(network.pixels, config.pixels), config.overlap and bool(stages(network).fc)
     image_behind = behind(network, config)
     image_end = -1  # cycle of its last pixel
-    for image, conv in enumerate(images):
+    for image, (conv, fc) in enumerate(zip(images, inputs, strict=False)):
         room = sets[image % 2] if two_sets else fc_idle
         image_end = max(image_end + 1, free[image % 2]) + transfers - 1
         begin = max(conv_idle, room, image_end + AVAILABLE) + LEAVE_IDLE
         free[image % 2] = begin + conv.released + 1
         conv_idle = begin + conv.busy
-        done = image_behind(fc_idle, [begin + word for word in conv.words], conv_idle, taken(results))
+        done = image_behind(fc_idle, [begin + word for word in conv.words], conv_idle, taken(results), fc)
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(replace(done, accepted=image_end))
     return results
@@ -390,16 +455,15 @@ def taken(results: list[_Fc]) -> int:
     return results[-1].result + 1 if results else 0
 
 
-def fed_run(network: Network, config: Config, count: int) -> list[_Fc]:
-    """The same of ``count`` images whose pixels are fc1's activations: they come as soon as a set is free, one a
-    cycle."""
+def fed_run(network: Network, config: Config, images: list[Inputs]) -> list[_Fc]:
+    """The same of images whose pixels are fc1's activations: they come as soon as a set is free, one a cycle."""
     fed = fc_idle = 0  # the cycle after the last pixel
     sets = [0, 0]
     results: list[_Fc] = []
     image_behind = behind(network, config)
-    for image in range(count):
+    for image, inputs in enumerate(images):
         fed = ceil_div(network.pixels, config.pixels) + max(fed, sets[image % 2] if config.overlap else fc_idle)
-        done = image_behind(fc_idle, [], fed - 1 + FED, taken(results))
+        done = image_behind(fc_idle, [], fed - 1 + FED, taken(results), inputs)
         sets[image % 2], fc_idle = done.done, done.idle
         results.append(replace(done, accepted=fed - 1))
     return results
@@ -408,6 +472,8 @@ def fed_run(network: Network, config: Config, count: int) -> list[_Fc]:
 def logits_arrive(network: Network, config: Config) -> list[int]:
     """When each group of logits comes from the rows, counted from an instant before the first."""
     words = fc_words(network, config)[-1]
+    if config.fc_skips_zeros:
+        return list(accumulate([config.fc_rows] * len(words)))
     outside = config.inputs_outside(network, len(stages(network).fc) - 1)
     apart = [1] * len(words) if outside else list(words)
     if not config.engines.words and (not outside or words[0] == 1):  # a word of biases between groups takes a cycle

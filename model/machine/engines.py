@@ -112,6 +112,7 @@ class Fitting(AnyWeights):
 
     def fc_form(self, config: Config) -> WeightForm:
         # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
+        config = replace(config, skip_zeros=False)  # only where weights are codes are zeros skipped
         padded = [config.input_words(stage.inputs) * config.fc_lanes > stage.inputs for stage in self.fc]
         return form_of(self.fc_values, [weights.size for weights in self.fc_weights], config, padded)
 
@@ -120,7 +121,7 @@ class Fitting(AnyWeights):
         Empty where the dense engine stores fewer bits."""
         if not self.fc or config.packed or config.early_fc or config.fc_rows > FC_WORD:
             return ()
-        dense = super().fc_cycles(config)
+        dense = super().fc_cycles(replace(config, skip_zeros=False))
         if not saves(self.least_words(self.fewest, config), dense):
             return ()
         if config.at_once not in self.fullest:
@@ -132,7 +133,8 @@ class Fitting(AnyWeights):
         return words if saves(sum(map(sum, words)), dense) else ()
 
     def fc_cycles(self, config: Config) -> int:
-        return min(super().fc_cycles(config), self.least_words(self.fewest, config))
+        dense = min(super().fc_cycles(replace(config, skip_zeros=False)), super().fc_cycles(config))
+        return min(dense, self.least_words(self.fewest, config))
 
     def least_words(self, of_outputs: list[np.ndarray], config: Config) -> int:
         return sum(sum(words_of_groups(one, config.fc_rows)) for one in of_outputs)

@@ -6,7 +6,7 @@ from fivebyfive.model.network import Pool
 from fivebyfive.model.shape import ceil_div
 
 __all__ = [
-    "ACTIVATION_MEMORY", "BANK_GROUP", "DIVISION", "MAP_MEMORY", "POOLING", "TABLE_LOOKUP", "bank_latency",
+    "ACTIVATION_MEMORY", "BANK_GROUP", "DIVISION", "MAP_MEMORY", "POOLING", "SELECT", "TABLE_LOOKUP", "bank_latency",
     "dot_product_latency", "pooling_latency",
 ]  # fmt: skip
 
@@ -15,6 +15,7 @@ MAP_MEMORY = 4  # from start to the first rows: address, memory, a register besi
 POOLING = 2  # from the last code of a cell to its maximum: a register per comparison
 DIVISION = 8  # of a sum: a register per bit of the quotient
 TABLE_LOOKUP = 1  # from a code to that of a table
+SELECT = 2  # from a selected activation to the address of its weights: its lane, its code
 BANK_GROUP = 5  # banks joined at once; with the word of the group before, the six inputs of a LUT of the 7 series
 
 

@@ -119,7 +119,9 @@ def sized(
     for name, value in budgets.items():
         found = within(found, name, value, network)
     if fps is None:
-        return first(fit, found, lambda one: (one.interval, one.latency, one.multipliers)).config
+        chosen = first(fit, found, lambda one: (one.interval, one.latency, one.multipliers))
+        chosen.config.check(network)  # engines of certain weights may leave no zeros to skip
+        return chosen.config
     longest = longest_interval(fps, clock_mhz)
     chosen = first(fit, found, lambda one: (max(0, one.interval - longest), one.multipliers, one.interval, one.latency))
     if chosen.interval > longest:
@@ -127,6 +129,7 @@ def sized(
             f"{summary(network)} takes {chosen.interval:,} cycles an image at least, not {longest:,}; ask for fewer "
             "images a second, a faster clock or a larger machine"
         )
+    chosen.config.check(network)
     return chosen.config
 
 

@@ -9,7 +9,8 @@ belong to no output channel of the group, or to one that does not read the chann
 FC memory, 20 R bytes a word for R rows: for each layer its biases, 20 R a word, then its weights: group of R outputs,
 word of 20 inputs (with ``early_fc``, in fc1, word of inputs, then group of outputs); bytes 20 r to 20 r + 19 belong to
 output r of the group. Whatever does not fill a word is zero. Where rows are split (`Config.fc_outputs`), a group has
-2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r.
+2 R outputs and a word 10 inputs: bytes 10 r to 10 r + 9 belong to output r. Where activations of zero are skipped
+(`Config.fc_skips_zeros`), a group has 20 R outputs and a word one input: input, then group; byte r belongs to output r.
 fc1's inputs are in the order of `Config.fc1_order`. Engines that are made for certain weights (`engines`) change this:
 
 * zero-skipping: a convolution has only the kernels of the input channels that a group sweeps, as above;

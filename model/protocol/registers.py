@@ -119,7 +119,8 @@ MAP = (
     Register(
         "machine", 0x018, "ro", "Size of the machine; it decides where a weight lies.",
         (
-            Field("windows", 0, 8, "W: windows at once, 1, 2 or 4"),
+            Field("windows", 0, 3, "W: windows at once, 1, 2 or 4"),
+            Field("skip_zeros", 7, 1, "zeros take no cycle"),
             Field("outputs", 8, 8, "O: output channels at once, 0 without convolutions"),
             Field("fc_rows", 16, 8, "R: rows of 20 multipliers, 0 without fully-connected layers"),
             Field("early_fc", 24, 1, "fc1 goes through its inputs in the outer loop"),

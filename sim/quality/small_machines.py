@@ -44,6 +44,7 @@ from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
+from fivebyfive.hw.fc.sparse_fc_engine import SparseFcRow
 from fivebyfive.hw.serial.deframer import Deframer
 from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
@@ -177,6 +178,10 @@ def fc_engine() -> SmallMachine:
     config = Config()
     words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(FULL, 6), config).fc]
     return FcEngine(FULL.network, config, words), {"network": str(FULL), "config": {}, "seed": 6}
+
+
+def sparse_fc_row() -> SmallMachine:
+    return SparseFcRow(5), {"groups": 5}
 
 
 def map_memory() -> SmallMachine:
@@ -346,7 +351,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
-    sparse_conv_array, overlapped_packed_dot_product,
+    sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row,
 )  # fmt: skip
 
 

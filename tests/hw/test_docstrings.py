@@ -24,6 +24,8 @@ from fivebyfive.hw.common.pixels import FrameWatch
 from fivebyfive.hw.conv.conv_engine import ConvEngine
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine
+from fivebyfive.hw.fc.sparse_fc_controller import SparseFcController, SparseFcLayer
+from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine
 from fivebyfive.hw.serial.link import Link
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weight_form import WeightForm
@@ -48,10 +50,12 @@ def component_classes() -> list[type[wiring.Component]]:
 @cache
 def instances() -> dict[type, wiring.Component]:
     """One component of each class."""
-    form = WeightForm("codebook", ((0, 1),))
+    form, network = WeightForm("codebook", ((0, 1),)), LeNetShape(1, 2, (10,)).network
     made = [
         AxiLite(), Codebook(form), FrameWatch(784), PixelCollector(4, 784), PixelUnpacker(4), RegisterFile(),
         Link(Info(VERSION, 10, (1, 28, 28), bytes(8))),
+        SparseFcController([SparseFcLayer(45, 2), SparseFcLayer(30, 1)], 9),
+        SparseFcEngine(network, Config(skip_zeros=True), [0] * 33),
         ResultPacker(10), WeightLoader({"conv": 2, "fc": 2}, {"conv": 25, "fc": 20}),
         *(make()[0] for make in SMALL_MACHINES),
     ]  # fmt: skip
@@ -140,5 +144,6 @@ def collect(shape, shapes: dict[type, data.Layout]) -> None:
             collect(field.shape, shapes)
 
 
-def test_both_fc_engines_have_the_same_ports() -> None:
-    assert list(described(BankFcEngine, "Ports")) == list(described(FcEngine, "Ports"))
+def test_fc_engines_have_the_same_ports() -> None:
+    for engine in (BankFcEngine, SparseFcEngine):
+        assert list(described(engine, "Ports")) == list(described(FcEngine, "Ports"))

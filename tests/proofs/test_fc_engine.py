@@ -130,7 +130,7 @@ def test_logits_always_find_room(shape: LeNetShape, config: Config) -> None:
 BUGS = {
     "does not ask for room": ("with m.If((self.room | ~last_layer | ~first) & ~waiting):", "with m.If(~waiting):"),
     "drains too briefly": ("timer.eq(self.drain), state.eq", "timer.eq(self.drain - 1), state.eq"),
-    "never ends": ("Mux(last_layer, FcState.FC_IDLE, FcState.FC_PREPARING)", "FcState.FC_PREPARING"),
+    "never ends": ("Mux(last_layer, states.FC_IDLE, states.FC_PREPARING)", "states.FC_PREPARING"),
     "waits for ever": ("m.d.sync += timer.eq(timer - 1)", "m.d.sync += timer.eq(timer)"),
     "a group too many": ("with m.If(last_group & last_word):", "with m.If(self.command.group.all() & last_word):"),
 }  # fmt: skip

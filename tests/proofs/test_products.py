@@ -9,7 +9,7 @@ import pytest
 
 from fivebyfive.hw.common import dot_product
 from fivebyfive.hw.conv import conv_pe
-from fivebyfive.hw.fc import fc_row
+from fivebyfive.hw.fc import fc_row, sparse_fc_engine
 
 from .lib.bits import Bits, const, fresh, mux, prove
 from .lib.netlist import Frame, Netlist, netlist
@@ -98,6 +98,30 @@ def prove_row(kept: int, component=fc_row.FcRow) -> None:
     prove(row.claims())
 
 
+def prove_sparse_row(groups: int, component=sparse_fc_engine.SparseFcRow) -> None:
+    """A word's products are added to the sums that the memory holds in cycle 2 of the word, where words of the same
+    group in the cycles before are already in; the new sums are there from cycle 3 on, and those of no other group
+    change. With ``last`` they come out as codes."""
+    row = component(groups)
+    frames = run(netlist(row), row.latency)
+    payload, valid, (now, then) = frames[0]["i__payload"], frames[0]["i__valid"], frames[-2:]
+    x, w, first, last, group = payload[:8], words(payload, 20, 1), payload[168], payload[169], payload[170:]
+    there = group < groups
+    total, kept = then["total"], now.memory("sums", group)
+    other = fresh("other", group.width)
+    changed = mux(valid & (other == group), total, now.memory("sums", other))
+    claims = {
+        "other sums": (there & (other < groups)).implies(then.memory("sums", other) == changed),
+        "valid": then["o__valid"] == (valid & last),
+    }
+    for lane in range(20):
+        exact = exact_sum(mux(first, const(0, 14), kept.word(lane, 14)), [x], [w[lane]])[:14]
+        sums = mux(valid, exact, now["total"].word(lane, 14))
+        claims[f"sum {lane}"] = there.implies(total.word(lane, 14) == sums)
+        claims[f"code {lane}"] = then["o__payload"].word(lane, 8) == total.word(lane, 14)[6:]
+    prove(claims)
+
+
 def test_multiplier() -> None:
     prove_multiplier()
 
@@ -164,3 +188,30 @@ ROW_BUGS = {
 def test_bugs_of_the_row_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match=BUG):
         prove_row(25, broken("fc_row", "FcRow", *ROW_BUGS[bug]))
+
+
+@pytest.mark.parametrize(
+    "groups", [pytest.param(2, marks=pytest.mark.full), 25, pytest.param(205, marks=pytest.mark.full)]
+)
+def test_sparse_row(groups: int) -> None:
+    prove_sparse_row(groups)
+
+
+SPARSE_ROW_BUGS = {
+    "the word before is not seen": ("again.eq(valid & (held.group == group))", "again.eq(0)"),
+    "the word before of another group": ("again.eq(valid & (held.group == group))", "again.eq(valid)"),
+    "of a word that is none": ("again.eq(valid & (held.group == group))", "again.eq(held.group == group)"),
+    "never begins": ("Mux(first, 0, before) + product", "before + product"),
+    "writes without a word": ("write.en.eq(valid)", "write.en.eq(1)"),
+    "reads another group": ("read.addr.eq(held.group)", "read.addr.eq(held.group ^ 1)"),
+    "another lane's weight": ("held.x * held.w[lane]", "held.x * held.w[lane - 1]"),
+    "13 bits": ("product[: ACC.width]", "product[: ACC.width - 1]"),
+    "rounds": ("total[lane][Q2_6.frac_bits :]", "(total[lane] + 32)[Q2_6.frac_bits :][:8]"),
+    "all results come out": ("self.o.valid.eq(valid & last)", "self.o.valid.eq(valid)"),
+}
+
+
+@pytest.mark.parametrize("bug", SPARSE_ROW_BUGS)
+def test_bugs_of_the_sparse_row_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_sparse_row(25, broken("sparse_fc_engine", "SparseFcRow", *SPARSE_ROW_BUGS[bug]))

@@ -40,6 +40,7 @@ from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
+from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine, SparseFcRow
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.config import Config
@@ -514,6 +515,33 @@ def test_fc_engine(bench, simulator, conv2, fc, config):
     shape, size, seed = LeNetShape(1, conv2, fc), Config(**config), 6
     engine = FcEngine(shape.network, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
     bench(engine, "fc_engine", network=str(shape), config=config, seed=seed)
+
+
+@pytest.mark.parametrize("groups", [full(1), full(2), 5, full(70)])
+def test_sparse_fc_row(bench, groups):
+    bench(SparseFcRow(groups), "sparse_fc_row", groups=groups)
+
+
+@on_verilator
+@pytest.mark.parametrize(
+    ("conv2", "fc", "config"),
+    [
+        (4, (45, 20, 30, 3), {}),  # one to three groups of outputs, four layers
+        full(3, (7, 10), {}),
+        full(5, (10,), {}),  # a single layer
+        full(5, (61, 64), {"fc_rows": 3, "outputs": 5}),  # outputs are written for three cycles
+        full(30, (22, 64), {"outputs": 25}),  # activations are received for two
+        full(4, (43, 22), {"fc_rows": 21, "outputs": 3}),
+        (6, (43, 10), {"early_fc": True}),
+        full(9, (23, 30, 5), {"early_fc": True, "outputs": 4, "fc_rows": 3}),
+        full(5, (10,), {"early_fc": True, "fc_rows": 20}),
+    ],
+)
+def test_sparse_fc_engine(bench, simulator, conv2, fc, config):
+    spared_by_icarus(simulator, conv2 > 6 or config.get("fc_rows", 1) > 4)
+    shape, size, seed = LeNetShape(1, conv2, fc), Config(skip_zeros=True, **config), 6
+    engine = SparseFcEngine(shape.network, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
+    bench(engine, "fc_engine", network=str(shape), config=asdict(size), seed=seed)
 
 
 @pytest.mark.parametrize("kernel", [full(3), full(4), 5, full(6), full(7)])

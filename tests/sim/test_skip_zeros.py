@@ -1,4 +1,4 @@
-"""Accelerators in which windows of zeros take no cycle: every layer and every counter of each image of a run."""
+"""Accelerators in which windows and activations of zero take no cycle: every layer and every counter of each image."""
 
 import random
 from dataclasses import asdict, replace
@@ -17,7 +17,6 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import pack
-from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.shape import LeNetShape
 from fivebyfive.sim.benchlib.random_images import with_zeros
@@ -61,6 +60,18 @@ DEPTHWISE = Network(
         Layer("f", "fc", 3),
     ),
 )
+# Without convolutions: pixels are activations; three groups of outputs, then one.
+FLAT = LeNetShape.parse("784-45-22-3").network
+# A convolution that skips nothing; layers behind it of which one has a table, one nothing.
+TABLES = Network(
+    (1, 9, 9),
+    (
+        Layer("a", "conv", 5, 3, 1, (0, 0, 0, 0), (0,), 1, (MAX2,)),
+        Layer("f", "fc", 41, then=("table",)),
+        Layer("g", "fc", 30),
+        Layer("h", "fc", 4, then=("relu",)),
+    ),
+)
 MACHINES = [
     (TINY, Config(kernel=3)),
     pytest.param(SMALL, Config(), marks=FULL),
@@ -71,6 +82,12 @@ MACHINES = [
     pytest.param(DEPTHWISE, Config(kernel=3), marks=FULL),
     pytest.param(SMALL, Config(1, 3, 3, pixels=4), marks=FULL),
     pytest.param(SMALL, Config(2, 1, 1, packed=True), marks=FULL),
+    (FLAT, Config(1, 0)),
+    pytest.param(FLAT, Config(1, 0, 2, overlap=False, pixels=4), marks=FULL),
+    pytest.param(TABLES, Config(kernel=3), marks=FULL),
+    pytest.param(TABLES, Config(1, 3, 1, early_fc=True, kernel=3), marks=FULL),
+    pytest.param(LeNetShape(2, 30, (200, 64)).network, Config(2, 25, 3), marks=FULL),
+    pytest.param(LeNetShape(2, 30, (200, 64)).network, Config(2, 25, 20, early_fc=True), marks=FULL),
     pytest.param(SMALL, Config(4, 1, 1), marks=FULL),
     pytest.param(THREE, Config(1, 1, kernel=5), marks=FULL),
     pytest.param(LeNetShape(20, 50, (500, 10)).network, Config(2, 5, 3), marks=FULL),
@@ -143,7 +160,7 @@ def test_digits(simulator, name):
 def test_machines_at_random(simulator, seed):
     machine = random_machine(seed, 20, 3 * 10**7)
     config = replace(machine.config, skip_zeros=True)
-    if not any(skips(config.built(machine.checkpoint.network), config)):
+    if not config.has_zeros_to_skip(machine.checkpoint.network):
         pytest.skip("nothing can be left out")
     network, rng = machine.checkpoint.network, random.Random(seed)
     count = 5 if simulator == "verilator" else 1

@@ -27,7 +27,8 @@ OPTIONS = (
     ),
     click.option(
         "--skip-zeros", is_flag=True,
-        help="Windows of zeros take no cycle in the convolutions: how many an image takes depends on it.",
+        help="Windows of zeros take no cycle in the convolutions, nor activations of zero in the dense engine of "
+        "fully-connected layers: how many an image takes depends on it.",
     ),
     click.option(
         "--dsp-size", type=click.Choice(DSP_SIZES), show_default="that of the part, or 25x18",

@@ -10,7 +10,7 @@ from cocotb.triggers import RisingEdge
 from fivebyfive.hw.conv.conv_engine import ConvTap
 from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import forward
-from fivebyfive.model.image_cycles import visits_of
+from fivebyfive.model.image_cycles import work_of
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import conv_image
 from fivebyfive.model.machine.stages import stages
@@ -179,11 +179,11 @@ async def busy_cycles(dut: Dut) -> None:
     setting = Setting()
     dut.grant.value = 1
     images = draw(1 + 4 * setting.config.skip_zeros)
-    for image, visits in zip(images, visits_of(setting.checkpoint, setting.config, images), strict=True):
+    for image, work in zip(images, work_of(setting.checkpoint, setting.config, images), strict=True):
         await StreamSource(dut, "i").send(pixel_words(image))
         await until(dut, dut.busy, 1, 20)
         busy = 1 + await until(dut, dut.busy, 0, setting.limit)
-        assert busy == conv_image(setting.network, setting.config, visits).busy
+        assert busy == conv_image(setting.network, setting.config, work.visits).busy
 
 
 @cocotb.test()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.cycles import Work, cycles_of_run, plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
 
@@ -33,6 +33,20 @@ def test_one_pe():
     cycles = plan(CAFFE.network, Config())
     assert (cycles.conv, cycles.fc, cycles.latency, cycles.interval) == (75_579, 20_308, 95_892, 75_580)
     assert cycles.utilization(CAFFE.network, Config()) == pytest.approx(2_293_000 / (75_580 * 45))
+
+
+def test_activations_of_zero():
+    """fc1 has 25 groups of 20 outputs and 40 words of activations, fc2 one group and 25 words."""
+    network, config = CAFFE.network, Config(skip_zeros=True)
+    visits = (None, None)  # all positions
+    few = tuple([3, *[0] * 38, 1]), tuple([20, 0, 7, *[0] * 22])
+    none = (0,) * 40, (0,) * 25
+    every, some, black = (cycles_of_run(network, config, [Work(visits, one)])[0] for one in (None, few, none))
+    assert (every.conv, every.fc) == (plan(network, config).conv, plan(network, config).fc)
+    assert black.fc < 2 * (25 + 1) + 40 + 25 + 60
+    assert some.fc - black.fc == 3 * 25 - 1 + 25 - 1 + 20 - 1 + 7 - 1
+    assert every.fc - black.fc == 800 * 25 - 40 + 500 - 25
+    assert every.latency - black.latency == every.fc - black.fc
 
 
 @pytest.mark.parametrize("config", [Config(4, 1, 1), Config(4, 5, 6), Config(2, 10, 3)], ids=str)

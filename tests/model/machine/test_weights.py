@@ -23,6 +23,7 @@ configs = st.one_of(
             st.integers(1, 20),
             st.booleans(),
             packed=st.booleans(),
+            skip_zeros=st.booleans(),
         )
         for w in (1, 2, 4)
     )
@@ -34,6 +35,22 @@ configs = st.one_of(
 def test_round_trip(shape, config, seed):
     checkpoint = Checkpoint.random(shape, seed)
     assert unpack(pack(checkpoint, config), shape.network, config).digest == checkpoint.digest
+
+
+def test_weights_of_an_input_lie_together():
+    """Where activations of zero are skipped: a word of biases for each group of 20 R outputs, then for each input, in
+    the order in which activations come, a word for each group."""
+    shape, config = LeNetShape(2, 3, (45, 10)), Config(outputs=2, fc_rows=2, skip_zeros=True)
+    checkpoint = Checkpoint.random(shape, 1)
+    image, order = pack(checkpoint, config).fc, config.fc1_order(shape.network)
+    assert image.shape == (2 + 48 * 2 + 1 + 45, 40)
+    weights, biases = (checkpoint.arrays[f"fc1.{kind}"] for kind in ("weight", "bias"))
+    assert image[:2].ravel().tolist() == [*biases.tolist(), *[0] * 35]
+    for number, source in enumerate(order):
+        words = image[2 + 2 * number : 4 + 2 * number].ravel()
+        assert words.tolist() == [*weights[:, source].tolist(), *[0] * 35]
+    assert (image[99:, :10] == checkpoint.arrays["fc2.weight"].T).all()
+    assert not image[98:, 10:].any()
 
 
 def test_memory_map_of_the_caffe_lenet():

@@ -7,14 +7,15 @@ import pytest
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.golden import forward, pixels_to_codes
-from fivebyfive.model.image_cycles import cycles_of_images, visits_of
+from fivebyfive.model.image_cycles import cycles_of_images, work_of
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import cycles_of_run, plan
+from fivebyfive.model.machine.cycles import Work, cycles_of_run, plan
 from fivebyfive.model.machine.sizing import Size, sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.zero_windows import Skip, computed_cells, skips, visits
 from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.sim.benchlib.random_networks import random_network
 from fivebyfive.support.errors import UserError
 
 LENET = LeNetShape(4, 5, (10,)).network
@@ -100,10 +101,10 @@ def test_images_without_zeros_take_what_the_plan_says() -> None:
     whole = tuple(
         np.tile(stage.positions(1)[1], (stage.channels, stage.positions(1)[0])) for stage in stages(LENET).convs
     )
-    done, planned = cycles_of_run(network, config, [whole] * 12), plan(network, config)
+    done, planned = cycles_of_run(network, config, [Work(whole)] * 12), plan(network, config)
     assert {(one.conv, one.fc) for one in done} == {(planned.conv, planned.fc)}
     assert (done[0].latency, done[-1].interval) == (planned.latency, planned.interval)
-    assert planned == plan(network, Config())
+    assert planned.conv == plan(network, Config()).conv
 
 
 def test_black_images_take_fewest_cycles() -> None:
@@ -122,17 +123,28 @@ def test_maps_are_those_of_the_golden_model() -> None:
     images[:, 5:] = 0
     outputs = forward(checkpoint, images).outputs
     maps = pixels_to_codes(images)[:, np.newaxis], outputs["conv1"]
-    for number, found in enumerate(visits_of(checkpoint, config, images)):
+    for number, found in enumerate(work_of(checkpoint, config, images)):
         expected = visits(LENET, config, [one[number] for one in maps])
-        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(found.visits, expected, strict=True))
 
 
 def test_networks_without_work_for_it() -> None:
-    """Without convolutions; with one that takes a single channel and gives its codes to the fully-connected layers."""
+    """Without convolutions, or with one that takes a single channel and gives its codes to the fully-connected layers,
+    where these do not skip zeros either; with such a convolution only."""
     single = Network((1, 12, 12), (Layer("c", "conv", 3, 3, then=(MAX2,)), Layer("f", "fc", 4)))
-    for network in (LeNetShape.parse("784-20-10").network, single):
+    flat = LeNetShape.parse("784-20-10").network
+    alone = Network((1, 6, 6), (Layer("c", "conv", 3, 3, then=(Pool("max", 4, 4),)),))
+    for network, packed in ((flat, True), (single, True), (alone, False)):
         with pytest.raises(ValueError, match=r"skip_zeros has no work in .*; leave it out"):
-            sized(network, skip_zeros=True)
+            sized(network, skip_zeros=True, packed=packed)
         with pytest.raises(UserError, match="skip_zeros has no work"):
-            Size(skip_zeros=True).config(Checkpoint.random(network, 1))
-    assert sized(LENET, skip_zeros=True).skip_zeros
+            Size(skip_zeros=True, packed=packed).config(Checkpoint.random(network, 1))
+    for kind in ("banks", "codebook"):  # other engines are chosen
+        with pytest.raises(ValueError, match="skip_zeros has no work"):
+            sized(random_network(LeNetShape.parse("784-20-10"), 1, kind), skip_zeros=True)
+    for network in (LENET, flat, single):
+        assert sized(network, skip_zeros=True).fc_skips_zeros
+    banks = sized(random_network(LeNetShape(4, 5, (30, 10)), 1, "banks"), skip_zeros=True)
+    assert banks.skip_zeros
+    assert banks.engines.words
+    assert not banks.fc_skips_zeros
