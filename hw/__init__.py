@@ -17,8 +17,9 @@ that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_
 `packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `pixel_feeder`
 replaces the conv engine where there are no convolutions, `sparse_line_buffer` the line buffer where windows of zeros
 take no cycle, `sparse_fc_engine` of `sparse_fc_row` and `sparse_fc_controller` the FC engine where activations of zero
-take none. `table_lookup` is what a layer does with its codes, each by itself: ReLU, or any function as a table.
-`cascade` joins two accelerators, the second of which is asked where the first one is unsure.
+take none; `channel_memory` replaces line buffer and map memory before 1x1 kernels, dot products over channels.
+`table_lookup` is what a layer does with its codes, each by itself: ReLU, or any function as a table. `cascade` joins
+two accelerators, the second of which is asked where the first one is unsure.
 
 Package `axi`: `axi_core` puts AXI around the accelerator:
 

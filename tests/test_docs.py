@@ -16,11 +16,12 @@ from fivebyfive.model.estimates.measurement import size_text
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.machine import engines
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import plan
+from fivebyfive.model.machine.cycles import layers_end, plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.weights import memory_map
 from fivebyfive.model.shape import LeNetShape, summary
+from fivebyfive.sim.benchlib.listed_networks import LISTED
 from fivebyfive.sim.jobs.fit_area import error_rows
 from fivebyfive.sim.quality.small_machines import SMALL_MACHINES
 from fivebyfive.verify.bench import SIZES
@@ -228,6 +229,24 @@ def test_addresses_in_the_memory_map() -> None:
         assert f"`{name}` | {region.address:,} to {region.address + region.words - 1:,}" in said, name
     first = at["conv2.weight"].address
     assert f"word {first} + 7 x 20 + 3 = {first + 7 * 20 + 3}, byte 1" in said
+
+
+def test_cycles_of_pointwise_convolutions() -> None:
+    """The table of docs/cycles.md. With `skip_zeros` a 1x1 convolution takes one channel at a time."""
+    said, network = page("cycles"), LISTED["depthwise 5x5, then pointwise"].network
+    config = sized(network)
+    before = replace(config, skip_zeros=True)
+    cycles = [f"{plan(network, one).interval:,}" for one in (before, config)]
+    regions = [region for one in (before, config) for region in memory_map(network, one)]
+    words = [region.words for region in regions if region.name == "pointwise.weight"]
+    assert f"pointwise 10 to 20) | {cycles[0]} | {cycles[1]} | {words[0]}, now {words[1]} |" in said
+    depthwise, pointwise = np.diff(layers_end(network, config)[0])
+    products = sum(network.macs[name] for name in ("depthwise", "pointwise"))
+    share = 100 * products / (config.conv_multipliers * (depthwise + pointwise))
+    assert f"{depthwise:,} and {pointwise:,} cycles, {share:.1f} %" in said
+    changes = (DOCS.parent / "CHANGELOG.md").read_text()
+    assert f"takes {cycles[1]} cycles an image instead of {cycles[0]}" in changes
+    assert f"{words[1]} weight words instead of {words[0]}" in changes
 
 
 def test_training_is_that_of_the_card() -> None:

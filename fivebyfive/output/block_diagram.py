@@ -73,7 +73,11 @@ def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[st
     words = memory_depths(network, config)["conv"]
     pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
     work = f"{pes} sign adders" if form.kind == "signs" else f"{pes} multipliers"
-    sums = ("partial sums of 14 bits",) if any(stage.channels > 1 for stage in convs) else ()
+    sums = (
+        ("partial sums of 14 bits",)
+        if any(config.channel_sets(network, layer) > 1 for layer in range(len(convs)))
+        else ()
+    )
     sweeps = config.engines.sweeps
     order = (
         f"{sum(len(one) for layer in sweeps for one in layer):,} sweeps, zeros skipped"

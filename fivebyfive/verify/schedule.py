@@ -49,9 +49,15 @@ class Row:
             return ""
         if self.cycles.interval == self.network.pixels:
             return f"{self.network.pixels:,} pixels, one a cycle"
-        if pointwise := [stage.name for stage in stages(self.network).convs if is_pointwise(stage)]:
-            return f"{', '.join(pointwise)}: 1x1"
-        short = [stage.name for stage in stages(self.network).convs if self.is_short(stage)]
+        convs = stages(self.network).convs
+        by_channel = [
+            stage.name
+            for layer, stage in enumerate(convs)
+            if is_pointwise(stage) and self.config.channels_at_once(self.network, layer) == 1
+        ]
+        if by_channel:
+            return f"{', '.join(by_channel)}: 1x1"
+        short = [stage.name for stage in convs if self.is_short(stage)]
         return f"short rows of {', '.join(short)}" if short else "starts of layers"
 
     def is_short(self, stage: ConvStage) -> bool:
@@ -114,8 +120,8 @@ machines {well} are at {GOAL:.0f} % or more.
 ## What holds it
 
 - **Pixels**: an image is received at one pixel a cycle; engines that need fewer cycles wait for it.
-- **1x1**: the limit of a 1x1 convolution counts K^2 input channels a PE and cycle, a dot product over channels. The
-  machine computes it as any kernel, one input channel a PE and cycle: with 1 of its K^2 products.
+- **1x1**: the limit of a 1x1 convolution counts K^2 input channels a PE and cycle, a dot product over channels. So the
+  machine computes it, but for [some](cycles.md#1x1-convolutions) that take one input channel a PE and cycle.
 - **Short rows**: the first rows of a map arrive while the windows slide over the last row of the map before. If that
   has no more positions than there are rows to come (K with one window), the windows wait for the rest, once a map.
 - **Starts of layers**: a layer loads its biases and its first kernels, and waits for its last code: about 30 cycles.

@@ -26,6 +26,7 @@ from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import ceil_div
 
+from .channel_memory import ChannelMaps, ChannelMemory
 from .conv_array import ConvArray
 from .conv_controller import ConvController, ConvLayer, Mode, conv_states
 from .image_buffer import ImageBuffer
@@ -86,7 +87,8 @@ class Cell:
 class Parts:
     """The components of a `ConvEngine`. ``features``: memories of maps, of which one is read while the other is
     written; ``before``, ``after``: functions of codes in front of and behind the pooling unit, where some layer has a
-    table or, in front, any."""
+    table or, in front, any; ``channels``: as ``features``, of the maps that 1x1 kernels read as dot products over
+    channels."""
 
     image: ImageBuffer
     lines: LineBuffer
@@ -98,6 +100,7 @@ class Parts:
     fetcher: KernelFetcher
     before: TableLookup | None
     after: TableLookup | None
+    channels: list[ChannelMemory]
 
     @property
     def named(self) -> dict[str, wiring.Component]:
@@ -116,7 +119,8 @@ class ConvEngine(wiring.Component):
     ``fivebyfive.model.golden`` defines the result. A layer takes a cycle for each position of W windows, each group of
     O output channels and each input channel that the group reads, and a few more at its start
     (`fivebyfive.model.machine.cycles`); the pixels of the next image are received meanwhile. Maps go from layer to
-    layer through two memories in turn. With `Config.engines`, kernels of zeros take no cycle, and weights may be stored
+    layer through two memories in turn. A 1x1 kernel behind another convolution is a dot product over channels
+    (`Config.channels_at_once`). With `Config.engines`, kernels of zeros take no cycle, and weights may be stored
     as indices of values or need no multiplier.
 
     Parameters
@@ -206,7 +210,7 @@ class ConvEngine(wiring.Component):
     def parts(self) -> Parts:
         """The components of the engine."""
         config, engines = self.config, self.config.engines
-        maps, sparse = [self.line_map(stage) for stage in self.layers], config.skip_zeros
+        maps, sparse = [self.line_map(layer) for layer in range(len(self.layers))], config.skip_zeros
         lines = (
             SparseLineBuffer(config.windows, config.kernel, maps, skips(self.network, config))
             if sparse
@@ -217,7 +221,14 @@ class ConvEngine(wiring.Component):
             config.outputs,
             lines.rows,
             lines.columns,
-            depth=max((prod(self.positions(stage)) for stage in self.layers if stage.channels > 1), default=1),
+            depth=max(
+                (
+                    prod(self.positions(stage))
+                    for layer, stage in enumerate(self.layers)
+                    if config.channel_sets(self.network, layer) > 1
+                ),
+                default=1,
+            ),
             bias_words=max(ceil_div(stage.width, config.conv_word_bytes) for stage in self.layers),
             packed=config.packed,
             shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
@@ -242,7 +253,7 @@ class ConvEngine(wiring.Component):
                     rows_out=lines.rows_in,
                     sparse=sparse,
                 )
-                for readers in self.readers
+                for readers in self.readers(over_channels=False)
             ],
             weights=weights,
             controller=ConvController(
@@ -257,18 +268,33 @@ class ConvEngine(wiring.Component):
             ),
             before=before,
             after=after,
+            channels=[
+                ChannelMemory(
+                    [self.channel_maps(layer) for layer in readers],
+                    config.outputs,
+                    config.channels_at_once(self.network, readers[0]),
+                )
+                for readers in self.readers(over_channels=True)
+            ],
         )
 
-    @property
-    def readers(self) -> list[range]:
-        """The layers that read each memory of maps: the second, fourth, ...; and the third, fifth, ..."""
-        return [readers for readers in (range(1, len(self.layers), 2), range(2, len(self.layers), 2)) if readers]
+    def over_channels(self, layer: int) -> bool:
+        """Whether a layer is computed as dot products over channels."""
+        return self.config.channels_at_once(self.network, layer) > 1
+
+    def readers(self, over_channels: bool) -> list[list[int]]:
+        """The layers that read each memory of maps, or of maps read ``over_channels``: those of the second, fourth,
+        ...; and of the third, fifth, ..."""
+        turns = range(1, len(self.layers), 2), range(2, len(self.layers), 2)
+        kept = [[layer for layer in turn if self.over_channels(layer) == over_channels] for turn in turns]
+        return [readers for readers in kept if readers]
 
     def positions(self, stage: ConvStage) -> tuple[int, int]:
         return stage.positions(self.config.windows)
 
-    def line_map(self, stage: ConvStage) -> LineMap:
-        """A layer's input as the line buffer sees it."""
+    def line_map(self, layer: int) -> LineMap:
+        """A layer's input as the line buffer sees it; of a layer that does without it, that of the first one."""
+        stage = self.layers[0 if self.over_channels(layer) else layer]
         rows, columns = self.positions(stage)
         top, left, _, _ = stage.layer.padding
         return LineMap(stage.rows, stage.columns, rows, columns, stride=stage.layer.stride, top=top, left=left)
@@ -286,6 +312,20 @@ class ConvEngine(wiring.Component):
             repeats=len(swept),
             order=() if every else [channel for channels in swept for channel in channels],
             fill=stage.layer.fill if any(stage.layer.padding) else (),
+        )
+
+    def channel_maps(self, layer: int) -> ChannelMaps:
+        """A layer's input as a memory of channels streams it."""
+        stage, swept = self.layers[layer], self.config.sweeps(self.network, layer)
+        every = self.config.sweeps_all(self.network, layer)
+        return ChannelMaps(
+            stage.channels,
+            stage.rows,
+            stage.columns,
+            positions=self.positions(stage),
+            stride=stage.layer.stride,
+            repeats=len(swept),
+            order=() if every else [channels for one in swept for channels in one],
         )
 
     def pooled_map(self, stage: ConvStage) -> PooledMap:
@@ -318,7 +358,8 @@ class ConvEngine(wiring.Component):
         for layer, stage in enumerate(self.layers):
             address, together = self.address(layer, "weight"), min(self.config.outputs, stage.width)
             if self.config.sweeps_all(self.network, layer):
-                plans.append(KernelPlan(address, stage.width, stage.channels, self.config.outputs))
+                sets = self.config.channel_sets(self.network, layer)
+                plans.append(KernelPlan(address, stage.width, sets, self.config.outputs))
             else:
                 sweeps = sum(map(len, self.config.sweeps(self.network, layer)))
                 plans.append(KernelPlan(address, together * sweeps, 1, together))
@@ -330,7 +371,7 @@ class ConvEngine(wiring.Component):
         return [
             ConvLayer(
                 stage.width,
-                stage.channels,
+                config.channel_sets(self.network, layer),
                 config.outputs,
                 self.address(layer, "bias"),
                 kernel=config.kernel,
@@ -389,14 +430,14 @@ class ConvEngine(wiring.Component):
         ]
 
     def connect_positions(self, m: Module, parts: Parts):
-        """Rows of the image or of maps into the line buffer, its positions into the array."""
+        """Rows of the image or of maps into the line buffer, its positions into the array; or those of channels."""
         lines, controller, array = parts.lines, parts.controller, parts.array
         sources = [parts.image, *parts.features]
-        for number, (features, readers) in enumerate(zip(parts.features, self.readers, strict=True)):
+        for features, readers in self.memories(parts):
             begins = reduce(or_, [controller.layer == layer for layer in readers])
             m.d.comb += features.start.eq(controller.start & begins)
-            if len(readers) > 1:  # what was written last, or is being written
-                m.d.comb += features.which.eq((controller.layer - number) >> 1)
+            if len(readers) > 1:
+                m.d.comb += features.which.eq(self.index(controller.layer, readers))
         m.d.comb += [
             lines.size.eq(controller.layer),
             # Each streams only in its own layer, and only the rows that the layer needs.
@@ -409,14 +450,22 @@ class ConvEngine(wiring.Component):
         if lines.fills:
             fills = [source.fill if hasattr(source, "fill") else Const(0, CODE) for source in sources]
             m.d.comb += lines.fill.eq(self.from_source(controller.layer, fills))
-        position = array.i.payload
+        position, streams = array.i.payload, [lines.o, *(one.o for one in parts.channels)]
+        valid, last, patch = (
+            self.of_layer(controller.layer, values)
+            for values in (
+                [one.valid for one in streams],
+                [one.payload.last for one in streams],
+                [lines.patch.as_value(), *(one.word.as_value() for one in parts.channels)],
+            )
+        )
         m.d.comb += [
-            controller.position_valid.eq(lines.o.valid),
-            controller.position_last.eq(lines.o.payload.last),
-            lines.o.ready.eq(controller.go),
+            controller.position_valid.eq(valid),
+            controller.position_last.eq(last),
+            *(one.ready.eq(controller.go) for one in streams),
             array.i.valid.eq(controller.go),
-            array.patch.eq(lines.patch),
-            position.end.eq(lines.o.payload.last),
+            array.patch.as_value().eq(patch),
+            position.end.eq(last),
             position.load.eq(controller.load),
             position.first.eq(controller.first),
             position.last.eq(controller.last),
@@ -428,6 +477,28 @@ class ConvEngine(wiring.Component):
                 for skip in skips(self.network, self.config)
             ]
             m.d.comb += [lines.every.eq(pick(every, controller.layer)), position.index.eq(lines.o.payload.index)]
+
+    def memories(self, parts: Parts) -> list[tuple[MapMemory | ChannelMemory, list[int]]]:
+        """All memories of maps, each with the layers that read it."""
+        return [
+            *zip(parts.features, self.readers(over_channels=False), strict=True),
+            *zip(parts.channels, self.readers(over_channels=True), strict=True),
+        ]
+
+    @staticmethod
+    def index(layer: Signal, readers: list[int]) -> Value:
+        """Index of the reader that reads what was written last, or for which maps are being written."""
+        first, *_, last = readers
+        if readers == list(range(first, last + 1, 2)):
+            return (layer - (first - 1)) >> 1
+        return Array(sum(reader < number for reader in readers[:-1]) for number in range(last + 1))[layer]
+
+    def of_layer(self, layer: Signal, values: Sequence) -> Value:
+        """The one of the values of line buffer and memories of channels that belongs to the layer."""
+        chosen, *others = values
+        for value, readers in zip(others, self.readers(over_channels=True), strict=True):
+            chosen = Mux(layer.matches(*readers), value, chosen)
+        return chosen
 
     def connect_cells(self, m: Module, parts: Parts) -> Cell:
         """What goes past the array and the pooling unit with each position: where its codes belong."""
@@ -467,7 +538,7 @@ class ConvEngine(wiring.Component):
         if parts.after is not None:
             self.look_up(m, parts.after, layer, pooling.o, None)
             results = parts.after.o
-        for features, readers in zip(parts.features, self.readers, strict=True):
+        for features, readers in self.memories(parts):
             writes = reduce(or_, [self.is_layer(layer, reader - 1) for reader in readers])
             m.d.comb += [features.i.valid.eq(results.valid & writes), features.i.payload.eq(results.payload)]
             if place is not None:

@@ -106,7 +106,7 @@ def weight_memories(network: Network, config: Config) -> list[tuple[int, int]]:
 
 def map_memories(network: Network, config: Config) -> list[tuple[int, int]]:
     """Words and bits of the memories of the image buffer and of the feature maps, banks of rows. Maps go from layer to
-    layer through two memories in turn."""
+    layer through two memories in turn; what 1x1 kernels read is in memories of words of channels."""
     convs = stages(network).convs
     if not convs:
         return []
@@ -114,7 +114,12 @@ def map_memories(network: Network, config: Config) -> list[tuple[int, int]]:
     channels, rows, columns = network.input
     memories = [(2 * power_of_two(channels * ceil_div(rows, halves)), BYTE * columns)] * halves
     for turn in range(2):
-        held = [stage.outputs for stage in convs[turn:-1:2]]
+        readers = range(turn + 1, len(convs), 2)
+        over = [layer for layer in readers if config.channels_at_once(network, layer) > 1]
+        if over:
+            words = max(config.channel_sets(network, layer) * prod(convs[layer].positions(1)) for layer in over)
+            memories += [(words, BYTE * config.channels_at_once(network, over[0]))]
+        held = [convs[layer - 1].outputs for layer in readers if layer not in over]
         if held:
             banks = max(min(config.outputs, channels) for channels, _, _ in held)
             words = max(ceil_div(channels, config.outputs) * rows // halves for channels, rows, _ in held)
@@ -131,7 +136,11 @@ def lane_memories(network: Network, config: Config) -> list[tuple[int, int]]:
         depths += [min(len(hidden), 2) * ceil_div(max(hidden), FC_WORD)] if hidden else []
     memories = [(depth, BYTE) for depth in depths for _ in range(FC_WORD)]
     if parts.convs:
-        summed = [prod(stage.positions(config.windows)) for stage in parts.convs if stage.channels > 1]
+        summed = [
+            prod(stage.positions(config.windows))
+            for layer, stage in enumerate(parts.convs)
+            if config.channel_sets(network, layer) > 1
+        ]
         memories += [(max(summed, default=1), SUM_BITS)] * (config.windows * config.outputs)
         memories += [(max(stage.outputs[2] for stage in parts.convs), BYTE * config.outputs)]
     if config.inputs_outside(network, 0):

@@ -50,14 +50,15 @@ def operations(network: Network, config: Config) -> dict[str, int]:
 
 def conv_parts(network: Network, config: Config) -> list[tuple[int, int, int, int]]:
     """Multiplications, additions, bits of weights and of activations of each convolution. A sweep reads each kernel of
-    a group of output channels once, and a whole input map."""
+    a group of output channels once, and a whole input map, or words of channels."""
     parts, form, word = [], config.engines.conv, config.conv_word_bytes
     for layer, stage in enumerate(stages(network).convs):
         swept = list(map(len, config.sweeps(network, layer)))
         groups = config.groups(stage.width)
         kernels = sum(len(group) * count for group, count in zip(groups, swept, strict=True))
         products = kernels * word * prod(stage.used)
-        read = sum(swept) * stage.rows * stage.columns
+        at_once = config.channels_at_once(network, layer)
+        read = sum(swept) * (at_once * prod(stage.used) if at_once > 1 else stage.rows * stage.columns)
         parts.append((*work(products, form.kind), kernels * word * form.bits, CODE * read))
     return parts
 

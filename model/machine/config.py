@@ -320,16 +320,31 @@ class Config:
             channel * cells + cell for group in self.groups(last.width) for cell in range(cells) for channel in group
         ]
 
+    def channels_at_once(self, network: Network, layer: int) -> int:
+        """Input channels of a sweep of a convolution. Behind another convolution a kernel of 1x1 is a dot product over
+        channels: as many groups of O as fit K^2 weights. Otherwise, with several windows and with ``skip_zeros`` it is
+        one."""
+        pointwise = layer > 0 and stages(network).convs[layer].layer.kernel == 1
+        if not pointwise or self.windows > 1 or self.skip_zeros:
+            return 1
+        return max(1, self.conv_word_bytes // self.outputs * self.outputs)
+
+    def channel_sets(self, network: Network, layer: int) -> int:
+        """Sets of input channels that a convolution sweeps one after the other."""
+        return ceil_div(stages(network).convs[layer].channels, self.channels_at_once(network, layer))
+
     def sweeps(self, network: Network, layer: int) -> list[tuple[int, ...]]:
-        """The input channels that each group of output channels of a convolution sweeps, ascending: those that it
-        reads and, where zeros are skipped, that have weights."""
-        stage = stages(network).convs[layer]
-        listed = self.engines.sweeps[layer] if self.engines.sweeps else ()
-        return list(listed) or [stage.group_channels(group) for group in self.groups(stage.width)]
+        """The sets of input channels (`channels_at_once`) that each group of output channels of a convolution sweeps,
+        ascending: those that it reads and, where zeros are skipped, that have weights."""
+        stage, at_once = stages(network).convs[layer], self.channels_at_once(network, layer)
+        if listed := self.engines.sweeps[layer] if self.engines.sweeps else ():
+            return list(listed)
+        read = [stage.group_channels(group) for group in self.groups(stage.width)]
+        return [tuple(range(channels[0] // at_once, channels[-1] // at_once + 1)) for channels in read]
 
     def sweeps_all(self, network: Network, layer: int) -> bool:
         """Whether every group of output channels sweeps every input channel."""
-        every = tuple(range(stages(network).convs[layer].channels))
+        every = tuple(range(self.channel_sets(network, layer)))
         return all(channels == every for channels in self.sweeps(network, layer))
 
     def pace(self, network: Network, layer: int) -> int:

@@ -237,7 +237,8 @@ def sweeps(
     """
     stage = stages(network).convs[layer]
     rows, columns = stage.positions(config.windows)
-    whole, step = stage.transfers(config.kernel, config.windows)
+    over_channels = config.channels_at_once(network, layer) > 1
+    whole, step = (0, 0) if over_channels else stage.transfers(config.kernel, config.windows)
     pace, memory = config.pace(network, layer), conv_memory(config)
     groups, listed = config.groups(stage.width), not config.sweeps_all(network, layer)
     swept = config.sweeps(network, layer)
@@ -260,7 +261,8 @@ def sweeps(
         return [*firsts, last], max(come + whole + MOVE, last)
 
     end, rest = begin, 0
-    rows_come, kernels_come = MAP_MEMORY + whole - MOVE, sizes[0] + memory  # counted from ``end``
+    # Counted from ``end``; what 1x1 kernels read needs no line buffer and comes sooner than any kernels.
+    rows_come, kernels_come = 0 if over_channels else MAP_MEMORY + whole - MOVE, sizes[0] + memory
     results = []
     for group, channels in enumerate(swept):
         for number, channel in enumerate(channels):

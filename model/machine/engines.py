@@ -81,7 +81,7 @@ class Fitting(AnyWeights):
         self.fc_values = list(map(distinct, self.fc_weights))
         self.fewest = list(map(fewest_words, self.fc_weights))
         self.fullest: dict[int, list[np.ndarray]] = {}  # by activations that come at once, which give fc1's order
-        self.sweeps: dict[int, tuple[tuple[tuple[int, ...], ...], ...]] = {}  # by output channels at once
+        self.sweeps: dict[tuple[int, ...], tuple[tuple[tuple[int, ...], ...], ...]] = {}  # by channels at once
 
     def built(self, at_once: int) -> tuple[Checkpoint, tuple[tuple[int, ...], ...]]:
         """What is left of the checkpoint in the order for ``at_once`` output channels, and which outputs those are."""
@@ -106,9 +106,10 @@ class Fitting(AnyWeights):
         sizes = [weights.size for weights in self.conv_weights]
         form = form_of(self.conv_values, sizes, config, around) if quick else CODES
         least, kept = self.built(config.outputs)
-        if config.outputs not in self.sweeps:
-            self.sweeps[config.outputs] = conv_sweeps(least, config)
-        return Engines(form, sweeps=self.sweeps[config.outputs], kept=kept)
+        at_once = config.outputs, *(config.channels_at_once(least.network, layer) for layer in range(len(self.convs)))
+        if at_once not in self.sweeps:
+            self.sweeps[at_once] = conv_sweeps(least, config)
+        return Engines(form, sweeps=self.sweeps[at_once], kept=kept)
 
     def fc_form(self, config: Config) -> WeightForm:
         # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
@@ -170,18 +171,23 @@ def form_of(values: list[set[int]], sizes: list[int], config: Config, padded: li
 
 
 def conv_sweeps(checkpoint: Checkpoint, config: Config) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """For each convolution, for each group of its output channels, the input channels with a kernel that is not all
-    zeros: one at least. Empty where that would be all that are read."""
+    """For each convolution, for each group of its output channels, the sets of input channels with a kernel that is not
+    all zeros: one at least. Empty where that would be all that are read."""
     layers = []
-    for stage in stages(checkpoint.network).convs:
+    for layer, stage in enumerate(stages(checkpoint.network).convs):
+        at_once = config.channels_at_once(checkpoint.network, layer)
         weights = checkpoint.arrays[f"{stage.name}.weight"]
         each = stage.channels // stage.layer.groups  # input channels of an output
         used = np.any(weights != 0, axis=(2, 3))
         sweeps, reads = [], 0
         for group in config.groups(stage.width):
             first = {output: output // (stage.width // stage.layer.groups) * each for output in group}
-            found = {first[output] + int(channel) for output in group for channel in np.flatnonzero(used[output])}
-            sweeps.append(tuple(sorted(found)) or (first[group.start],))
-            reads += len(stage.group_channels(group))
+            found = {
+                (first[output] + int(channel)) // at_once
+                for output in group
+                for channel in np.flatnonzero(used[output])
+            }
+            sweeps.append(tuple(sorted(found)) or (first[group.start] // at_once,))
+            reads += len({channel // at_once for channel in stage.group_channels(group)})
         layers.append(() if sum(map(len, sweeps)) == reads else tuple(sweeps))
     return tuple(layers) if any(layers) else ()

@@ -2,7 +2,9 @@
 
 Conv memory, K^2 bytes a word, 25 in the brief's network (byte 0 in the lowest bits): for each convolution its biases,
 K^2 a word, then its kernels, row-major, in the order in which the array takes them: group of output channels, input
-channel, output channel. A kernel smaller than K lies at the top left, with zeros around it. Where a group does not
+channel, output channel. A kernel smaller than K lies at the top left, with zeros around it. Where a 1x1 kernel is a dot
+product over channels (`Config.channels_at_once`), a word has those of as many input channels, and zeros behind them:
+ceil(I / channels at once) words an output channel in place of I. Where a group does not
 sweep all input channels (groups of channels, kernels of zeros) it has O kernels for each that it does; those that
 belong to no output channel of the group, or to one that does not read the channel, are zeros.
 
@@ -114,7 +116,8 @@ def _words(network: Network, stage: ConvStage | FcStage, layer: int, config: Con
     if isinstance(stage, ConvStage):
         dense = config.sweeps_all(network, layer)
         swept = sum(map(len, config.sweeps(network, layer))) * min(config.outputs, stage.width)
-        return ceil_div(stage.width, config.conv_word_bytes), stage.width * stage.channels if dense else swept
+        every = stage.width * config.channel_sets(network, layer)
+        return ceil_div(stage.width, config.conv_word_bytes), every if dense else swept
     rows, lanes = config.fc_outputs, config.fc_lanes
     if config.engines.words:
         return ceil_div(stage.outputs, rows), sum(config.engines.words[layer])
@@ -246,22 +249,26 @@ def _positions(region: Region, network: Network, config: Config) -> np.ndarray:
 
 
 def _kernels(layer: int, network: Network, config: Config) -> np.ndarray:
-    """Positions (words, K^2) of the kernels of a convolution, in the order in which they are swept."""
+    """Positions (words, K^2) of the kernels of a convolution, in the order in which they are swept; of 1x1 kernels over
+    channels, those of a set of channels side by side."""
     stage = stages(network).convs[layer]
     size, groups = stage.layer.kernel, stage.layer.groups
-    each = stage.channels // groups
-    every = np.full((stage.width, stage.channels, config.kernel, config.kernel), -1)  # -1 where a channel is not read
+    each, at_once = stage.channels // groups, config.channels_at_once(network, layer)
+    sets = config.channel_sets(network, layer)
+    side = config.kernel if at_once == 1 else 1
+    every = np.full((stage.width, sets * at_once, side, side), -1)  # -1 where a channel is not read
     index = np.arange(stage.width * each * size**2).reshape(groups, stage.width // groups, each, size, size)
     for number, kernels in enumerate(index):
         outputs = slice(number * len(kernels), (number + 1) * len(kernels))
         every[outputs, number * each : (number + 1) * each, :size, :size] = kernels
-    dense, together, sets = config.sweeps_all(network, layer), min(config.outputs, stage.width), []
+    words = np.full((stage.width, sets, config.conv_word_bytes), -1)
+    words[..., : at_once * side**2] = every.reshape(stage.width, sets, -1)
+    dense, together, found = config.sweeps_all(network, layer), min(config.outputs, stage.width), []
     for group, channels in zip(config.groups(stage.width), config.sweeps(network, layer), strict=True):
         padded = np.full((len(group) if dense else together, len(channels), config.conv_word_bytes), -1)
-        chosen = every[group.start : group.stop, list(channels)]
-        padded[: len(group)] = chosen.reshape(*chosen.shape[:2], -1)
-        sets.append(padded.swapaxes(0, 1).reshape(-1, config.conv_word_bytes))
-    return np.concatenate(sets)
+        padded[: len(group)] = words[group.start : group.stop, list(channels)]
+        found.append(padded.swapaxes(0, 1).reshape(-1, config.conv_word_bytes))
+    return np.concatenate(found)
 
 
 def _fill(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -20,6 +20,7 @@ from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv.conv_engine import ConvEngine
@@ -202,6 +203,16 @@ def sparse_map_memory() -> SmallMachine:
     return MapMemory([StoredMaps(**one) for one in maps], **sizes), {"maps": maps, **sizes}
 
 
+def channel_memory() -> SmallMachine:
+    # Three sets of channels, of two groups each; a stride, and a row that is left out; a listed order.
+    maps: tuple[dict[str, Any], ...] = (
+        {"channels": 9, "rows": 3, "columns": 4, "positions": (3, 4), "repeats": 2},
+        {"channels": 6, "rows": 6, "columns": 5, "positions": (2, 3), "stride": 2, "order": (1, 0, 1)},
+    )
+    sizes: dict[str, Any] = {"parallel": 2, "channels": 4}
+    return ChannelMemory([ChannelMaps(**one) for one in maps], **sizes), {"maps": maps, **sizes}
+
+
 def image_buffer() -> SmallMachine:
     image: dict[str, Any] = {"channels": 1, "rows": 28, "columns": 28, "repeats": 2}
     return ImageBuffer(StoredMaps(**image)), {"image": image, "rows_out": 1}
@@ -351,7 +362,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
-    sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row,
+    sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row, channel_memory,
 )  # fmt: skip
 
 

@@ -22,7 +22,8 @@ WANTED = {
     "before": "=conv.before_.i__valid",
     "pool": "=conv.pooling.i__valid",
     "after": "=conv.after.i__valid",
-    "maps": "=conv.features.i__valid =conv.features.o__valid =conv.features_2.i__valid =conv.features_2.o__valid",
+    "maps": "=conv.features.i__valid =conv.features.o__valid =conv.features_2.i__valid =conv.features_2.o__valid "
+    "=conv.channels.i__valid =conv.channels.o__valid =conv.channels_2.i__valid =conv.channels_2.o__valid",
     "kernels": "=conv.fetcher.start ~conv.fetcher.address conv.fetcher.o__ready",
     "conv weights": "~conv.weights.address",
     "conv control": f"={STATE} conv.controller.layer conv.controller.group conv.controller.channel conv.controller.go "

@@ -7,6 +7,7 @@ from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
@@ -61,6 +62,14 @@ from fivebyfive.model.network import Pool
         (
             lambda: MapMemory([StoredMaps(3, 8, 8, top=1, transfers=6)], rows_out=2),
             "1 to 5 transfers of a map can be streamed, not 6",
+        ),
+        (
+            lambda: ChannelMaps(3, 5, 8, (3, 5), stride=2),
+            r"\(3, 5\) positions, 2 apart, do not fit 5x8",
+        ),
+        (
+            lambda: ChannelMemory([ChannelMaps(3, 4, 4, (4, 4))], 3, 25),
+            "a word must have a multiple of 3 channels, which are written at once",
         ),
         (lambda: WeightMemory([], 25), "a weight memory needs at least one word"),
         (lambda: WeightMemory([1, 2, 3], 25, [1, 1]), r"banks of \[1, 1\] words do not hold 3"),

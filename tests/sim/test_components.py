@@ -16,6 +16,7 @@ from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv.conv_engine import ConvEngine
@@ -606,6 +607,29 @@ def random_memory(seed):
 def test_map_memory(bench, sizes):
     memory = MapMemory(**sizes | {"maps": [StoredMaps(**one) for one in sizes["maps"]]})
     bench(memory, "map_memory", **sizes)
+
+
+def random_channel_memory(seed):
+    rng = random.Random(seed)
+    parallel = rng.choice((1, 1, 2, 3))
+    maps, channels = [], parallel * rng.randint(1, 5)
+    for _ in range(rng.randint(1, 3)):
+        rows, columns, stride, count = rng.randint(1, 7), rng.randint(1, 7), rng.randint(1, 2), rng.randint(1, 12)
+        most = [(size - 1) // stride + 1 for size in (rows, columns)]
+        positions = [rng.choice((size, rng.randint(1, size))) for size in most]
+        order = [rng.randrange(-(-count // channels)) for _ in range(rng.choice((0, rng.randint(1, 6))))]
+        maps.append({
+            "channels": count, "rows": rows, "columns": columns, "positions": positions, "stride": stride,
+            "repeats": rng.randint(1, 4), "order": order,
+        })  # fmt: skip
+    return {"maps": maps, "parallel": parallel, "channels": channels}
+
+
+@pytest.mark.parametrize("seed", [1, *(full(seed) for seed in (0, *range(2, 20)))])
+def test_channel_memory(bench, seed):
+    sizes = random_channel_memory(seed)
+    maps = [ChannelMaps(**one | {"positions": tuple(one["positions"])}) for one in sizes["maps"]]
+    bench(ChannelMemory(maps, sizes["parallel"], sizes["channels"]), "channel_memory", **sizes)
 
 
 @on_verilator

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import memory_depths, memory_map, pack, unpack
+from fivebyfive.model.network import Layer, Network
 from fivebyfive.model.shape import LeNetShape
 
 CAFFE = LeNetShape(20, 50, (500, 10))
@@ -51,6 +52,59 @@ def test_weights_of_an_input_lie_together():
         assert words.tolist() == [*weights[:, source].tolist(), *[0] * 35]
     assert (image[99:, :10] == checkpoint.arrays["fc2.weight"].T).all()
     assert not image[98:, 10:].any()
+
+
+def of_kernels(channels, *kernels, outputs=(5, 7), groups=1):
+    """A network of two convolutions and one fully-connected layer."""
+    first = Layer("a", "conv", channels, kernels[0])
+    second = Layer("b", "conv", outputs[-1], kernels[1], groups=groups)
+    return Network((1, 12, 12), (first, second, Layer("f", "fc", 3)))
+
+
+@pytest.mark.parametrize(
+    ("network", "config", "at_once"),
+    [
+        (of_kernels(10, 5, 1), Config(kernel=5), [1, 25]),
+        (of_kernels(10, 5, 1), Config(1, 3, kernel=5), [1, 24]),
+        (of_kernels(10, 3, 1), Config(1, 4, kernel=3), [1, 8]),
+        (of_kernels(10, 3, 1), Config(1, 10, kernel=3), [1, 1]),  # more outputs at once than multipliers of a PE
+        (of_kernels(10, 3, 1), Config(2, 1, kernel=3), [1, 1]),
+        (of_kernels(10, 3, 1), Config(1, 1, kernel=3, skip_zeros=True), [1, 1]),
+        (of_kernels(10, 1, 1), Config(kernel=3), [1, 9]),  # the first one reads the image
+        (of_kernels(10, 3, 3), Config(kernel=3), [1, 1]),
+    ],
+)
+def test_channels_at_once(network, config, at_once):
+    assert [config.channels_at_once(network, layer) for layer in range(2)] == at_once
+    checkpoint = Checkpoint.random(network, 3)
+    assert unpack(pack(checkpoint, config), network, config).digest == checkpoint.digest
+
+
+def test_words_of_channels():
+    """1x1 kernels of ten channels lie side by side in a word, those of other groups of channels are zeros."""
+    network, config = of_kernels(10, 5, 1, outputs=(20,), groups=2), Config()
+    checkpoint = Checkpoint.random(network, 3)
+    region = next(region for region in memory_map(network, config) if region.name == "b.weight")
+    words, weights = pack(checkpoint, config).conv[region.address : region.end], checkpoint.arrays["b.weight"]
+    assert words.shape == (20, 25)
+    for output, word in enumerate(words):
+        first = 5 * (output // 10)
+        assert np.array_equal(word[first : first + 5], weights[output, :, 0, 0])
+        assert not word[:first].any()
+        assert not word[first + 5 :].any()
+
+
+def test_words_of_more_channels():
+    """By group of two output channels, then eight channels, then output channel."""
+    network, config = of_kernels(20, 3, 1, outputs=(3,)), Config(1, 2, kernel=3)
+    checkpoint = Checkpoint.random(network, 3)
+    region = next(region for region in memory_map(network, config) if region.name == "b.weight")
+    words, weights = pack(checkpoint, config).conv[region.address : region.end], checkpoint.arrays["b.weight"]
+    order = [(output, first) for group in ((0, 1), (2,)) for first in (0, 8, 16) for output in group]
+    assert len(words) == len(order) == 9
+    for word, (output, first) in zip(words, order, strict=True):
+        expected = weights[output, first : first + 8, 0, 0]
+        assert np.array_equal(word, np.pad(expected, (0, 9 - len(expected))))
 
 
 def test_memory_map_of_the_caffe_lenet():
