@@ -18,11 +18,11 @@ PIXELS = {
     "crisp": "26bd2f7e7b1159119f80adfc6f6d4937d988b59a08abb39fad5e37bb2de51694",
     **{name: one.digest for name, one in ALTERATIONS.items()},
 }
-ERRORS = {"soft": 203, "crisp": 129, "thinned": 193, "thickened": 87, "blurred": 134, "turned": 37, "faint": 56}
+ERRORS = {"soft": 38, "crisp": 80, "thinned": 31, "thickened": 28, "blurred": 19, "turned": 35, "faint": 9}
 
 
 def test_the_shipped_network_misses_these() -> None:
-    """The figures that the arrays had before they were part of the project."""
+    """As its card says. Version 0.1.0 missed 203, 129, 193, 87, 134, 37 and 56 of them."""
     sets = load_test_sets("other-hands")
     assert list(sets) == ["mnist", *(f"other-hands-{name}" for name in ERRORS)]
     network = load_checkpoint()

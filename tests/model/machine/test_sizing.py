@@ -79,8 +79,8 @@ def test_no_machine_within_the_limits_is_better(options) -> None:
 @pytest.mark.parametrize(
     ("name", "size", "split", "interval"),
     [
-        ("bank-kernel", {"conv_pes": 10, "fc_rows": 3}, (2, 5, 3), 3_070),  # before engines counted: 4,669
-        ("deep-compression", {"conv_pes": 2}, (2, 1, 1), 18_081),  # as 1 x 2: 27,391
+        ("bank-kernel", {"conv_pes": 10, "fc_rows": 3}, (4, 2, 3), 3_112),  # before engines counted: 4,669
+        ("deep-compression", {"conv_pes": 2}, (2, 1, 1), 16_353),  # as 1 x 2: 16,767
         ("lenet", {"conv_pes": 4}, (4, 1, 1), 20_309),
         ("lenet", {"multipliers": 260}, (4, 2, 3), 9_496),
         ("lenet", {"fps": 10_000, "clock_mhz": 100}, (4, 2, 3), 9_496),
