@@ -183,10 +183,13 @@ def test_candidates_narrow_a_layer_each() -> None:
         candidates(now, METHODS["netadapt"].Options(budget=5.0), 5)
 
 
-def test_reconstruction_beats_magnitudes(result) -> None:
-    """After as little training, a refitted network is better than one that only lost channels."""
-    for name in ("lasso", "thinet"):
-        assert result(name).report["held_out"]["errors"] <= result("l1").report["held_out"]["errors"]
+def test_reconstruction_beats_magnitudes(run) -> None:
+    """Before any training, a refitted network is better than one that only lost channels."""
+    errors = {}
+    for name in ("l1", "lasso", "thinet"):
+        made = run(f'[[step]]\nmethod = "{name}"\nshape = "3-4-12-10"\nepochs = 0\nclean_epochs = 0')
+        errors[name] = made.report["held_out"]["errors"]
+    assert max(errors["lasso"], errors["thinet"]) < errors["l1"] - 5, errors  # of 80
 
 
 def test_layers_split(result) -> None:

@@ -245,9 +245,11 @@ def test_damaged_states_are_refused(run, tmp_path: Path) -> None:
 
 
 def test_a_plan_says_what_is_held_out(tmp_path: Path) -> None:
-    """Without a word drawn images, as in plans from before; the path of a file moves as others do."""
+    """Without a word those that the start's card says: of the LeNet that ships those of some writers, drawn ones where
+    there is no card; the path of a file moves as others do."""
     step = {"method": "tune"}
-    assert parse_plan({"step": [step]}, tmp_path).held_out == DRAWN
+    assert parse_plan({"step": [step]}, tmp_path).held_out == HoldOut("writers")
+    assert parse_plan({"start": "other.npz", "step": [step]}, tmp_path).held_out == DRAWN
     (tmp_path / "net.json").write_text('{"hold_out": "writers"}')
     of_writers = parse_plan({"start": "net.npz", "step": [step]}, tmp_path)
     assert (of_writers.hold_out, of_writers.held_out) == (None, HoldOut("writers"))
