@@ -132,7 +132,7 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option(
     "--flags", type=float, default=0.0, show_default=True, metavar="SHARE",
-    help="Of the ones: so many begin with a flag, as printed ones do.",
+    help="Of the ones that begin with a flag, as printed ones do; 0 to 1.",
 )  # fmt: skip
 @click.option(
     "--network", metavar="NAME|FILE.json",

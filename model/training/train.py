@@ -43,10 +43,9 @@ class TrainConfig:
 
     ``epochs`` of all stages together: three eighths in floats, the rest quantized, of which the last
     ``clean_epochs`` see unwarped images. ``weight_decay``: AdamW's, in both stages. ``warp``: strength of the warps
-    (`augment.augment`), ``ink``: of the changes of strokes and ink (`augment.inked`), 0 for none;
-    ``flags``: the share of ones that begin with a flag (`augment.flagged`). ``hold_out``: which
-    images choose the epoch that is kept.
-    ``threads`` of PyTorch; None leaves it to PyTorch.
+    (`augment.augment`), ``ink``: of the changes of strokes and ink (`augment.inked`), 0 for none. ``flags``: share of
+    the ones that begin with a flag (`augment.flagged`), 0 to 1. ``hold_out``: which images choose the epoch that
+    is kept. ``threads`` of PyTorch; None leaves it to PyTorch.
     The same seed, threads, data, kind of processor and PyTorch give the same checkpoint. Raises ValueError where a
     number is out of range.
     """

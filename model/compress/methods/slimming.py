@@ -48,8 +48,7 @@ def run(job: "Compression", options: Options) -> None:
     job.net = net = Normalized(job.net)
     stage = Stage(
         "slimming", options.float_epochs, False, options.float_learning_rate, warp=options.warp, ink=options.ink,
-        flags=options.flags,
-        conv_penalty=NO_PENALTY, fc_penalty=NO_PENALTY,
+        flags=options.flags, conv_penalty=NO_PENALTY, fc_penalty=NO_PENALTY,
     )  # fmt: skip
     steps = stage.steps(len(job.learning))
     job.tune(options, options.decaying(stage), lambda step: net.shrink(options.sparsity * stage.rate(step - 1, steps)))

@@ -86,7 +86,7 @@ class Tuning:
     learning_rate: float = option(1e-3, "At the start; it falls along a cosine.", 0.0, 1.0)
     warp: float = option(1.0, "Strength of augmentation; 0 is none.", 0.0, MAX_WARP)
     ink: float = option(0.0, "Strength of changes of strokes and ink; 0 is none.", 0.0, MAX_INK)
-    flags: float = option(0.0, "Share of ones that begin with a flag.", 0.0, 1.0)
+    flags: float = option(0.0, "Share of the ones that begin with a flag, as printed ones do.", 0.0, 1.0)
     teacher: str = option("", "Learn from this checkpoint's soft answers too; 'start' for what is compressed.")
     soft: float = option(0.7, "Share of the soft answers in the loss.", 0.0, 1.0)
     softness: float = option(3.0, "How much softer teacher and pupil are made for it.", 0.1, 100.0)
