@@ -23,6 +23,7 @@ from fivebyfive.model.machine.cycles import counter_bits, overtakes
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import WeightImage, memory_depths
+from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import summary
 
@@ -248,7 +249,8 @@ class Accelerator(wiring.Component):
             ]
 
     def connect_counters(self, m: Module, front: ConvEngine | PixelFeeder, back: FcEngine | Argmax):
-        m.submodules.counters = counters = Counters(self.counter_bits, overtakes(self.network, self.config))
+        varies = bool(self.stages.fc) and any(skips(self.network, self.config))
+        m.submodules.counters = counters = Counters(self.counter_bits, overtakes(self.network, self.config), varies)
         events = self.engine_events(m, front, back) | {
             "result": self.o.valid,
             "taken": self.o.valid & self.o.ready,

@@ -1,6 +1,6 @@
 """Cycle counters: how long an image takes, measured in hardware."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +45,8 @@ class Counters(wiring.Component):
         Width of each counter.
     overtakes : bool
         The FC engine may be done with the inputs of an image before the result of the image before is valid.
+    varies : bool
+        The conv engine is not busy for as long with each image, so that its count follows the image to the result.
 
     Ports
     -----
@@ -65,13 +67,14 @@ class Counters(wiring.Component):
     taken : 1 bit, in
         The result is transferred in this cycle.
     cycles : `Cycles`, out
-        ``conv`` and ``fc`` are of the image that the engine finished last, ``latency`` and ``interval`` of the last
-        result.
+        ``latency`` and ``interval`` are of the last result, with ``varies`` ``conv`` too. Otherwise ``conv`` and
+        ``fc`` are of the image that the engine finished last.
     """
 
-    def __init__(self, bits: int = COUNTER_BITS, overtakes: bool = False):
+    def __init__(self, bits: int = COUNTER_BITS, overtakes: bool = False, varies: bool = False):
         self.bits = bits
         self.overtakes = overtakes
+        self.varies = varies
         super().__init__(
             {
                 "accepted": In(1),
@@ -90,35 +93,44 @@ class Counters(wiring.Component):
         m = Module()
         now = Signal(self.bits)
         m.d.sync += now.eq(now + 1)
-        self.count_busy(m, self.conv_busy, self.cycles.conv, "conv_count")
+        conv_count = self.count_busy(m, self.conv_busy, self.cycles.conv, "conv_count", not self.varies)
         self.count_busy(m, self.fc_busy, self.cycles.fc, "fc_count")
-        self.follow(m, now)
+        self.follow(m, now, conv_count)
         return m
 
-    def count_busy(self, m: Module, busy, result, name: str):
-        """Length of a busy period; an engine is idle for at least one cycle between two images."""
+    def count_busy(self, m: Module, busy, result, name: str, shown: bool = True) -> Signal:
+        """Length of a busy period, and its cycles so far, which are returned; an engine is idle for at least one cycle
+        between two images."""
         count = Signal(self.bits, name=name)
         m.d.sync += count.eq(Mux(busy, count + 1, 0))
-        with m.If(~busy & (count != 0)):
-            m.d.sync += result.eq(count)
+        if shown:
+            with m.If(~busy & (count != 0)):
+                m.d.sync += result.eq(count)
+        return count
 
-    def follow(self, m: Module, now: Signal):
+    def follow(self, m: Module, now: Signal, conv_count: Signal):
         """Time stamps: two images in the image buffer, one in conv2, two in the activations, one in the FC engine and,
-        where the next one overtakes it, one whose class is not found yet."""
+        where the next one overtakes it, one whose class is not found yet. Where they vary, the conv engine's cycles go
+        with the stamp from the activations on."""
         image = self.two_stamps(m, "image", self.accepted, now, self.released)
-        conv, fc, last, seen = Signal(self.bits), Signal(self.bits), Signal(self.bits), Signal()
+        kept = 2 * self.bits if self.varies else self.bits
+        conv, fc, last, seen = Signal(self.bits), Signal(kept), Signal(self.bits), Signal()
         with m.If(self.released):
             m.d.sync += conv.eq(image)
-        activations = self.two_stamps(m, "activations", self.conv_done, conv, self.inputs_done)
+        converted = Cat(conv, (conv_count + 1)[: self.bits]) if self.varies else conv
+        activations = self.two_stamps(m, "activations", self.conv_done, converted, self.inputs_done)
         with m.If(self.inputs_done):
             m.d.sync += fc.eq(activations)
         computed = fc
         if self.overtakes:
-            computed, busy = Signal(self.bits), Signal()
+            computed, busy = Signal(kept), Signal()
             m.d.sync += busy.eq(self.fc_busy)
             with m.If(busy & ~self.fc_busy):
                 m.d.sync += computed.eq(fc)
         with m.If(self.result & ~seen):
+            if self.varies:
+                m.d.sync += self.cycles.conv.eq(computed[self.bits :])
+                computed = computed[: self.bits]
             m.d.sync += [
                 self.cycles.latency.eq(now - computed),
                 self.cycles.interval.eq(now - last),
@@ -128,7 +140,7 @@ class Counters(wiring.Component):
 
     def two_stamps(self, m: Module, name: str, put, value, get):
         """Stamps of the two sets of a buffer, written and read in turn; returns the one to be read next."""
-        stamps = [Signal(self.bits, name=f"{name}_{n}") for n in range(2)]
+        stamps = [Signal(len(value), name=f"{name}_{n}") for n in range(2)]
         w_set, r_set = Signal(name=f"{name}_w_set"), Signal(name=f"{name}_r_set")
         with m.If(put):
             m.d.sync += w_set.eq(~w_set)

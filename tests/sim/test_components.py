@@ -737,9 +737,11 @@ def test_fc_controller(bench, layers, rows, early, first):
     bench(controller, "fc_controller", layers=layers, rows=rows, early=early, biases_first=first, **sizes)
 
 
-@pytest.mark.parametrize(("bits", "overtakes"), [(6, False), (24, True), full(24, False)])
-def test_counters(bench, bits, overtakes):
-    bench(Counters(bits, overtakes), "counters", bits=bits, overtakes=overtakes)
+@pytest.mark.parametrize(
+    ("bits", "overtakes", "varies"), [(6, False, True), (24, True, False), (24, True, True), full(24, False, False)]
+)
+def test_counters(bench, bits, overtakes, varies):
+    bench(Counters(bits, overtakes, varies), "counters", bits=bits, overtakes=overtakes, varies=varies)
 
 
 def words_of(image) -> list[int]:

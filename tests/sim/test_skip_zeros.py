@@ -37,6 +37,8 @@ TINY = Network(
         Layer("f", "fc", 4),
     ),
 )
+# The fully-connected layers take longer than the convolutions of the next image.
+LONG = Network((1, 12, 12), (*TINY.layers[:2], Layer("f", "fc", 400, then=("relu",)), Layer("g", "fc", 4)))
 # Three convolutions: padding, of a fill that is not zero, too; no pool, a pool that overlaps; several input channels.
 THREE = Network(
     (1, 14, 12),
@@ -82,6 +84,7 @@ MACHINES = [
     pytest.param(DEPTHWISE, Config(kernel=3), marks=FULL),
     pytest.param(SMALL, Config(1, 3, 3, pixels=4), marks=FULL),
     pytest.param(SMALL, Config(2, 1, 1, packed=True), marks=FULL),
+    (LONG, Config(kernel=3)),
     (FLAT, Config(1, 0)),
     pytest.param(FLAT, Config(1, 0, 2, overlap=False, pixels=4), marks=FULL),
     pytest.param(TABLES, Config(kernel=3), marks=FULL),
@@ -127,7 +130,7 @@ UPSETS = ("pauses", "receiver_asleep", "resets", "frames_of_wrong_length", "othe
 
 
 @on_verilator
-@pytest.mark.parametrize(("network", "config"), SIZES, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("network", "config"), [*SIZES, (LONG, Config(kernel=3))], ids=lambda value: str(value)[:60])
 def test_pauses(simulator, network, config):
     checkpoint, config = Checkpoint.random(network, SEED), replace(config, skip_zeros=True)
     check(checkpoint, config, images_of(network, 3), simulator, pause=0.3)
