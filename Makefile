@@ -9,6 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS = $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count()) + 1)")  # one may wait for a compiler
 # Every warning is an error, and all of them are shown; -n: a reference that leads nowhere is a warning.
 SPHINX := --fresh-env --fail-on-warning --keep-going --nitpicky --quiet --builder html
+# Python keeps what it compiled, also where the environment says not to: tests start it some thousand times.
+unexport PYTHONDONTWRITEBYTECODE
 # Percent of the Python code's lines and branches that the tests of `make test` reach, at least.
 COVERAGE_FLOOR = 94
 

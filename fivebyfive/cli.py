@@ -136,8 +136,8 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
 )  # fmt: skip
 @click.option(
     "--network", metavar="NAME|FILE.json",
-    help="Instead: lenet-5, lenet-5-cifar, caffe, d2l, d2l-tanh, lenet-300-100, lenet-1, keras-simple, separable, or a "
-    "description of layers.",
+    help="Instead: lenet-5, lenet-5-cifar, caffe, d2l, d2l-tanh, lenet-300-100, lenet-1, keras-simple, separable, "
+    "separable-hidden, or a description of layers.",
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,

@@ -32,7 +32,7 @@ COMPRESSION = DOCS / "compression.md"
 MEASURING = (DOCS / "measuring.md").read_text()
 VERIFICATION = (DOCS / "verification.md").read_text()
 MEASURED = (DOCS / "measured.md").read_text()
-NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen"}
 
 
 def test_the_parts() -> None:

@@ -26,6 +26,7 @@ WIDTH = 10.0  # inches
 EDGE = "#5d6775"
 COLORS = {"memory": "#dcebfa", "compute": "#fde3c8", "control": "#eceff3"}
 PANEL = "#f7f9fb"
+WORKERS = {"signs": "sign adders", "powers": "shifters and adders"}  # in place of multipliers
 KINDS = {"memory": "memory", "compute": "arithmetic", "control": "control"}
 
 
@@ -72,7 +73,7 @@ def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[st
     rows = kernel if config.windows == 1 else kernel + 1  # of windows one above the other
     words = memory_depths(network, config)["conv"]
     pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
-    work = f"{pes} sign adders" if form.kind == "signs" else f"{pes} multipliers"
+    work = f"{pes} {WORKERS.get(form.kind, 'multipliers')}"
     sums = (
         ("partial sums of 14 bits",)
         if any(config.channel_sets(network, layer) > 1 for layer in range(len(convs)))
@@ -162,7 +163,7 @@ def fc_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[str,
     form, layers = config.engines.fc, stages(network).fc
     words, sets = memory_depths(network, config)["fc"], 2 if config.overlap else 1
     banks = len(fc_banks(network, config))
-    what = "sign adders" if form.kind == "signs" else "multipliers"
+    what = WORKERS.get(form.kind, "multipliers")
     rows = f"{config.fc_outputs} x {config.fc_lanes} lanes, {config.fc_multipliers:,} {what}"
     tables = [layer.name for layer in layers if "table" in layer.after]
     through = (f"tables in {names(tables)}",) if tables else ()

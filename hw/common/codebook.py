@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fivebyfive.model.machine.weight_form import WeightForm
 
+from .shift_dot_product import shift_code
 from .types import CODE
 
 __all__ = ["Codebook"]
@@ -15,7 +16,7 @@ class Codebook(wiring.Component):
     """Look up a layer's value by its index. Weight sharing: Han, Mao and Dally 2016 (arXiv:1510.00149).
 
     Combinational. Where weights are signs (`WeightForm.kind` is "signs") the values are -1, 0 and 1; the engine applies
-    their magnitude.
+    their magnitude. Where they are powers of two ("powers") the code's low bits are a `ShiftCode`.
 
     Parameters
     ----------
@@ -46,4 +47,6 @@ class Codebook(wiring.Component):
         return m
 
     def entry(self, value: int) -> int:
+        if self.form.kind == "powers":
+            return shift_code(value)
         return (value > 0) - (value < 0) if self.form.kind == "signs" else value

@@ -32,7 +32,7 @@ class NarrowWeightMemory(wiring.Component):
     biases : int, at least 1
         Words of biases.
     form : WeightForm
-        Values of the weights; "codebook" or "signs".
+        Values of the weights; anything but "codes".
     banks : sequence of int or None
         Words of each bank of the memory of indices; None for one bank. That memory has an unused word for each word of
         biases.

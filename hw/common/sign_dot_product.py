@@ -8,7 +8,7 @@ from .dot_product import DotProduct
 from .pipeline import delay
 from .types import ACC, CODE, codes
 
-__all__ = ["SignDotProduct", "dot_product"]
+__all__ = ["SignDotProduct"]
 
 
 class SignDotProduct(wiring.Component):
@@ -77,14 +77,3 @@ class SignDotProduct(wiring.Component):
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid")),
         ]
         return m
-
-
-def dot_product(m: Module, unit: wiring.Component, terms: int) -> DotProduct | SignDotProduct:
-    """The dot product inside a component with ``shifts``: a `SignDotProduct` on its ``layer``, or a `DotProduct` if
-    none.
-    """
-    if not unit.shifts:
-        return DotProduct(terms)
-    dot = SignDotProduct(terms, unit.shifts)
-    m.d.comb += dot.layer.eq(unit.layer)
-    return dot

@@ -4,10 +4,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.any_dot_product import layer_port
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import choose, delay
 from fivebyfive.hw.common.types import ACC, CODE, NATURAL, codes, memory_kind
 from fivebyfive.model.machine.config import DSP_SIZES, paired
+from fivebyfive.model.machine.weight_form import CODES, WeightForm
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import ceil_div
 
@@ -72,9 +74,8 @@ class ConvArray(wiring.Component):
     packed : bool
         Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. With
         W > 1 codes of a patch must not be negative.
-    shifts : tuple of int, 0 to 7
-        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`); else
-        empty. Not with ``packed``.
+    form : WeightForm
+        How weights are stored; not signs or powers of two with ``packed``.
     kernel : int, 3 to 7
         Rows and columns of a kernel. Smaller ones lie at its top left, with zeros elsewhere.
     strides : tuple of int
@@ -100,7 +101,7 @@ class ConvArray(wiring.Component):
     o : stream of O x W codes, out, always ready
         Codes before ReLU; valid `latency` cycles after a position with ``last``.
     layer : range(layers), in
-        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
+        Layer of the sums in flight: index into ``form.values``. Only with signs as ``form``.
 
     Raises
     ------
@@ -117,7 +118,7 @@ class ConvArray(wiring.Component):
         depth: int,
         bias_words: int,
         packed: bool = False,
-        shifts: tuple[int, ...] = (),
+        form: WeightForm = CODES,
         kernel: int = 5,
         strides: tuple[int, ...] = (1,),
         sparse: bool = False,
@@ -132,7 +133,7 @@ class ConvArray(wiring.Component):
         self.depth = depth
         self.bias_words = bias_words
         self.packed = packed
-        self.shifts = tuple(shifts)
+        self.form = form
         self.kernel = kernel
         self.strides = tuple(strides)
         self.sparse = sparse
@@ -146,7 +147,7 @@ class ConvArray(wiring.Component):
                 "kernels": In(data.ArrayLayout(self.word, outputs)),
                 "bias": In(bias),
                 "o": Out(stream.Signature(data.ArrayLayout(codes(windows), outputs), always_ready=True)),
-                **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
+                **layer_port(form),
             }
         )
 
@@ -179,13 +180,13 @@ class ConvArray(wiring.Component):
         totals = []
         for o in range(self.outputs):
             for w in range(self.windows):
-                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.shifts, self.kernel)
+                m.submodules[f"pe_{o}_{w}"] = pe = ConvPE(self.form, self.kernel)
                 totals.append(self.connect_pe(m, pe, o, w, position, stationary, bases))
         return totals
 
     def connect_pe(self, m: Module, pe: ConvPE, o: int, w: int, position, stationary, bases: list):
         """A PE as that of a window and an output channel; returns its partial sum."""
-        if self.shifts:
+        if self.form.kind == "signs":
             m.d.comb += pe.layer.eq(self.layer)
         m.d.comb += [
             pe.i.valid.eq(position.valid),

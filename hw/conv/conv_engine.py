@@ -231,7 +231,7 @@ class ConvEngine(wiring.Component):
             ),
             bias_words=max(ceil_div(stage.width, config.conv_word_bytes) for stage in self.layers),
             packed=config.packed,
-            shifts=engines.conv.shifts if engines.conv.kind == "signs" else (),
+            form=engines.conv,
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
             sparse=sparse,
@@ -414,7 +414,7 @@ class ConvEngine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         if self.config.engines.conv.narrow:
             m.d.comb += weights.layer.eq(controller.layer)
-        if array.shifts:
+        if array.form.kind == "signs":
             m.d.comb += array.layer.eq(controller.layer)
         m.d.comb += [
             weights.address.eq(Mux(controller.bias_request, controller.bias_address, fetcher.address)),

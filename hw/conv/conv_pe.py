@@ -4,9 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.any_dot_product import dot_product, layer_port
 from fivebyfive.hw.common.dot_product import DotProduct
-from fivebyfive.hw.common.sign_dot_product import dot_product
 from fivebyfive.hw.common.types import ACC, codes
+from fivebyfive.model.machine.weight_form import CODES, WeightForm
 
 __all__ = ["ConvPE"]
 
@@ -18,9 +19,9 @@ class ConvPE(wiring.Component):
 
     Parameters
     ----------
-    shifts : tuple of int, 0 to 7
-        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`): the PE has
-        no multipliers then. Else empty.
+    form : WeightForm
+        How weights are stored. With signs and powers of two (`SignDotProduct`, `ShiftDotProduct`) the PE has no
+        multipliers.
     kernel : int, 3 to 7
         Rows and columns of a kernel.
 
@@ -33,11 +34,11 @@ class ConvPE(wiring.Component):
     o : stream of `ACC`, out, always ready
         Partial sum; valid `latency` cycles after the operands.
     layer : range(layers), in
-        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
+        Layer of the sums in flight: index into ``form.values``. Only with signs as ``form``.
     """
 
-    def __init__(self, shifts: tuple[int, ...] = (), kernel: int = 5):
-        self.shifts = tuple(shifts)
+    def __init__(self, form: WeightForm = CODES, kernel: int = 5):
+        self.form = form
         self.kernel = kernel
         operands = data.StructLayout({"x": codes(kernel**2), "w": codes(kernel**2)})
         super().__init__(
@@ -45,7 +46,7 @@ class ConvPE(wiring.Component):
                 "i": In(stream.Signature(operands, always_ready=True)),
                 "base": In(ACC),
                 "o": Out(stream.Signature(ACC, always_ready=True)),
-                **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
+                **layer_port(form),
             }
         )
 

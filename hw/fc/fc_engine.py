@@ -285,14 +285,13 @@ class FcEngine(wiring.Component):
         streams = []
         config, at_once = self.config, 2 if self.config.packed else 1
         form = self.config.engines.fc
-        shifts = form.shifts if form.kind == "signs" else ()
         for r in range(ceil_div(outputs, at_once)):
             if config.packed and at_once * r < paired(outputs, config.dsp_size):
                 row = PackedFcRow(config.fc_lanes, kept, config.dsp_size)
             else:
-                row = FcRow(kept, shifts)
+                row = FcRow(kept, form)
             m.submodules[f"row_{r}"] = row
-            if shifts:
+            if form.kind == "signs":
                 m.d.comb += row.layer.eq(layer)
             m.d.comb += [
                 row.i.valid.eq(command.valid),

@@ -4,10 +4,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.any_dot_product import dot_product, layer_port
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import delay
-from fivebyfive.hw.common.sign_dot_product import dot_product
 from fivebyfive.hw.common.types import ACC, CODE, FC_LANES, codes
+from fivebyfive.model.machine.weight_form import CODES, WeightForm
 from fivebyfive.model.q26 import Q2_6
 
 __all__ = ["FcRow", "RowWord", "keep_sums"]
@@ -66,9 +67,9 @@ class FcRow(wiring.Component):
     ----------
     kept : int, at least 0
         Outputs whose partial sums can be kept; 0 omits the memory.
-    shifts : tuple of int, 0 to 7
-        Of each layer, the exponent of its weights' power of two, where weights are signs (`SignDotProduct`): the row
-        has no multipliers then. Else empty.
+    form : WeightForm
+        How weights are stored. With signs and powers of two (`SignDotProduct`, `ShiftDotProduct`) the row has no
+        multipliers.
 
     Ports
     -----
@@ -77,20 +78,20 @@ class FcRow(wiring.Component):
     o : stream of Q2.6 code, out, always ready
         The output before ReLU; valid `latency` cycles after the word with ``last``.
     layer : range(layers), in
-        Layer of the sums in flight: index into ``shifts``. Only with ``shifts``.
+        Layer of the sums in flight: index into ``form.values``. Only with signs as ``form``.
     """
 
     latency = DotProduct.cycles(FC_LANES) + 1
 
-    def __init__(self, kept: int = 0, shifts: tuple[int, ...] = ()):
+    def __init__(self, kept: int = 0, form: WeightForm = CODES):
         self.kept = kept
-        self.shifts = tuple(shifts)
+        self.form = form
         payload = RowWord(codes(FC_LANES), codes(FC_LANES), CODE, kept)
         super().__init__(
             {
                 "i": In(stream.Signature(payload, always_ready=True)),
                 "o": Out(stream.Signature(CODE, always_ready=True)),
-                **({"layer": In(range(len(self.shifts)))} if self.shifts else {}),
+                **layer_port(form),
             }
         )
 

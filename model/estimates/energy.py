@@ -10,6 +10,7 @@ from math import prod
 
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
@@ -24,9 +25,9 @@ CODE = 8  # bits of a Q2.6 code
 
 
 def energy(network: Network, config: Config) -> dict[str, float]:
-    """pJ of an image: ``multiplications`` (none where weights are signs), ``additions`` (one for each product, and the
-    comparisons of pooling), ``weights`` and ``activations`` (read from block RAM), ``total`` of these; and ``dram``,
-    no part of it: what ``weights`` would be if they were read from DRAM."""
+    """pJ of an image: ``multiplications`` (none where weights are signs or powers of two), ``additions`` (one for each
+    product, and the comparisons of pooling), ``weights`` and ``activations`` (read from block RAM), ``total`` of these;
+    and ``dram``, no part of it: what ``weights`` would be if they were read from DRAM."""
     counted = operations(network, config)
     estimated = {
         "multiplications": MULTIPLY_8_PJ * counted["multiplications"],
@@ -59,7 +60,7 @@ def conv_parts(network: Network, config: Config) -> list[tuple[int, int, int, in
         products = kernels * word * prod(stage.used)
         at_once = config.channels_at_once(network, layer)
         read = sum(swept) * (at_once * prod(stage.used) if at_once > 1 else stage.rows * stage.columns)
-        parts.append((*work(products, form.kind), kernels * word * form.bits, CODE * read))
+        parts.append((*work(products, form), kernels * word * form.bits, CODE * read))
     return parts
 
 
@@ -72,13 +73,13 @@ def fc_parts(network: Network, config: Config) -> list[tuple[int, int, int, int]
             groups = [min(config.fc_rows, outputs - first) for first in range(0, outputs, config.fc_rows)]
             products = FC_WORD * sum(rows * words for rows, words in zip(groups, banked[layer], strict=True))
             place = (ceil_div(inputs, FC_WORD) - 1).bit_length()
-            parts.append((*work(products, form.kind), products * (CODE + place), products * CODE))
+            parts.append((*work(products, form), products * (CODE + place), products * CODE))
         else:
             products, read = outputs * inputs, ceil_div(outputs, config.fc_outputs) * inputs
-            parts.append((*work(products, form.kind), products * form.bits, read * CODE))
+            parts.append((*work(products, form), products * form.bits, read * CODE))
     return parts
 
 
-def work(products: int, kind: str) -> tuple[int, int]:
-    """Multiplications and additions of that many products, where weights are stored as ``kind``."""
-    return (0 if kind == "signs" else products), products
+def work(products: int, form: WeightForm) -> tuple[int, int]:
+    """Multiplications and additions of that many products, where weights are stored as ``form``."""
+    return (products if form.multiplies else 0), products

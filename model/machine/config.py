@@ -122,8 +122,8 @@ class Config:
             raise ValueError(f"the bank-balanced engine has 1 to {FC_WORD} rows, not {self.fc_rows}")
         if self.engines.conv.narrow and self.outputs >= limit:
             raise ValueError(f"outputs must be less than {limit} where conv weights are not stored as codes")
-        if self.packed and "signs" in (self.engines.conv.kind, self.engines.fc.kind):
-            raise ValueError("packed shares multipliers; signs have none")
+        if self.packed and not (self.engines.conv.multiplies and self.engines.fc.multiplies):
+            raise ValueError("packed shares multipliers; signs and powers of two have none")
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -219,8 +219,8 @@ class Config:
     @property
     def conv_dsps(self) -> int:
         """DSP blocks of the conv array: one a multiplier or, with ``packed``, one for two (a channel may be odd); none
-        where weights are signs."""
-        if self.engines.conv.kind == "signs":
+        where weights are signs or powers of two."""
+        if not self.engines.conv.multiplies:
             return 0
         if not self.packed:
             return self.conv_multipliers
@@ -231,7 +231,7 @@ class Config:
     @property
     def fc_dsps(self) -> int:
         """DSP blocks of the fully-connected engine, likewise; an output may be odd."""
-        if self.engines.fc.kind == "signs":
+        if not self.engines.fc.multiplies:
             return 0
         return self.fc_lanes * (ceil_div(self.fc_outputs, 2) if self.packed else self.fc_outputs)
 

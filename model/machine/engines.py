@@ -7,7 +7,8 @@ that need no multiplier. Each of these has hardware that gains by it, with the s
 * the fully-connected layers store only what is not zero, for each of 20 lanes of inputs as many weights as the fullest
   lane of an output has, each with its place in the lane (``words``): bank-balanced sparsity, Cao et al. 2019;
 * weights that have few values are stored as their numbers in a codebook (`WeightForm` "codebook"): Han et al. 2016;
-* weights that are -s, 0 or s, where s is a power of two, need adders only ("signs"): Courbariaux 2015, Li 2016.
+* weights that are -s, 0 or s, where s is a power of two, need adders only ("signs"): Courbariaux 2015, Li 2016;
+* weights that are 0 or powers of two with a sign need shifts and adders only ("powers"): Miyashita 2016, Zhou 2017.
 """
 
 from dataclasses import replace
@@ -22,7 +23,7 @@ from .banks import fewest_words, fullest_lane, words_of_groups
 from .config import Config
 from .stages import stages
 from .unused import kept_outputs, used_outputs, with_outputs
-from .weight_form import CODES, DENSE, Engines, WeightForm, are_signs
+from .weight_form import CODES, DENSE, Engines, WeightForm, are_powers, are_signs
 
 __all__ = ["AnyWeights", "Fitting", "choose", "fitted"]
 
@@ -96,7 +97,7 @@ class Fitting(AnyWeights):
     def engines(self, config: Config) -> Engines:
         """The engines for a machine of this size."""
         conv = self.conv_engines(config)
-        words = () if self.fc_form(config).kind == "signs" else self.bank_words(config)
+        words = self.bank_words(config) if self.fc_form(config).multiplies else ()
         return replace(conv, fc=CODES if words else self.fc_form(config), words=words)
 
     def conv_engines(self, config: Config) -> Engines:
@@ -167,6 +168,8 @@ def form_of(values: list[set[int]], sizes: list[int], config: Config, padded: li
         return CODES
     if not config.packed and all(map(are_signs, found)):
         return WeightForm("signs", tuple(found))
+    if not config.packed and all(map(are_powers, found)):
+        return WeightForm("powers", tuple(found))
     return WeightForm("codebook", tuple(found)) if all(len(one) <= MOST_VALUES for one in found) else CODES
 
 

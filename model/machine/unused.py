@@ -64,10 +64,10 @@ def used_outputs(checkpoint: Checkpoint, allowed: list[np.ndarray] | None = None
             weight = checkpoint.arrays[f"{following.layer.name}.weight"][reader]
             read = np.asarray(weight.reshape(len(weight), place.layer.outputs, -1).any(axis=(0, 2)))
             used = read if padded_otherwise(following) else read & ~zero[place.layer.name]
-            if not used.any():
-                used[0] = True
             if allowed is not None:
                 used |= ~allowed[number]
+            if not used.any():
+                used[0] = True
         found.insert(0, used)
         reader = used
     return found

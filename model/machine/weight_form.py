@@ -5,16 +5,16 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_signs"]
+__all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_powers", "are_signs"]
 
-KINDS = ("codes", "codebook", "signs")
+KINDS = ("codes", "codebook", "signs", "powers")
 
 
 @dataclass(frozen=True)
 class WeightForm:
     """``kind``: "codes", Q2.6 codes as they are; "codebook", numbers of a layer's values; "signs", the same, and each
-    value is -s, 0 or s with a power of two s of the layer: no multiplier is needed. ``values``: of each layer of the
-    engine in ascending order; none for "codes"."""
+    value is -s, 0 or s with a power of two s of the layer; "powers", the same, and each value is 0 or a power of two
+    with a sign. ``values``: of each layer of the engine in ascending order; none for "codes"."""
 
     kind: str = "codes"
     values: tuple[tuple[int, ...], ...] = ()
@@ -30,11 +30,18 @@ class WeightForm:
                 raise ValueError(f"a codebook must have ascending Q2.6 codes, not {one}")
             if self.kind == "signs" and not are_signs(one):
                 raise ValueError(f"signs are -s, 0 and s for a power of two s, not {one}")
+            if self.kind == "powers" and not are_powers(one):
+                raise ValueError(f"powers are 0 and powers of two with a sign, not {one}")
 
     @property
     def narrow(self) -> bool:
         """Whether weights are stored as numbers of values, not as codes."""
         return bool(self.values)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether products need multipliers; else adders and shifts do."""
+        return self.kind not in ("signs", "powers")
 
     @property
     def shifts(self) -> tuple[int, ...]:
@@ -51,6 +58,11 @@ def are_signs(values: tuple[int, ...]) -> bool:
     """Whether all values are -s, 0 or s for a power of two s."""
     sizes = {abs(value) for value in values} - {0}
     return len(sizes) == 1 and sizes.pop().bit_count() == 1
+
+
+def are_powers(values: tuple[int, ...]) -> bool:
+    """Whether all values are 0 or a power of two with a sign."""
+    return all(abs(value).bit_count() <= 1 for value in values)
 
 
 CODES = WeightForm()

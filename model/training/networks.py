@@ -58,12 +58,20 @@ def of_one_function(network: Network, function: str) -> Trainable:
 
 
 LENET_5 = [(6, 5), (16, 5)], [120, 84, 10]
-SEPARABLE = Network((1, 28, 28), (
-    Layer("c1", "conv", 10, 5, then=(MAX2, "relu")),
-    Layer("depthwise", "conv", 10, 5, groups=10),
-    Layer("pointwise", "conv", 20, 1, then=(MAX2, "relu")),
-    Layer("f1", "fc", 10),
-))  # fmt: skip
+
+
+def separable(channels: int, hidden: int = 0) -> Network:
+    """A 5x5 convolution to ``channels`` maps, a depthwise and a pointwise one, and a hidden layer if there is one."""
+    layers = [
+        Layer("c1", "conv", channels, 5, then=(MAX2, "relu")),
+        Layer("depthwise", "conv", channels, 5, groups=channels),
+        Layer("pointwise", "conv", 20, 1, then=(MAX2, "relu")),
+        *([Layer("f1", "fc", hidden, then=("relu",))] if hidden else []),
+        Layer("f2" if hidden else "f1", "fc", 10),
+    ]
+    return Network((1, 28, 28), tuple(layers))
+
+
 NETWORKS = {
     "lenet-5": Trainable(stack((1, 32, 32), *LENET_5, (MAX2, "relu"), "relu")),
     "lenet-5-cifar": Trainable(stack((3, 32, 32), *LENET_5, (MAX2, "relu"), "relu")),
@@ -73,7 +81,8 @@ NETWORKS = {
     "lenet-300-100": Trainable(LeNetShape(0, 0, (300, 100, 10)).network),
     "lenet-1": of_one_function(stack((1, 28, 28), [(4, 5), (12, 5)], [10], ("table", AVERAGE2), "table"), "tanh"),
     "keras-simple": Trainable(stack((1, 28, 28), [(32, 3), (64, 3)], [10], (MAX2, "relu"), "relu")),
-    "separable": Trainable(SEPARABLE),
+    "separable": Trainable(separable(10)),
+    "separable-hidden": Trainable(separable(11, 200)),
 }
 
 

@@ -111,11 +111,10 @@ class Machine:
         return list(self.tasks)
 
     async def take(self) -> None:
-        """Results are taken after a while; the counters are right from two cycles after the result on."""
+        """Results are taken after a while; the counters are right from the cycle after the result on."""
         for image in range(IMAGES):
-            while len(self.results) <= image:
+            while len(self.results) <= image or cycle() == self.results[image]:
                 await RisingEdge(self.dut.clk)
-            await cycles(self.dut, 2)
             self.look(image)
             await self.pause(5)
             self.look(image)  # they stay until the next result

@@ -6,22 +6,23 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.unused import built
+from fivebyfive.model.machine.unused import always_zero, built
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import LeNetShape
 
 __all__ = ["KINDS", "least", "other_network", "random_network"]
 
-KINDS = ("kernels", "banks", "codebook", "ternary", "binary", "seen")
+KINDS = ("kernels", "banks", "codebook", "powers", "ternary", "binary", "seen")
 ZERO_KERNELS = 0.6  # share of the kernels behind the first convolution
 ZERO_WEIGHTS = 0.95  # share of the fully-connected weights
 VALUES = 6  # of a layer
+POWERS = [sign << exponent for sign in (-1, 1) for exponent in range(8) if sign << exponent < 128]
 
 
 def random_network(shape: LeNetShape | Network, seed: int, kind: str = "") -> Checkpoint:
     """Codes drawn evenly over the whole range; ``kind``, some of `KINDS` with a + between them, says what is changed
-    then: kernels of zeros, weights of zeros, few values, or three or two of them that need no multiplier; or that each
-    input of a fully-connected layer has a weight somewhere."""
+    then: kernels of zeros, weights of zeros, few values, or such that need no multiplier (powers of two, three values
+    or two); or that each input of a fully-connected layer has a weight somewhere."""
     network = Checkpoint.random(shape, seed)
     arrays = {name: array.copy() for name, array in network.arrays.items()}
     for number, one in enumerate(kind.split("+") if kind else []):
@@ -42,6 +43,8 @@ def change(kind: str, array: np.ndarray, first: bool, rng: np.random.Generator) 
             array[rng.random(array.shape) < ZERO_WEIGHTS] = 0
         case "codebook":
             array[:] = np.append(rng.integers(-128, 128, VALUES - 1), 0)[rng.integers(0, VALUES, array.shape)]
+        case "powers":
+            array[:] = np.append(rng.choice(POWERS, VALUES - 1, False), 0)[rng.integers(0, VALUES, array.shape)]
         case "ternary":
             array[:] = size * rng.integers(-1, 2, array.shape)
         case "binary":
@@ -61,17 +64,19 @@ def least(network: Checkpoint, config: Config) -> tuple[Checkpoint, Config]:
 
 def other_network(network: Checkpoint, seed: int, kind: str = "") -> Checkpoint:
     """Another network for the machine that was made for ``network``: any codes where there is no ``kind``, else the
-    weights that are not zero in another order; and other biases, but of outputs without weights: where those are always
-    zero the machine has nothing that computes them."""
+    weights that are not zero in another order; and other biases. Outputs without weights, or that are always zero, keep
+    theirs: the machine may have nothing that computes them."""
     other = Checkpoint.random(network.network, seed)
     other.arrays.update(network.tables)
     if not kind:
         return other
-    rng = np.random.default_rng(seed)
+    rng, zero = np.random.default_rng(seed), always_zero(network)
     for name, array in network.arrays.items():
         if name.endswith(".weight"):
+            layer = name.removesuffix(".weight")
+            constant = ~array.reshape(len(array), -1).any(axis=1) | zero[layer]
+            moved = (array != 0) & ~constant.reshape(-1, *[1] * (array.ndim - 1))
             other.arrays[name][:] = array
-            other.arrays[name][array != 0] = rng.permutation(array[array != 0])
-            bias, constant = name.replace(".weight", ".bias"), ~array.reshape(len(array), -1).any(axis=1)
-            other.arrays[bias][constant] = network.arrays[bias][constant]
+            other.arrays[name][moved] = rng.permutation(array[moved])
+            other.arrays[f"{layer}.bias"][constant] = network.arrays[f"{layer}.bias"][constant]
     return other

@@ -11,13 +11,13 @@ __all__ = ["of_another_bench", "reason"]
 
 # Modules inside a component that have benches of their own, under the component's name.
 PARTS = re.compile(
-    r"(?:conv_pe|packed_conv_pe|conv_array|(?:skipping_)?conv_engine|fc_row|packed_fc_row|(?:bank_)?fc_engine|image_buffer"
+    r"(?:conv_pe|packed_conv_pe|conv_array|(?:skipping_)?conv_engine|fc_row|packed_fc_row|(?:bank_|sparse_)?fc_engine|image_buffer"
     r"|accelerator|lenet|cascade)_\w+"
     r"|axi_core_accelerator\w*|serial_accelerator_(?:lenet|deframer|framer|receiver|transmitter)\w*"
 )
 
 # Components through which codes go that are never negative.
-NATURAL = re.compile(r"(?:pooling|(?:skipping_)?conv_engine|image_buffer|(?:bank_)?fc_engine|accelerator)\.")
+NATURAL = re.compile(r"(?:pooling|(?:skipping_)?conv_engine|image_buffer|(?:bank_|sparse_)?fc_engine|accelerator)\.")
 SIGNS = "the sign of codes that are never negative: pixels, and what ReLU has made"
 NUMBERS = "numbers of cycles and images: few images of a small machine do not reach them, or they are always the same"
 
@@ -28,7 +28,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"(?:(?:skipping_)?conv_engine|pixel_feeder)\.o__payload\[8:7\]$",
      "how many codes come at once, always 1 here, and their sign"),
     (r"conv_engine\.tap\[18\]$|skipping_conv_engine\.tap\[22\]$|accelerator\.conv_tap\[26, 18\]$", SIGNS),
-    (r"(?:bank_)?(?:activation_memory|fc_engine)\.i__ready\[0\]$|axi_core\.m_axis_tkeep\[3:0\]$", "constant"),
+    (r"(?:bank_|sparse_)?(?:activation_memory|fc_engine)\.i__ready\[0\]$|axi_core\.m_axis_tkeep\[3:0\]$", "constant"),
     (r"(?:bank_)?activation_memory\.(?:end_\[5\]|lane\[0\])$",
      "lanes are even and under 20: 6 or 4 codes are written at once"),
     (r"(?:sparse_)?line_buffer(?::\d+ cond_then: assign \w+ = \w+ \? \w+ : fill;$|\.below\[0\]$)",

@@ -16,6 +16,7 @@ from fivebyfive.hw.cascade import Cascade
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import NATURAL
@@ -45,7 +46,7 @@ from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
-from fivebyfive.hw.fc.sparse_fc_engine import SparseFcRow
+from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine, SparseFcRow
 from fivebyfive.hw.serial.deframer import Deframer
 from fivebyfive.hw.serial.framer import Framer
 from fivebyfive.hw.serial.serial_accelerator import SerialAccelerator
@@ -185,6 +186,12 @@ def sparse_fc_row() -> SmallMachine:
     return SparseFcRow(5), {"groups": 5}
 
 
+def sparse_fc_engine() -> SmallMachine:
+    config = Config(skip_zeros=True)
+    words = [int.from_bytes(w.tobytes(), "little") for w in pack(Checkpoint.random(FULL, 6), config).fc]
+    return SparseFcEngine(FULL.network, config, words), {"network": str(FULL), "config": asdict(config), "seed": 6}
+
+
 def map_memory() -> SmallMachine:
     maps: tuple[dict[str, Any], ...] = (
         {"channels": 4, "rows": 5, "columns": 6, "top": 1, "repeats": 4, "fill": (-3, 6, 0, 9)},
@@ -293,7 +300,11 @@ def axi_core() -> SmallMachine:
 
 
 def sign_dot_product() -> SmallMachine:
-    return SignDotProduct(5, (0, 5)), {"terms": 5, "shifts": (0, 5)}
+    return SignDotProduct(5, (0, 5)), {"terms": 5, "form": {"kind": "signs", "values": ((-1, 1), (-32, 0, 32))}}
+
+
+def shift_dot_product() -> SmallMachine:
+    return ShiftDotProduct(5), {"terms": 5, "form": {"kind": "powers", "values": ((-1, 1),)}}
 
 
 def sweep_list() -> SmallMachine:
@@ -362,12 +373,15 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     packed_fc_row, pixel_feeder, accelerator, axi_core, sign_dot_product, sweep_list, narrow_weight_memory,
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
-    sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row, channel_memory,
+    sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row, channel_memory, shift_dot_product,
+    sparse_fc_engine,
 )  # fmt: skip
 
 
 OF_ANOTHER = {  # components that a bench of another one checks
-    "sign_dot_product": "dot_product", "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
+    "sign_dot_product": "dot_product", "shift_dot_product": "dot_product",
+    "sparse_fc_engine": "fc_engine",
+    "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
     "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "sparse_line_buffer": "line_buffer",
     "sparse_map_memory": "map_memory", "sparse_pooling": "pooling",
     "sparse_conv_array": "conv_array", "overlapped_packed_dot_product": "dot_product",

@@ -21,6 +21,7 @@ from fivebyfive.hw.axi.register_file import RegisterFile
 from fivebyfive.hw.axi.weight_loader import WeightLoader
 from fivebyfive.hw.common.codebook import Codebook
 from fivebyfive.hw.common.pixels import FrameWatch
+from fivebyfive.hw.common.shift_dot_product import ShiftCode
 from fivebyfive.hw.conv.conv_engine import ConvEngine
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine
@@ -125,7 +126,7 @@ def layouts() -> list[type[data.Layout]]:
 
 
 def test_structures_document_their_fields() -> None:
-    shapes = {}
+    shapes = {ShiftCode: ShiftCode()}  # bits of a code, in no port
     network = LeNetShape(1, 3, (1,)).network
     sparse = ConvEngine(network, Config(skip_zeros=True), [0] * 100)  # its tap has a field more
     Fragment.get(sparse, None)

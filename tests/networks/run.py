@@ -1,9 +1,10 @@
 """Forty networks that people keep in public, built, trained on MNIST, read, quantized and simulated:
 ``python tests/networks/run.py [--page FILE] [--until STAGE] [--only N ...]``.
 
-It goes on where it was stopped: in build/networks each network has a folder with its file and, in results.json, what
-each stage found, with the digest of what it was made by. The page is written after each result. Ends with 1 where a
-network was read as another one, or its Verilog differs from the golden model.
+It goes on where it was stopped: in build/networks each network has a folder with its file; what each stage found is in
+the JSON file beside the page, with the digests of what it was made by and of the network's file, so that it counts on
+another machine too. A network is built again there for what is not known of it. The page is written after each result.
+Ends with 1 where a network was read as another one, or its Verilog differs from the golden model.
 """
 
 import argparse
@@ -42,18 +43,17 @@ EPOCHS = 4  # of fine-tuning
 LIMIT_S = 3600  # of a command
 CLOSE = 1e-4  # of the largest score, or of 1
 QUICK = os.environ | {"FIVEBYFIVE_QUICK_BUILDS": "1"}  # compiles simulations without optimization, as tests do
+QUICK.pop("PYTHONDONTWRITEBYTECODE", None)  # Python keeps what it compiled, as it does by default
 Found = dict[str, dict]  # what the stages before found of a network
 
 
 class Place:
-    """A network's folder. ``model``: the file to name."""
+    """A network's folder. ``model``: the file to name; ``found``: what is known of it."""
 
-    def __init__(self, listed, folder: Path) -> None:
-        self.listed, self.folder = listed, folder / f"{listed.number:02d}"
+    def __init__(self, listed, folder: Path, found: Found) -> None:
+        self.listed, self.folder, self.found = listed, folder / f"{listed.number:02d}", found
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = self.folder / f"network{listed.form.partition(' ')[0]}"
-        self.record = self.folder / "results.json"
-        self.found: Found = json.loads(self.record.read_text()) if self.record.exists() else {}
 
     @property
     def line(self) -> str:
@@ -65,25 +65,30 @@ class Place:
         return repr({name: value for name, value in said.items() if value != defaults[name]})
 
     def digest(self, stage: Callable) -> str:
-        """Of the script's part that a stage is, of the network's line, and of its file."""
+        """Of the script's part that a stage is, of the network's line and, of reading, of the readers."""
         whole = hashlib.sha256((SOURCES[stage] + self.line).encode())
-        if stage is not trained:
-            for path in sorted(self.folder.glob("network.*")):
-                whole.update(path.read_bytes())
         if stage is read:
             for path in sorted((ROOT / "model" / "readers").rglob("*.py")):
                 whole.update(path.read_bytes())
         return whole.hexdigest()[:16]
 
+    @property
+    def files(self) -> str:
+        """The digest of the network's files; empty where there are none here."""
+        paths = sorted(self.folder.glob("network.*"))
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16] if paths else ""
+
     def has(self, stage: Callable) -> bool:
-        return self.found.get(stage.__name__, {}).get("digest") == self.digest(stage)
+        known = self.found.get(stage.__name__, {})
+        return known.get("digest") == self.digest(stage) and self.files in ("", known.get("files"))
 
     def run(self, stage: Callable) -> None:
+        if stage is not trained and not self.files:
+            self.run(trained)
         began = time.monotonic()
-        made = stage(self)
-        self.found[stage.__name__] = made | {"digest": self.digest(stage), "seconds": time.monotonic() - began}
-        with replacing(self.record, "w") as file:
-            file.write(json.dumps(self.found, indent=1))
+        made = {key: value for key, value in stage(self).items() if key not in UNSHOWN}
+        known = {"digest": self.digest(stage), "files": self.files, "seconds": round(time.monotonic() - began, 1)}
+        self.found[stage.__name__] = made | known
 
     def command(self, *arguments: object) -> tuple[int, dict, str, float]:
         """Exit code, report, error line and seconds of CPU of a command of fivebyfive."""
@@ -303,22 +308,39 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", type=int, nargs="+")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    places = [Place(one, given.folder) for one in public.LISTED if not given.only or one.number in given.only]
+    known = given.page.with_suffix(".json") if given.page else given.folder / "results.json"
+    everything = [Place(one, given.folder, load(known).get(str(one.number), {})) for one in public.LISTED]
+    places = [place for place in everything if not given.only or place.listed.number in given.only]
     stages = STAGES[: [stage.__name__ for stage in STAGES].index(given.until) + 1]
     for place in sorted(places, key=cost):
         for stage in stages:
             if wanted(stage, place) and not place.has(stage):
                 place.run(stage)
+                keep(known, place, everything, given.page)
                 made = {key: value for key, value in place.found[stage.__name__].items() if key not in LONG}
-                if given.page:
-                    with replacing(given.page, "w") as file:
-                        file.write(page(places))
                 print(f"{place.listed.number:3d} {stage.__name__} {made}", flush=True)
     seen = {place.found.get("read", {}).get("status") for place in places}
     return int("another" in seen or any(place.found.get("simulated", {}).get("equal") is False for place in places))
 
 
-LONG = "network", "machine", "remarks", "report", "digest"
+LONG = "network", "machine", "digest", "files"  # not printed
+UNSHOWN = "remarks", "report"  # not kept
+
+
+def load(known: Path) -> dict[str, Found]:
+    return json.loads(known.read_text()) if known.exists() else {}
+
+
+def keep(known: Path, place: Place, everything: list[Place], shown: Path | None) -> None:
+    """Write what is known, and the page; another process may have found out about others."""
+    found = load(known) | {str(place.listed.number): place.found}
+    with replacing(known, "w") as file:
+        file.write(json.dumps(found, indent=1) + "\n")
+    for one in everything:
+        one.found = found.get(str(one.listed.number), {})
+    if shown:
+        with replacing(shown, "w") as file:
+            file.write(page(everything))
 
 
 def cost(place: Place) -> int:

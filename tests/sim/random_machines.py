@@ -20,6 +20,7 @@ KINDS = (
     "kernels",
     "banks",
     "codebook",
+    "powers",
     "ternary",
     "binary",
     "kernels+banks",

@@ -12,6 +12,7 @@ import pytest
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, NATURAL
@@ -255,6 +256,7 @@ def test_activation_memory(bench, inputs, writers, counts):
         full(3, 7, {"kind": "signs", "values": [[-1, 0, 1], [-4, 4], [-128, 0]]}, None),
         full(49, 2, {"kind": "codebook", "values": [[-7, 5], [0, 3], [-128, 127], [1, 2, 3], [-1, 0]]}, None),
         full(9, 1, {"kind": "codebook", "values": [[-9, 0, 9]]}, None),
+        (5, 3, {"kind": "powers", "values": [[-128, -2, 0, 1, 64], [-1, 4]]}, None),
     ],
 )
 def test_narrow_weight_memory(bench, width, biases, form, banks):
@@ -295,19 +297,40 @@ def test_sweep_list(bench, entries):
     bench(SweepList(entries, 7), "sweep_list", entries=entries)
 
 
+POWERS = WeightForm("powers", ((-64, -1, 0, 2),))
+
+
+def signs(shifts) -> WeightForm:
+    """Signs with these exponents, of a layer each."""
+    return WeightForm("signs", tuple((-(1 << shift), 1 << shift) if shift < 7 else (-128, 0) for shift in shifts))
+
+
 @pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), full(20, (3,)), full(1, (1, 7, 0, 2))])
 def test_sign_dot_product(bench, terms, shifts):
-    bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, shifts=shifts)
+    bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, form=asdict(signs(shifts)))
+
+
+@pytest.mark.parametrize("terms", [full(1), 20, full(25)])
+def test_shift_dot_product(bench, terms):
+    bench(ShiftDotProduct(terms), "dot_product", terms=terms, form=asdict(POWERS))
 
 
 @pytest.mark.parametrize(("shifts", "kernel"), [((5, 0), 5), full((3,), 4), full((1, 7, 0, 2, 4), 3)])
 def test_sign_conv_pe(bench, shifts, kernel):
-    bench(ConvPE(shifts, kernel), "conv_pe", shifts=shifts, kernel=kernel)
+    bench(ConvPE(signs(shifts), kernel), "conv_pe", form=asdict(signs(shifts)), kernel=kernel)
+
+
+def test_shift_conv_pe(bench):
+    bench(ConvPE(POWERS, 3), "conv_pe", form=asdict(POWERS), kernel=3)
 
 
 @pytest.mark.parametrize("kept", [full(0), 3])
 def test_sign_fc_row(bench, kept):
-    bench(FcRow(kept, (6, 2)), "fc_row", kept=kept, shifts=(6, 2))
+    bench(FcRow(kept, signs((6, 2))), "fc_row", kept=kept, form=asdict(signs((6, 2))))
+
+
+def test_shift_fc_row(bench):
+    bench(FcRow(3, POWERS), "fc_row", kept=3, form=asdict(POWERS))
 
 
 @on_verilator
@@ -318,6 +341,7 @@ def test_sign_fc_row(bench, kept):
         full(3, 5, "kernels", {"windows": 4, "outputs": 2}),
         (2, 7, "ternary+kernels", {"windows": 2, "outputs": 3}),
         full(4, 6, "codebook", {"outputs": 2}),
+        (4, 5, "powers", {"outputs": 2}),
         full(4, 6, "binary", {}),
     ],
 )

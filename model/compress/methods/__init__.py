@@ -14,19 +14,21 @@ from . import (
     linear,
     magnitude,
     netadapt,
+    powers,
     scratch,
     slimming,
     svd,
     taylor,
     ternary,
     thinet,
+    ttq,
     tune,
 )
 
 __all__ = ["METHODS"]
 
 IN_ORDER = (
-    magnitude, l1, slimming, taylor, netadapt, lasso, thinet, svd, kmeans, linear, ternary, binary,
+    magnitude, l1, slimming, taylor, netadapt, lasso, thinet, svd, kmeans, linear, powers, ternary, ttq, binary,
     distill, scratch, tune,
 )  # fmt: skip
 METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[-1]: module for module in IN_ORDER}

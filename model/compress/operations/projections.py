@@ -12,7 +12,18 @@ from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.training.tables import round_weight
 from fivebyfive.support.errors import UserError
 
-__all__ = ["Binary", "Masked", "Projection", "Shared", "Ternary", "mask_of", "only_masked", "step_exponent"]
+__all__ = [
+    "Binary",
+    "Logarithmic",
+    "Masked",
+    "Projection",
+    "Shared",
+    "Ternary",
+    "TrainedTernary",
+    "mask_of",
+    "only_masked",
+    "step_exponent",
+]
 
 TERNARY_THRESHOLD = 0.7  # of the mean magnitude; Li, Zhang and Liu 2016, section 2.2
 MAX_EXPONENT = 6  # a step of 64 codes is 1.0; 128 is not representable
@@ -70,6 +81,41 @@ class Shared(Projection):
         return value * self.mask
 
 
+class Logarithmic(Projection):
+    """Weights are the nearest of ``levels``: 0 and powers of two with a sign. Each may change while it is trained or,
+    if ``incremental``, stays at its level from `fix` on, and is what Q2.6 makes of it before."""
+
+    levels: torch.Tensor
+    fixed: torch.Tensor  # 1 where a weight stays at what ``kept`` is there
+    kept: torch.Tensor
+
+    def __init__(self, mask: torch.Tensor, levels: torch.Tensor, incremental: bool) -> None:
+        super().__init__(mask)
+        self.incremental = incremental
+        self.register_buffer("levels", levels)
+        self.register_buffer("fixed", torch.zeros_like(self.mask))
+        self.register_buffer("kept", torch.zeros_like(self.mask))
+
+    def fix(self, weight: torch.Tensor, share: float) -> None:
+        """Fix weights until that ``share`` of those in the mask is, the largest of the others first."""
+        free = (self.mask > 0) & (self.fixed == 0)
+        count = round(share * float(self.mask.sum())) - int(self.fixed.sum())
+        chosen = torch.zeros(free.numel(), dtype=torch.bool)
+        chosen[torch.where(free, weight.abs(), -1.0).flatten().topk(max(count, 0)).indices] = True
+        chosen = chosen.view_as(free)
+        self.kept[chosen] = self.level(weight)[chosen]
+        self.fixed[chosen] = 1.0
+
+    def level(self, weight: torch.Tensor) -> torch.Tensor:
+        return self.levels[nearest(weight, self.levels)]
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        if not self.incremental:
+            return (self.level(weight) + straight(weight)) * self.mask
+        free = round_weight(weight) if quantized else weight
+        return (self.fixed * self.kept + (1 - self.fixed) * free) * self.mask
+
+
 class Stepped(Projection):
     """Weights are multiples of s, which is 2**``exponent`` codes. The free weights stay within ``reach`` times s."""
 
@@ -94,6 +140,30 @@ class Ternary(Stepped):
         chosen = weight.detach().abs() > ternary_threshold(weight.detach(), self.mask)
         value = step_value(self.exponent) * weight.detach().sign() * chosen
         return (value + straight(weight)) * self.mask
+
+
+class TrainedTernary(Projection):
+    """-n, 0 and p, where n and p are ``scales`` (2,), trained: Zhu et al. 2017, Trained ternary quantization
+    (arXiv:1612.01064). Zero where the free weight is within ``threshold`` times the layer's largest; elsewhere its
+    gradient is scaled as the weight is."""
+
+    def __init__(self, mask: torch.Tensor, weight: torch.Tensor, threshold: float) -> None:
+        super().__init__(mask)
+        self.threshold = threshold
+        sides = self.sides(weight)
+        means = [float((weight.abs() * side).sum() / side.sum().clamp(min=1)) for side in sides]
+        self.scales = torch.nn.Parameter(torch.tensor(means))
+
+    def sides(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of weights, 1 where they are below zero, and where they are above."""
+        limit = self.threshold * (weight.abs() * self.mask).max()
+        return ((weight < -limit) * self.mask, (weight > limit) * self.mask)
+
+    def forward(self, weight: torch.Tensor, quantized: bool) -> torch.Tensor:
+        below, above = self.sides(weight.detach())
+        low, high = (round_weight(self.scales) if quantized else self.scales).unbind()
+        slope = torch.where(below > 0, low, torch.where(above > 0, high, 1.0)).detach()
+        return above * high - below * low + slope * straight(weight) * self.mask
 
 
 class Binary(Stepped):

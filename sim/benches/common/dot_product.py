@@ -2,8 +2,8 @@
 
 With ``natural`` among the parameters it is `PackedDotProduct`: each of what is called a sum here is then a pair of
 them, and ``natural`` says whether the operands that a pair does not share are never negative (``dsp_size`` may be
-given). With ``shifts`` it is `SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's sums are
-shifted as that says.
+given). With a ``form`` of "signs" it is `SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's
+sums are shifted; of "powers" `ShiftDotProduct`.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,10 +16,12 @@ from amaranth.lib import data
 
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.machine.config import DSP_SIZES
+from fivebyfive.model.machine.weight_form import WeightForm
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
@@ -38,10 +40,12 @@ def dsp_size() -> str:
 
 
 @cache
-def component() -> DotProduct | PackedDotProduct | SignDotProduct:
+def component() -> DotProduct | PackedDotProduct | SignDotProduct | ShiftDotProduct:
     given = parameters()
-    if "shifts" in given:
-        return SignDotProduct(given["terms"], given["shifts"])
+    if form().kind == "powers":
+        return ShiftDotProduct(given["terms"])
+    if form().kind == "signs":
+        return SignDotProduct(given["terms"], form().shifts)
     if "natural" not in given:
         return DotProduct(given["terms"])
     return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE, dsp_size())
@@ -52,11 +56,31 @@ def operands(draw: Callable[[tuple[int, int, int]], np.ndarray], number: int, te
     multiplied by each of those before, which are not negative where they may not be."""
     natural = parameters().get("natural")
     values = draw((number, 2 if natural is None else 3, terms))
-    if "shifts" in parameters():
-        values[:, -1] = values[:, -1] % 3 - 1
+    values[:, -1] = as_stored(values[:, -1])
     if natural:
         values[:, :-1] &= 127
     return values
+
+
+def form() -> WeightForm:
+    """How weights are stored."""
+    return WeightForm(**parameters().get("form", {}))
+
+
+def as_stored(values: np.ndarray) -> np.ndarray:
+    """Any values, int8, as weights of the component's form."""
+    if form().kind == "powers":
+        return values & 31
+    return values % 3 - 1 if form().kind == "signs" else values
+
+
+def meant(stored: np.ndarray) -> np.ndarray:
+    """The weights that values of the component's form stand for: of powers of two, bits 0 to 2 are the exponent, bit 3
+    is set unless the weight is zero, and bit 4 where it is below."""
+    if form().kind != "powers":
+        return stored
+    size = np.where(stored & 8, 1 << (stored & 7).astype(int), 0)
+    return np.where(stored & 16, -size, size)
 
 
 def words(layout: data.StructLayout, values: np.ndarray) -> list[int]:
@@ -68,7 +92,8 @@ def words(layout: data.StructLayout, values: np.ndarray) -> list[int]:
 
 def golden(operand: np.ndarray, shift: int = 0) -> list[int]:
     """The sum of products of operands, modulo 2**14; both of a pair. Of signs, shifted."""
-    totals = accumulate(operand[-1:], operand[:-1], np.zeros(len(operand) - 1, np.int8))[0].astype(int) << shift
+    weights, others = meant(operand[-1:]), operand[:-1]
+    totals = accumulate(weights, others, np.zeros(len(others), np.int8))[0].astype(int) << shift
     return [int(total) % (1 << Q2_6.acc_bits) for total in totals]
 
 
@@ -91,7 +116,7 @@ async def check(dut: Dut, values: np.ndarray, pause: float) -> None:
 
 def choose_layer(dut: Dut) -> int:
     """Of signs, the layer's exponent, each layer in its turn; 0 of codes."""
-    shifts = parameters().get("shifts", [0])
+    shifts = form().shifts if form().kind == "signs" else (0,)
     layer = next(TURNS) % len(shifts)
     if len(shifts) > 1:
         dut.layer.value = layer

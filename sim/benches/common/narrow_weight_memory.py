@@ -30,6 +30,8 @@ def word_out(memory: NarrowWeightMemory, address: int, word: np.ndarray, layer: 
     codes = [values[number] if number < len(values) else 0 for number in numbers]
     if memory.form.kind == "signs":
         codes = [(code > 0) - (code < 0) for code in codes]
+    if memory.form.kind == "powers":
+        codes = [(abs(code).bit_length() - 1) + 8 + 16 * (code < 0) if code else 0 for code in codes]
     return pack_codes(np.array(codes))
 
 

@@ -28,7 +28,7 @@ def component() -> ConvPE | PackedConvPE:
     kernel = given.get("kernel", 5)
     if "natural" in given:
         return PackedConvPE(NATURAL if given["natural"] else CODE, kernel, dot_product.dsp_size())
-    return ConvPE(given.get("shifts", ()), kernel)
+    return ConvPE(dot_product.form(), kernel)
 
 
 def operands(arrays: np.random.Generator, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common.dot_product import choose_layer, dsp_size
+from fivebyfive.sim.benches.common.dot_product import as_stored, choose_layer, dsp_size, form, meant
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -27,7 +27,7 @@ def component() -> FcRow | PackedFcRow:
     given = parameters()
     if "lanes" in given:
         return PackedFcRow(given["lanes"], given["kept"], dsp_size())
-    return FcRow(given["kept"], given.get("shifts", ()))
+    return FcRow(given["kept"], form())
 
 
 def draw(outputs: int, words: int, arrays: np.random.Generator) -> Layer:
@@ -37,13 +37,13 @@ def draw(outputs: int, words: int, arrays: np.random.Generator) -> Layer:
     pair = (2,) if "lanes" in parameters() else ()
     shapes = ((words, lanes), (outputs, words, *pair, lanes), (outputs, *pair))
     x, w, biases = (arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
-    return x, w % 3 - 1 if parameters().get("shifts") else w, biases
+    return x, as_stored(w), biases
 
 
 def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray, shift: int = 0) -> list[int]:
     """Codes of all outputs, as the words of the stream; of signs, that of a layer with this shift."""
     # Of every output, those of a pair one after the other.
-    rows = np.moveaxis(w, 1, -2).reshape(biases.size, -1).astype(int) << shift
+    rows = np.moveaxis(meant(w), 1, -2).reshape(biases.size, -1).astype(int) << shift
     codes = Q2_6.requantize(accumulate(x.reshape(1, -1), rows, biases.ravel()))[0]
     return [pack_codes(code) for code in codes.reshape(biases.shape)]
 

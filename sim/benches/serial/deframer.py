@@ -124,7 +124,8 @@ async def resets(dut: Dut) -> None:
     await start(dut)
     rng = random_source()
     for _ in range(5):
-        await reset_sometime(dut, [send(dut, encode(draw(rng)), rng)], 2000, rng)
+        line = encode(draw(rng))
+        await reset_sometime(dut, [send(dut, line, rng)], BYTE_CYCLES * len(line), rng)
         seen, frame = Frames(dut), draw(rng)
         await send(dut, encode(frame), rng)
         await cycles(dut, 100)

@@ -31,6 +31,8 @@ KEEP_WIDTHS = {
     "banks": 'method = "magnitude"\neach = { c = 1 }',
     "kmeans": 'method = "kmeans"\nbits = { b = 3, c = 2 }',
     "linear": 'method = "linear"\nbits = 4',
+    "powers": 'method = "powers"',
+    "ttq": 'method = "ttq"\nlayers = "b,c"',
     "tune": 'method = "tune"\nteacher = "start"',
 }
 

@@ -44,7 +44,10 @@ STEPS = {
     "kmeans": 'method = "kmeans"\nbits = { conv2 = 3, fc1 = 2 }',
     "reassigned": 'method = "kmeans"\nbits = 3\nreassign = true\nstart = "k-means++"',
     "linear": 'method = "linear"\nbits = 4',
+    "powers": 'method = "powers"',
+    "incremental": 'method = "powers"\nrounds = 3\nround_epochs = 1\nbits = 3',
     "ternary": 'method = "ternary"',
+    "ttq": 'method = "ttq"',
     "binary": 'method = "binary"\nlayers = "fc1,fc2"\nreach = 1.0',
     "pupil": 'method = "distill"\nshape = "3-5-10"\nlooks = 1.0\nhints = 0.1\nfloat_epochs = 20',
     "staged": 'method = "distill"\nshape = "3-5-10"\nhint_epochs = 6\nfloat_epochs = 14',
@@ -207,6 +210,22 @@ def test_few_values(result) -> None:
     assert all(0 in codes(result("linear"), layer) for layer in ("conv2", "fc1", "fc2"))
     steps = np.diff(np.unique(codes(result("linear"), "fc2")))
     assert steps.max() - steps.min() <= 1  # even, but for the rounding
+
+
+def test_three_values_that_were_trained(result) -> None:
+    for layer in ("conv1", "conv2", "fc1", "fc2"):
+        low, zero, high = np.unique(codes(result("ttq"), layer)).tolist()
+        assert low < zero == 0 < high
+
+
+def test_powers_of_two(result) -> None:
+    for name, most in (("powers", 15), ("incremental", 7)):
+        for layer in ("conv1", "conv2", "fc1", "fc2"):
+            found = np.unique(codes(result(name), layer))
+            assert len(found) <= most
+            assert all(abs(code).bit_count() <= 1 for code in found.tolist())
+    stages = [record["stage"] for record in result("incremental").report["epochs"] if "epoch" in record]
+    assert stages == ["quantized"] * 14
 
 
 def test_two_and_three_values_of_a_power_of_two(result) -> None:

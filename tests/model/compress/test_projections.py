@@ -10,9 +10,11 @@ torch = pytest.importorskip("torch")
 
 from fivebyfive.model.compress.operations.projections import (  # noqa: E402
     Binary,
+    Logarithmic,
     Masked,
     Shared,
     Ternary,
+    TrainedTernary,
     mask_of,
     step_exponent,
     step_value,
@@ -37,11 +39,22 @@ def projected(kind: str) -> LeNet:
             "reassigned": lambda m=mask, w=weight, c=centroids: Shared(m, w, c, reassign=True),
             "ternary": lambda m=mask: Ternary(m, 3),
             "binary": lambda m=mask: Binary(m, 2),
+            "trained": lambda m=mask, w=weight: TrainedTernary(m, w.detach(), 0.05),
+            "powers": lambda m=mask: Logarithmic(m, LEVELS, incremental=False),
+            "fixed": lambda m=mask, w=weight: all_fixed(Logarithmic(m, LEVELS, incremental=True), w.detach()),
         }[kind]()
     return net
 
 
-KINDS = ("masked", "regrow", "shared", "reassigned", "ternary", "binary")
+def all_fixed(projection: Logarithmic, weight: torch.Tensor) -> Logarithmic:
+    """After two rounds."""
+    for share in (0.5, 1.0):
+        projection.fix(weight, share)
+    return projection
+
+
+LEVELS = torch.tensor([-8, -4, 0, 4, 8]) / 64
+KINDS = ("masked", "regrow", "shared", "reassigned", "ternary", "trained", "binary", "powers", "fixed")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,8 +73,13 @@ def test_the_checkpoint_is_what_was_computed_with(kind: str, noise) -> None:
         assert len(values) <= 8
     if kind == "ternary":
         assert values == {-8, 0, 8}
+    if kind == "trained":
+        assert len(values) == 3
+        assert min(values) < 0 < max(values)
     if kind == "binary":
         assert values == {-4, 4}
+    if kind in ("powers", "fixed"):
+        assert values == {-8, -4, 0, 4, 8}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,11 +91,15 @@ def test_what_learns(kind: str, noise) -> None:
     assert net.layers["fc1"][1].grad.any()
     if kind == "shared":
         assert weight.grad is None
+    elif kind == "fixed":
+        assert not weight.grad.any()
     else:
         assert weight.grad[:, 1::3].any()
         assert bool(weight.grad[:, ::3].any()) == (kind in ("regrow", "binary"))
     if kind in ("shared", "reassigned"):
         assert net.projections["fc1"].centroids.grad.any()
+    if kind == "trained":
+        assert net.projections["fc1"].scales.grad.all()
 
 
 def test_a_centroid_learns_from_all_its_weights() -> None:

@@ -33,6 +33,8 @@ STEPS = {
     "thinet": ('method = "thinet"\nshape = "784-20-12-10"', "784-20-12-10"),
     "kmeans": ('method = "kmeans"\nbits = 5\nstart = "k-means++"', SHAPE),
     "linear": ('method = "linear"\nbits = 4', SHAPE),
+    "ttq": ('method = "ttq"', SHAPE),
+    "powers": ('method = "powers"\nrounds = 2', SHAPE),
     "ternary": ('method = "ternary"', SHAPE),
     "binary": ('method = "binary"\nlayers = "fc2,fc3"', SHAPE),
     "pupil": ('method = "distill"\nshape = "784-20-10"\nfloat_epochs = 10', "784-20-10"),

@@ -41,8 +41,8 @@ def test_any_weights_take_the_dense_engines() -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "bits"),
     [
-        ((-32, 0, 32), "signs", 2), ((-64, 64), "signs", 1), ((-48, 0, 48), "codebook", 2), ((-64, 32), "codebook", 1),
-        (tuple(range(-3, 2)), "codebook", 3),
+        ((-32, 0, 32), "signs", 2), ((-64, 64), "signs", 1), ((-48, 0, 48), "codebook", 2), ((-64, 32), "powers", 1),
+        (tuple(range(-3, 2)), "codebook", 3), ((-128, -64, -1, 0, 2, 16), "powers", 3),
     ],
 )  # fmt: skip
 def test_few_values_are_stored_in_few_bits(values, kind, bits) -> None:
@@ -78,8 +78,14 @@ def test_signs_have_no_multiplier_to_share() -> None:
     assert choose(network, Config()).conv.kind == "signs"
     assert choose(network, Config(2, 1, packed=True)).conv.kind == "codebook"
     assert fitted(network, Config()).conv_dsps == 0
-    with pytest.raises(ValueError, match="signs have none"):
+    with pytest.raises(ValueError, match="powers of two have none"):
         replace(fitted(network, Config()), packed=True)
+
+
+def test_powers_of_two_have_no_multiplier_to_share() -> None:
+    network = changed(**of_values("conv", (-64, 0, 32), (-2, 1)))
+    assert choose(network, Config(2, 1, packed=True)).conv.kind == "codebook"
+    assert (fitted(network, Config()).engines.conv.kind, fitted(network, Config()).conv_dsps) == ("powers", 0)
 
 
 def test_kernels_of_zeros_are_not_swept() -> None:
@@ -135,11 +141,12 @@ def test_a_configuration_comes_back_from_json() -> None:
     [
         {"conv": {"kind": "fast"}}, {"conv": {"kind": "signs"}}, {"conv": {"values": [[1]]}}, {"sweeps": [[[]]]},
         {"conv": {"kind": "signs", "values": [[-3, 0, 3]]}}, {"conv": {"kind": "codebook", "values": [[2, 1]]}},
+        {"fc": {"kind": "powers", "values": [[-4, 0, 3]]}},
         {"conv": {"kind": "codebook", "values": [[1, 200]]}}, {"sweeps": [[[2, 1]]]}, {"words": [[0]]},
         {"words": [[1]], "fc": {"kind": "codebook", "values": [[0, 1]]}}, {"sweeps": [[["a"]]]}, {"sweeps": [[], []]},
         {"sweeps": [[0, 1]]}, {"kept": [[0, 0]]}, {"kept": [[-1]]}, {"kept": [["a"]]},
     ],
 )  # fmt: skip
 def test_what_no_engine_can_be_is_refused(wrong) -> None:
-    with pytest.raises(ValueError, match=r"must|stor|signs|codebook|at least"):
+    with pytest.raises(ValueError, match=r"must|stor|signs|powers|codebook|at least"):
         Engines(**wrong)

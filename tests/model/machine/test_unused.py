@@ -144,6 +144,15 @@ def test_what_only_an_unread_output_reads_is_left_out() -> None:
         pack(Checkpoint.random(LeNetShape(6, 6, (12, 10)), 2), config)
 
 
+def test_weights_that_make_every_output_zero_fit_a_machine_without_the_first() -> None:
+    checkpoint = Checkpoint.random(SHAPE, 1)
+    checkpoint.arrays["conv1.weight"][0] = checkpoint.arrays["conv1.bias"][0] = 0
+    config = fitted(checkpoint, Config())
+    assert 0 not in config.engines.kept[0]
+    checkpoint.arrays["conv1.weight"][:] = checkpoint.arrays["conv1.bias"][:] = 0
+    assert built(checkpoint, config).network.layers[0].outputs == 5
+
+
 def test_channels_that_read_the_same_go_together() -> None:
     """Output channels 0, 2, 4, 6 read two input channels, the others the other four."""
     checkpoint = Checkpoint.random(SHAPE, 1)

@@ -25,6 +25,7 @@ from fivebyfive.sim.quality.small_machines import (
     narrow_weight_memory,
     serial_accelerator,
     skipping_conv_engine,
+    sparse_fc_engine,
     weight_memory,
 )
 from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
@@ -58,7 +59,10 @@ def wrap(design, signal: str, statement: str):
 
 BREAKS = ("a bit is wrong", "a cycle late", "reset does nothing")
 MEMORIES = (weight_memory, narrow_weight_memory, bank_weight_memory)
-LONG = (accelerator, cascade, serial_accelerator, conv_engine, skipping_conv_engine, fc_engine, bank_fc_engine)
+LONG = (
+    accelerator, cascade, serial_accelerator, conv_engine, skipping_conv_engine, fc_engine,
+    bank_fc_engine, sparse_fc_engine,
+)  # fmt: skip
 
 
 def in_full(make: Callable, broken: str) -> bool:
