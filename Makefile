@@ -32,7 +32,7 @@ test: .venv/test.stamp ## every kind of test, on Verilator and Icarus; about twe
 test-all: .venv/test.stamp ## the repetitions, too; docs/test-all.log; an hour and a half
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
-	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times docs/test-all.log
+	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times=docs/test-all.log
 
 coverage-python: .venv/test.stamp ## what the tests of `make test` run of the Python code, traced; three quarters of an hour
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
