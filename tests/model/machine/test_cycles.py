@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from fivebyfive.model.machine.config import Config
-from fivebyfive.model.machine.cycles import Work, cycles_of_run, plan
+from fivebyfive.model.machine.cycles import Work, cycles_of_run, layers_end, plan
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.training.networks import NETWORKS
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 
@@ -91,3 +92,16 @@ def test_sizes_without_convolutions():
         sized(LENET_300_100.network, 4)
     with pytest.raises(ValueError, match="takes pixels"):
         sized(LENET_300_100.network, early_fc=True)
+
+
+def test_separable_layers():
+    """docs/cycles.md: the share of the multipliers' products in depthwise and pointwise layers that are of weights."""
+    for name, channels, cycles, share, interval in (
+        ("separable", 10, (672, 1_307), 0.582, 7_767), ("separable-hidden", 11, (736, 1_307), 0.620, 8_407),
+    ):  # fmt: skip
+        network, config = NETWORKS[name].network, Config()
+        ends, _ = layers_end(network, config)
+        assert (ends[1] - ends[0], ends[2] - ends[1]) == cycles
+        products = 64 * channels * (25 + 20)
+        assert products / (25 * sum(cycles)) == pytest.approx(share, abs=5e-4)
+        assert plan(network, config).interval == interval
