@@ -105,9 +105,8 @@ def sized(
     )
     rows = made(fc_rows=number("fc_rows", fc_rows, most_rows if free else 1)).fc_rows
     convs, fc = stages(network).convs, stages(network).fc
-    if not fc and (early_fc or fc_rows not in (None, 1)):
-        wanted = "early_fc" if early_fc else f"{rows} rows of multipliers"
-        raise ValueError(f"{summary(network)} has no fully-connected layers, so no work for {wanted}; leave that out")
+    if not fc and early_fc:
+        raise ValueError(f"{summary(network)} has no fully-connected layers, so no work for early_fc; leave that out")
     if not convs and conv_pes not in (None, 1):
         raise ValueError(f"{summary(network)} has no convolutions, so no work for {pes} conv PEs; leave them out")
     least = made(1, 1 if convs else 0, 1 if fc else 0, kernel=stages(network).kernel)

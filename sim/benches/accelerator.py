@@ -60,7 +60,7 @@ def draw_images(count: int = IMAGES) -> np.ndarray:
 async def check(dut: Dut, images: np.ndarray, network: Checkpoint, pause: float, rng: random.Random) -> None:
     """Every image's result, in order, with pauses on both sides."""
     source = StreamSource(dut, "i", pause=pause, rng=rng)
-    sink = StreamSink(dut, "o", pause=pause, rng=rng)
+    sink = StreamSink(dut, "o", pause=pause, rng=rng, limit_cycles=100_000 + 10 * parameters()["image_cycles"])
     sender = cocotb.start_soon(source.send([word for image in images for word in transfers(image)]))
     results = [unpack(Result(network.network.classes), word) for word in await sink.receive(len(images))]
     await sender

@@ -166,7 +166,6 @@ def test_jobs_carry_the_tables() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("generate", "--fc-rows", 3), "has no fully-connected layers, so no work for 3 rows of multipliers; leave"),
         (("draw", "diagram", "--early-fc"), "has no fully-connected layers, so no work for early_fc; leave that out"),
         (("simulate",), "takes images of 10x10, but these have 28x28; give uint8 (N, 10, 10) as numpy.save writes it"),
         (("compare", "--no-synthesis"), "takes images of 10x10, but these have 28x28; compare no-fc without"),

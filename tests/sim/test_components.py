@@ -563,7 +563,7 @@ def test_sparse_fc_row(bench, groups):
     ],
 )
 def test_sparse_fc_engine(bench, simulator, conv2, fc, config):
-    spared_by_icarus(simulator, conv2 > 6 or config.get("fc_rows", 1) > 4)
+    spared_by_icarus(simulator, conv2 > 6 or config.get("fc_rows", 1) > 2)
     shape, size, seed = LeNetShape(1, conv2, fc), Config(skip_zeros=True, **config), 6
     engine = SparseFcEngine(shape.network, size, words_of(pack(Checkpoint.random(shape, seed), size).fc))
     bench(engine, "fc_engine", network=str(shape), config=asdict(size), seed=seed)

@@ -215,11 +215,13 @@ async def rows_behind_waiting_ones(dut: Dut) -> None:
             dut.start.value = 1
             await note_start(dut)
             await StreamSink(dut, "o").receive(len(expected) - waiting)
+            await cycles(dut, 2)  # busy rises after the start, if nothing was received
             await until(dut, dut.busy, 0, 10)
             dut.start.value = 1
             await note_start(dut)
             await cycles(dut, memory.latency)
             await StreamSink(dut, "o").receive(waiting + len(expected))
+            await cycles(dut, 1)
             check(monitor.words, np.concatenate([expected, expected]))
             later = monitor.cycles[-waiting - len(expected) :]
             assert later == list(range(later[0], later[0] + len(later)))
