@@ -55,18 +55,17 @@ class Place:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = self.folder / f"network{listed.form.partition(' ')[0]}"
 
-    @property
-    def line(self) -> str:
-        """What the list says of it, so far as that is its own."""
+    def line(self, stage: Callable) -> str:
+        """What the list says of it, so far as that is its own and of use to a stage."""
         said = {field.name: getattr(self.listed, field.name) for field in dataclasses.fields(self.listed)}
-        defaults = {field.name: field.default for field in dataclasses.fields(self.listed)} | {
-            "options": said["options"]
-        }
+        defaults = {field.name: field.default for field in dataclasses.fields(self.listed)}
+        if stage is trained:
+            said["options"] = defaults["options"]
         return repr({name: value for name, value in said.items() if value != defaults[name]})
 
     def digest(self, stage: Callable) -> str:
         """Of the script's part that a stage is, of the network's line and, of reading, of the readers."""
-        whole = hashlib.sha256((SOURCES[stage] + self.line).encode())
+        whole = hashlib.sha256((SOURCES[stage] + self.line(stage)).encode())
         if stage is read:
             for path in sorted((ROOT / "model" / "readers").rglob("*.py")):
                 whole.update(path.read_bytes())

@@ -35,6 +35,7 @@ ALL = 30_000  # images, if there are so many, where LAST leave a doubt
 MOST = 40, 40, 12  # candidates that are tried on SECOND, THIRD, LAST images
 MOST_SIZES = 400  # that are tried at all
 MANY = 3  # sizes that are tried with all functions
+TIES = 2  # of the few images: sizes with so many errors more than the last of those are tried too
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
 HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
 CLEARLY = 1e-4  # p below which the best reading stands out
@@ -289,8 +290,9 @@ class Finder:
             for key in (one.geometry.inner, (one.geometry, one.scaling)):
                 best[key] = min(best.get(key, 1.0), count / self.few(scorer))
         inners = {one.inner: best[one.inner] for one in functions if one.inner in best}
-        near = sorted(inners.items(), key=lambda item: item[1])[:MANY]
-        kept = [inner for inner, wrongs in near if wrongs <= near[0][1] + MARGIN]
+        near = sorted(inners.items(), key=lambda item: item[1])
+        worst = min(near[:MANY][-1][1] + TIES / self.few(scorer), near[0][1] + MARGIN)
+        kept = [inner for inner, wrongs in near if wrongs <= worst]
         found: Chosen = {}
         for geometry, every in functions.items():
             if geometry.inner in kept:
@@ -357,7 +359,7 @@ class Finder:
         see(by_inner, min(PART, total))
         see(leading := sorted(by_inner, key=least)[:MANY], total)
         known = sorted(least(inner) / total for inner in leading)
-        limit = min([known[0] + MARGIN, *known[MANY - 1 :]])
+        limit = min([known[0] + MARGIN, *(one + TIES / total for one in known[MANY - 1 :])])
         alive = [*by_inner]
         for stop in range(2 * PART, total + PART, PART):
             alive = [inner for inner in alive if least(inner) / total <= limit]
