@@ -13,7 +13,7 @@ from .sign_dot_product import SignDotProduct
 __all__ = ["dot_product", "layer_port"]
 
 
-def dot_product(m: Module, unit: wiring.Component, terms: int) -> DotProduct | SignDotProduct | ShiftDotProduct:
+def dot_product(m: Module, unit: wiring.Component, terms: int) -> DotProduct | SignDotProduct:
     """The dot product inside a component whose weights are stored as its ``form``; that of signs is on its ``layer``
     (`layer_port`)."""
     if unit.form.kind == "powers":

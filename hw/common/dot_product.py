@@ -66,17 +66,19 @@ class DotProduct(wiring.Component):
         m = Module()
         held = Signal.like(self.i.payload, name="held", reset_less=True)
         m.d.sync += held.eq(self.i.payload)
-        level = []
-        for term in range(self.terms):
-            # All 16 bits are registered, as in a DSP block; the tree uses the low 14.
-            product = Signal(2 * Q2_6.bits, name=f"product_{term}", reset_less=True)
-            m.d.sync += product.eq(held.x[term] * held.w[term])
-            level.append(product[: Q2_6.acc_bits])
+        level = [self.product(m, held.x[term], held.w[term], term) for term in range(self.terms)]
         m.d.comb += [
             self.o.payload.eq(self.tree(m, level, "sum")),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid")),
         ]
         return m
+
+    def product(self, m: Module, x, w, term: int):
+        """The low 14 bits of a product, a cycle after its operands."""
+        # All 16 bits are registered, as in a DSP block.
+        product = Signal(2 * Q2_6.bits, name=f"product_{term}", reset_less=True)
+        m.d.sync += product.eq(x * w)
+        return product[: Q2_6.acc_bits]
 
     @classmethod
     def tree(cls, m: Module, level: list, name: str):

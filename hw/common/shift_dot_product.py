@@ -1,12 +1,10 @@
 """Sum of products with weights that are powers of two: shifts and adders, no multipliers."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from .dot_product import DotProduct
-from .pipeline import delay
-from .types import ACC, codes
+from .types import ACC
 
 __all__ = ["ShiftCode", "ShiftDotProduct", "shift_code"]
 
@@ -34,7 +32,7 @@ def shift_code(value: int) -> int:
     return exponent | (value != 0) << 3 | (value < 0) << 4
 
 
-class ShiftDotProduct(wiring.Component):
+class ShiftDotProduct(DotProduct):
     """A `DotProduct` for weights that are 0 or powers of two with a sign, modulo 2**14.
 
     Each operand is negated or not, shifted, and added. After Miyashita, Lee and Murmann 2016 (arXiv:1603.01025) and
@@ -60,35 +58,9 @@ class ShiftDotProduct(wiring.Component):
         ``terms`` is less than 1.
     """
 
-    def __init__(self, terms: int):
-        if terms < 1:
-            raise ValueError(f"a dot product needs at least one term, not {terms}")
-        self.terms = terms
-        operands = data.StructLayout({"x": codes(terms), "w": codes(terms)})
-        super().__init__(
-            {
-                "i": In(stream.Signature(operands, always_ready=True)),
-                "o": Out(stream.Signature(ACC, always_ready=True)),
-            }
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from operands to their sum, as with multipliers."""
-        return DotProduct.cycles(self.terms)
-
-    def elaborate(self, platform):
-        m = Module()
-        held = Signal.like(self.i.payload, name="held", reset_less=True)
-        m.d.sync += held.eq(self.i.payload)
-        level, layout = [], ShiftCode()
-        for n in range(self.terms):
-            term = Signal(ACC, name=f"term_{n}", reset_less=True)
-            x, w = held.x[n], data.View(layout, held.w[n][: layout.size])
-            m.d.sync += term.eq(Mux(w.nonzero, Mux(w.negative, -x, x) << w.exponent, 0))
-            level.append(term)
-        m.d.comb += [
-            self.o.payload.eq(DotProduct.tree(m, level, "sum")),
-            self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid")),
-        ]
-        return m
+    def product(self, m: Module, x, w, term: int) -> Signal:
+        layout = ShiftCode()
+        code = data.View(layout, w[: layout.size])
+        product = Signal(ACC, name=f"term_{term}", reset_less=True)
+        m.d.sync += product.eq(Mux(code.nonzero, Mux(code.negative, -x, x) << code.exponent, 0))
+        return product
