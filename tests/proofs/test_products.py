@@ -148,9 +148,9 @@ def test_words_of_a_kept_output_must_be_three_cycles_apart() -> None:
 
 TREE_BUGS = {
     "a term is lost": ("range(0, len(level), 2)]", "range(0, len(level) - len(level) % 2, 2)] or level[:1]"),
-    "13 bits": ("level.append(product[: Q2_6.acc_bits])", "level.append(product[: Q2_6.acc_bits - 1])"),
-    "wrong pair": ("held.x[term] * held.w[term]", "held.x[term] * held.w[term - 1]"),
-    "unsigned": ("held.x[term] * held.w[term]", "held.x[term].as_unsigned() * held.w[term]"),
+    "13 bits": ("return product[: Q2_6.acc_bits]", "return product[: Q2_6.acc_bits - 1]"),
+    "wrong pair": ("held.w[term], term)", "held.w[term - 1], term)"),
+    "unsigned": ("product.eq(x * w)", "product.eq(x.as_unsigned() * w)"),
     "a stage too few": ("self.latency, name", "self.latency - 1, name"),
     "lower bit": ("product[: Q2_6.acc_bits]", "(product | 1)[: Q2_6.acc_bits]"),
 }
