@@ -114,6 +114,8 @@ class FcController(wiring.Component):
         fc1 has its words of inputs in the outer loop; it then has at least two groups of outputs.
     biases_first : bool
         In the memory the biases of all layers precede all weights.
+    writing : int, cycles
+        How much later the last output is written, where another layer follows.
 
     Ports
     -----
@@ -138,12 +140,21 @@ class FcController(wiring.Component):
         Asserted while an image is computed.
     """
 
-    def __init__(self, layers: list[FcLayer], depth: int, drain: int, early: bool = False, biases_first: bool = False):
+    def __init__(
+        self,
+        layers: list[FcLayer],
+        depth: int,
+        drain: int,
+        early: bool = False,
+        biases_first: bool = False,
+        writing: int = 0,
+    ):
         self.layers = layers
         self.depth = depth
         self.early = early
         self.biases_first = biases_first
         self.drain = drain
+        self.writing = writing
         super().__init__(
             {
                 "available": In(1),
@@ -161,7 +172,7 @@ class FcController(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         state = Signal(FcState)
-        timer = Signal(range(self.drain + 1))
+        timer = Signal(range(self.drain + self.writing + 1))
         last_group = Signal()
         last_layer = self.layer == len(self.layers) - 1
         m.d.comb += self.busy.eq(state != FcState.FC_IDLE)
@@ -220,7 +231,8 @@ class FcController(wiring.Component):
             with m.If(outside & last_group):
                 m.d.sync += [block.eq(0), state.eq(FcState.FC_PREPARING)]
             with m.If(last_group & last_word):
-                m.d.sync += [block.eq(0), timer.eq(self.drain), state.eq(FcState.FC_DRAIN)]
+                writing = self.writing and Mux(self.layer == len(self.layers) - 1, 0, self.writing)
+                m.d.sync += [block.eq(0), timer.eq(self.drain + writing), state.eq(FcState.FC_DRAIN)]
 
     def point(self, m: Module, state: Signal):
         """Biases and weights are read in order. In the memory the biases of each layer precede its weights; with

@@ -189,12 +189,14 @@ class FcEngine(wiring.Component):
 
     def add_controller(self, m: Module, layers: list[FcLayer], weights, inputs: ActivationMemory) -> FcController:
         """The controller, which waits between layers until the last output has left this pipeline."""
-        # The layer may change in the cycle after its last output leaves the rows; more than 20 rows take two cycles.
+        # The layer may change in the cycle after its last output leaves the rows. The outputs of more than 20 rows are
+        # written in several cycles, those of the last layer, which no other layer reads, in one.
         row_latency = PackedFcRow.cycles(self.config.fc_lanes) if self.config.packed else FcRow.latency
-        drain = weights.latency + row_latency - 1 + (self.config.fc_outputs - 1) // FC_WORD + self.lookup_latency
+        drain = weights.latency + row_latency - 1 + self.lookup_latency
+        writing = (self.config.fc_outputs - 1) // FC_WORD
         early = self.config.inputs_outside(self.network, 0)
         narrow = self.config.engines.fc.narrow
-        controller = m.submodules.controller = FcController(layers, weights.depth, drain, early, biases_first=narrow)
+        m.submodules.controller = controller = FcController(layers, weights.depth, drain, early, narrow, writing)
         if narrow:
             m.d.comb += weights.layer.eq(controller.layer)
         return controller

@@ -84,7 +84,8 @@ class SparseFcController(wiring.Component):
 
     A layer begins with a word of biases for each group, which is multiplied by 1. Then the words of 20 activations
     follow one after the other: a word takes as many cycles as it has codes other than zero times groups, or one if it
-    has none. At last the sums of each group are called for, with a multiplication by 0, ``rows`` cycles apart.
+    has none. At last the sums of each group are called for, with a multiplication by 0: ``rows`` cycles apart, or one
+    in the last layer, whose outputs no other layer reads.
 
     It waits as `FcController` does: between layers until the last output is written, before the last layer until
     ``room`` is asserted, and for each word of activations of the first layer until it is ``available``.
@@ -97,7 +98,8 @@ class SparseFcController(wiring.Component):
     layers : sequence of `SparseFcLayer`
         Layers, in the order of the weight memory.
     drain : int, cycles
-        From the cycle after ``rows`` cycles of a layer's last group to the cycle in which that group is written.
+        From the cycle after ``rows`` cycles of a layer's last group, or one of the last layer's, to the cycle in which
+        that group is written.
     rows : int, at least 1
         Cycles that writing a group takes.
     early : bool
@@ -160,7 +162,7 @@ class SparseFcController(wiring.Component):
         last_layer = self.layer == len(self.layers) - 1
         step, issued = Signal(), Signal()
         group, last_group = counter(m, [one.groups for one in self.layers], step, name="group", which=self.layer)
-        pace, paced = counter(m, self.rows, result, name="pace")
+        pace, paced = counter(m, [*[self.rows] * (len(self.layers) - 1), 1], result, name="pace", which=self.layer)
         left, chosen, ended, start, code = self.select(m, weight, last_group)
         m.d.comb += [
             self.busy.eq(state != SparseFcState.FC_IDLE),

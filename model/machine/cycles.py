@@ -363,10 +363,10 @@ class FcImage:
         self.biases = [0 if config.engines.words else ceil_div(layer.outputs, rows) for layer in layers]
         self.outside = config.inputs_outside(network, 0)
         self.parts = FC_WORD // config.fc_lanes  # words of inputs in a word of activations
-        late = (config.fc_outputs - 1) // FC_WORD
+        self.writing = (config.fc_outputs - 1) // FC_WORD  # cycles of a group beyond the first, where a layer follows
         tables = TABLE_LOOKUP * any("table" in stage.after for stage in layers)
-        self.drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables + late
-        self.found = argmax(network.classes, logits_arrive(network, config), config.fc_outputs) - late
+        self.drain = fc_memory(network, config) + dot_product_latency(config.fc_lanes) + ADD_BASE + tables
+        self.found = argmax(network.classes, logits_arrive(network, config), config.fc_outputs)
 
     def __call__(self, idle: int, words: list[int], commit: int, room: int = 0, inputs: Inputs = None) -> _Fc:
         """The engine is idle from cycle ``idle`` on; the activation ``words`` can be read in these cycles, all of them
@@ -384,7 +384,7 @@ class FcImage:
                     cycle = max(cycle, ready[word]) + PREPARE + groups + (0 if word else biases)
             else:
                 cycle += PREPARE + biases + sum(words_of)
-            cycle += self.drain
+            cycle += self.drain + (self.writing if layer < len(self.words) - 1 else 0)
             done = done or cycle
         return _Fc(cycle - start, done, cycle, cycle + self.found)
 
@@ -403,13 +403,14 @@ class SparseFcImage(FcImage):
         start = cycle = max(idle, available[0]) + LEAVE_IDLE
         done = 0
         for layer, counts in enumerate(inputs or self.all_inputs):
-            groups = self.biases[layer]
-            cycle = max(cycle, room) if layer == len(self.biases) - 1 else cycle
+            groups, last = self.biases[layer], layer == len(self.biases) - 1
+            cycle = max(cycle, room) if last else cycle
             cycle += PREPARE + groups
             # A word comes when the one before it has been gone through.
             for count, there in zip(counts, available if layer == 0 else [0] * len(counts), strict=True):
                 cycle = max(cycle, there + SHOWN) + max(1, count * groups)
-            cycle += 1 + (groups - 1) * self.rows + 1 + self.drain
+            apart = 1 if last else self.rows
+            cycle += 1 + groups * apart + self.drain
             done = done or cycle
         return _Fc(cycle - start, done, cycle, cycle + self.found)
 
@@ -475,7 +476,7 @@ def logits_arrive(network: Network, config: Config) -> list[int]:
     """When each group of logits comes from the rows, counted from an instant before the first."""
     words = fc_words(network, config)[-1]
     if config.fc_skips_zeros:
-        return list(accumulate([config.fc_rows] * len(words)))
+        return list(accumulate([1] * len(words)))
     outside = config.inputs_outside(network, len(stages(network).fc) - 1)
     apart = [1] * len(words) if outside else list(words)
     if not config.engines.words and (not outside or words[0] == 1):  # a word of biases between groups takes a cycle

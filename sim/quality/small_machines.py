@@ -172,8 +172,8 @@ def packed_fc_row() -> SmallMachine:
 def fc_controller() -> SmallMachine:
     layers, depth, drain = ((45, 64), (10, 45)), 214, 9  # as many words as the layers have
     parts = [FcLayer(outputs, inputs, 1) for outputs, inputs in layers]
-    given = {"layers": layers, "rows": 1, "early": False, "depth": depth, "drain": drain}
-    return FcController(parts, depth, drain), given
+    given = {"layers": layers, "rows": 1, "early": False, "depth": depth, "drain": drain, "writing": 2}
+    return FcController(parts, depth, drain, writing=2), given
 
 
 def fc_engine() -> SmallMachine:

@@ -748,6 +748,7 @@ def test_packed_fc_row(bench, lanes, kept, dsp_size):
         full(((500, 80), (10, 500)), 1, False, False),
         full(((45, 64), (20, 45), (3, 20)), 2, False, False),
         full(((7, 16),), 1, False, False),
+        (((60, 80), (30, 60)), 25, False, False),
         full(((45, 160), (10, 45)), 1, True, False),
         (((41, 100), (30, 41), (5, 30)), 20, True, False),
         full(((45, 64), (20, 45), (3, 20)), 1, False, True),
@@ -755,7 +756,7 @@ def test_packed_fc_row(bench, lanes, kept, dsp_size):
     ],
 )
 def test_fc_controller(bench, layers, rows, early, first):
-    sizes = {"depth": 4096, "drain": 9}
+    sizes = {"depth": 4096, "drain": 9, "writing": (rows - 1) // 20}
     parts = [FcLayer(outputs, inputs, rows) for outputs, inputs in layers]
     controller = FcController(parts, early=early, biases_first=first, **sizes)
     bench(controller, "fc_controller", layers=layers, rows=rows, early=early, biases_first=first, **sizes)

@@ -76,6 +76,8 @@ TABLES = Network(
 )
 MACHINES = [
     (TINY, Config(kernel=3)),
+    # Its logits come twelve cycles before those of twelve more rows would be written.
+    (TINY, Config(1, 1, 13, early_fc=True, kernel=3)),
     pytest.param(SMALL, Config(), marks=FULL),
     (THREE, Config(1, 2, kernel=3)),
     pytest.param(SMALL, Config(2, 2, 2, early_fc=True), marks=FULL),

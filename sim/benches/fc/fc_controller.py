@@ -18,7 +18,8 @@ from fivebyfive.sim.benchlib.testbench import cycles, level, limited, random_sou
 def component() -> FcController:
     given = parameters()
     layers = [FcLayer(outputs, inputs, given["rows"]) for outputs, inputs in given["layers"]]
-    return FcController(layers, given["depth"], given["drain"], given["early"], given.get("biases_first", False))
+    first, writing = given.get("biases_first", False), given.get("writing", 0)
+    return FcController(layers, given["depth"], given["drain"], given["early"], first, writing)
 
 
 @dataclass
@@ -117,7 +118,8 @@ async def image(dut: Dut, wait: float, rng: random.Random) -> Surroundings:
     assert around.words == words
     ends = [at for n, at in enumerate(around.at) if words[n + 1 : n + 2] == [] or words[n + 1].layer > words[n].layer]
     done = around.done
-    assert done["layer_done"] == [end + controller.drain + 1 for end in ends]
+    written = [controller.writing] * (len(ends) - 1) + [0]
+    assert done["layer_done"] == [end + controller.drain + late + 1 for end, late in zip(ends, written, strict=True)]
     assert done["inputs_done"] == done["layer_done"][:1]
     return around
 
