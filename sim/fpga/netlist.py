@@ -1,8 +1,8 @@
 """After synthesis: a design as the cells of a device family, to be simulated in its place.
 
-The netlist is what Yosys makes with the command of `fivebyfive.sim.fpga.synthesis`, and its cells are the simulation
-models that come with Yosys. Yosys only declares block RAM and the multiplier of ECP5; what they do is in ``cells/`` and
-ours.
+The netlist is what Yosys makes with the command of `fivebyfive.sim.fpga.synthesis`, as it is placed and routed
+(`fivebyfive.sim.fpga.physical_synthesis`), and its cells are the simulation models that come with Yosys. Yosys only
+declares block RAM and the multiplier of ECP5; what they do is in ``cells/`` and ours.
 """
 
 import importlib.util
@@ -12,10 +12,12 @@ from functools import cache
 from pathlib import Path
 
 from fivebyfive.hw.codegen.verilog import Design
+from fivebyfive.hw.codegen.yosys import run_yosys
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.temporary import working_folder
 
-from .synthesis import run_synthesis
+from .physical_synthesis import physical_synthesis
+from .synthesis import COUNT, count_cells, run_synthesis
 
 __all__ = ["LIBRARIES", "OURS", "find_family", "synthesized"]
 
@@ -43,9 +45,11 @@ def synthesized(design: Design, family: str) -> tuple[Design, dict[str, int]]:
     find_family(family)
     with working_folder() as place:
         design.write(place)
+        run_synthesis(place, f"{design.name}.v", design.name, family, ["write_json mapped.json"])
+        physical_synthesis(place / "mapped.json", place / "placed.json")
         # A net for each bit, or the bits of a carry chain look like a loop. No cell changes.
-        write = "splitnets", "write_verilog -noattr netlist.v"
-        cells = run_synthesis(place, f"{design.name}.v", design.name, family, write)
+        run_yosys(["read_json placed.json", *COUNT, "splitnets", "write_verilog -noattr netlist.v"], place)
+        cells = count_cells((place / "cells.json").read_text(), design.name)
         netlist = (place / "netlist.v").read_text()
     return replace(design, verilog=netlist + cells_of(netlist, family)), dict(sorted(cells.items()))
 

@@ -18,6 +18,8 @@ from fivebyfive.support.errors import Failure, UserError, how_it_ended
 from fivebyfive.support.parent_death import bound_to_parent
 from fivebyfive.support.temporary import working_folder
 
+from .physical_synthesis import physical_synthesis
+
 __all__ = [
     "FREQUENCY_MHZ",
     "PLACER",
@@ -55,14 +57,15 @@ class Routed:
 
 
 def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
-    """Place and route Yosys's JSON netlist of a design whose clock is ``clk``.
+    """Place and route Yosys's JSON netlist of a design whose clock is ``clk``
+    (`physical_synthesis` comes first).
 
     Raises UserError where there is no nextpnr, or none for the part; ToolFailed where it fails.
     """
     if part.device is None:
         raise UserError(f"{part.name} cannot be placed and routed with open tools; ECP5 parts can")
     with working_folder() as place:
-        shutil.copyfile(netlist, place / "netlist.json")
+        physical_synthesis(netlist, place / "netlist.json")
         log = place / "log"
         with log.open("w") as file:  # in our process group: what ends that ends nextpnr, too
             done = subprocess.run(

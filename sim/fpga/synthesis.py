@@ -13,7 +13,7 @@ from fivebyfive.support.temporary import working_folder
 
 from .harness import CORE, HARNESS, core_verilog, harness_verilog
 
-__all__ = ["FAMILIES", "Area", "area_of", "run_synthesis", "synthesize", "synthesize_core"]
+__all__ = ["COUNT", "FAMILIES", "Area", "area_of", "run_synthesis", "synthesize", "synthesize_core"]
 
 TIMEOUT_S = 3600
 # What ABC takes a wire for, in ps. On a chip as full as this one they take about a nanosecond; at Yosys's own 300 ABC
@@ -22,6 +22,8 @@ WIRE_PS = 1200
 # A memory that nothing writes is a ROM by now, as those of biases are where weights are never loaded. No LUT RAM holds
 # a ROM, and Yosys ends at a style that it cannot give.
 FREE_ROMS = "setattr -unset ram_style t:$mem_v2 r:WR_PORTS=0 %i a:ram_style=distributed %i"
+
+COUNT = "check -assert", "tee -o cells.json stat -json"
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def run_synthesis(folder: Path, files: str, top: str, family: str, after: Sequen
     """Synthesize Verilog ``files`` of a folder, then run the commands ``after``; the cells of module ``top``."""
     # A memory whose write port nobody uses has a constant address there, and would become registers.
     about = FAMILIES[family]
-    script = [f"read_verilog -nomem2reg {files}", *about.script(top), "check -assert", "tee -o cells.json stat -json"]
+    script = [f"read_verilog -nomem2reg {files}", *about.script(top), *COUNT]
     script += about.listing
     run_yosys([*script, *after], folder, TIMEOUT_S)
     return count_cells((folder / "cells.json").read_text(), top)

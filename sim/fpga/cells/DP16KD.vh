@@ -1,4 +1,5 @@
-  // Ours: 2,048 bytes of nine bits, no output registers, no reset. The module around it is Yosys's.
+  // Ours: 2,048 bytes of nine bits; output registers of up to 18 bits, always enabled; no reset. The module around it is
+  // Yosys's.
   // Two bytes of nine bits lie in every 20 bits of INITVAL. With 18 bits or more the lowest address pins are the byte
   // enables. A width of 36 is one port that writes (A, with the data pins of both) and one that reads (B, likewise).
   localparam WIDE = DATA_WIDTH_A == 36;
@@ -15,14 +16,17 @@
   wire [3:0] write_a = DATA_WIDTH_A < 18 ? {4{WEA}} : address_a[3:0] & {4{WEA}};
   wire [3:0] write_b = DATA_WIDTH_B < 18 ? {4{WEB}} : address_b[3:0] & {4{WEB}};
   wire [143:0] q;
+  reg [17:0] held_a = 0, held_b = 0;
+  always @(posedge CLKA) held_a <= q[17:0];
+  always @(posedge CLKB) held_b <= q[89:72];
   assign {
     DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9,
     DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0
-  } = DATA_WIDTH_B == 36 ? q[89:72] : q[17:0];
+  } = DATA_WIDTH_B == 36 ? q[89:72] : REGMODE_A == "NOREG" ? q[17:0] : held_a;
   assign {
     DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9,
     DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
-  } = DATA_WIDTH_B == 36 ? q[107:90] : q[89:72];
+  } = DATA_WIDTH_B == 36 ? q[107:90] : REGMODE_B == "NOREG" ? q[89:72] : held_b;
 
   fivebyfive_block_ram #(
     .BYTES(2048), .NINE(1),
@@ -50,13 +54,13 @@
   );
 
   initial
-    if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB"
+    if ((DATA_WIDTH_B == 36 && (REGMODE_A != "NOREG" || REGMODE_B != "NOREG")) || CLKAMUX != "CLKA" || CLKBMUX != "CLKB"
         || CSDECODE_A != "0b000" || CSDECODE_B != "0b000" || (DATA_WIDTH_B == 36 && !WIDE)) begin
-      $display("fivebyfive: the model of DP16KD has no output registers, inverted clocks or other chip selects");
+      $display("fivebyfive: the model of DP16KD has no output registers of 36 bits, inverted clocks, other chip selects");
       $finish;
     end
   always @(posedge CLKA)
-    if (RSTA || RSTB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2 || (DATA_WIDTH_B == 36 && WEB)) begin
-      $display("fivebyfive: the model of DP16KD has no reset, no chip select and no second port to write 36 bits");
+    if ((REGMODE_A != "NOREG" && !OCEA) || (REGMODE_B != "NOREG" && !OCEB) || RSTA || RSTB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2 || (DATA_WIDTH_B == 36 && WEB)) begin
+      $display("fivebyfive: the model of DP16KD has no reset, output enable, chip select or second port to write 36 bits");
       $finish;
     end

@@ -1,6 +1,7 @@
 """After synthesis: what Yosys makes of a design for a device family gives the same values."""
 
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -30,12 +31,13 @@ def netlist(component, name: str, family: str) -> Design:
     return synthesized(to_verilog(component, name), family)[0]
 
 
-def weights(width: int, depth: int) -> tuple[WeightMemory, dict]:
+def weights(width: int, depth: int, banks: list[int] | None = None) -> tuple[WeightMemory, dict]:
     """A weight memory and the parameters of its bench."""
+    banks = banks or [depth]
     rng = random.Random(SEED)
     words = [rng.getrandbits(8 * width) for _ in range(depth)]
-    parameters = {"width": width, "banks": [depth], "words": [f"{word:x}" for word in words]}
-    return WeightMemory(words, width), parameters
+    parameters = {"width": width, "banks": banks, "words": [f"{word:x}" for word in words]}
+    return WeightMemory(words, width, banks), parameters
 
 
 def flipped(design: Design, before: str, digit: int) -> Design:
@@ -65,7 +67,21 @@ def test_block_ram(bench, family, width, depth):
 @on_verilator
 @families
 def test_multiplier(bench, family):
-    bench(netlist(DotProduct(3), "dot_product", family), "dot_product", terms=3)
+    design = netlist(DotProduct(3), "dot_product", family)
+    assert design.verilog.count('.REG_OUTPUT_CLK("CLK0")') == (3 if family == "ecp5" else 0)
+    bench(design, "dot_product", terms=3)
+
+
+@on_verilator
+@pytest.mark.parametrize("register", ["OUTREG", "NOREG"])
+def test_registers_inside_block_ram(bench, register):
+    """Words of several banks pass more registers; without those in the block they would come a cycle early."""
+    memory, parameters = weights(2, 1836, [1024, 512, 300])
+    design = netlist(memory, "weight_memory", "ecp5")
+    assert '.REGMODE_B("OUTREG")' in design.verilog
+    design = replace(design, verilog=design.verilog.replace("OUTREG", register))
+    with nullcontext() if register == "OUTREG" else pytest.raises(SimulationFailed, match="failed with seed"):
+        bench(design, "weight_memory", **parameters)
 
 
 @on_verilator
@@ -117,8 +133,10 @@ def test_a_wrong_gate_is_noticed(bench):
 def test_what_the_models_lack_is_said(bench):
     memory, parameters = weights(2, 1500)
     design = netlist(memory, "weight_memory", "ecp5")
-    other = replace(design, verilog=design.verilog.replace('.REGMODE_A("NOREG")', '.REGMODE_A("OUTREG")'))
-    with pytest.raises(SimulationFailed, match="the model of DP16KD has no output registers"):
+    other = replace(design, verilog=design.verilog.replace('.CSDECODE_A("0b000")', '.CSDECODE_A("0b001")'))
+    with pytest.raises(
+        SimulationFailed, match=r"the model of DP16KD has no output registers of 36 bits, .* chip selects"
+    ):
         bench(other, "weight_memory", **parameters)
 
 

@@ -24,6 +24,7 @@ from fivebyfive.sim.fpga.synthesis import synthesize_core
 from fivebyfive.support.errors import UserError
 
 PART = PARTS["lfe5u-25f"]
+EMPTY = '{"modules": {}}'
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_a_part_without_an_open_tool(memory_netlist: Path) -> None:
 
 def test_nextpnr_that_fails_is_quoted(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
-    bad.write_text("no JSON")
+    bad.write_text(EMPTY)
     with pytest.raises(ToolFailed, match=r"(?s)^nextpnr-ecp5 failed on lfe5u-25f, seed 1:\n.*ERROR"):
         route(bad, PART)
 
@@ -108,7 +109,7 @@ def test_a_native_nextpnr_is_preferred(no_programs, tmp_path: Path, monkeypatch)
     fake.write_text("#!/bin/sh\necho first\necho 'ERROR: no room'\nexit 1\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     netlist = tmp_path / "netlist.json"
-    netlist.write_text("{}")
+    netlist.write_text(EMPTY)
     with pytest.raises(ToolFailed, match=r"failed on lfe5u-25f, seed 1:\nfirst\nERROR: no room$"):
         route(netlist, PART)
 
