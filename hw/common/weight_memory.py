@@ -117,7 +117,7 @@ class WeightMemory(wiring.Component):
             load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
             address = delay(m, self.address, 1, name="address")
             word = self.add_bank(m, "words", self.init, address, load.en, load)
-            m.d.comb += self.data.eq(delay(m, word, 1, name="word"))
+            m.d.comb += self.data.eq(delay(m, word, 1, name="word", reset_less=True))
             return m
         address = self.address
         load = self.hold(m, "load", en=self.load.en, address=self.load.address, data=self.load.data)
