@@ -50,7 +50,8 @@ def test_how_far_off_the_area_model_is() -> None:
 
 ROWS = (  # name, and what issue and literature ask for
     ("lenet", ""), ("deep-compression", "74"), ("lenet-300-100", "158"), ("bank-1", "65"), ("bank-kernel", "65"),
-    ("narrow", "72"), ("codebook-4", "47"), ("ternary", "75"), ("binary", "65"), ("smallest", "99"),
+    ("narrow", "72"), ("codebook-4", "47"), ("ternary", "75"), ("binary", "65"),
+    ("powers", "52"), ("smallest", "99"),
 )  # fmt: skip
 COLUMNS = (
     "checkpoint", "errors", "limit", "held out", "soft, crisp", "weights not zero", "bytes", "cycles", "latency",

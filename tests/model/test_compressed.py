@@ -29,6 +29,7 @@ ROWS = {
     "codebook-4": (47, None, "codebook"),
     "ternary": (75, None, "signs"),
     "binary": (65, None, "signs"),
+    "powers": (52, None, "powers"),
     "smallest": (99, 4_000, "bank-balanced"),
 }
 SPARSE = ("deep-compression", "lenet-300-100", "bank-1", "bank-kernel", "narrow", "smallest")  # packed in seconds
@@ -52,7 +53,7 @@ def test_every_checkpoint_has_its_row():
     assert sum(path(name).stat().st_size for name in ROWS) < SHIPPED_BYTES
 
 
-SLOWEST = ("bank-1", "bank-kernel", "deep-compression", "binary", "codebook-4")  # to evaluate
+SLOWEST = ("bank-1", "bank-kernel", "deep-compression", "binary", "codebook-4", "powers")  # to evaluate
 CHECKED = [pytest.param(name, marks=pytest.mark.full if name in SLOWEST else ()) for name in ROWS]
 
 
@@ -140,6 +141,6 @@ def test_fewer_channels():
     assert plan(network.network, machine("narrow")).interval <= 13_000
 
 
-@pytest.mark.parametrize("name", ["ternary", "binary"])
+@pytest.mark.parametrize("name", ["ternary", "binary", "powers"])
 def test_no_multiplier(name):
     assert machine(name).dsps == 0

@@ -15,7 +15,7 @@ SEED = 5
 FULL = pytest.mark.full  # `test_accelerator.py` has smaller ones of these kinds in every test run
 NETWORKS = [
     "bank-kernel", pytest.param("codebook-4", marks=FULL), pytest.param("ternary", marks=FULL), "lenet-300-100",
-    pytest.param("smallest", marks=FULL),
+    pytest.param("smallest", marks=FULL), pytest.param("powers", marks=FULL),
 ]  # fmt: skip
 
 
