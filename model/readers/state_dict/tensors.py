@@ -18,7 +18,7 @@ from fivebyfive.support.optional import require_torch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SAVE_HINT", "check_kind", "float64", "read_tensors"]
+__all__ = ["SAVE_HINT", "check_kind", "float64", "natural", "read_tensors"]
 
 MAX_BYTES = 1 << 30  # of the file, and of what it unpacks to; the largest LeNet allowed has 210 MB in float32
 MAX_HEADER = 100 << 20  # bytes, of a .safetensors file
