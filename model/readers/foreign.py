@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fivebyfive.model.checkpoint import load_checkpoint
+from fivebyfive.model.readers.tensorflow.table import MAGIC
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import open_limited
 
@@ -10,28 +11,23 @@ __all__ = ["check_readable"]
 
 MAX_BYTES = 1 << 30
 TENSORFLOW = "python -m tf2onnx.convert {} --inputs x:0 --outputs scores:0 --output model.onnx"
-LEVELDB = 0xDB4775248B80FB57.to_bytes(8, "little")  # ends a table, which the index of a checkpoint is
 MXNET = (0x112).to_bytes(8, "little")
 FLATBUFFER = slice(4, 8)
 
 
 def check_readable(path: Path) -> None:
-    """Raise UserError, one line, for a file of TensorFlow (checkpoint, SavedModel, TFLite), MXNet, Caffe or NumPy, also
-    for an integer checkpoint."""
+    """Raise UserError, one line, for a file of TensorFlow (SavedModel, TFLite, a checkpoint in one file), MXNet, Caffe
+    or NumPy, also for an integer checkpoint."""
     name = path.name
     if (path / "saved_model.pb").is_file():
         raise refused(path, "a SavedModel of TensorFlow", TENSORFLOW.format(f"--saved-model {name}"))
-    index = path.with_name(f"{name}.index") if name else path
-    if not path.exists() and index.is_file():
-        path = index
     with open_limited(path, MAX_BYTES, "model") as file:
         start = file.read(8)
-        file.seek(max(0, file.seek(0, 2) - len(LEVELDB)))
-        end = file.read(len(LEVELDB))
-    base, parts, _ = path.name.partition(".data-")
-    if end == LEVELDB or (parts and path.with_name(f"{base}.index").is_file()):
-        base = base.removesuffix(".index")
-        raise refused(path, "a checkpoint of TensorFlow 1", TENSORFLOW.format(f"--checkpoint {base}.meta"))
+        file.seek(max(0, file.seek(0, 2) - len(MAGIC)))
+        end = file.read(len(MAGIC))
+    if end == MAGIC:
+        what = "a checkpoint of TensorFlow in one file, its first form"
+        raise refused(path, what, TENSORFLOW.format(f"--checkpoint {name}.meta"))
     if start[FLATBUFFER] == b"TFL3":
         raise refused(path, "a TFLite file", TENSORFLOW.format(f"--tflite {name}"))
     if start == MXNET:

@@ -24,7 +24,7 @@ FORMATS: dict[str, Callable[[Path], Steps]] = {  # by suffix
 
 def has_graph(path: Path) -> bool:
     """Whether a file is of a format that says what its layers compute, by its suffix; all others are taken for
-    state_dicts (`fivebyfive.model.readers.state_dict`)."""
+    state_dicts or checkpoints of TensorFlow (`fivebyfive.model.readers.state_dict`)."""
     return path.suffix.lower() in FORMATS
 
 

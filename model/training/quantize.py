@@ -159,9 +159,9 @@ def read_model(
     reading: ReadingOptions = ReadingOptions(),  # noqa: B008 (frozen)
     progress: Progress = silent,
 ) -> Model:
-    """The network in a file: one with a graph, or a state_dict, whose reading is found on what ``labelled`` gives.
-    Raises UserError, one line, for any other file, for a state_dict that can be read in several ways, and for a network
-    that no checkpoint holds."""
+    """The network in a file: one with a graph, or tensors without, whose reading is found on what ``labelled`` gives.
+    Raises UserError, one line, for any other file, for tensors that can be read in several ways, and for a network that
+    no checkpoint holds."""
     if has_graph(path):
         reading.check_graph(path)
         steps = read_steps(path)

@@ -127,10 +127,10 @@ def trained(place: Place) -> dict:
 
 
 def read(place: Place) -> dict:
-    """What inspect makes of it: without options and, where it asks, with those of the list. State_dicts are tried on
-    MNIST, which they were trained on."""
+    """What inspect makes of it: without options and, where it asks, with those of the list. Files
+    without a graph are tried on MNIST, which they were trained on."""
     given = ["inspect", place.model.name, "--check", "scores.npy", "--images", "images.npy"]
-    if place.listed.form.endswith(public.STATE):
+    if not place.listed.has_graph:
         given += ["--data", "mnist"]
     code, report, line, seconds = place.command(*given)
     made = {"status": "refused" if code == 2 else "read", "inspect_s": seconds}
@@ -166,7 +166,7 @@ def quantized(place: Place, out: str, *how: str) -> dict:
         sets[f"y_{split}"] = images.labels[:count]
     np.savez(data, **sets)
     said = ["--mean", listed.scaling.mean, "--std", listed.scaling.std, "--data", data.name]
-    if listed.form.endswith(public.STATE):
+    if not listed.has_graph:
         network = place.found["read"]["network"]
         layers = [{key: value for key, value in layer.items() if key != "fill"} for layer in network["layers"]]
         (place.folder / "reading.json").write_text(json.dumps(network | {"layers": layers}))
@@ -256,7 +256,7 @@ def literal(line: str) -> str:
 def row(place: Place) -> str:
     found, listed = place.found, place.listed
     seen = found["read"]
-    errors = f"{found['trained']['errors']}; {seen['float_errors']} of {seen['images']:,}"
+    errors = f"{found['trained']['errors']}; {seen['float_errors']} of {seen['images']:,}" if seen["images"] else ""
     rtl = {True: "equal", False: "differs", None: ""}[found.get("simulated", {}).get("equal")]
     stages = [after(found.get(stage, {})) for stage in ("calibrated", "tuned")]
     machine = seen["machine"] or {}

@@ -12,7 +12,7 @@ from fivebyfive.model.readers.execution import nondecreasing
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Flatten, Pooling, Step
 
-from .geometry import WHOLE, Geometry, Window
+from .geometry import WHOLE, Geometry, Spot
 from .preparation import Preparation
 from .weights import Weights
 
@@ -120,14 +120,14 @@ class Readings:
         steps: list[Step] = []
         for number, (layer, spot) in enumerate(zip(self.convs, geometry.spots, strict=True)):
             groups = layer.groups if number else geometry.input[0] // layer.weight.shape[1]
-            steps.append(self.convolution(layer, spot.stride, spot.padding, groups))
+            steps.append(self.convolution(layer, spot, groups))
             name = functions.last if layer is self.convs[-1] else functions.conv
             pools: list[Pooling] = []
             if spot.window:
-                pools = [self.pooling(functions.whole if spot.window == WHOLE else functions.pool, spot.window)]
+                pools = [self.pooling(functions.whole if spot.window == WHOLE else functions.pool, spot)]
             steps += self.behind(layer, name, pools, functions)
         if self.dense:
-            steps.append(self.once(Flatten))
+            steps.append(self.once(Flatten, self.dense[0].framework.order))
         for layer in self.dense:
             steps.append(self.once(Dense, layer.name, layer.weight, layer.bias))
             name = NO_FUNCTION if layer is self.dense[-1] else functions.fc
@@ -151,15 +151,15 @@ class Readings:
         key = kind, *(id(value) if isinstance(value, np.ndarray) else value for value in values)
         return self.made.setdefault(key, kind(*values))
 
-    def convolution(self, layer: Weights, stride: int, padding: int, groups: int) -> Step:
-        return self.once(
-            Convolution, layer.name, layer.weight, layer.bias, (stride, stride), (padding,) * 4, groups
-        )  # fmt: skip
+    def convolution(self, layer: Weights, spot: Spot, groups: int) -> Step:
+        stride = spot.stride, spot.stride
+        return self.once(Convolution, layer.name, layer.weight, layer.bias, stride, spot.padded, groups)
 
-    def pooling(self, kind: str, window: Window) -> Pooling:
-        size, stride = window
-        sizes = (None, (1, 1)) if window == WHOLE else ((size, size), (stride, stride))
-        return self.once(Pooling, kind, *sizes)
+    def pooling(self, kind: str, spot: Spot) -> Pooling:
+        size, stride = spot.window or WHOLE
+        if spot.window == WHOLE:
+            return self.once(Pooling, kind, None, (1, 1))
+        return self.once(Pooling, kind, (size, size), (stride, stride), spot.around, False, not any(spot.around))
 
     def activation(self, name: str) -> Activation:
         made = Activation("clip" if name == "relu6" else name, PARAMETERS.get(name, {}))

@@ -40,7 +40,7 @@ def described_steps(text: str, layers: Sequence[Weights]) -> Steps:
             stride = layer.stride, layer.stride
             steps.append(Convolution(layer.name, one.weight, one.bias, stride, layer.padding, layer.groups))
         else:
-            steps += [] if any(isinstance(step, Dense) for step in steps) else [Flatten()]
+            steps += [] if any(isinstance(step, Dense) for step in steps) else [Flatten(one.framework.order)]
             steps.append(Dense(layer.name, one.weight, one.bias))
         steps += [one.norm] if one.norm else []
         for step in layer.then:

@@ -1,11 +1,12 @@
 """Sizes that fit the weights: input, padding and stride of each convolution, and the windows of pools."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 
 from fivebyfive.model.network import INPUT_SIZES, dims
+from fivebyfive.model.readers.steps import Sides
 
 from .weights import Weights
 
@@ -17,15 +18,25 @@ WHOLE: Window = (0, 0)  # the whole map, whatever its size
 WINDOWS: tuple[Window | None, ...] = (None, (2, 2), (3, 3), (3, 2), (4, 4))
 OVERLAPPING = (3, 2)
 STRIDES = (1, 2)
+NONE: Sides = (0, 0, 0, 0)
+POOL_PADDINGS = "none", "same", "one"  # of all pools alike
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a convolution stands: ``stride``, ``padding`` on each side, and the ``window`` of the pool behind it."""
+    """Where a convolution stands: ``stride``, ``padding`` on each side, and the ``window`` of the pool behind it.
+    ``sides``: the padding where it is not the same on each; ``around``: padding of the pool, which never counts."""
 
     stride: int
     padding: int
     window: Window | None
+    sides: Sides | None = None
+    around: Sides = NONE
+
+    @property
+    def padded(self) -> Sides:
+        """Padding of the convolution."""
+        return self.sides or (self.padding,) * 4
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,9 @@ class Geometry:
         if not self.spots:
             return self.input
         first, *others = self.spots
-        size = tuple(one + 2 * first.padding for one in self.input[1:])
-        return size, first.stride, first.window, *others
+        top, left, bottom, right = first.padded
+        size = self.input[1] + top + bottom, self.input[2] + left + right
+        return size, first.stride, first.window, first.around, *others
 
     @property
     def pools(self) -> bool:
@@ -73,10 +85,11 @@ def geometries(
     if not convs:
         return tuple(Geometry((channels, *size), ()) for size in sizes if channels * size[0] * size[1] == width)
     given = None if paddings is None else tuple(paddings) * (len(convs) if len(paddings) == 1 else 1)
+    ways = POOL_PADDINGS if convs[0].framework.same else POOL_PADDINGS[:1]
     found = []
     for size in sizes:
         for padding in (given,) if given else usual_paddings(convs):
-            for spots, end in spots_from(size, convs, padding):
+            for spots, end in chain.from_iterable(spots_from(size, convs, padding, how) for how in ways):
                 if convs[-1].outputs * end[0] * end[1] == width:
                     found.append(Geometry((channels, *size), spots))
     return tuple(dict.fromkeys(found))
@@ -91,33 +104,66 @@ def usual_paddings(convs: Sequence[Weights]) -> tuple[tuple[int, ...], ...]:
 
 
 def spots_from(
-    size: Size, convs: Sequence[Weights], paddings: Sequence[int], before: tuple[Spot, ...] = ()
+    size: Size, convs: Sequence[Weights], paddings: Sequence[int], pooled: str, before: tuple[Spot, ...] = ()
 ) -> Iterator[tuple[tuple[Spot, ...], Size]]:
     """The usual ways from maps of ``size``, behind the spots ``before``, through the convolutions, and the sizes where
-    they end."""
+    they end. ``pooled``: the padding of pools, one of `POOL_PADDINGS`."""
     if not convs:
         yield before, size
         return
-    kernel, padding, last = convs[0].weight.shape[2:], paddings[0], len(convs) == 1
+    one, last = convs[0], len(convs) == 1
+    kernel = (one.weight.shape[2], one.weight.shape[3])
     for stride, window in product(STRIDES, (*WINDOWS, WHOLE) if last else WINDOWS):
-        so_far = (*before, Spot(stride, padding, window))
-        if (len(so_far) > 1 or not last) and not usual(so_far):
+        plain = Spot(stride, paddings[0], window)
+        if (before or not last) and not usual((*before, plain)):
             continue
-        rows, columns = ((one + 2 * padding - width) // stride + 1 for one, width in zip(size, kernel, strict=True))
-        if min(rows, columns) < 1 or (stride > 1 and max(rows, columns) == 1):
-            continue
-        if window == WHOLE:
-            end = (1, 1)
-            if (rows, columns) == end:
+        for spot in (plain, *same_conv(plain, size, kernel)) if one.framework.same else (plain,):
+            rows, columns = made = counts(size, kernel, stride, spot.padded)
+            if min(made) < 1 or (stride > 1 and max(made) == 1):
                 continue
-        elif window:
-            # A window as large as the map is the whole map.
-            if min(rows, columns) < window[0] or (last and rows == columns == window[0]):
-                continue
-            end = ((rows - window[0]) // window[1] + 1, (columns - window[0]) // window[1] + 1)
-        else:
-            end = (rows, columns)
-        yield from spots_from(end, convs[1:], paddings[1:], so_far)
+            if window == WHOLE:
+                if made != (1, 1):
+                    yield from spots_from((1, 1), convs[1:], paddings[1:], pooled, (*before, spot))
+            elif window:
+                # A window as large as the map is the whole map.
+                if min(made) < window[0] or (last and rows == columns == window[0]):
+                    continue
+                around = pool_sides(pooled, made, window)
+                end = counts(made, (window[0], window[0]), window[1], around)
+                yield from spots_from(end, convs[1:], paddings[1:], pooled, (*before, replace(spot, around=around)))
+            else:
+                yield from spots_from(made, convs[1:], paddings[1:], pooled, (*before, spot))
+
+
+def counts(size: Size, window: Size, stride: int, sides: Sides) -> Size:
+    """Rows and columns of windows."""
+    rows, columns = (
+        (size[axis] + sides[axis] + sides[axis + 2] - window[axis]) // stride + 1 for axis in (0, 1)
+    )  # fmt: skip
+    return rows, columns
+
+
+def same_conv(plain: Spot, size: Size, kernel: Size) -> Iterator[Spot]:
+    """The same with padding SAME, where ``plain`` keeps the size so far as it can, and does not do the same."""
+    sides = same_sides(size, kernel, plain.stride)
+    if plain.padding == (kernel[0] - 1) // 2 and sides != plain.padded:
+        yield replace(plain, sides=sides)
+
+
+def pool_sides(how: str, size: Size, window: Window) -> Sides:
+    """Padding of a pool: none, TensorFlow's SAME, or 1 on each side."""
+    if how == "same":
+        return same_sides(size, (window[0], window[0]), window[1])
+    return (1, 1, 1, 1) if how == "one" else NONE
+
+
+def same_sides(size: Size, window: Size, stride: int) -> Sides:
+    """TensorFlow's padding SAME: as many windows as there are strides in the size, rounded up; what is needed for them,
+    half of it, rounded down, in front."""
+    rows, columns = (
+        max(0, (-(-have // stride) - 1) * stride + width - have) for have, width in zip(size, window, strict=True)
+    )
+    return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
 
 
 def usual(spots: Sequence[Spot]) -> bool:

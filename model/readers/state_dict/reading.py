@@ -12,7 +12,7 @@ from fivebyfive.model.network import dims
 from fivebyfive.model.readers.float_errors import Scaling
 from fivebyfive.model.readers.float_network import FloatNetwork
 from fivebyfive.model.readers.folding import fold
-from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Pooling, Steps, Unsupported
+from fivebyfive.model.readers.steps import Activation, Affine, Convolution, Dense, Pooling, Sides, Steps, Unsupported
 from fivebyfive.support.errors import UserError, shown
 from fivebyfive.support.inputs import as_path
 from fivebyfive.support.optional import require_torch
@@ -152,7 +152,7 @@ class Finder:
         return float(1 - np.bincount(labels).max() / len(labels))
 
     def ways(self, count: int) -> str:
-        return f"is a state_dict, which has no graph: its layers can be read in {count:,} ways"
+        return f"has tensors and no graph: its layers can be read in {count:,} ways"
 
     def hint(self) -> str:
         return "say more with --pool, --activation, --padding and --input, or all of it with --network FILE.json"
@@ -504,7 +504,7 @@ class Finder:
                 case Convolution():
                     outputs, _, *kernel = step.weight.shape
                     parts.append(f"{dims(kernel)} {outputs}")
-                    parts[-1] += f" padding {step.padding[0]}" if any(step.padding) else ""
+                    parts[-1] += padding_words(step.padding)
                     parts[-1] += f" stride {step.stride[0]}" if step.stride[0] > 1 else ""
                 case Dense():
                     parts.append(f"fc {len(step.weight)}")
@@ -512,7 +512,8 @@ class Finder:
                     parts.append("relu6" if step.name == "clip" else step.name)
                 case Pooling():
                     by = f" by {step.stride[0]}" if step.size and step.stride != step.size else ""
-                    parts.append(f"{step.kind} {step.size[0] if step.size else 'of all'}{by}")
+                    size = step.size[0] if step.size else "of all"
+                    parts.append(f"{step.kind} {size}{by}{padding_words(step.padding)}")
                 case Affine():
                     parts.append("BatchNorm")
         if scaling:
@@ -552,6 +553,13 @@ class Finder:
         if best.geometry.inner != other.geometry.inner:
             yield "--input CxHxW and --padding"
         yield "--network FILE.json"
+
+
+def padding_words(sides: Sides) -> str:
+    """Padding on each side, or of (top, left, bottom, right)."""
+    if not any(sides):
+        return ""
+    return f" padding {sides[0]}" if len({*sides}) == 1 else f" padding {'/'.join(map(str, sides))}"
 
 
 def fewest(found: Chosen) -> Chosen:

@@ -1,7 +1,7 @@
 """Scores that many readings give, in float32, each step that several begin with computed once for all of them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import comb
 from typing import TYPE_CHECKING, Any
@@ -146,10 +146,12 @@ class Scorer:
                 return x.permute(0, *(1 + axis for axis in step.order)).flatten(1)
 
     def pooled(self, step: Pooling, x: "torch.Tensor") -> "torch.Tensor":
-        """As PyTorch's pools without padding, whose kernels take several times as long: to the bit but for the mean of
+        """As PyTorch's pools, whose kernels take several times as long: to the bit but for the mean of
         whole maps."""
         if step.size is None:
             return x.amax((2, 3), keepdim=True) if step.kind == "max" else x.mean((2, 3), keepdim=True)
+        if any(step.padding):
+            return self.pooled_inside(step, x)
         size, stride = step.size, step.stride
         ends = [(have - width) // by * by + 1 for have, width, by in zip(x.shape[2:], size, stride, strict=True)]
         rows = [x[:, :, place : place + ends[0] : stride[0]] for place in range(size[0])]
@@ -159,6 +161,15 @@ class Scorer:
         if step.kind == "max":
             return reduce(self.torch.maximum, parts)
         return reduce(self.torch.add, parts) / (size[0] * size[1])
+
+    def pooled_inside(self, step: Pooling, x: "torch.Tensor") -> "torch.Tensor":
+        """A pool whose windows reach over the edge of maps; what lies outside does not count."""
+        top, left, bottom, right = step.padding
+        plain, sides = replace(step, padding=(0, 0, 0, 0)), (left, right, top, bottom)
+        pad = self.torch.nn.functional.pad
+        if step.kind == "max":
+            return self.pooled(plain, pad(x, sides, value=-self.torch.inf))
+        return self.pooled(plain, pad(x, sides)) / self.pooled(plain, pad(self.torch.ones_like(x[:1, :1]), sides))
 
 
 def pools_first(steps: Sequence[Step]) -> Sequence[Step]:

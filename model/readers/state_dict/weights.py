@@ -4,38 +4,51 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fivebyfive.model.description import MAX_WEIGHTS
 from fivebyfive.model.network import MAX_CONVS, MAX_FC_LAYERS
 from fivebyfive.model.readers.steps import Affine
+from fivebyfive.model.readers.tensorflow.bundle import checkpoint_index, read_checkpoint
 from fivebyfive.support.errors import UserError
+from fivebyfive.support.inputs import as_path
 
 from .tensors import check_kind, float64, read_tensors
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["PYTORCH", "TENSORFLOW", "Framework", "Weights", "read_weights"]
 
-__all__ = ["Weights", "read_weights"]
-
-EPSILON = 1e-5  # of PyTorch's BatchNorm, by default
 KINDS = {4: "conv", 2: "fc"}  # by the dimensions of a weight
 PARTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 HAS = "convolutions (weights of 4 dimensions), fully-connected layers (2), their biases and BatchNorm can be read"
 
 
+@dataclass(frozen=True)
+class Framework:
+    """What is not in tensors. ``epsilon``: of BatchNorm, by default; ``order``: in which a map becomes a vector, as in
+    `Flatten`; ``same``: padding may be of TensorFlow's kind SAME, which has less in front of a map than behind it where
+    it cannot be divided, also around pools."""
+
+    epsilon: float
+    order: tuple[int, int, int]
+    same: bool
+
+
+PYTORCH = Framework(1e-5, (0, 1, 2), False)
+TENSORFLOW = Framework(1e-3, (1, 2, 0), True)
+
+
 @dataclass(frozen=True, eq=False)
 class Weights:
     """A layer's ``weight``, float64 (O, I / groups, K, L) or (O, I), ``bias``, (O,) or None, and ``norm``, the
-    BatchNorm behind it, if there is one."""
+    BatchNorm behind it, if there is one. ``framework``: whose file it is of."""
 
     name: str
     weight: np.ndarray
     bias: np.ndarray | None = None
     norm: Affine | None = None
     groups: int = 1
+    framework: Framework = PYTORCH
 
     @property
     def kind(self) -> str:
@@ -51,9 +64,11 @@ class Weights:
 
 
 def read_weights(path: Path) -> tuple[Weights, ...]:
-    """The layers of a state_dict in the order in which they follow one another. Raises UserError, one line, for tensors
-    that belong to no such layer, by name."""
-    tensors = read_tensors(path)
+    """The layers of a state_dict, or of a checkpoint of TensorFlow, in the order in which they follow one another.
+    Raises UserError, one line, for tensors that belong to no such layer, by name."""
+    path = as_path(path, "model")
+    index = checkpoint_index(path)
+    framework, tensors = (TENSORFLOW, read_checkpoint(index)) if index else (PYTORCH, read_tensors(path))
     for name, tensor in tensors.items():
         check_kind(f"{path}: {name}", tensor)
     if (size := sum(prod(tensor.shape) for tensor in tensors.values())) > MAX_WEIGHTS:
@@ -63,7 +78,7 @@ def read_weights(path: Path) -> tuple[Weights, ...]:
         counter = name.rpartition(".")[2] == PARTS[-1]
         values[name] = np.zeros(tensor.shape) if counter else float64(f"{path}: {name}", tensor).numpy()
     try:
-        return in_order(layers_of(without_prefix(values)))
+        return in_order(layers_of(without_prefix(values), framework))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -77,7 +92,7 @@ def without_prefix(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {".".join(name.split(".")[common:]): array for name, array in values.items()}
 
 
-def layers_of(values: Mapping[str, np.ndarray]) -> list[Weights]:
+def layers_of(values: Mapping[str, np.ndarray], framework: Framework) -> list[Weights]:
     """The layers as they come, each with the BatchNorm that follows it."""
     modules: dict[str, dict[str, np.ndarray]] = {}
     for name, array in values.items():
@@ -86,17 +101,17 @@ def layers_of(values: Mapping[str, np.ndarray]) -> list[Weights]:
             modules.setdefault(module, {})[part] = array
         elif array.ndim in KINDS:
             modules[name] = {"weight": array}
-        elif not (last := [*modules.values()][-1:]) or "bias" in last[0] or array.shape != last[0]["weight"].shape[:1]:
-            raise unknown(name, array)
-        else:
+        elif (last := [*modules.values()][-1:]) and is_bias(array, last[0]):
             last[0]["bias"] = array
+        else:
+            raise unknown(name, array)
     layers: list[Weights] = []
     norms: list[tuple[str, int, Affine]] = []
     for name, parts in modules.items():
         if "running_var" in parts:
-            norms.append((name, len(layers), batch_norm(name, parts)))
+            norms.append((name, len(layers), batch_norm(name, parts, framework.epsilon)))
         else:
-            layers.append(layer(name, parts))
+            layers.append(replace(layer(name, parts), framework=framework))
     for name, place, norm in norms:
         fits = [index for index, one in enumerate(layers) if one.outputs == len(norm.scale) and one.norm is None]
         index = place - 1 if place - 1 in fits else fits[0] if fits else None
@@ -104,6 +119,11 @@ def layers_of(values: Mapping[str, np.ndarray]) -> list[Weights]:
             raise ValueError(f"{name} is a BatchNorm of {len(norm.scale)} channels, which no layer before it has")
         layers[index] = replace(layers[index], norm=norm)
     return layers
+
+
+def is_bias(array: np.ndarray, parts: Mapping[str, np.ndarray]) -> bool:
+    """Whether an array may be the bias of a layer that has none yet."""
+    return parts.keys() == {"weight"} and array.shape == parts["weight"].shape[:1]
 
 
 def layer(name: str, parts: Mapping[str, np.ndarray]) -> Weights:
@@ -119,7 +139,7 @@ def unknown(name: str, array: np.ndarray) -> ValueError:
     return ValueError(f"{name}, of shape {array.shape}, does not belong to a layer that is known; {HAS}")
 
 
-def batch_norm(name: str, parts: Mapping[str, np.ndarray]) -> Affine:
+def batch_norm(name: str, parts: Mapping[str, np.ndarray], epsilon: float) -> Affine:
     """A BatchNorm as it computes when it is not trained."""
     var = parts["running_var"]
     mean, weight, bias = (
@@ -130,7 +150,7 @@ def batch_norm(name: str, parts: Mapping[str, np.ndarray]) -> Affine:
         raise ValueError(f"{name} has the statistics of a BatchNorm, but their shapes differ")
     if var.min() < 0:
         raise ValueError(f"{name}.running_var has values below 0; the training went wrong")
-    return Affine.batch_norm(mean, var + EPSILON, weight, bias)
+    return Affine.batch_norm(mean, var + epsilon, weight, bias)
 
 
 def in_order(layers: Sequence[Weights]) -> tuple[Weights, ...]:

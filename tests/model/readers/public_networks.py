@@ -9,7 +9,6 @@ of 16 small ones.
 
 import io
 import re
-import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from fivebyfive.model.readers.float_errors import USUAL_INPUTS, Scaling
 from fivebyfive.model.readers.state_dict.preparation import Preparation
 
 from .keras_files import Spec, forward, h5_file, keras_file, named
+from .tensorflow_files import checkpoint, variables_of, with_slots
 
 PLAIN, MNIST, SYMMETRIC = USUAL_INPUTS[:3]
 STEPS = 938  # of training, of 64 images each: an epoch
@@ -34,7 +34,8 @@ STEPS = 938  # of training, of 64 images each: an epoch
 @dataclass(frozen=True)
 class Listed:
     """``number`` and ``source``: of the list. ``form``: the suffix of its file, and what is in there. ``steps`` of
-    training; where a file is refused none are needed. ``options``: of `inspect`, where a state_dict is asked about."""
+    training; where a file is refused none are needed. ``options``: of `inspect`, where a file without a graph is asked
+    about. ``names``: of the variables of TensorFlow, as `variables_of` has them."""
 
     number: int
     source: str
@@ -46,10 +47,16 @@ class Listed:
     steps: int = STEPS
     seed: int = 0
     options: str = ""
+    names: str = "named"
 
     @property
     def words(self) -> list[str]:
         return self.layers.split()
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether its file says what its layers compute."""
+        return not self.form.endswith((STATE, CHECKPOINT))
 
     @property
     def preparation(self) -> Preparation:
@@ -61,7 +68,7 @@ class Listed:
 
 
 GREY, COLOUR = (1, 32, 32), (3, 32, 32)
-STATE, WHOLE = "state_dict", "pickled module"
+STATE, WHOLE, CHECKPOINT = "state_dict", "pickled module", "TensorFlow 1"
 EXACT = "6c5 relu m2 16c5 relu m2 flat 120f relu 84f relu 10f"
 AVERAGE = EXACT.replace("m2", "a2")
 EXAMPLE = "32c3 relu 64c3 relu m2 drop flat 128f relu drop 10f logsoftmax"
@@ -100,10 +107,11 @@ LISTED = (
            options="--pool max2 --activation relu --padding 0 --input 1x32x32"),
     Listed(39, "Zwhua/Lenet_TangMega138K", f".pth {STATE}", EXACT.replace("16c5 relu", "16c5"), GREY),
     Listed(41, "jfw225/mnist-cnn-fpga", ".h5 Keras 2", "8c2 relu m2 8c2 relu m2 drop flat 10f softmax"),
-    Listed(43, "Alanwangxiao/CS420-Final-project", ".ckpt TensorFlow 1",
-           "6c5 relu m2 16c4 relu m2 32c6 relu flat 10f", (1, 45, 45), steps=NOT_TRAINED),
-    Listed(45, "BojianHan/BiRconv", ".ckpt TensorFlow 1", "32c5 relu m3s3p1 64c5 relu m2p1 flat 200f relu 10f",
-           steps=NOT_TRAINED),
+    Listed(43, "Alanwangxiao/CS420-Final-project", f".ckpt {CHECKPOINT}",
+           "6c5 relu m2 16c4 relu m2 32c6 relu flat 10f", (1, 45, 45), names="weights first",
+           options="--input 1x45x45"),
+    Listed(45, "BojianHan/BiRconv", f".ckpt {CHECKPOINT}", "32c5 relu m3s3p1 64c5 relu m2p1 flat 200f relu 10f",
+           names="unnamed", options="--pool max --activation relu --padding 0 --input 1x28x28"),
     Listed(47, "DaveHudiny/BIN_public", f".pt {STATE}",
            "64c5 relu m2 64c5 relu 16c3p1 relu m2 flat 120f relu 84f relu 10f", steps=2 * STEPS),
     Listed(49, "Grigoryan-David/LeNet5", ".h5 Keras 2", f"{AVERAGE} softmax"),
@@ -126,8 +134,8 @@ LISTED = (
            options="--pool average2 --activation tanh --input 3x32x32"),
     Listed(71, "armanirodriguez/thesis-code", f".pt {WHOLE}",
            "6c5p2 gelu m2 16c5 gelu m2 120c5 gelu flat 84f gelu drop 10f", steps=NOT_TRAINED),
-    Listed(73, "500swapnil/traffic-sign", ".ckpt TensorFlow 1", "20c5p2 m2 50c5p2 m2 flat 500f relu 2f", COLOUR,
-           steps=NOT_TRAINED),
+    Listed(73, "500swapnil/traffic-sign", f".ckpt {CHECKPOINT}", "20c5p2 m2 50c5p2 m2 flat 500f relu 2f", COLOUR,
+           steps=NOT_TRAINED, options="--pool max2 --activation none,relu --padding 2 --input 3x32x32"),  # two classes
     Listed(75, "Bingwen22/Hybrid_quant_lenet", f".pt {STATE}", EXACT, scaling=MNIST),
     Listed(77, "Phuoc2003/LeNet5_Quantization", f".pt {STATE}", f"{AVERAGE.replace('6c5', '6c1', 1)} logsoftmax",
            scaling=MNIST),
@@ -296,9 +304,7 @@ def write(listed: Listed, net: nn.Sequential, folder: Path) -> Path:
         shape, specs = (rows, columns, listed.size[0]), keras_specs(listed, net)
         path.write_bytes(keras_file(specs, shape) if suffix == ".keras" else h5_file(specs, shape, int(form[-1])))
     elif suffix == ".ckpt":
-        index, data = tensorflow_checkpoint(net)
-        path.with_suffix(".ckpt.index").write_bytes(index)
-        path.with_suffix(".ckpt.data-00000-of-00001").write_bytes(data)
+        checkpoint(with_slots(variables_of(net, listed.size, listed.names))).write(path)
     else:
         torch.save(net if form == WHOLE else net.state_dict(), path)
     return path
@@ -350,11 +356,3 @@ def keras_specs(listed: Listed, net: nn.Sequential) -> list[Spec]:
             case _:
                 specs.append(Spec("Activation", {"activation": word}))
     return specs
-
-
-def tensorflow_checkpoint(net: nn.Sequential) -> tuple[bytes, bytes]:
-    """The index, a table of LevelDB (names; no more of it is true to form), and the values of a tf.train.Saver."""
-    state = {name.replace(".", "/"): value.numpy() for name, value in net.state_dict().items()}
-    data = b"".join(value.tobytes() for value in state.values())
-    names = "".join(f"\0{chr(len(name))}\4{name}\0\0\0\0" for name in sorted(state)).encode()
-    return names + bytes(40) + struct.pack("<Q", 0xDB4775248B80FB57), data

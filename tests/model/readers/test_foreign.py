@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from fivebyfive.model.checkpoint import SHIPPED
-from fivebyfive.model.readers.foreign import LEVELDB, MXNET
+from fivebyfive.model.readers.foreign import MXNET
 from fivebyfive.model.readers.state_dict.weights import read_weights
+from fivebyfive.model.readers.tensorflow.table import MAGIC
 from fivebyfive.support.errors import UserError
 
 FILES: dict[str, tuple[dict[str, bytes], str, str]] = {
-    "its index": ({"a.ckpt.index": bytes(60) + LEVELDB}, "a.ckpt.index", "checkpoint of TensorFlow 1.*a.ckpt.meta"),
-    "its name": ({"a.ckpt.index": b"", "a.ckpt.data-00000-of-00001": b""}, "a.ckpt", "cannot read model"),
-    "its name and index": ({"a.index": LEVELDB}, "a", "a.index is a checkpoint of TensorFlow 1.*--checkpoint a.meta"),
-    "its values": (
-        {"a.index": LEVELDB, "a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001",
-        "checkpoint of TensorFlow 1.*--checkpoint a.meta"),
-    "TensorFlow's first": ({"a.ckpt": LEVELDB}, "a.ckpt", "a.ckpt is a checkpoint of TensorFlow 1"),
+    "zeros": ({"a.ckpt.index": bytes(60) + MAGIC}, "a.ckpt.index", "damaged or no checkpoint of TensorFlow"),
+    "an empty index": ({"a.ckpt.index": b"", "a.ckpt.data-00000-of-00001": b""}, "a.ckpt", "its end is missing"),
+    "a short index": ({"a.index": MAGIC}, "a", "a.index is damaged or no checkpoint of TensorFlow"),
+    "values": ({"a.index": MAGIC, "a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001", "a.index is damaged"),
+    "values alone": ({"a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001", "cannot read index.*a.index"),
+    "TensorFlow's first": ({"a.ckpt": MAGIC}, "a.ckpt", "a checkpoint of TensorFlow in one file.*a.ckpt.meta"),
     "a folder": ({"a/saved_model.pb": b"x"}, "a", "SavedModel.*--saved-model a"),
     "TFLite": ({"a.bin": b"\x1c\0\0\0TFL3"}, "a.bin", "TFLite"),
     "MXNet": ({"a.params": MXNET + bytes(8)}, "a.params", "of MXNet"),

@@ -10,24 +10,24 @@ import pytest
 import torch
 
 from fivebyfive.model.data.datasets import Dataset
+from fivebyfive.model.network import dims
 from fivebyfive.model.readers.execution import run
 from fivebyfive.model.readers.formats import float_network, has_graph, read_steps
 from fivebyfive.model.readers.state_dict.candidates import Candidate
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
-from fivebyfive.model.readers.state_dict.reading import Finder, find_reading
+from fivebyfive.model.readers.state_dict.reading import Ambiguous, Finder, find_reading
 from fivebyfive.model.readers.state_dict.scoring import Scorer
 from fivebyfive.model.readers.state_dict.weights import read_weights
 from fivebyfive.support.errors import UserError
 
-from .public_networks import LISTED, STATE, Listed, Rounded, build, scores_of, source_scores, write
+from .public_networks import LISTED, Listed, Rounded, build, scores_of, source_scores, write
 
 BY_NUMBER = {one.number: one for one in LISTED}
 REFUSED = {
     15: "never loaded", 71: "never loaded", 17: "the weights take 4,235,850 bytes", 63: "4 to 128 rows and columns",
-    43: "a checkpoint of TensorFlow 1", 45: "a checkpoint of TensorFlow 1", 73: "a checkpoint of TensorFlow 1",
 }  # fmt: skip
-STATES = [one for one in LISTED if one.form.endswith(STATE)]
-GRAPHS = [one for one in LISTED if one not in STATES and one.number not in REFUSED]
+STATES = [one for one in LISTED if not one.has_graph]
+GRAPHS = [one for one in LISTED if one.has_graph and one.number not in REFUSED]
 LONG = {1, 9, 19, 33, 39, 41, 49, 51, 53, 55, 59, 61, 65, 67, 69, 75}  # or like another one
 
 
@@ -69,7 +69,8 @@ def test_the_right_reading_of_a_state_dict_is_among_those_that_are_tried(
 ) -> None:
     net = built(listed, few)
     path = write(listed, net, tmp_path)
-    finder = Finder(path, read_weights(path), few, ReadingOptions(), lambda *_: None)
+    options = ReadingOptions(input=dims(listed.size) if listed.size[1:] == (45, 45) else None)
+    finder = Finder(path, read_weights(path), few, options, lambda *_: None)
     ways = [
         Candidate(geometry, functions, listed.preparation, listed.scaling)
         for geometry in finder.geometries() if geometry.input == listed.size
@@ -87,6 +88,20 @@ def test_what_is_refused_says_why(number: int, tmp_path: Path, few: Dataset) -> 
     with pytest.raises(UserError, match=REFUSED[number]) as caught:
         float_network(path, read_steps(path)) if has_graph(path) else find_reading(path, few)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_of_two_classes_is_asked_about(tmp_path: Path, few: Dataset) -> None:
+    """MNIST tells nothing of it; its options leave one reading."""
+    listed = BY_NUMBER[73]
+    net = build(listed)
+    path = write(listed, net, tmp_path)
+    with pytest.raises(Ambiguous, match="mnist-test has 10 classes and the network 2"):
+        find_reading(path, few)
+    words = listed.options.split()
+    said = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    found = find_reading(path, few, ReadingOptions(**said))
+    images = listed.inputs(few.images).numpy()
+    assert close(run(found.network, images), scores_of(listed, net, few.images))
 
 
 def test_forty_networks_are_listed() -> None:

@@ -139,7 +139,7 @@ def test_what_is_left_open_is_asked_about_and_said_by_options(tmp_path, images) 
     """Weights that were never trained are no reading's; options that leave one are believed."""
     path, few = save(Trained(SMALL), tmp_path / "net"), first(images[1], 300)
     refused(Ambiguous, lambda: find_reading(path, few), "no reading is good", "were the weights trained", "--network")
-    refused(Ambiguous, lambda: find_reading(path, None), "which has no graph", "--pool, --activation")
+    refused(Ambiguous, lambda: find_reading(path, None), "tensors and no graph", "--pool, --activation")
     said = ReadingOptions(pool="average", activation="tanh,sigmoid", padding="0", input="1x28x28", mean=0.5, std=0.5)
     refused(Ambiguous, lambda: find_reading(path, None, said), "can be read in")  # pools first, or functions
     dense = {name.replace("f1", "hidden"): value for name, value in state(("f1", 20, 1024), ("f2", 10, 20)).items()}
