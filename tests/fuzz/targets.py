@@ -6,6 +6,7 @@ target makes the wrapping good and gives what is inside to the fuzzer.
 """
 
 import gzip
+import importlib.util
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import pickle
 import resource
 import signal
 import struct
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -173,6 +175,45 @@ def safetensors_file() -> bytes:
 
     torch = __import__("torch")
     return save({name: torch.zeros(shape) for name, shape in NETWORK.shape.arrays.items()})
+
+
+@cache
+def tensorflow_files():
+    """The writer of checkpoints of TensorFlow, of the tests of their reader."""
+    place = Path(__file__).parents[1] / "model" / "readers" / "tensorflow_files.py"
+    spec = importlib.util.spec_from_file_location("tensorflow_files", place)
+    assert spec
+    assert spec.loader
+    module = sys.modules["tensorflow_files"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def tensorflow_checkpoint() -> tuple[bytes, bytes]:
+    """The .index and the .data file of a small one."""
+    arrays = {name.replace(".", "/"): np.ones(shape, np.float32) for name, shape in NETWORK.shape.arrays.items()}
+    files = tensorflow_files().checkpoint(tensorflow_files().with_slots(arrays), block_size=200)
+    return files.index, files.data[0]
+
+
+def tensorflow(data: bytes) -> object:
+    """An .index of any bytes, beside values of the right check-sums."""
+    written("t.ckpt.data-00000-of-00001", tensorflow_checkpoint()[1])
+    return find_reading(written("t.ckpt.index", data), None)
+
+
+def tensorflow_entries() -> list[bytes]:
+    """Keys and values of the table, for `tensorflow_table`."""
+    from fivebyfive.model.readers.tensorflow.table import read_table
+
+    return [joined([part for pair in read_table(tensorflow_checkpoint()[0]).items() for part in pair])]
+
+
+def tensorflow_table(data: bytes) -> object:
+    """A table whose blocks have the right check-sums."""
+    parts = parts_of(data)
+    return tensorflow(tensorflow_files().table(dict(zip(parts[::2], parts[1::2], strict=False)), 200))
 
 
 def onnx_file(nodes: list, arrays: dict[str, np.ndarray], last: str) -> bytes:
@@ -586,6 +627,8 @@ TARGETS = {
         lambda data: find_reading(written("b.pt", zipped(parts_of(data))), None), lambda: [joined(torch_members())], 2
     ),
     "safetensors": Target(lambda data: find_reading(written("a", data), None), lambda: [safetensors_file()], 4),
+    "tensorflow": Target(tensorflow, lambda: [tensorflow_checkpoint()[0]], 4),
+    "tensorflow-members": Target(tensorflow_table, tensorflow_entries, 4),
     "float-description": Target(float_description, float_descriptions, 10),
     "onnx": Target(read_onnx_layers, lambda: [onnx_operators(seed) for seed in chosen_operators()], 3),
     "onnx-members": Target(lambda data: read_onnx_layers(onnx_operators(data)), chosen_operators, 3),
