@@ -187,9 +187,9 @@ def quantize(
 ) -> None:  # fmt: skip
     """Make an integer checkpoint of your own float network.
 
-    MODEL is an .onnx, .keras, .h5 or .pt2 file, or a state_dict under any other suffix; inspect shows what it is read
-    as. Layers are rescaled, then fine-tuned with the hardware's rounding. Needs PyTorch: pip install
-    'fivebyfive[train]'. Nothing in the file is ever run.
+    MODEL is an .onnx, .keras, .h5 or .pt2 file, a checkpoint of TensorFlow (model.ckpt), or a state_dict under any
+    other suffix; inspect shows what it is read as. Layers are rescaled, then fine-tuned with the hardware's rounding.
+    Needs PyTorch: pip install 'fivebyfive[train]'. Nothing in the file is ever run.
     """
     from fivebyfive.model.training.quantize import calibrate
     from fivebyfive.model.training.quantize import quantize as run
@@ -275,12 +275,12 @@ def inspect(
 ) -> None:  # fmt: skip
     """Show what a network in a file is read as, layer by layer.
 
-    MODEL is an .onnx, .keras, .h5 or .pt2 file, or a state_dict under any other name, whose reading is found by trying
-    all that fit its tensors on labelled images. Its float errors, its numbers against the range of Q2.6, and the
-    cycles, multipliers and area of its machine, too.
+    MODEL is an .onnx, .keras, .h5 or .pt2 file, or a checkpoint of TensorFlow (model.ckpt) or a state_dict under any
+    other name, whose reading is found by trying all that fit its tensors on labelled images. Its float errors, its
+    numbers against the range of Q2.6, and the cycles, multipliers and area of its machine, too.
     Nothing in the file is executed. Needs pip install 'fivebyfive[onnx]', for Keras 'fivebyfive[keras]', for
-    state_dicts 'fivebyfive[train]'. Exits with 1 where the scores of --check differ, with 2 where several readings are
-    as good.
+    those without a graph 'fivebyfive[train]'. Exits with 1 where the scores of --check differ, with 2 where several
+    readings are as good.
     """
     from fivebyfive.commands.inspect import InspectRequest, run_inspect
 
