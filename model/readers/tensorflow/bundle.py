@@ -68,7 +68,7 @@ def read_checkpoint(index: Path) -> dict[str, "torch.Tensor"]:
     as `as_layers` gives them; only their values are read. Raises UserError, one line, for damaged or missing files, a
     partitioned variable, and more values than a network may have."""
     require_torch()
-    data = read_limited(index, MAX_INDEX, "index of a checkpoint")
+    data = read_limited(index, MAX_INDEX, "checkpoint's index")
     try:
         shards, entries = read_index(data)
         chosen = as_layers({name: (DTYPES.get(one.dtype, ""), one.shape) for name, one in entries.items()})
@@ -136,7 +136,7 @@ def read_shard(path: Path, entries: Mapping[str, Entry]) -> dict[str, "torch.Ten
     """The values of variables that lie in a .data file. Raises UserError, one line."""
     torch = require_torch()
     made = {}
-    with open_limited(path, MAX_DATA, ".data file of a checkpoint") as file:
+    with open_limited(path, MAX_DATA, "checkpoint's .data file") as file:
         size = file.seek(0, 2)
         for name, one in entries.items():
             what = f"{path}: {shown(name)[:60]}"

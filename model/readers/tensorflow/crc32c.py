@@ -8,6 +8,7 @@ __all__ = ["crc32c", "masked"]
 
 POLYNOMIAL = 0x82F63B78  # reflected
 LANE = 512  # bytes of a part; parts are taken together
+FEW = 4096  # bytes that are quicker one by one
 ONES = 0xFFFFFFFF
 MASK = 0xA282EAD8
 
@@ -22,10 +23,10 @@ def crc32c(data: bytes) -> int:
 
     Bytes of 0 in front of others do not change a register of 0: the data is filled up in front to whole lanes, whose
     registers begin with 0 and are run side by side. All ones at the beginning are ones over the first four bytes."""
-    if len(data) < 4:
-        register = ONES
+    if len(data) < FEW:
+        register, following = ONES, table_list()
         for byte in data:
-            register = int(table()[(register ^ byte) & 255]) ^ register >> 8
+            register = following[(register ^ byte) & 255] ^ register >> 8
         return register ^ ONES
     lanes = -(-len(data) // LANE)
     padded = np.zeros(lanes * LANE, np.uint8)
@@ -53,6 +54,11 @@ def table() -> np.ndarray:
     for _ in range(8):
         values = np.where(values & 1, values >> np.uint32(1) ^ np.uint32(POLYNOMIAL), values >> np.uint32(1))
     return values
+
+
+@cache
+def table_list() -> list[int]:
+    return table().tolist()
 
 
 @cache

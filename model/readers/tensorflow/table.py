@@ -11,7 +11,7 @@ __all__ = ["MAGIC", "MAX_ENTRIES", "Damaged", "Message", "read_table"]
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")  # ends a table
 FOOTER = 48  # bytes
 TRAILER = 5  # bytes behind a block: its compression and a masked CRC
-MAX_ENTRIES = 20_000
+MAX_ENTRIES = 2000  # a LeNet with slots of its optimizer has some hundred
 MAX_KEY = 4096  # bytes
 MAX_FIELDS = 1000  # of a message
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
@@ -35,7 +35,10 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
         if offset < end:
             raise Damaged("its blocks overlap")
         end = offset + size + TRAILER
-        for key, found in block(data, offset, size):
+        pairs = list(block(data, offset, size))
+        if not pairs:
+            raise Damaged("a block is empty")
+        for key, found in pairs:
             if last is not None and key <= last:
                 raise Damaged("its names are not in order")
             if len(entries) >= MAX_ENTRIES:

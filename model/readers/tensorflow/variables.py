@@ -51,10 +51,11 @@ def as_layers(variables: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[Vari
     kept = {name: shape for name, (dtype, shape) in variables.items() if not left_out(name, dtype, shape, variables)}
     whole = {name: name.removesuffix(VALUE) for name in kept}
     partners = biases_of({whole[name]: shape for name, shape in kept.items()})
+    names = set(whole.values())
     made: dict[str, Variable] = {}
     order: dict[str, list] = {}
     for name, shape in kept.items():
-        module, part = named(whole[name], shape, partners, set(whole.values()))
+        module, part = named(whole[name], shape, partners, names)
         depthwise = len(shape) == 4 and "depthwise" in name.lower()
         axes = DEPTHWISE if depthwise else AXES.get(len(shape), tuple(range(len(shape))))
         module = module.replace("/", ".")

@@ -16,7 +16,7 @@ FILES: dict[str, tuple[dict[str, bytes], str, str]] = {
     "an empty index": ({"a.ckpt.index": b"", "a.ckpt.data-00000-of-00001": b""}, "a.ckpt", "its end is missing"),
     "a short index": ({"a.index": MAGIC}, "a", "a.index is damaged or no checkpoint of TensorFlow"),
     "values": ({"a.index": MAGIC, "a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001", "a.index is damaged"),
-    "values alone": ({"a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001", "cannot read index.*a.index"),
+    "values alone": ({"a.data-00000-of-00001": bytes(9)}, "a.data-00000-of-00001", "checkpoint's index.*a.index"),
     "TensorFlow's first": ({"a.ckpt": MAGIC}, "a.ckpt", "a checkpoint of TensorFlow in one file.*a.ckpt.meta"),
     "a folder": ({"a/saved_model.pb": b"x"}, "a", "SavedModel.*--saved-model a"),
     "TFLite": ({"a.bin": b"\x1c\0\0\0TFL3"}, "a.bin", "TFLite"),

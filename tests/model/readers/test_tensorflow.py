@@ -88,7 +88,7 @@ def is_lenet(layers) -> bool:
 def test_check_sums() -> None:
     known = {b"": 0, b"a": 0xC1D04330, b"123456789": 0xE3069283, bytes(32): 0x8A9136AA, b"\xff" * 32: 0x62A8AB43}
     assert {data: crc32c(data) for data in known} == known
-    for size in (3, 4, 5, 511, 512, 513, 1024, 5000):
+    for size in (3, 500, 4095, 4096, 4097, 4607, 4608, 4609, 9000):
         data = RNG.bytes(size)
         assert crc32c(data) == plain_crc(data)
 
@@ -120,7 +120,7 @@ def test_several_files_of_data(tmp_path: Path) -> None:
     variables = named(*(f"{name}/{part}" for name in "abcd" for part in ("kernel", "bias")))
     assert is_lenet(read(tmp_path, variables, shards=3, block_size=90))
     (tmp_path / "model.ckpt.data-00001-of-00003").unlink()
-    refused(lambda: read_weights(tmp_path / "model.ckpt"), "cannot read .data file", "data-00001-of-00003")
+    refused(lambda: read_weights(tmp_path / "model.ckpt"), "cannot read checkpoint's .data file", "data-00001-of-00003")
 
 
 def test_paths_that_lead_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,6 +483,7 @@ def restarted(entries: bytes, *restarts: int) -> bytes:
         (whole(block([(b"a", b"")]), offset=1 << 40), "a block lies outside of it"),
         (whole(block([(b"a", b"")]), size=1 << 63), "a block lies outside of it"),
         (whole(block([(b"a", b"")]), size=2), "a block lies outside of it"),
+        (whole(block([])), "a block is empty"),
         (whole(block([(b"a", b"")])), "its blocks overlap"),  # the index has it twice
         (whole(block([(b"b", b""), (b"a", b"")], 1)), "its names are not in order"),
         (whole(restarted(b"\5\1\0a", 0)), "an entry lies outside of its block"),
@@ -494,6 +495,7 @@ def restarted(entries: bytes, *restarts: int) -> bytes:
         (whole(restarted(b"\0" + varint(5000) + b"\0" + bytes(5000), 0)), "an entry lies outside of its block"),
         (b"x" * 40 + struct.pack("<Q", 0xDB4775248B80FB57), "a block lies outside of it"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_blocks_that_cannot_be(data: bytes, said: str) -> None:
     with pytest.raises(Damaged, match=said):
@@ -502,7 +504,7 @@ def test_blocks_that_cannot_be(data: bytes, said: str) -> None:
 
 def test_more_entries_than_there_may_be() -> None:
     names = {b"%06d" % n: b"" for n in range(MAX_ENTRIES + 1)}
-    with pytest.raises(Damaged, match="more than 20,000 entries"):
+    with pytest.raises(Damaged, match="more than 2,000 entries"):
         read_table(table(names))
 
 
@@ -516,4 +518,4 @@ def test_numbers_of_64_bits() -> None:
 def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = small_files().write(tmp_path / "model.ckpt")
     monkeypatch.setattr(bundle, "MAX_INDEX", 100)
-    refused(lambda: read_weights(path), "index of a checkpoint has at most 100")
+    refused(lambda: read_weights(path), "a checkpoint's index has at most 100")
