@@ -47,7 +47,8 @@ async def read_all(dut: Dut, memory: BankWeightMemory, words: np.ndarray, rng: R
 
 @cocotb.test()
 async def contents_loads_and_resets(dut: Dut) -> None:
-    """The words from the start, those that are loaded, and the same after a reset; a long one brings out zeros."""
+    """The words from the start, those that are loaded, and the same after a reset; a long one brings out zeros from
+    several banks."""
     await start(dut)
     memory, rng, arrays = component(), random_source(), random_arrays()
     size = 2 * FC_LANES * memory.rows + 1
@@ -61,4 +62,5 @@ async def contents_loads_and_resets(dut: Dut) -> None:
         await reset(dut, 1)
         await read_all(dut, memory, words, rng)
         await reset(dut, memory.latency)
-        assert not dut.data.value, "a word that was asked for before the reset"
+        if len(memory.words.banks) > 1:
+            assert not dut.data.value, "a word that was asked for before the reset"
