@@ -159,7 +159,8 @@ class Readings:
         size, stride = spot.window or WHOLE
         if spot.window == WHOLE:
             return self.once(Pooling, kind, None, (1, 1))
-        return self.once(Pooling, kind, (size, size), (stride, stride), spot.around, False, not any(spot.around))
+        counts = not (any(spot.around) and self.layers[0].framework.same)
+        return self.once(Pooling, kind, (size, size), (stride, stride), spot.around, False, counts)
 
     def activation(self, name: str) -> Activation:
         made = Activation("clip" if name == "relu6" else name, PARAMETERS.get(name, {}))

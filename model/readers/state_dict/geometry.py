@@ -75,17 +75,23 @@ class Geometry:
 
 
 def geometries(
-    layers: Sequence[Weights], sizes: Sequence[Size], channels: int, paddings: Sequence[int] | None = None
+    layers: Sequence[Weights],
+    sizes: Sequence[Size],
+    channels: int,
+    paddings: Sequence[int] | None = None,
+    padded_pools: bool = False,
 ) -> tuple[Geometry, ...]:
     """Those of images of ``sizes`` that give the first fully-connected layer its inputs or, where there is none, end
-    with maps of 1x1. ``paddings``: one for all convolutions or one each; usual ones are tried without."""
+    with maps of 1x1. ``paddings``: one for all convolutions or one each; usual ones are tried without.
+    ``padded_pools``: those too whose pools all have padding, which PyTorch's seldom have."""
     convs = [one for one in layers if one.kind == "conv"]
     dense = [one for one in layers if one.kind == "fc"]
     width = dense[0].weight.shape[1] if dense else convs[-1].outputs
     if not convs:
         return tuple(Geometry((channels, *size), ()) for size in sizes if channels * size[0] * size[1] == width)
     given = None if paddings is None else tuple(paddings) * (len(convs) if len(paddings) == 1 else 1)
-    ways = POOL_PADDINGS if convs[0].framework.same else POOL_PADDINGS[:1]
+    none, _, one = POOL_PADDINGS
+    ways = POOL_PADDINGS if convs[0].framework.same else (none, one) if padded_pools else (none,)
     found = []
     for size in sizes:
         for padding in (given,) if given else usual_paddings(convs):

@@ -157,7 +157,7 @@ class Finder:
     def hint(self) -> str:
         return "say more with --pool, --activation, --padding and --input, or all of it with --network FILE.json"
 
-    def geometries(self) -> tuple[Geometry, ...]:
+    def geometries(self, padded_pools: bool = False) -> tuple[Geometry, ...]:
         first = self.layers[0]
         channels = first.weight.shape[1] if first.kind == "conv" else 1
         sizes = list(dict.fromkeys([self.image, (32, 32)]))
@@ -173,7 +173,7 @@ class Finder:
         paddings, convs = self.options.paddings, [one for one in self.layers if one.kind == "conv"]
         if paddings and len(paddings) not in (1, len(convs)):
             raise UserError(f"{self.path} has {len(convs)} convolutions; --padding gives {len(paddings)}")
-        found = geometries(self.layers, sizes, channels, paddings)
+        found = geometries(self.layers, sizes, channels, paddings, padded_pools)
         if found and not (found := tuple(filter(self.options.fits, found))):
             raise UserError(
                 f"{self.path}: no usual sizes that fit its weights have pools of --pool {self.options.pool}"
@@ -207,6 +207,8 @@ class Finder:
             plain = [replace(ways[0], scaling=scaling) for scaling in scalings]
             found = self.run(scorer, plain, SECOND)
             ((best, wrong),) = self.run(scorer, [min(found, key=lambda one: found[one].sum())], LAST).items()
+        if not self.readings.given and self.padded_pools_do_well(scorer, best):
+            return self.decide(self.with_padded_pools())
         return self.made(best, best.scaling, wrong)
 
     def described(self, text: str) -> Reading:
@@ -234,6 +236,8 @@ class Finder:
         found = self.again(scorer, found, THIRD, MOST[1])
         found = self.again(scorer, found, LAST, MOST[2])
         best, *others = sorted(found, key=lambda one: found[one].sum())
+        if self.padded_pools_do_well(scorer, best):
+            return self.decide(self.with_padded_pools())
         if doubts := self.calibrated(scorer, best, self.doubts(best, found)):
             more = self.run(scorer, [best, *doubts], ALL)
             doubts = [one for one in self.doubts(best, more) if one in doubts]
@@ -275,6 +279,29 @@ class Finder:
                 reading,
             )
         return reading
+
+    def with_padded_pools(self) -> dict[Geometry, tuple[Functions, ...]]:
+        """All sizes, those with padded pools too, and their functions."""
+        self.found = self.geometries(padded_pools=True)
+        return {one: self.functions(one) for one in self.found}
+
+    def padded_pools_do_well(self, scorer: Scorer, best: Candidate) -> bool:
+        """Whether sizes with padded pools, which have not been tried yet, are not clearly worse than the best reading,
+        with its functions."""
+        ways = {
+            one: [replace(best.functions, pool=pool) for pool in self.options.pools]
+            for one in self.geometries(padded_pools=True)
+            if one not in self.found and one.pools
+        }
+        way, crowded = best.preparation, self.crowded
+        found = fewest(self.first(scorer, ways, FIRST, [best.scaling], way.transposed, way.inverted))
+        if not found:
+            return False
+        found |= self.run(scorer, [best], FIRST)
+        for count in (SECOND, THIRD, LAST):
+            found = self.again(scorer, found, count, MOST[2])
+        self.crowded = crowded
+        return best not in found or bool(self.doubts(best, found))
 
     # rounds: fewer candidates, more images
 

@@ -163,13 +163,14 @@ class Scorer:
         return reduce(self.torch.add, parts) / (size[0] * size[1])
 
     def pooled_inside(self, step: Pooling, x: "torch.Tensor") -> "torch.Tensor":
-        """A pool whose windows reach over the edge of maps; what lies outside does not count."""
+        """A pool whose windows reach over the edge of maps."""
         top, left, bottom, right = step.padding
         plain, sides = replace(step, padding=(0, 0, 0, 0)), (left, right, top, bottom)
         pad = self.torch.nn.functional.pad
         if step.kind == "max":
             return self.pooled(plain, pad(x, sides, value=-self.torch.inf))
-        return self.pooled(plain, pad(x, sides)) / self.pooled(plain, pad(self.torch.ones_like(x[:1, :1]), sides))
+        inside = pad(self.torch.ones_like(x[:1, :1]), sides, value=float(step.counts_padding))
+        return self.pooled(plain, pad(x, sides)) / self.pooled(plain, inside)
 
 
 def pools_first(steps: Sequence[Step]) -> Sequence[Step]:

@@ -27,7 +27,7 @@ HAS = "convolutions (weights of 4 dimensions), fully-connected layers (2), their
 class Framework:
     """What is not in tensors. ``epsilon``: of BatchNorm, by default; ``order``: in which a map becomes a vector, as in
     `Flatten`; ``same``: padding may be of TensorFlow's kind SAME, which has less in front of a map than behind it where
-    it cannot be divided, also around pools."""
+    it cannot be divided, also around pools; what is around a map does not count in averages."""
 
     epsilon: float
     order: tuple[int, int, int]

@@ -41,13 +41,15 @@ MISREAD = {  # by version 0.1.0, silently: shapes fit, meaning does not
     "tanh, average": replace(SMALL, pool="average", conv="tanh", fc="tanh"),
     "sigmoid, average": replace(SMALL, pool="average", conv="sigmoid", fc="sigmoid", mean=0.0, std=1.0),
     "padding 2, a second pool of 3": Plan(PADDED, (10,)),
+    "padded pools": replace(SMALL, around=1),  # shapes of a network of 32x32 without
+    "padded averages": replace(SMALL, pool="average", around=1),
 }
 # With the scaling of MNIST, wrong readings of this one do better than the right one.
 INVERTED = replace(
     SMALL, convs=PADDED, dense=(10,), conv="tanh", inverted=True, norm=True, mean=0.286, std=0.353
 )  # fmt: skip
 CASES = MISREAD | {"inverted, BatchNorm, another scaling": INVERTED}
-QUICK = ("average", "tanh, average", "padding 2, a second pool of 3")
+QUICK = ("average", "tanh, average", "padding 2, a second pool of 3", "padded pools")
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +356,7 @@ class Alone(Scorer):
     def pooled(self, step, x):
         size = step.size or (x.shape[2], x.shape[3])
         pool = nn.functional.max_pool2d if step.kind == "max" else nn.functional.avg_pool2d
-        return pool(x, size, step.stride if step.size else size)
+        return pool(x, size, step.stride if step.size else size, step.padding[0])
 
 
 def drawn(seed: int) -> tuple[Plan, ReadingOptions]:

@@ -22,7 +22,7 @@ FUNCTIONS = {
 @dataclass(frozen=True)
 class Plan:
     """What a network computes, and of which images: ``convs`` (outputs, kernel, padding, window of the pool or 0), all
-    with the function ``conv``; ``dense`` widths with ``fc`` between them."""
+    with the function ``conv``; ``dense`` widths with ``fc`` between them. ``around``: padding of the pools."""
 
     convs: tuple[tuple[int, int, int, int], ...] = ((6, 5, 0, 2), (16, 5, 0, 2))
     dense: tuple[int, ...] = (84, 10)
@@ -35,10 +35,15 @@ class Plan:
     mean: float = 0.1307
     std: float = 0.3081
     norm: bool = False
+    around: int = 0
 
     @property
     def preparation(self) -> Preparation:
         return Preparation(self.size, resized=self.resized, inverted=self.inverted)
+
+
+def pooled(size: int, window: int, around: int) -> int:
+    return (size + 2 * around - window) // window + 1 if window else size
 
 
 class Trained(nn.Module):
@@ -51,7 +56,7 @@ class Trained(nn.Module):
             self.features.append(nn.Conv2d(channels, outputs, kernel, padding=padding))
             self.norms.append(nn.BatchNorm2d(outputs) if plan.norm else nn.Identity())
             rows, columns, channels = (
-                *((one + 2 * padding - kernel + 1) // (window or 1) for one in (rows, columns)), outputs,
+                *(pooled(one + 2 * padding - kernel + 1, window, plan.around) for one in (rows, columns)), outputs,
             )  # fmt: skip
         width = channels * rows * columns
         for outputs in plan.dense:
@@ -63,7 +68,7 @@ class Trained(nn.Module):
         pool = functional.max_pool2d if plan.pool == "max" else functional.avg_pool2d
         for conv, norm, (*_, window) in zip(self.features, self.norms, plan.convs, strict=True):
             x = FUNCTIONS[plan.conv](norm(conv(x)))
-            x = pool(x, window) if window else x
+            x = pool(x, window, padding=plan.around) if window else x
         x = x.flatten(1)
         for layer in self.classifier[:-1]:
             x = FUNCTIONS[plan.fc](layer(x))
