@@ -44,8 +44,9 @@ class _Module:
 
     def copy(self, most: int) -> int:
         registers = {cell["connections"]["Q"][0]: name for name, cell in self.cells.items() if cell["type"] == FF}
-        self.next = max((bit for bit in self.readers if isinstance(bit, int)), default=0)
-        self.next = max([self.next, *registers], default=0) + 1
+        pins = (bits for cell in self.cells.values() for bits in cell["connections"].values())
+        ports = (port["bits"] for port in self.module["ports"].values())
+        self.next = 1 + max((bit for bits in (*pins, *ports) for bit in bits if isinstance(bit, int)), default=0)
         wide = {net for net in registers if sum(self.is_block(reader) for reader in self.readers[net]) > most}
         columns: dict[str, int] = {}  # of registers that are divided, and of their copies
         while wide:
@@ -99,7 +100,7 @@ class _Module:
         net, self.next = self.next, self.next + 1
         self.cells[copy] = deepcopy(cell)
         self.cells[copy]["connections"]["Q"] = [net]
-        self.module["netnames"][copy] = {"hide_name": 0, "bits": [net], "attributes": {}}
+        self.module["netnames"][f"{copy}_Q"] = {"hide_name": 0, "bits": [net], "attributes": {}}
         left = self.readers[cell["connections"]["Q"][0]]
         for one in readers:
             reader, port, index = one
