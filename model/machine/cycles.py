@@ -476,7 +476,7 @@ def logits_arrive(network: Network, config: Config) -> list[int]:
     """When each group of logits comes from the rows, counted from an instant before the first."""
     words = fc_words(network, config)[-1]
     if config.fc_skips_zeros:
-        return list(accumulate([1] * len(words)))
+        return list(range(1, len(words) + 1))
     outside = config.inputs_outside(network, len(stages(network).fc) - 1)
     apart = [1] * len(words) if outside else list(words)
     if not config.engines.words and (not outside or words[0] == 1):  # a word of biases between groups takes a cycle

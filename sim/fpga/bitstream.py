@@ -126,6 +126,7 @@ def synthesize(design: Design, board: Board, folder: Path) -> tuple[Area, int]:
     if missing := part.missing(used):
         wanting = ", ".join(f"{used[name]:g} of {getattr(part, name)} {name}" for name in missing)
         raise UserError(f"this network does not fit {board.name}: it takes {wanting}; take a smaller one")
+    physical_synthesis(folder / MAPPED, folder / f"{TOP}.json")
     return area, of_luts
 
 
@@ -140,7 +141,6 @@ def run_synthesis(design: Design, board: Board, folder: Path, of_luts: Sequence[
         run_yosys([*read, *FAMILIES[family].script(TOP, pads=True), *COUNT, f"write_json {MAPPED}"], folder, LIMIT_S)
     except YosysError as error:
         raise ToolFailed(f"synthesis for {board.name}: {error}") from error
-    physical_synthesis(folder / MAPPED, folder / f"{TOP}.json")
     return area_of(count_cells((folder / "cells.json").read_text(), TOP), family)
 
 

@@ -9,10 +9,10 @@ are copied likewise. The netlist is Yosys's JSON, flattened.
 from collections import defaultdict
 from copy import deepcopy
 
+from .cells_of_netlist import BLOCK_RAM, FF, Bit, nets_read
+
 __all__ = ["MOST", "copy_registers"]
 
-FF = "TRELLIS_FF"
-BLOCK_RAM = "DP16KD"
 MOST = 16  # block RAMs at a copy
 
 
@@ -29,24 +29,23 @@ class _Module:
 
     def __init__(self, module: dict):
         self.module, self.cells = module, module["cells"]
-        self.readers: dict[int | str, list[tuple[str, str, int]]] = defaultdict(list)
+        self.readers: dict[Bit, list[tuple[str, str, int]]] = defaultdict(list)
         for name in self.cells:
             self.note(name)
-        self.added = 0
+        pins = (bits for cell in self.cells.values() for bits in cell["connections"].values())
+        ports = (port["bits"] for port in module["ports"].values())
+        nets = (bit for bits in (*pins, *ports) for bit in bits if isinstance(bit, int))
+        self.following = 1 + max(nets, default=0)  # number of the next net
 
     def note(self, name: str) -> None:
         """Note what a cell reads."""
-        cell = self.cells[name]
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
-                for index, bit in enumerate(bits):
-                    self.readers[bit].append((name, port, index))
+        for bit, port, index in nets_read(self.cells[name]):
+            self.readers[bit].append((name, port, index))
 
     def copy(self, most: int) -> int:
+        """Copy what drives more than ``most`` block RAMs; how many registers are added."""
+        before = len(self.cells)
         registers = {cell["connections"]["Q"][0]: name for name, cell in self.cells.items() if cell["type"] == FF}
-        pins = (bits for cell in self.cells.values() for bits in cell["connections"].values())
-        ports = (port["bits"] for port in self.module["ports"].values())
-        self.next = 1 + max((bit for bits in (*pins, *ports) for bit in bits if isinstance(bit, int)), default=0)
         wide = {net for net in registers if sum(self.is_block(reader) for reader in self.readers[net]) > most}
         columns: dict[str, int] = {}  # of registers that are divided, and of their copies
         while wide:
@@ -57,17 +56,17 @@ class _Module:
             for net in ready or sorted(wide):
                 self.divide(net, registers[net], most, columns)
             wide -= set(ready or wide)
-        return self.added
+        return len(self.cells) - before
 
     def is_block(self, reader: tuple[str, str, int]) -> bool:
         return self.cells[reader[0]]["type"] == BLOCK_RAM
 
-    def output(self, reader: tuple[str, str, int]) -> int | str:
+    def output(self, reader: tuple[str, str, int]) -> Bit:
         """The net that a register with this data input drives."""
         name, port, _ = reader
         return self.cells[name]["connections"]["Q"][0] if self.cells[name]["type"] == FF and port == "DI" else ""
 
-    def divide(self, net: int | str, name: str, most: int, columns: dict[str, int]) -> None:
+    def divide(self, net: Bit, name: str, most: int, columns: dict[str, int]) -> None:
         """The register stays with the first columns and whatever has none; copies take the others."""
         by_column = defaultdict(list)
         for reader in self.readers[net]:
@@ -97,7 +96,7 @@ class _Module:
     def add_copy(self, name: str, number: int, readers: list[tuple[str, str, int]]) -> str:
         """A copy of a register that drives these readers; its name."""
         cell, copy = self.cells[name], f"{name}_copy_{number}"
-        net, self.next = self.next, self.next + 1
+        net, self.following = self.following, self.following + 1
         self.cells[copy] = deepcopy(cell)
         self.cells[copy]["connections"]["Q"] = [net]
         self.module["netnames"][f"{copy}_Q"] = {"hide_name": 0, "bits": [net], "attributes": {}}
@@ -108,7 +107,6 @@ class _Module:
             self.cells[reader]["connections"][port][index] = net
         self.readers[net] = readers
         self.note(copy)
-        self.added += 1
         return copy
 
 

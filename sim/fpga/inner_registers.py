@@ -8,19 +8,17 @@ clocked in the same cycle, and no wire is between them and the block. The netlis
 from collections import defaultdict
 from dataclasses import dataclass
 
+from .cells_of_netlist import BLOCK_RAM, FF, MULTIPLIER, Bit, nets_read
+
 __all__ = ["Moved", "move_registers"]
 
-FF = "TRELLIS_FF"
-MULTIPLIER = "MULT18X18D"
 OPERANDS = {operand: [f"{operand}{n}" for n in range(18)] for operand in "AB"}
 PRODUCT = [f"P{n}" for n in range(36)]
 CLOCK = "CLK0"
 ALWAYS = {"CE0": "1", "RST0": "0"}  # these registers have neither enable nor reset
-BLOCK_RAM = "DP16KD"
 WORDS = {port: [f"DO{port}{n}" for n in range(18)] for port in "AB"}
 # 36 bits are the outputs of both ports, and which of their two registers is whose is not documented for them.
 WIDEST = 18
-Bit = int | str  # number of a net, or a constant: "0", "1", "x"
 
 
 @dataclass
@@ -56,10 +54,8 @@ class _Module:
             for bit in port["bits"]:
                 self.readers[bit].add(("", name))
         for name, cell in self.cells.items():
-            for port, bits in cell["connections"].items():
-                if cell["port_directions"][port] == "input":
-                    for bit in bits:
-                        self.readers[bit].add((name, port))
+            for bit, port, _ in nets_read(cell):
+                self.readers[bit].add((name, port))
             if is_plain(cell):
                 self.registers[cell["connections"]["Q"][0]] = name
         self.plain = set(self.registers.values())
@@ -95,7 +91,8 @@ class _Module:
             if isinstance(bit, int):
                 pins[port] = [data[bit]]
                 self.readers[data[bit]].add((name, port))
-        return self.take(taken)
+        self.remove(taken)
+        return True
 
     def take_word(self, name: str, port: str) -> bool:
         """Move the flip-flops behind a port of a block RAM that always reads into it."""
@@ -119,7 +116,8 @@ class _Module:
         if not self.switch_on(name, taken, clock, register, always):
             return False
         pins |= outputs
-        return self.take(taken)
+        self.remove(taken)
+        return True
 
     def switch_on(
         self, name: str, taken: list[str], clock: str, register: dict[str, str], always: dict[str, str]
@@ -136,14 +134,14 @@ class _Module:
         block["port_directions"] |= dict.fromkeys(pins, "input")
         return True
 
-    def take(self, taken: list[str]) -> bool:
+    def remove(self, taken: list[str]) -> None:
+        """Remove flip-flops whose place a block has taken."""
         for name in taken:
             pins = self.cells.pop(name)["connections"]
             del self.registers[pins["Q"][0]]
             self.readers[pins["DI"][0]].discard((name, "DI"))
             self.plain.discard(name)
         self.moved.flip_flops += len(taken)
-        return True
 
     def forget_nets(self) -> None:
         """Remove the names of nets that nothing is connected to any more."""

@@ -57,8 +57,7 @@ class Routed:
 
 
 def route(netlist: Path, part: Part, seed: int = 1) -> Routed:
-    """Place and route Yosys's JSON netlist of a design whose clock is ``clk``
-    (`physical_synthesis` comes first).
+    """Place and route Yosys's JSON netlist of a design whose clock is ``clk``, after `physical_synthesis`.
 
     Raises UserError where there is no nextpnr, or none for the part; ToolFailed where it fails.
     """

@@ -22,7 +22,7 @@ WIRE_PS = 1200
 # A memory that nothing writes is a ROM by now, as those of biases are where weights are never loaded. No LUT RAM holds
 # a ROM, and Yosys ends at a style that it cannot give.
 FREE_ROMS = "setattr -unset ram_style t:$mem_v2 r:WR_PORTS=0 %i a:ram_style=distributed %i"
-
+# Commands that count the cells of the netlist, into cells.json.
 COUNT = "check -assert", "tee -o cells.json stat -json"
 
 
