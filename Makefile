@@ -84,7 +84,7 @@ coverage: .venv/test.stamp ## what every bench exercises of the Verilog: blocks,
 	$(BIN)/python -m fivebyfive.verify.coverage --log docs/coverage.log
 
 fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
-	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log
+	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log 100000
 
 readings: .venv/test.stamp ## train fifty networks of readings drawn at random, and read them again; docs/readings.log; an hour
 	$(BIN)/python tests/readings/run.py 50 1 docs/readings.log

@@ -1,6 +1,7 @@
-"""All targets, one after the other: ``python tests/fuzz/run.py [INPUTS] [SEED] [LOG]``.
+"""All targets, one after the other: ``python tests/fuzz/run.py [INPUTS] [SEED] [LOG] [LEAST]``.
 
-INPUTS in all are dealt out by the targets' shares. Ends with 1 where any target crashed; the log is written either way.
+INPUTS in all are dealt out by the targets' shares; readers of networks get LEAST each if that is more. Ends with 1
+where any target crashed; the log is written either way.
 """
 
 import platform
@@ -17,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FUZZ = (sys.executable, str(HERE / "fuzz.py"))
 LIMIT_S = 12 * 3600
+READERS = ("float-model", "safetensors", "tensorflow", "onnx", "keras", "pt2")  # and what gets inside their files
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,19 @@ def outcome(text: str, code: int, runs: int, seconds: float) -> Outcome:
     return Outcome(inputs, grown, memory, seconds, report)
 
 
-def dealt(inputs: int) -> dict[str, int]:
-    """How many inputs each target gets."""
+def dealt(inputs: int, least: int = 0) -> dict[str, int]:
+    """How many inputs each target gets; readers of networks ``least`` at least."""
     from targets import TARGETS
 
     whole = sum(target.share for target in TARGETS.values())
-    return {name: -(-inputs * target.share // whole) for name, target in TARGETS.items()}
+    return {
+        name: max(-(-inputs * target.share // whole), least * name.startswith(READERS))
+        for name, target in TARGETS.items()
+    }
 
 
 def main() -> int:
-    inputs, seed, log = (*sys.argv[1:], *("1000000", "1", "")[len(sys.argv) - 1 :])
+    inputs, seed, log, least = (*sys.argv[1:], *("1000000", "1", "", "0")[len(sys.argv) - 1 :])
     lines = [
         f"Fuzzing with Atheris {version('atheris')}, Python {platform.python_version()}, Pillow {version('pillow')}, "
         f"NumPy {version('numpy')}; seed {seed}",
@@ -75,7 +80,7 @@ def main() -> int:
     ]
     print(*lines, sep="\n", flush=True)
     total = crashed = 0
-    for name, done in fuzz(dealt(int(inputs)), int(seed)):
+    for name, done in fuzz(dealt(int(inputs), int(least)), int(seed)):
         total, crashed = total + done.inputs, crashed + bool(done.report)
         said = done.report or "each taken or refused with one line"
         lines.append(f"{name:<20} {done.inputs:>8} {done.grown:>9} {done.memory:>5} {done.seconds:>8.1f}  {said}")

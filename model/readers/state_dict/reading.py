@@ -23,7 +23,7 @@ from .described import described_steps
 from .geometry import Geometry, geometries
 from .options import ReadingOptions
 from .preparation import Preparation, preparations
-from .scoring import Scorer, calibrated, differ, losses
+from .scoring import Scorer, cross_entropies, differ, further, losses
 from .weights import Weights, read_weights
 
 __all__ = ["Ambiguous", "Reading", "find_reading"]
@@ -31,17 +31,17 @@ __all__ = ["Ambiguous", "Reading", "find_reading"]
 FEW = 48  # images that say which sizes are worth a try
 PART = 12  # of them, behind which hopeless sizes are left out
 FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
+ROUNDS = (SECOND, 4), (THIRD, 2), (LAST, 1)  # images, and ways to prepare them that a reading keeps
 ALL = 30_000  # images, if there are so many, where LAST leave a doubt
-MOST = 40, 40, 12  # candidates that are tried on SECOND, THIRD, LAST images
+MOST = 40  # readings that are tried on more than FIRST images
 MOST_SIZES = 400  # that are tried at all
 MANY = 3  # sizes that are tried with all functions
 TIES = 2  # of the few images: sizes with so many errors more than the last of those are tried too
 MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
 HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
 CLEARLY = 1e-4  # p below which the best reading stands out
-FITS, MISFITS = 1.25, 1.5  # factors of scores: trained with them at most that, or read in another way at least that
-DEVIATIONS = 4.0  # of the mean difference of cross-entropies: clearly more
-FAR = 2  # times the errors of a reading without the last convolution's function: those with it leave no doubt
+MORE = 1.1  # times the errors or cross-entropy of the best reading: less decides nothing, whatever the number of images
+FAR = 1.25  # the same, of a reading that has a function more, behind the last convolution
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
@@ -202,7 +202,7 @@ class Finder:
             Candidate(one, functions, Preparation(one.input, inverted=inverted, transposed=turned), scalings[0])
             for one, turned, inverted in product(geometries, self.turns, (False, True))
         ]
-        ((best, wrong),) = self.again(scorer, self.prepared(scorer, ways), LAST, 1).items()
+        ((best, wrong),) = self.settled(scorer, ways).items()
         if wrong.mean() > GOOD * self.chance:
             plain = [replace(ways[0], scaling=scaling) for scaling in scalings]
             found = self.run(scorer, plain, SECOND)
@@ -232,24 +232,25 @@ class Finder:
             if min(map(np.mean, found.values())) <= GOOD * chance:
                 break
         # With another scaling than its own a right reading may do worse than a wrong one: all are tried first.
-        found = self.distinct(scorer, self.prepared(scorer, self.leading(found, MOST[0])))
-        found = self.again(scorer, found, THIRD, MOST[1])
-        found = self.again(scorer, found, LAST, MOST[2])
-        best, *others = sorted(found, key=lambda one: found[one].sum())
-        if self.padded_pools_do_well(scorer, best):
-            return self.decide(self.with_padded_pools())
-        if doubts := self.calibrated(scorer, best, self.doubts(best, found)):
-            more = self.run(scorer, [best, *doubts], ALL)
-            doubts = [one for one in self.doubts(best, more) if one in doubts]
-        next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
+        found = self.settled(scorer, self.leading(found))
+        best = self.least_loss(scorer, found)
         if self.readings.last_is_open(best.geometry) and best.functions.last != best.functions.conv:
-            # Without its last function a network trained briefly may do better than with it, but not far better.
             alike = replace(best, functions=replace(best.functions, last=best.functions.conv))
             found |= self.run(scorer, [alike], LAST)
-            near = found[alike].sum() < FAR * found[best].sum() or differ(found[best], found[alike]) >= CLEARLY
-            doubts += [alike] * (near and alike not in doubts)
+        if self.padded_pools_do_well(scorer, best):
+            return self.decide(self.with_padded_pools())
+        doubts = self.doubts(scorer, best, found)
+        if doubts and len(self.dataset) > LAST:
+            more = self.run(scorer, [best, *doubts], ALL)
+            best = self.least_loss(scorer, more)
+            doubts = self.doubts(scorer, best, more)
+        others = sorted((one for one in found if one is not best), key=lambda one: found[one].sum())
+        next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
         rectifiers = self.rectifiers(scorer, best)
-        doubts += self.doubts(best, found | rectifiers, better=True)
+        doubts += [
+            one for one, its in rectifiers.items()
+            if its.sum() < found[best].sum() and differ(found[best], its) < CLEARLY
+        ]  # fmt: skip
         rectifiers = {
             one: its for one, its in rectifiers.items() if differ(found[best], its) >= CLEARLY or one in doubts
         }
@@ -299,9 +300,9 @@ class Finder:
             return False
         found |= self.run(scorer, [best], FIRST)
         for count in (SECOND, THIRD, LAST):
-            found = self.again(scorer, found, count, MOST[2])
+            found = self.run(scorer, self.leading(found), count)
         self.crowded = crowded
-        return best not in found or bool(self.doubts(best, found))
+        return best not in found or bool(self.doubts(scorer, best, found))
 
     # rounds: fewer candidates, more images
 
@@ -393,24 +394,33 @@ class Finder:
             see(alive, min(stop, total))
         return {one: errors[one] for inner in alive for one in by_inner[inner]}
 
-    def prepared(self, scorer: Scorer, found: Iterable[Candidate]) -> Chosen:
-        """Each reading with the scaling and preparation that suit it best, of all there are."""
-        ways = []
-        for one in found:
-            for geometry in self.alike(one.geometry):
-                for scaling in self.options.scalings:
-                    border = round(min(max(255 * scaling.mean, 0), 255))  # behind normalization: 0
-                    for way in preparations(geometry.input, self.image, border):
-                        way = replace(way, inverted=one.preparation.inverted, transposed=one.preparation.transposed)
-                        ways.append(Candidate(geometry, one.functions, way, scaling))
-        scores = self.scores(scorer, ways, SECOND)
-        labels = scorer.dataset.labels[:SECOND]
-        loss = {one: float(losses(its, labels).mean()) for one, its in scores.items()}
-        best: dict[tuple, Candidate] = {}
-        for one in loss:
-            if one.reading not in best or loss[one] < loss[best[one.reading]]:
-                best[one.reading] = one
-        return {one: scores[one].argmax(1) != labels for one in best.values()}
+    def settled(self, scorer: Scorer, candidates: Iterable[Candidate]) -> Chosen:
+        """The leading readings of candidates on more and more images, each with the scaling and preparation by which
+        its cross-entropy is least."""
+        assert self.dataset is not None
+        ways: dict[tuple, list[Candidate]] = {}
+        for one in candidates:
+            ways.setdefault(one.reading, []).extend(self.ways_of(one))
+        found: Chosen = {}
+        for count, kept in ROUNDS:
+            scores = self.scores(scorer, [way for its in ways.values() for way in its], count)
+            loss = {way: losses(its, self.dataset.labels[:count]).mean() for way, its in scores.items()}
+            for reading, its in ways.items():
+                ways[reading] = sorted(its, key=lambda way: loss[way])[:kept]
+            found = self.run(scorer, [its[0] for its in ways.values()], count)
+            if count == SECOND:
+                found = self.distinct(scorer, found)
+            if kept > 1:
+                ways = {one.reading: ways[one.reading] for one in self.leading(found)}
+        return found
+
+    def ways_of(self, one: Candidate) -> Iterator[Candidate]:
+        """All scalings and preparations of a candidate's reading, images inverted and transposed as there."""
+        for geometry, scaling in product(self.alike(one.geometry), self.options.scalings):
+            border = round(min(max(255 * scaling.mean, 0), 255))  # behind normalization: 0
+            for way in preparations(geometry.input, self.image, border):
+                way = replace(way, inverted=one.preparation.inverted, transposed=one.preparation.transposed)
+                yield Candidate(geometry, one.functions, way, scaling)
 
     def alike(self, geometry: Geometry) -> list[Geometry]:
         """Geometries that differ in the input alone: its border is part of the image, or padding."""
@@ -426,8 +436,8 @@ class Finder:
                 kept.append(one)
         return {one: found[one] for one in kept}
 
-    def leading(self, found: Chosen, most: int) -> list[Candidate]:
-        """The candidates that may be the best one, two at least and ``most`` at most; ``crowded`` where there are more
+    def leading(self, found: Chosen) -> list[Candidate]:
+        """The candidates that may be the best one, two at least and `MOST` at most; ``crowded`` where there are more
         that many images do not tell apart."""
         best, *others = sorted(found, key=lambda one: found[one].sum())
         few = len(found[best]) <= FIRST
@@ -438,45 +448,32 @@ class Finder:
                 else differ(found[best], found[one]) >= HOPELESS
             )
         ]  # fmt: skip
-        self.crowded |= not few and len(near) >= most
-        return [best, *near][:most]
+        self.crowded |= not few and len(near) >= MOST
+        return [best, *near][:MOST]
 
-    def again(self, scorer: Scorer, found: Chosen, count: int, most: int) -> Chosen:
-        """The leading ones on more images."""
-        return self.run(scorer, self.leading(found, most), count)
+    def least_loss(self, scorer: Scorer, found: Chosen) -> Candidate:
+        """The reading that training may have had: it makes cross-entropy small, and errors with it."""
+        assert self.dataset is not None
+        count = len(next(iter(found.values())))
+        scores, labels = self.scores(scorer, [*found], count), self.dataset.labels[:count]
+        return min(found, key=lambda one: losses(scores[one], labels).mean())
 
-    def doubts(self, best: Candidate, found: Chosen, better: bool = False) -> list[Candidate]:
-        """The others that are not clearly worse; with ``better``, those that are clearly better."""
-        if better:
-            return [
-                one for one in found
-                if found[one].sum() < found[best].sum() and differ(found[best], found[one]) < CLEARLY
-            ]  # fmt: skip
-        return [
-            one for one in found
-            if one is not best
-            and (found[one].sum() <= found[best].sum() or differ(found[best], found[one]) >= CLEARLY)
-        ]  # fmt: skip
+    def doubts(self, scorer: Scorer, best: Candidate, found: Chosen) -> list[Candidate]:
+        """The others that are not clearly worse: by a tenth in errors or, where these do not say the contrary, in
+        cross-entropy, the geometric mean of what it is and of what it is with the factor of scores that suits it best.
+        """
+        assert self.dataset is not None
+        count = len(found[best])
+        scores, labels = self.scores(scorer, [*found], count), self.dataset.labels[:count]
 
-    def calibrated(self, scorer: Scorer, best: Candidate, doubts: list[Candidate]) -> list[Candidate]:
-        """Of readings that errors do not tell from the best one, those whose scores may be what training has made.
+        def worse(one: Candidate, wrong: np.ndarray) -> bool:
+            more = FAR if best == replace(one, functions=replace(one.functions, last=best.functions.last)) else MORE
+            fewer, many = wrong.sum() < found[best].sum(), wrong.sum() >= more * found[best].sum()
+            if (fewer or many) and differ(found[best], wrong) < CLEARLY:
+                return bool(many)
+            return further(cross_entropies(scores[best], labels), cross_entropies(scores[one], labels), more)
 
-        Training by cross-entropy makes scores so large that no factor makes it less; read with other pools or
-        functions the same weights give scores of another size. What is left out needs such a factor where the best
-        reading, which has the fewest errors, needs none, and has clearly more cross-entropy even then."""
-        if not doubts:
-            return []
-        labels = scorer.dataset.labels[:LAST]
-        scores = self.scores(scorer, [best, *doubts], LAST)
-        found = {one: calibrated(its, labels) for one, its in scores.items()}
-        (factor, loss), kept = found[best], []
-        for one in doubts:
-            its, more = found[one][0], found[one][1] - loss
-            clearly = more.mean() > DEVIATIONS * more.std() / len(more) ** 0.5
-            misfits = max(factor, 1 / factor) <= FITS and max(its, 1 / its) >= MISFITS
-            if not (clearly and misfits):
-                kept.append(one)
-        return kept
+        return [one for one, wrong in found.items() if one is not best and not worse(one, wrong)]
 
     def rectifiers(self, scorer: Scorer, best: Candidate) -> Chosen:
         """The same with leaky ReLU or GELU in place of ReLU, where nobody said which; on as many images."""

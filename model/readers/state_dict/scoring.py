@@ -20,9 +20,10 @@ from .preparation import Preparation
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Scorer", "calibrated", "differ", "losses"]
+__all__ = ["Scorer", "calibrated", "cross_entropies", "differ", "further", "losses"]
 
 BATCH = 250  # images at once, those of all the ways in which they are prepared counted
+DEVIATIONS = 3.0  # of the mean difference of cross-entropies: clearly more
 FACTORS = 2.0 ** np.linspace(-3, 3, 49)  # of scores
 Way = tuple[Preparation, Scaling]
 
@@ -202,6 +203,20 @@ def calibrated(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarra
     found = {float(factor): losses(factor * scores, labels) for factor in FACTORS}
     best = min(found, key=lambda factor: found[factor].mean())
     return best, found[best]
+
+
+def cross_entropies(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each image, (N,): of scores as they are, and with their best factor."""
+    return losses(scores, labels), calibrated(scores, labels)[1]
+
+
+def further(best: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...], more: float) -> bool:
+    """Whether both cross-entropies of another reading are above those of the best one by several deviations, and their
+    geometric mean by a factor of ``more``."""
+    differences = [its - mine for mine, its in zip(best, other, strict=True)]
+    clearly = all(one.mean() > DEVIATIONS * one.std() / len(one) ** 0.5 for one in differences)
+    ratio = np.prod([its.mean() / mine.mean() for mine, its in zip(best, other, strict=True)])
+    return clearly and bool(ratio >= more ** len(best))
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> float:
