@@ -137,7 +137,7 @@ def held_out_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--network", metavar="NAME|FILE.json",
     help="Instead: lenet-5, lenet-5-cifar, caffe, d2l, d2l-tanh, lenet-300-100, lenet-1, keras-simple, separable, "
-    "separable-hidden, or a description of layers.",
+    "separable-hidden, fire, fire-hidden, shuffle, shuffle-hidden, shift, shift-hidden, or a description of layers.",
 )  # fmt: skip
 def train(
     shape: str, network: str | None, out: Path, force: bool, epochs: int, seed: int, data: str, threads: int | None,

@@ -138,7 +138,7 @@ def train(
     """
     torch = require_torch()
     from .calibration import calibrated
-    from .lenet import LeNet, to_checkpoint
+    from .lenet import to_checkpoint
     from .loop import TrainingImages, fit, threads
     from .resume import States
     from .state import Extras
@@ -150,7 +150,7 @@ def train(
     tick = counter(progress, [stage.steps(len(learning)) for stage in config.stages])
     with threads(config.threads):
         generator = torch.Generator().manual_seed(config.seed)
-        net = LeNet(config.recipe.network, generator, config.recipe.functions)
+        net = config.recipe.start(generator)
         data = TrainingImages.of(learning), TrainingImages.of(held_out)
         float_stage, quantized_stage = config.stages
         epochs = fit(net, float_stage, *data, TEMPERATURE, generator, tick, Extras(saved=states.next()))

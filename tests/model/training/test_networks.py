@@ -40,7 +40,7 @@ def equal(net: LeNet, pixels: np.ndarray) -> bool:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_pytorch_equals_the_golden_model(name: str, few_digits) -> None:
     trainable = NETWORKS[name]
-    net = LeNet(trainable.network, torch.Generator().manual_seed(1), trainable.functions)
+    net = trainable.start(torch.Generator().manual_seed(1))
     images = TrainingImages.of(few_digits)
     calibrated(net, images, 1.0)
     assert max(peaks(net, images).values()) == pytest.approx(1.5, rel=0.01)
@@ -65,10 +65,23 @@ def test_any_network_equals_the_golden_model(few_digits) -> None:
     assert compared >= 3
 
 
-@pytest.mark.parametrize("name", ["d2l-tanh", "caffe", "separable"])
+@pytest.mark.parametrize(
+    ("name", "layer", "free"),
+    [("fire", "expand", 12 * 6 + 12 * 6 * 9), ("shuffle", "pointwise", 18 * 3), ("shift", "shift", 18)],
+)
+def test_weights_outside_a_mask_stay_zero(name: str, layer: str, free: int, few_digits) -> None:
+    result = train(TrainConfig(shape=NETWORKS[name], epochs=2, seed=1), few_digits)
+    weight = result.checkpoint.arrays[f"{layer}.weight"]
+    mask = NETWORKS[name].masks[layer](weight.shape)
+    assert mask.sum() == free
+    assert not weight[mask == 0].any()
+    assert np.count_nonzero(weight) > 0.5 * free
+
+
+@pytest.mark.parametrize("name", ["d2l-tanh", "caffe", "separable", "shift"])
 def test_scaling_changes_no_class(name: str, few_digits) -> None:
     trainable = NETWORKS[name]
-    net = LeNet(trainable.network, torch.Generator().manual_seed(2), trainable.functions)
+    net = trainable.start(torch.Generator().manual_seed(2))
     values = pixels_to_values(torch.tensor(few_digits.images[:50]))
     with torch.no_grad():
         before = net(values)[0]
