@@ -158,7 +158,8 @@ def tuned(place: Place) -> dict:
 
 
 def quantized(place: Place, out: str, *how: str) -> dict:
-    """Errors and wraps of images of the network's own size; the reading of a state_dict is given, not found again."""
+    """Errors and wraps of images of the network's own size; the reading of a file without a graph is given, not found
+    again."""
     listed, data, sets = place.listed, place.folder / "data.npz", {}
     for split, count in (("train", LEARNED), ("test", EVALUATED)):
         images = load_dataset("mnist", split)
@@ -166,7 +167,9 @@ def quantized(place: Place, out: str, *how: str) -> dict:
         sets[f"y_{split}"] = images.labels[:count]
     np.savez(data, **sets)
     said = ["--mean", listed.scaling.mean, "--std", listed.scaling.std, "--data", data.name]
-    if not listed.has_graph:
+    if "--padding" in listed.options:  # all of the reading is said
+        said += listed.options.split()
+    elif not listed.has_graph:
         network = place.found["read"]["network"]
         layers = [{key: value for key, value in layer.items() if key != "fill"} for layer in network["layers"]]
         (place.folder / "reading.json").write_text(json.dumps(network | {"layers": layers}))
