@@ -10,7 +10,9 @@ import numpy as np
 
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
-__all__ = ["fewest_words", "fullest_lane", "fullest_lanes", "to_weights", "to_words", "words_of_groups"]
+__all__ = ["PLACES", "fewest_words", "fullest_lane", "fullest_lanes", "to_weights", "to_words", "words_of_groups"]
+
+PLACES = 256  # of a lane at most: a place is a byte
 
 
 def lanes(weights: np.ndarray, rows: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
-from .banks import fewest_words, fullest_lane, words_of_groups
+from .banks import PLACES, fewest_words, fullest_lane, words_of_groups
 from .config import Config
 from .stages import stages
 from .unused import kept_outputs, used_outputs, with_outputs
@@ -81,6 +81,7 @@ class Fitting(AnyWeights):
         self.fc_weights = fc_weights(least)
         self.fc_values = list(map(distinct, self.fc_weights))
         self.fewest = list(map(fewest_words, self.fc_weights))
+        self.has_places = all(ceil_div(stage.inputs, FC_WORD) <= PLACES for stage in self.fc)
         self.fullest: dict[int, list[np.ndarray]] = {}  # by activations that come at once, which give fc1's order
         self.sweeps: dict[tuple[int, ...], tuple[tuple[tuple[int, ...], ...], ...]] = {}  # by channels at once
 
@@ -120,8 +121,8 @@ class Fitting(AnyWeights):
 
     def bank_words(self, config: Config) -> tuple[tuple[int, ...], ...]:
         """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`).
-        Empty where the dense engine stores fewer bits."""
-        if not self.fc or config.packed or config.early_fc or config.fc_rows > FC_WORD:
+        Empty where the dense engine stores fewer bits, or a lane has too many places."""
+        if not self.fc or not self.has_places or config.packed or config.early_fc or config.fc_rows > FC_WORD:
             return ()
         dense = super().fc_cycles(replace(config, skip_zeros=False))
         if not saves(self.least_words(self.fewest, config), dense):
@@ -136,7 +137,7 @@ class Fitting(AnyWeights):
 
     def fc_cycles(self, config: Config) -> int:
         dense = min(super().fc_cycles(replace(config, skip_zeros=False)), super().fc_cycles(config))
-        return min(dense, self.least_words(self.fewest, config))
+        return min(dense, self.least_words(self.fewest, config)) if self.has_places else dense
 
     def least_words(self, of_outputs: list[np.ndarray], config: Config) -> int:
         return sum(sum(words_of_groups(one, config.fc_rows)) for one in of_outputs)

@@ -9,7 +9,10 @@ import pytest
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import choose, fitted
+from fivebyfive.model.machine.unused import built
 from fivebyfive.model.machine.weight_form import CODES, DENSE, Engines, WeightForm
+from fivebyfive.model.machine.weights import pack, unpack
+from fivebyfive.model.network import Layer, Network
 from fivebyfive.model.shape import LeNetShape
 
 SHAPE = LeNetShape(4, 6, (30, 10))
@@ -112,6 +115,19 @@ def test_words_are_as_many_as_the_fullest_lane_has_weights() -> None:
     assert by_three.words == ((1, 3, 2, *[1] * 6, 2), (2,) * 4)
     for config in (Config(packed=True), Config(early_fc=True)):
         assert choose(changed(fc1_weight=fc1, fc2_weight=fc2), config).words == ()
+
+
+@pytest.mark.parametrize("rows", [71, 72])
+def test_a_lane_has_as_many_places_as_a_byte_names(rows: int) -> None:
+    """5,041 inputs have 253 places in a lane, 5,184 have 260."""
+    layers = Layer("f1", "fc", 8, then=("relu",)), Layer("f2", "fc", 10)
+    checkpoint = Checkpoint.random(Network((1, rows, rows), layers), 1)
+    weight = checkpoint.arrays["f1.weight"]
+    weight[:, np.arange(rows**2) % 30 > 0] = 0
+    weight[:, -1] = 1
+    config = fitted(checkpoint, Config())
+    assert bool(config.engines.words) == (rows == 71)
+    assert unpack(pack(checkpoint, config), checkpoint.network, config).digest == built(checkpoint, config).digest
 
 
 def test_lanes_follow_the_order_in_which_channels_come() -> None:
