@@ -6,8 +6,9 @@ here.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-__all__ = ["ASSUMED", "COUNTS", "MANY_PRODUCTS", "NOT_NEGATIVE", "STATE", "whole_maps"]
+__all__ = ["ASSUMED", "COUNTS", "MANY_PRODUCTS", "NOT_NEGATIVE", "PROMISES", "STATE", "Promise", "whole_maps"]
 
 
 def whole_maps(sizes: Sequence[tuple[int, int]]) -> tuple[list[str], str]:
@@ -93,3 +94,27 @@ NOT_NEGATIVE = {
 
 # Specimens whose proofs do without their multipliers, of which there are too many for ABC and Yosys.
 MANY_PRODUCTS = ("conv_engine", "bank_fc_engine", "accelerator", "serial_accelerator", "axi_core")
+
+
+class Promise(NamedTuple):
+    """What a small machine promises one of its parts. Nothing of it is assumed: it is proved of the machine
+    (`part_proofs`).
+
+    ``holds``: a condition that holds in every cycle, Verilog over the part's ports and the registers in ``state``.
+    """
+
+    state: tuple[str, ...] = ()
+    holds: str = "1"
+
+
+# From the first logit of an image on another one comes in each cycle, up to the tenth: to an `Argmax` of one row.
+LOGITS_IN_TURN = Promise(
+    (
+        "reg [3:0] got = 0;",
+        "always @(posedge clk) got <= rst | (o__valid & o__ready) ? 0 : got + (i__valid & i__ready);",
+    ),
+    "rst | got == 0 | got == 10 | i__valid",
+)
+
+# By the part's module.
+PROMISES = {"fc_engine_argmax": LOGITS_IN_TURN}

@@ -8,6 +8,7 @@ goes on where it was, and after a change only those components are tried again t
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from fivebyfive.sim.jobs import sources
@@ -15,10 +16,12 @@ from fivebyfive.sim.jobs.job import conform, installed
 from fivebyfive.sim.simulator.cache import cache_folder, content_key, keep, known
 from fivebyfive.sim.simulator.simulators import find
 
-from . import assumptions, equivalence, mutant_runs
+from . import assumptions, equivalence, mutant_runs, part_proofs, renamed_words
 from .equivalence import Prover, method
 from .mutant_runs import Tried, try_mutants
 from .mutants import Mutant, Mutated, mutate_machine
+from .part_proofs import PartProver, part_method
+from .renamed_words import RenamingProver
 from .small_machines import bench_of
 
 __all__ = ["MutantResult", "Score", "score_machine"]
@@ -74,16 +77,38 @@ def score_machine(make: Callable, count: int, seed: int, say: Callable[[str], No
     mutated, given = mutate_machine(make, count, seed)
     tried = bench_results(mutated, bench_of(make), given, say)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
-    proofs = Kept(f"{make.__name__}-proofs", [mutated.original.verilog, *mutated.read, *proving(mutated)], bool)
-    if missing := [mutant for mutant in survivors if mutant.change not in proofs]:
-        with Prover(mutated.original, mutated.read) as prover:
-            for mutant in missing:
-                proofs[mutant.change] = prover.equivalent(mutant.change)
-                say(f"{make.__name__}: proofs sought for {len(proofs)} of {len(survivors)}")
-    results = [
-        MutantResult(one, one not in survivors, one in survivors and proofs[one.change]) for one in mutated.mutants
-    ]
+    proved = proofs_of(mutated, survivors, say)
+    results = [MutantResult(one, one not in survivors, one in proved) for one in mutated.mutants]
     return Score(make.__name__, tuple(results))
+
+
+def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], None]) -> list[Mutant]:
+    """Those of which it is proved that nobody can observe them: by parts (`part_proofs`, `renamed_words`), or else as a
+    whole (`equivalence`)."""
+    name, about = mutated.original.name, [mutated.original.verilog, *mutated.read]
+    own = part_method(mutated.original.verilog)
+    kinds = {
+        "parts": (PartProver, proving(part_proofs, own)),
+        "words": (RenamingProver, proving(renamed_words, own)),
+        "proofs": (lambda prover: prover, proving(equivalence, method(mutated.original))),
+    }
+    kept = {kind: Kept(f"{name}-{kind}", [*about, *how], bool) for kind, (_, how) in kinds.items()}
+
+    def proved(mutant: Mutant) -> bool:
+        return any(kept[kind].get(mutant.change, False) for kind in kinds)
+
+    def known(mutant: Mutant) -> bool:
+        return proved(mutant) or all(mutant.change in kept[kind] for kind in kinds)
+
+    if missing := [mutant for mutant in survivors if not known(mutant)]:
+        with Prover(mutated.original, mutated.read) as prover:
+            provers = {kind: make(prover) for kind, (make, _) in kinds.items()}
+            for number, mutant in enumerate(missing, len(survivors) - len(missing) + 1):
+                for kind in kinds:
+                    if not known(mutant) and mutant.change not in kept[kind]:
+                        kept[kind][mutant.change] = provers[kind].equivalent(mutant.change)
+                say(f"{name}: proofs sought for {number} of {len(survivors)}")
+    return [mutant for mutant in survivors if proved(mutant)]
 
 
 def bench_results(mutated: Mutated, bench: str, given: dict, say: Callable[[str], None]) -> dict[str, str]:
@@ -102,8 +127,8 @@ def bench_results(mutated: Mutated, bench: str, given: dict, say: Callable[[str]
     return kept
 
 
-def proving(mutated: Mutated) -> list[str]:
+def proving(module: ModuleType, method: list[str]) -> list[str]:
     """All that the outcome of a proof depends on beside the design and the mutation. What `assumptions` says of other
     designs is no part of it."""
-    own = sources.digest(equivalence.__name__, without=(assumptions.__name__,))
-    return [*method(mutated.original), f"pyosys {installed('pyosys')}", own]
+    own = sources.digest(module.__name__, without=(assumptions.__name__,))
+    return [*method, f"pyosys {installed('pyosys')}", own]
