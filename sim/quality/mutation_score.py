@@ -83,13 +83,13 @@ def score_machine(make: Callable, count: int, seed: int, say: Callable[[str], No
 
 
 def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], None]) -> list[Mutant]:
-    """Those of which it is proved that nobody can observe them: by parts (`part_proofs`, `renamed_words`), or else as a
+    """Those of which it is proved that nobody can observe them: by parts (`renamed_words`, `part_proofs`), or else as a
     whole (`equivalence`)."""
     name, about = mutated.original.name, [mutated.original.verilog, *mutated.read]
     own = part_method(mutated.original.verilog)
     kinds = {
-        "parts": (PartProver, proving(part_proofs, own)),
         "words": (RenamingProver, proving(renamed_words, own)),
+        "parts": (PartProver, proving(part_proofs, own)),
         "proofs": (lambda prover: prover, proving(equivalence, method(mutated.original))),
     }
     kept = {kind: Kept(f"{name}-{kind}", [*about, *how], bool) for kind, (_, how) in kinds.items()}

@@ -19,9 +19,9 @@ count (1); and to these the rest answers as it did, with the same inputs of the 
 checked: what is in its registers decides what follows.
 
 Where no output of the part ever differs, whatever its inputs are, the first claim is enough. All copies of the part are
-taken out at once. Memories and, in the second claim, multipliers are cut out as in `equivalence`: what these read and
-compute may be anything. Unlike there, a memory may be read at another address, as long as it is written the same: then
-what the mutant reads may be anything, too.
+taken out at once. Memories and multipliers are cut out as in `equivalence`: what these read and compute may be
+anything; in the first claim they are left in where it is not proved without them. Unlike there, a memory may be read at
+another address, as long as it is written the same: then what the mutant reads may be anything, too.
 """
 
 import re
@@ -118,10 +118,15 @@ class PartProver:
         return False
 
     def sides(self, part: str, mutation: str) -> Iterator[tuple[Circuit, Circuit]]:
-        """The original and the mutant of a part: without memories, then with them if they are small."""
+        """The original and the mutant of a part, the smallest circuits first: without memories and multipliers, without
+        memories, and with all of it if the memories are small."""
         gold, gate = self.prover.sides(part, mutation)
+        smaller = gold.without_memories(), gate.without_memories()
+        smallest = smaller[0].without_products(), smaller[1].without_products()
+        if smallest != smaller:
+            yield smallest
         if possible(gold, cut=True):
-            yield gold.without_memories(), gate.without_memories()
+            yield smaller
         if possible(gold, cut=False):
             yield gold, gate
 

@@ -27,7 +27,10 @@ class RenamingProver(PartProver):
         gold, gate = self.prover.sides(part, mutation)
         for number in range(len(gate.memories)):
             if changed := renamed(gate, number, mutation):
-                yield gold.without_memories(), changed.without_memories()
+                yield (
+                    gold.without_memories().without_products(),
+                    changed.without_memories().without_products(),
+                )
 
 
 def renamed(circuit: Circuit, number: int, mutation: str) -> Circuit | None:

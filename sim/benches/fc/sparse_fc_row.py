@@ -16,6 +16,7 @@ from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start
 
 ONE = 64  # the code that a bias is multiplied by
+SINGLE = 20  # inputs of a layer of one group, at most
 
 
 @cache
@@ -89,6 +90,10 @@ async def all_orders(dut: Dut, pause: float, arrays: np.random.Generator) -> Non
     for inputs, used in ((0, groups), (9, groups), (40, min(groups, 2)), (12, 1)):
         await check(dut, Work(arrays).layer(inputs, used), pause)
     await check(dut, Work(arrays).any_order(200, random_source()), pause)
+    single = Work(arrays)
+    for inputs in range(2 * SINGLE):  # the sum that was just made is wanted again: also of its lowest bit, seldom seen
+        single.layer(inputs % SINGLE, 1)
+    await check(dut, single, pause)
 
 
 @cocotb.test()
