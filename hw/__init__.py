@@ -14,7 +14,8 @@ Package `conv` holds the left half, `fc` the right one, `common` what both are m
 Weights that allow it have other parts in their place (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
 that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
 that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
-`packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `pixel_feeder`
+`packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `WinogradPE` in
+`conv_pe`, with `matrix_transform`, the four windows of a pool cell by 36 products; `pixel_feeder`
 replaces the conv engine where there are no convolutions, `sparse_line_buffer` the line buffer where windows of zeros
 take no cycle, `sparse_fc_engine` of `sparse_fc_row` and `sparse_fc_controller` the FC engine where activations of zero
 take none; `channel_memory` replaces line buffer and map memory before 1x1 kernels, dot products over channels.

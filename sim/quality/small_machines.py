@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import asdict, astuple
 from typing import Any
 
+from amaranth.hdl import signed
 from amaranth.lib import wiring
 
 from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.axi.axi_core import AxiCore
 from fivebyfive.hw.cascade import Cascade
 from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
@@ -25,7 +27,7 @@ from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv.conv_engine import ConvEngine
-from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.conv_pe import ConvPE, WinogradPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
@@ -141,6 +143,15 @@ def conv_array() -> SmallMachine:
 def sparse_conv_array() -> SmallMachine:
     given = {"windows": 1, "outputs": 3, "bias_words": 1, "kernel": 3, "size": (4, 8), "sparse": True}
     return ConvArray(1, 3, 3, 3, 32, 1, kernel=3, sparse=True), given
+
+
+def winograd_pe() -> SmallMachine:
+    return WinogradPE(), {}
+
+
+def matrix_transform() -> SmallMachine:
+    stages = ((1, 0, -1), (0, 3, -2)), ((1, 0), (2, -1), (1, 1))
+    return MatrixTransform(stages, signed(8), 12), {"stages": stages, "element": 8, "bits": 12}
 
 
 def conv_controller() -> SmallMachine:
@@ -374,7 +385,7 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
     sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row, channel_memory, shift_dot_product,
-    sparse_fc_engine,
+    sparse_fc_engine, winograd_pe, matrix_transform,
 )  # fmt: skip
 
 
