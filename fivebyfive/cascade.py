@@ -121,6 +121,7 @@ def fitting(size: Size, checkpoint: Checkpoint) -> Size:
         conv_pes=size.conv_pes if parts.convs else Size.conv_pes,
         fc_rows=size.fc_rows if parts.fc else Size.fc_rows,
         early_fc=bool(size.early_fc and parts.convs and parts.fc),
+        winograd=bool(size.winograd and parts.convs),
         skip_zeros=False,
     )
     if not size.skip_zeros:

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import layers_end, plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import sized
+from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.weights import memory_map
 from fivebyfive.model.shape import LeNetShape, summary
 from fivebyfive.model.statistics import wilson
@@ -250,6 +252,43 @@ def test_cycles_of_pointwise_convolutions() -> None:
     changes = (DOCS.parent / "CHANGELOG.md").read_text()
     assert f"takes {cycles[1]} cycles an image instead of {cycles[0]}" in changes
     assert f"{words[1]} weight words instead of {words[0]}" in changes
+
+
+def test_what_is_said_of_other_ways_to_convolve() -> None:
+    """In docs/arithmetic.md, beside Winograd's."""
+    said, lenet = page("arithmetic"), shipped("lenet").network
+    convs = stages(lenet).convs
+    outputs = [prod(one.used) for one in convs]
+    inputs = [one.rows * one.columns for one in convs]
+    kernels = [one.channels * one.width for one in convs]
+    macs = [lenet.macs[one.name] for one in convs]
+    assert f"in numbers for the {sum(macs):,} products" in said
+    (maps, patches), (first_maps, first_patches) = (
+        (one.channels * inside, one.channels * 25 * outside)
+        for one, inside, outside in reversed(list(zip(convs, inputs, outputs, strict=True)))
+    )
+    assert f"{patches:,} codes of patches for conv2, {patches / maps:.1f} times its maps" in said
+    assert f"{first_patches:,} for conv1, {first_patches / first_maps:.1f} times" in said
+    kn2row = [25 * inside * count for inside, count in zip(inputs, kernels, strict=True)]
+    sums = [one.width * outside for one, outside in zip(convs, outputs, strict=True)]
+    assert f"| {sum(kn2row):,} | {sums[1]:,} sums for conv2, {sums[0]:,} for conv1 |" in said
+    assert f"{kn2row[0] / macs[0]:.2f} and {kn2row[1] / macs[1]:.2f} times the products" in said
+    products = bits = 0
+    for one, size, count in zip(convs, (32, 16), kernels, strict=True):
+        frequencies, transform = size**2 // 2, size**2 // 2 * (size.bit_length() - 1)
+        products += 3 * (count * frequencies + (one.channels + one.width) * transform)
+        bits += count * frequencies * 2 * 16
+    assert (
+        f"| {products:,} | {bits:,} bits of transformed kernels at 16 bits a number, {bits // 36_864} RAMB36E1 |"
+        in said
+    )
+    config = sized(lenet, winograd=True)
+    tiles = sum(
+        prod(one.positions(4)) * count * config.position_products for one, count in zip(convs, kernels, strict=True)
+    )
+    assert f"| {tiles:,} | {sum(kernels) * 576:,} bits of transformed kernels" in said
+    assert plan(lenet, config) == plan(lenet, sized(lenet, 4))
+    assert f"conv cycles are {plan(lenet, config).conv:,}, an image takes {plan(lenet, config).interval:,}" in said
 
 
 def test_training_is_that_of_the_card() -> None:

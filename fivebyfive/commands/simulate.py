@@ -224,7 +224,7 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
     """What a run showed, as plain values; the four clocks are hardware counters (docs/architecture.md)."""
     network, config = accelerator.network, accelerator.config
     cycles = result.cycles if result.images else None
-    macs = sum(network.checkpoint.network.macs.values())
+    macs, products = sum(network.checkpoint.network.macs.values()), config.products(network.checkpoint.network)
     planned = plan(network.checkpoint.network, config)
     interval = cycles.interval if cycles else None
     skips = config.engines.skip or config.skip_zeros
@@ -247,8 +247,8 @@ def facts(accelerator: Accelerator, images: Images, result: Simulation) -> dict:
             "dsps": config.dsps,
             "macs": macs,
             "engines": list(config.engines.names),
-            "products_a_cycle": macs / interval if interval else None,
-            "utilization": macs / (interval * config.multipliers) if interval and not skips else None,
+            "products_a_cycle": products / interval if interval else None,
+            "utilization": products / (interval * config.multipliers) if interval and not skips else None,
             "config": asdict(config),
             "layers_compared": list(result.outputs),
             "seed": result.seed,

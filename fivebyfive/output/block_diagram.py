@@ -72,7 +72,7 @@ def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[st
     convs, kernel, form = stages(network).convs, config.kernel, config.engines.conv
     rows = kernel if config.windows == 1 else kernel + 1  # of windows one above the other
     words = memory_depths(network, config)["conv"]
-    pes = f"{config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
+    pes = f"{1 if config.winograd else config.windows} x {config.outputs} PEs, {config.conv_multipliers:,}"
     work = f"{pes} {WORKERS.get(form.kind, 'multipliers')}"
     sums = (
         ("partial sums of 14 bits",)
@@ -89,11 +89,11 @@ def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[st
     of_maps = f"{channels} x {height} x {width}" if channels > 1 else f"{height} x {width}"
     padding = ("and the padding",) if any(any(stage.layer.padding) for stage in convs) else ()
     longest = f"{rows} rows of {max(stage.columns for stage in convs)}"
-    per_word = f"{max(config.outputs, 1)} of {config.conv_word_bytes} weights"
+    per_word = f"{max(config.outputs, 1)} of {config.conv_word_bytes} {'bytes' if config.winograd else 'weights'}"
     found = {
         "image": Block("memory", "image buffer", (f"2 images of {of_maps}", f"{2 * network.pixels:,} bytes")),
         "lines": Block("memory", "line buffer", (longest, f"{kernel}x{kernel} windows", *padding)),
-        "array": Block("compute", "conv array", (work, f"{config.conv_word_bytes} products a window", *sums)),
+        "array": Block("compute", "conv array", (work, work_of_windows(config), *sums)),
         "pool": Block("compute", "pooling", pool_lines(convs)),
         "kernels": Block("memory", "kernel fetcher", (per_word, "for each sweep")),
         "conv weights": Block(
@@ -111,6 +111,12 @@ def conv_blocks(network: Network, config: Config, planned: CyclePlan) -> dict[st
             title = ", ".join(text for kind, text in kinds.items() if any(kind in one for one in steps.values()))
             found[name] = Block("compute", f"{title} {where}", ("the pool", f"in {names(list(steps))}"))
     return found
+
+
+def work_of_windows(config: Config) -> str:
+    if config.winograd:
+        return f"{config.position_products} products for {config.windows} windows (Winograd)"
+    return f"{config.conv_word_bytes} products a window"
 
 
 def pool_lines(convs: Sequence[ConvStage]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Record:
 
 def lenet_name(config: Config) -> str:
     """What the shipped LeNet's machine of a size is called on pages."""
-    flags = [name for name in ("early_fc", "packed") if getattr(config, name)]
+    flags = [name for name in ("early_fc", "packed", "winograd") if getattr(config, name)]
     return " ".join(["lenet", size_text(config), *flags, *([config.dsp_size] if "dsp_size" in config.plain else [])])
 
 

@@ -12,8 +12,9 @@ from fivebyfive.model.machine.config import DSP_SIZES, paired
 from fivebyfive.model.machine.weight_form import CODES, WeightForm
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import ceil_div
+from fivebyfive.model.winograd import WORD_BYTES
 
-from .conv_pe import ConvPE
+from .conv_pe import TRANSFORM_LATENCY, ConvPE, WinogradPE, transform_of_tiles
 from .packed_conv_pe import PackedConvPE
 
 __all__ = ["ConvArray", "Sweep"]
@@ -70,12 +71,14 @@ class ConvArray(wiring.Component):
         Positions in a sweep of the layers with more than one input channel. More than 64 partial sums are kept in block
         RAM.
     bias_words : int, at least 1
-        Words of ``kernel**2`` biases that the array holds.
+        Words of biases that the array holds, a bias for each code of a kernel's word.
     packed : bool
         Compute pairs in `PackedConvPE`: two windows share a kernel or, with W = 1, two kernels share a window. With
         W > 1 codes of a patch must not be negative.
+    winograd : bool
+        Compute the four windows of a position in a `WinogradPE`, with kernels of 5x5.
     form : WeightForm
-        How weights are stored; not signs or powers of two with ``packed``.
+        How weights are stored; not signs or powers of two with ``packed``, codes with ``winograd``.
     kernel : int, 3 to 7
         Rows and columns of a kernel. Smaller ones lie at its top left, with zeros elsewhere.
     strides : tuple of int
@@ -92,10 +95,11 @@ class ConvArray(wiring.Component):
         A position.
     patch : ``rows`` x ``columns`` codes, in
         Codes under the windows; valid in the cycle after their position.
-    kernels : O kernels of ``kernel**2`` codes, in
-        Latched in a cycle in which ``i`` is valid with ``load``.
+    kernels : O words of codes, in
+        Kernels of ``kernel**2`` codes, transformed ones of 72 bytes with ``winograd``. Latched `kernel_delay` cycles
+        after a position with ``load``.
     bias : write port {en, index, data}, in
-        Writes ``kernel**2`` biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is
+        Writes a word of biases as word ``index`` in a cycle in which ``en`` is asserted; only while no position is
         in flight. Biases are in the order of output channels: the first group of O uses the first O of them; each
         position with ``end`` and ``last`` moves on to the next O. A write goes back to the first group.
     o : stream of O x W codes, out, always ready
@@ -106,7 +110,7 @@ class ConvArray(wiring.Component):
     Raises
     ------
     ValueError
-        Several windows with a stride other than 1.
+        Several windows with a stride other than 1; ``winograd`` with other than four windows and kernels of 5x5.
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class ConvArray(wiring.Component):
         depth: int,
         bias_words: int,
         packed: bool = False,
+        winograd: bool = False,
         form: WeightForm = CODES,
         kernel: int = 5,
         strides: tuple[int, ...] = (1,),
@@ -126,6 +131,8 @@ class ConvArray(wiring.Component):
     ):
         if windows > 1 and set(strides) != {1}:
             raise ValueError(f"{windows} windows at once need strides of 1, not {strides}")
+        if winograd and (windows, kernel) != (4, 5):
+            raise ValueError(f"winograd is of 4 windows and kernels of 5x5, not of {windows} and {kernel}x{kernel}")
         self.windows = windows
         self.outputs = outputs
         self.rows = rows
@@ -133,12 +140,13 @@ class ConvArray(wiring.Component):
         self.depth = depth
         self.bias_words = bias_words
         self.packed = packed
+        self.winograd = winograd
         self.form = form
         self.kernel = kernel
         self.strides = tuple(strides)
         self.sparse = sparse
         self.dsp_size = dsp_size
-        self.word = codes(kernel**2)
+        self.word = codes(WORD_BYTES if winograd else kernel**2)
         bias = wiring.Signature({"en": Out(1), "index": Out(range(bias_words)), "data": Out(self.word)})
         super().__init__(
             {
@@ -158,8 +166,13 @@ class ConvArray(wiring.Component):
 
     @property
     def base_latency(self) -> int:
-        """Cycles from the operands of its PEs, packed or not, to their base."""
+        """Cycles from a patch and its kernels to the base of the sums, of any kind of PEs."""
         return DotProduct.cycles(self.kernel**2)
+
+    @property
+    def kernel_delay(self) -> int:
+        """Cycles from a position with ``load`` until its kernels are latched."""
+        return TRANSFORM_LATENCY if self.winograd else 0
 
     def elaborate(self, platform):
         m = Module()
@@ -170,7 +183,8 @@ class ConvArray(wiring.Component):
         sums = self.read_sums(m, position, write, read)
         biases = self.keep_biases(m, position)
         bases = [[Mux(first, biases[o], sums[o][w]) for w in range(self.windows)] for o in range(self.outputs)]
-        totals = (self.add_packed if self.packed else self.add_pes)(m, position, stationary, bases)
+        add = self.add_winograd if self.winograd else self.add_packed if self.packed else self.add_pes
+        totals = add(m, position, stationary, bases)
         done = delay(m, Cat(valid & last, valid & ~last), 1, name="done")
         m.d.comb += [self.o.valid.eq(done[0]), write.en.eq(done[1]), write.data.eq(Cat(*totals))]
         return m
@@ -224,13 +238,32 @@ class ConvArray(wiring.Component):
                 totals.append(pe.o.payload[n])
         return totals
 
+    def add_winograd(self, m: Module, position: data.View, stationary: data.View, bases: list) -> list:
+        """One PE per output channel, for its four windows, and one transform for all; as `add_pes`."""
+        totals = []
+        m.submodules.transform = transform = transform_of_tiles()
+        m.d.comb += [transform.i.valid.eq(position.valid), transform.i.payload.eq(self.patch)]
+        for o in range(self.outputs):
+            m.submodules[f"pe_{o}"] = pe = WinogradPE()
+            m.d.comb += [
+                pe.i.valid.eq(transform.o.valid),
+                pe.i.payload.x.eq(transform.o.payload),
+                pe.i.payload.w.eq(stationary[o]),
+                pe.base.eq(Cat(bases[o])),
+            ]
+            for w, total in enumerate(pe.o.payload):
+                m.d.comb += self.o.payload[o][w].eq(total[Q2_6.frac_bits :])
+                totals.append(total)
+        return totals
+
     def capture(self, m: Module) -> tuple[data.View, data.View]:
-        """The position one cycle later, when its patch is valid, and the kernels of its sweep."""
+        """The position one cycle later, when its patch is valid, and the kernels of its sweep, as late as what PEs
+        multiply them by."""
         position = Signal(data.StructLayout({"end": 1, "first": 1, "last": 1, "valid": 1}))
         stationary = Signal(data.ArrayLayout(self.word, self.outputs), reset_less=True)
         m.d.sync += [position[name].eq(self.i.payload[name]) for name in ("end", "first", "last")]
         m.d.sync += position.valid.eq(self.i.valid)
-        with m.If(self.i.valid & self.i.payload.load):
+        with m.If(delay(m, self.i.valid & self.i.payload.load, self.kernel_delay, name="loads")):
             m.d.sync += stationary.eq(self.kernels)
         return position, stationary
 
@@ -262,8 +295,8 @@ class ConvArray(wiring.Component):
 
     def keep_biases(self, m: Module, position: data.View) -> list:
         """Biases of the current group of output channels, aligned with the accumulators: bias << 6, 14 bits each."""
-        kept = Signal(codes(self.kernel**2 * self.bias_words), name="biases", reset_less=True)
-        word = CODE.width * self.kernel**2
+        word = Shape.cast(self.word).width
+        kept = Signal(codes(self.word.length * self.bias_words), name="biases", reset_less=True)
         with m.If(self.bias.en):
             m.d.sync += kept.as_value().word_select(self.bias.index, word).eq(self.bias.data)
         # The multiplexer takes two cycles: the first base of a group is sampled three cycles after ``group`` changes.

@@ -89,8 +89,8 @@ class ConvLayer:
     sweeps : sequence of int
         The sweeps of each group of output channels, where these do not sweep all input channels; else empty: one per
         input channel.
-    kernel : int, 3 to 7
-        Rows and columns of the array's kernels; a bias word has ``kernel**2`` biases.
+    width : int
+        Biases in a word.
     pace : int, at least 1
         Cycles from a position of the last input channel to the next position, at least.
     single : bool
@@ -104,13 +104,13 @@ class ConvLayer:
         parallel: int,
         bias_address: int,
         sweeps: Sequence[int] = (),
-        kernel: int = 5,
+        width: int = 25,
         pace: int = 1,
         single: bool = False,
     ):
         self.groups = ceil_div(outputs, parallel)
         self.inputs = inputs
-        self.bias_words = ceil_div(outputs, kernel**2)
+        self.bias_words = ceil_div(outputs, width)
         self.bias_address = bias_address
         self.sweeps = tuple(sweeps)
         self.pace = pace

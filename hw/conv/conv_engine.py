@@ -230,7 +230,8 @@ class ConvEngine(wiring.Component):
                 default=1,
             ),
             bias_words=max(ceil_div(stage.width, config.conv_word_bytes) for stage in self.layers),
-            packed=config.packed,
+            packed=config.packed_pes,
+            winograd=config.winograd,
             form=engines.conv,
             kernel=config.kernel,
             strides=tuple(stage.layer.stride for stage in self.layers),
@@ -264,7 +265,7 @@ class ConvEngine(wiring.Component):
                 drain=array.latency + pooling.latency + lookups + 1,
             ),
             fetcher=KernelFetcher(
-                self.kernel_plans(), config.outputs, weights.depth, weights.latency, kernel=config.kernel
+                self.kernel_plans(), config.outputs, weights.depth, weights.latency, width=config.conv_word_bytes
             ),
             before=before,
             after=after,
@@ -374,7 +375,7 @@ class ConvEngine(wiring.Component):
                 config.channel_sets(self.network, layer),
                 config.outputs,
                 self.address(layer, "bias"),
-                kernel=config.kernel,
+                width=config.conv_word_bytes,
                 sweeps=()
                 if config.sweeps_all(self.network, layer)
                 else list(map(len, config.sweeps(self.network, layer))),

@@ -55,8 +55,8 @@ class KernelFetcher(wiring.Component):
         Words of the weight memory.
     memory_latency : int, cycles
         From the weight memory's address to its data.
-    kernel : int, 3 to 7
-        Rows and columns of a kernel; a word is one kernel.
+    width : int
+        Codes in a word, which is one kernel.
 
     Ports
     -----
@@ -66,19 +66,20 @@ class KernelFetcher(wiring.Component):
         Asserted for one cycle to begin with the layer's first set.
     address : range(depth), out
         Word of the weight memory to read; held after the last word of a set.
-    data : ``kernel**2`` codes, in
+    data : ``width`` codes, in
         The word, ``memory_latency`` cycles after its address; must not change while the address does not.
     o : stream of ``outputs`` kernels, out
-        A set. In a short last group the kernels beyond the group are undefined.
+        A set; held for ``memory_latency`` cycles after its transfer. In a short last group the kernels beyond the group
+        are undefined.
     """
 
-    def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int, kernel: int = 5):
+    def __init__(self, plans: list[KernelPlan], outputs: int, depth: int, memory_latency: int, width: int = 25):
         self.plans = plans
         self.outputs = outputs
         self.depth = depth
         self.memory_latency = memory_latency
-        self.kernel = kernel
-        self.word = codes(kernel**2)
+        self.width = width
+        self.word = codes(width)
         super().__init__(
             {
                 "layer": In(range(len(plans))),

@@ -3,7 +3,8 @@
 Figures: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, in pJ: an 8-bit addition
 0.03, a 32-bit one 0.1, an 8-bit multiplication 0.2, reading 32 bits from an SRAM of 8 KB 5, from DRAM 640. Deep
 Compression (Han et al. 2016) argues with the same ones. They are of an ASIC: an FPGA takes more for everything, and
-clocks, wires, writes and leakage are left out. What is left tells one network and its engines from another.
+clocks, wires, writes and leakage are left out, and Winograd's PEs are not known here. What is left tells one network
+and its engines from another.
 """
 
 from math import prod
@@ -57,7 +58,7 @@ def conv_parts(network: Network, config: Config) -> list[tuple[int, int, int, in
         swept = list(map(len, config.sweeps(network, layer)))
         groups = config.groups(stage.width)
         kernels = sum(len(group) * count for group, count in zip(groups, swept, strict=True))
-        products = kernels * word * prod(stage.used)
+        products = kernels * config.position_products * prod(stage.positions(config.windows))
         at_once = config.channels_at_once(network, layer)
         read = sum(swept) * (at_once * prod(stage.used) if at_once > 1 else stage.rows * stage.columns)
         parts.append((*work(products, form), kernels * word * form.bits, CODE * read))

@@ -115,8 +115,10 @@ def median_path(routed: Sequence[Mapping]) -> dict | None:
 def estimate(network: Network, config: Config, part: Part) -> Measurement:
     """From the models alone: exact cycles, an area that was fitted, no frequency. Raises UserError for a machine that
     the area model does not know."""
-    if config.skip_zeros:
-        raise UserError("the area model does not know machines with --skip-zeros; leave --estimate out: Yosys counts")
+    for name in ("skip_zeros", "winograd"):
+        if getattr(config, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"the area model does not know machines with {option}; leave --estimate out: Yosys counts")
     return measurement(network, config, part, estimate_area(network, config, part.family), estimated=True)
 
 

@@ -8,18 +8,20 @@ from typing import Any
 
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, KERNEL, ceil_div, summary
+from fivebyfive.model.winograd import KERNEL_SIZE, PRODUCTS, WORD_BYTES
 
 from .latency import bank_latency
 from .stages import stages
 from .weight_form import CODES, DENSE, Engines
 from .zero_windows import skips
 
-__all__ = ["DSP_SIZES", "FAMILY_DSP_SIZES", "Config", "paired"]
+__all__ = ["DSP_SIZES", "FAMILY_DSP_SIZES", "LATER", "Config", "paired"]
 
 FETCH_MARGIN = bank_latency(1) + 2  # cycles from the last address of a kernel set to its sweep: data, capture, transfer
 SWEEP_WINDOWS = 64  # windows of a sweep that fetches of the most O kernels still hide behind: an 8 x 8 map
 KERNELS = range(3, 8)  # rows and columns of the conv array's kernels
 DSP_SIZES = ("25x18", "18x18")  # bits of a DSP block's multiplier
+LATER = {"dsp_size": DSP_SIZES[0], "winograd": False}  # fields that version 0.1.0 did not have, and what it built
 FAMILY_DSP_SIZES = {"xc7": DSP_SIZES[0], "ecp5": DSP_SIZES[1], "gowin": DSP_SIZES[1]}
 
 
@@ -75,6 +77,8 @@ class Config:
     in the dense engine of fully-connected layers (`fc_skips_zeros`): how many cycles an image takes depends on it.
     ``dsp_size``: bits of the multiplier in a DSP block, with ``packed``: "25x18" (AMD's 7 series and later), or "18x18"
     (ECP5 and others; some LUTs part the products).
+    ``winograd``: the four windows of a pool cell by 36 multipliers instead of 100 (`fivebyfive.model.winograd`); W is 4
+    and K is 5, and ``packed`` is of the fully-connected layers only.
     ``engines``: what is made for a network's weights (`engines.fitted`); the dense engines compute any network of the
     shape.
 
@@ -92,6 +96,7 @@ class Config:
     pixels: int = 1
     skip_zeros: bool = False
     dsp_size: str = DSP_SIZES[0]
+    winograd: bool = False
     engines: Engines = DENSE
 
     def __post_init__(self) -> None:
@@ -124,11 +129,15 @@ class Config:
             raise ValueError(f"outputs must be less than {limit} where conv weights are not stored as codes")
         if self.packed and not (self.engines.conv.multiplies and self.engines.fc.multiplies):
             raise ValueError("packed shares multipliers; signs and powers of two have none")
+        if self.winograd and self.kernel != KERNEL_SIZE:
+            raise ValueError(f"winograd is for kernels of 5x5, not of {self.kernel}x{self.kernel}; leave it out")
+        if self.winograd and self.engines.conv != CODES:
+            raise ValueError("winograd takes transformed weights; no codebook, signs or powers of two can be stored")
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Fields as JSON has them; ``dsp_size`` only where it is not the first, which is what machines had before."""
-        return {name: value for name, value in asdict(self).items() if name != "dsp_size" or value != DSP_SIZES[0]}
+        """Fields as JSON has them; `LATER` ones only where they are not what machines had before."""
+        return {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
 
     def check(self, network: Network) -> None:
         """Raise ValueError where this is no machine for the network."""
@@ -153,6 +162,7 @@ class Config:
             )
         if convs and self.kernel < stages(network).kernel:
             raise ValueError(f"kernel must be at least {stages(network).kernel} for {summary(network)}")
+        self.check_winograd(network)
         self.check_windows(network)
         if self.engines.sweeps and len(self.engines.sweeps) != len(convs):
             raise ValueError("zero-skipping engines have lists of sweeps for another number of convolutions")
@@ -177,6 +187,22 @@ class Config:
         if self.pixels > 1:
             raise ValueError(f"pixels must be 1 in a transfer, not {self.pixels}: {why}")
 
+    def check_winograd(self, network: Network) -> None:
+        """Raise ValueError where the conv PEs are Winograd's and these are not for the network or the size."""
+        if not self.winograd:
+            return
+        convs = stages(network).convs
+        if not convs:
+            raise ValueError(f"winograd is for convolutions; {summary(network)} has none; leave it out")
+        for stage in convs:
+            if not stage.takes_windows:
+                raise ValueError(
+                    f"winograd computes cells of a pool: {stage.name} has no 2x2 pool of stride 2 behind a convolution "
+                    "of stride 1; leave it out"
+                )
+        if self.windows != 4:
+            raise ValueError(f"winograd computes four windows at once, not {self.windows}; ask for 4 conv PEs or more")
+
     def check_windows(self, network: Network) -> None:
         """Raise ValueError where several windows of a pool cell can't be computed at once."""
         if self.windows == 1:
@@ -188,7 +214,7 @@ class Config:
                 )
         signed = None
         for stage in stages(network).convs:
-            if self.packed and (signed or any(code < 0 for code in stage.layer.fill if any(stage.layer.padding))):
+            if self.packed_pes and (signed or any(code < 0 for code in stage.layer.fill if any(stage.layer.padding))):
                 what = f"packed with {self.windows} windows takes no negative codes"
                 raise ValueError(f"{what}, but {stage.name} has some; choose windows=1")
             signed = stage.after[-1:] != ("relu",)
@@ -200,12 +226,22 @@ class Config:
 
     @property
     def conv_word_bytes(self) -> int:
-        """Bytes of a word of the conv weight memory: one kernel, or as many biases."""
-        return self.kernel**2
+        """Bytes of a word of the conv weight memory: one kernel, of codes or transformed, or as many biases."""
+        return WORD_BYTES if self.winograd else self.kernel**2
+
+    @property
+    def packed_pes(self) -> bool:
+        """Whether conv PEs compute two products in a DSP block; with ``winograd`` only rows do."""
+        return self.packed and not self.winograd
+
+    @property
+    def position_products(self) -> int:
+        """Products of W windows under one kernel."""
+        return PRODUCTS if self.winograd else self.kernel**2 * self.windows
 
     @property
     def conv_multipliers(self) -> int:
-        return self.conv_word_bytes * self.windows * self.outputs
+        return self.position_products * self.outputs
 
     @property
     def fc_multipliers(self) -> int:
@@ -213,8 +249,14 @@ class Config:
 
     @property
     def multipliers(self) -> int:
-        """8-bit products a cycle of the whole machine."""
+        """Products a cycle of the whole machine: of 8 bits, or of 16 in Winograd's PEs."""
         return self.conv_multipliers + self.fc_multipliers
+
+    def products(self, network: Network) -> float:
+        """Products for the MACs of an image: as many or, in Winograd's PEs, 36 for 100."""
+        convs = {stage.name for stage in stages(network).convs}
+        share = self.position_products / (self.kernel**2 * self.windows)
+        return sum(count * (share if name in convs else 1) for name, count in network.macs.items())
 
     @property
     def conv_dsps(self) -> int:
@@ -222,7 +264,7 @@ class Config:
         where weights are signs or powers of two."""
         if not self.engines.conv.multiplies:
             return 0
-        if not self.packed:
+        if not self.packed_pes:
             return self.conv_multipliers
         return self.conv_word_bytes * (
             ceil_div(self.outputs, 2) if self.windows == 1 else self.windows * self.outputs // 2

@@ -69,8 +69,8 @@ class CyclePlan:
     limit_fc: int
 
     def utilization(self, network: Network, config: Config) -> float:
-        """MACs / (interval x multipliers): the part of the multipliers that does useful work."""
-        return sum(network.macs.values()) / (self.interval * config.multipliers)
+        """MACs (as `Config.products`) / (interval x multipliers): the part of the multipliers that does useful work."""
+        return config.products(network) / (self.interval * config.multipliers)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Fitting(AnyWeights):
         around = [stage.layer.kernel < config.kernel or stage.layer.groups > 1 for stage in self.convs]
         quick = config.outputs < Config.most_outputs(config.windows)  # is there a cycle left to look values up?
         sizes = [weights.size for weights in self.conv_weights]
-        form = form_of(self.conv_values, sizes, config, around) if quick else CODES
+        form = form_of(self.conv_values, sizes, config, around) if quick and not config.winograd else CODES
         least, kept = self.built(config.outputs)
         at_once = config.outputs, *(config.channels_at_once(least.network, layer) for layer in range(len(self.convs)))
         if at_once not in self.sweeps:

@@ -36,6 +36,7 @@ class Size:
     early_fc: bool = Config.early_fc
     overlap: bool = Config.overlap
     packed: bool = Config.packed
+    winograd: bool = Config.winograd
     dsp_size: str | None = None
     pixels: int = Config.pixels
     skip_zeros: bool = Config.skip_zeros
@@ -66,6 +67,7 @@ def sized(
     early_fc: bool = Config.early_fc,
     overlap: bool = Config.overlap,
     packed: bool = Config.packed,
+    winograd: bool = Config.winograd,
     dsp_size: str = Config.dsp_size,
     pixels: int = Config.pixels,
     skip_zeros: bool = Config.skip_zeros,
@@ -76,13 +78,14 @@ def sized(
 ) -> Config:
     """The best machine for a checkpoint, with the engines that serve it best, or for any weights of a network.
 
-    ``conv_pes`` (1 to 50), ``fc_rows`` (1 to 25), ``multipliers`` and ``dsps``: at most so many PEs, rows, multipliers
-    and DSP blocks. PEs and rows are by default one each, or as many as a budget of multipliers or DSP blocks allows, or
-    as ``fps`` images a second at a clock of ``clock_mhz`` MHz need. Of the machines within these limits that with the
-    shortest interval is taken, of several the one with the shortest latency, then with the fewest multipliers; with
-    ``fps``, of those whose interval is short enough, the one with the fewest multipliers. A network without
-    convolutions has no PEs, one without fully-connected layers no rows. The other arguments are fields of `Config`;
-    with ``skip_zeros`` intervals are those of images without a window of zeros.
+    ``conv_pes`` (1 to 50), ``fc_rows`` (1 to 25), ``multipliers`` and ``dsps``: at most so many PEs, rows,
+    multipliers and DSP blocks. PEs and rows are by default one each (four PEs with ``winograd``), or as many as a
+    budget of multipliers or DSP blocks allows, or as ``fps`` images a second at a clock of ``clock_mhz`` MHz need.
+    Of the machines within these limits that with the shortest interval is taken, of several the one with the
+    shortest latency, then with the fewest multipliers; with ``fps``, of those whose interval is short enough, the
+    one with the fewest multipliers. A network without convolutions has no PEs, one without fully-connected layers
+    no rows. The other arguments are fields of `Config`; with ``skip_zeros`` intervals are those of images without a
+    window of zeros.
 
     Raises ValueError where a size is out of range, or of a part that the network has no work for, and where no machine
     is within the limits.
@@ -90,7 +93,7 @@ def sized(
     network = model if isinstance(model, Network) else model.network
     budgets = {"multipliers": multipliers, "dsps": dsps}
     free = any(value is not None for value in (*budgets.values(), fps))
-    pes = number("conv_pes", conv_pes, MAX_CONV_PES if free else 1)
+    pes = number("conv_pes", conv_pes, MAX_CONV_PES if free else 4 if winograd else 1)
     if not 1 <= pes <= MAX_CONV_PES:
         raise ValueError(f"conv PEs must be 1 to {MAX_CONV_PES}, not {pes}")
     most_rows = FC_WORD if early_fc else MAX_FC_ROWS
@@ -99,6 +102,7 @@ def sized(
         early_fc=early_fc,
         overlap=overlap,
         packed=packed,
+        winograd=winograd,
         dsp_size=dsp_size,
         pixels=pixels,
         skip_zeros=skip_zeros,

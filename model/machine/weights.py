@@ -19,6 +19,9 @@ fc1's inputs are in the order of `Config.fc1_order`. Engines that are made for c
 * weights that are stored as numbers of values: a byte of a weight word is that number; all biases come first;
 * bank-balanced: FC words have places beside the codes (`banks`); all biases come first, a word for each group of R.
 
+With Winograd's PEs (`Config.winograd`) a conv word has 72 bytes: a transformed kernel of 36 numbers of 16 bits,
+row-major, the low byte first, or 72 biases.
+
 Without convolutions the conv memory has no words.
 
 The FC memory is built of banks (`fc_banks`), each with a .mem file of its own.
@@ -32,7 +35,8 @@ import numpy as np
 
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.network import Network
-from fivebyfive.model.shape import ceil_div
+from fivebyfive.model.shape import KERNEL, ceil_div
+from fivebyfive.model.winograd import TILE, original, transformed
 
 from .banks import to_weights, to_words
 from .config import Config
@@ -166,6 +170,7 @@ def pack(checkpoint: Checkpoint, config: Config) -> WeightImage:
             words = padded[_positions(region, network, config)]
             values = _values(region, config)
             words = numbers(words, values, region.name) if values else words
+            words = to_winograd(words) if _is_transformed(region, config) else words
         parts[region.memory].append(words)
     image = WeightImage(np.concatenate(parts["conv"]), np.concatenate(parts["fc"]))
     if config.engines != DENSE and unpack(image, network, config, checkpoint.tables).digest != checkpoint.digest:
@@ -179,6 +184,22 @@ def numbers(words: np.ndarray, values: tuple[int, ...], name: str) -> np.ndarray
     if not ((np.array(values)[found] == words) | (words == 0)).all():  # `unpack` finds a 0 that is a weight
         raise ValueError(f"{name} has values that this machine does not know; generate it again")
     return found.astype(np.uint8).view(np.int8)
+
+
+def to_winograd(words: np.ndarray) -> np.ndarray:
+    """Words (count, 25) of kernels as words (count, 72) of transformed ones."""
+    kernels = transformed(words.reshape(-1, KERNEL, KERNEL))
+    return kernels.astype("<i2").view(np.int8).reshape(len(words), -1)
+
+
+def from_winograd(words: np.ndarray) -> np.ndarray:
+    """The inverse of `to_winograd`."""
+    kernels = np.ascontiguousarray(words).view("<i2").reshape(-1, TILE, TILE)
+    return original(kernels).reshape(len(words), -1)
+
+
+def _is_transformed(region: Region, config: Config) -> bool:
+    return config.winograd and region.memory == "conv" and region.is_weight
 
 
 def _values(region: Region, config: Config) -> tuple[int, ...]:
@@ -216,6 +237,7 @@ def unpack(
             continue
         if values := _values(region, config):
             words = np.array(values, np.int8)[words.view(np.uint8)]
+        words = from_winograd(words) if _is_transformed(region, config) else words
         positions = _positions(region, network, config)
         flat = np.zeros(int(np.prod(shape)), np.int8)
         used = positions >= 0
@@ -261,13 +283,13 @@ def _kernels(layer: int, network: Network, config: Config) -> np.ndarray:
     for number, kernels in enumerate(index):
         outputs = slice(number * len(kernels), (number + 1) * len(kernels))
         every[outputs, number * each : (number + 1) * each, :size, :size] = kernels
-    words = np.full((stage.width, sets, config.conv_word_bytes), -1)
+    words = np.full((stage.width, sets, config.kernel**2), -1)
     words[..., : at_once * side**2] = every.reshape(stage.width, sets, -1)
     dense, together, found = config.sweeps_all(network, layer), min(config.outputs, stage.width), []
     for group, channels in zip(config.groups(stage.width), config.sweeps(network, layer), strict=True):
-        padded = np.full((len(group) if dense else together, len(channels), config.conv_word_bytes), -1)
+        padded = np.full((len(group) if dense else together, len(channels), config.kernel**2), -1)
         padded[: len(group)] = words[group.start : group.stop, list(channels)]
-        found.append(padded.swapaxes(0, 1).reshape(-1, config.conv_word_bytes))
+        found.append(padded.swapaxes(0, 1).reshape(-1, config.kernel**2))
     return np.concatenate(found)
 
 

@@ -16,7 +16,7 @@ from fivebyfive.model.shape import ceil_div
 
 __all__ = ["identity", "network_mark", "result_words", "tables_mark"]
 
-SIZES = ("windows", "skip_zeros", "outputs", "fc_rows", "early_fc", "overlap", "packed", "kernel")
+SIZES = ("windows", "winograd", "skip_zeros", "outputs", "fc_rows", "early_fc", "overlap", "packed", "kernel")
 
 
 def network_mark(network: Network) -> int:

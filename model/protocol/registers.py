@@ -120,6 +120,7 @@ MAP = (
         "machine", 0x018, "ro", "Size of the machine; it decides where a weight lies.",
         (
             Field("windows", 0, 3, "W: windows at once, 1, 2 or 4"),
+            Field("winograd", 3, 1, "kernels are transformed: 36 products for four windows"),
             Field("skip_zeros", 7, 1, "zeros take no cycle"),
             Field("outputs", 8, 8, "O: output channels at once, 0 without convolutions"),
             Field("fc_rows", 16, 8, "R: rows of 20 multipliers, 0 without fully-connected layers"),
@@ -131,7 +132,11 @@ MAP = (
         ),
         None,
     ),
-    Register("conv_words", 0x01C, "ro", "Words of K^2 bytes in the conv weight memory.", whole("words"), None),
+    Register(
+        "conv_words", 0x01C, "ro", "Words in the conv weight memory: of K^2 bytes, with winograd of 72.",
+        whole("words"),
+        None,
+    ),
     Register("fc_words", 0x020, "ro", "Words in the FC weight memory.", whole("words"), None),
     Register(
         "engines", 0x024, "ro",
@@ -191,7 +196,9 @@ MAP = (
     Register(
         "load_data", 0x084, "wo", "The next four bytes of a word, the first in bits 7:0. What is beyond the word in "
         "its last piece is ignored.",
-        whole("a word of B bytes takes ceil(B / 4) pieces: 7 for a conv word with K = 5, 5 R for an FC word"),
+        whole(
+            "a word of B bytes takes ceil(B / 4) pieces: 7 for a conv word with K = 5 (18 with winograd), 5 R for FC"
+        ),
     ),
     Register(
         "load_crc", 0x088, "rw", "CRC-32 (as zlib has it) of all pieces that were taken; any write clears it.",

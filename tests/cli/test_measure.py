@@ -87,9 +87,10 @@ def test_what_does_not_fit_is_not_routed(answer, fake_tools: Path, small: Path) 
     assert not any("routing" in line for line in done_units(fake_tools))
 
 
-def test_an_estimate_knows_no_machine_that_skips_zeros(refused, small: Path) -> None:
-    said = refused("measure", small, "--estimate", "--skip-zeros")
-    assert "the area model does not know machines with --skip-zeros; leave --estimate out" in said
+@pytest.mark.parametrize("option", ["--skip-zeros", "--winograd"])
+def test_an_estimate_knows_no_machine_of_these_options(refused, small: Path, option: str) -> None:
+    said = refused("measure", small, "--estimate", option)
+    assert f"the area model does not know machines with {option}; leave --estimate out" in said
 
 
 def test_an_estimate_writes_nothing(answer, small: Path) -> None:

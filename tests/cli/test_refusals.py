@@ -153,6 +153,7 @@ def test_simulators_there_are_not(refused, monkeypatch) -> None:
         (("--dsps", "few"), "'few' is not a valid integer"),
         (("--fps", 1000), "give --clock MHZ with --fps"),
         (("--dsp-size", "18x18"), "dsp_size 18x18 is for packed machines; add packed, or leave it out"),
+        (("--winograd", "--conv-pes", 3), "winograd computes four windows at once, not 1; ask for 4 conv PEs or more"),
         (("--clock", 100), "--clock is the frequency of --fps"),
         (("--pause", 1), "--pause is a probability"),
         (("--pause", "nan"), "--pause is a probability"),

@@ -123,6 +123,15 @@ def test_packed(answer, small: Path) -> None:
     assert (report["multipliers"], report["dsps"], report["config"]["packed"]) == (120, 60, True)
 
 
+def test_winograd(answer, small: Path) -> None:
+    report = answer("simulate", small, "--images", 2, "--winograd")
+    assert report["equal"]
+    assert (report["multipliers"], report["dsps"], report["config"]["winograd"]) == (56, 56, True)
+    macs = load_checkpoint(small).network.macs
+    products = 0.36 * (macs["conv1"] + macs["conv2"]) + macs["fc1"] + macs["fc2"]
+    assert report["utilization"] == pytest.approx(products / (56 * report["interval_cycles"]))
+
+
 def test_a_table_for_people(cli, small: Path) -> None:
     """Labels of classes, where a network has some, stand beside their index."""
     labels = tuple(f"digit {word}" for word in "abcdefghij")

@@ -66,6 +66,7 @@ def test_a_core_for_vivado(answer, pixels_in: Path) -> None:
     [
         (("--conv-pes", 4), "784-12-10 has no convolutions, so no work for 4 conv PEs; leave them out"),
         (("--skip-zeros", "--packed"), "skip_zeros has no work in 784-12-10: no convolution takes three channels, or"),
+        (("--winograd",), "winograd is for convolutions; 784-12-10 has none; leave it out"),
         (("--early-fc",), "early_fc is for networks with convolutions; the first layer of 784-12-10 takes pixels"),
     ],
 )

@@ -142,13 +142,18 @@ def test_a_core_of_certain_weights() -> None:
 
 
 @pytest.mark.full  # as in tests/sim/test_axi.py
-def test_a_core_that_takes_several_pixels_at_once() -> None:
-    config = Config(pixels=4, skip_zeros=True)
+@pytest.mark.parametrize(
+    "config", [Config(pixels=4, skip_zeros=True), Config(4, winograd=True)], ids=["pixels", "winograd"]
+)
+def test_a_core_of_another_size(config: Config) -> None:
+    """It takes several pixels at once; or kernels that are transformed before they are loaded."""
     device = AxiDevice(NETWORK, config)
     try:
         driver = Driver(device.core, device.dma)
         assert driver.identity.config == config
         np.testing.assert_array_equal(driver.predict(IMAGES), predict(NETWORK, IMAGES))
+        driver.load(OTHER)
+        np.testing.assert_array_equal(driver.predict(IMAGES), predict(OTHER, IMAGES))
         assert Driver(device.core, device.dma, config=config).identity.config == config
         with pytest.raises(WrongCoreError, match=r"^the core is another machine than the config says; take the"):
             Driver(device.core, device.dma, config=Config())

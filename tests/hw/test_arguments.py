@@ -2,14 +2,16 @@
 """Constructor arguments out of range: the message states the rule."""
 
 import pytest
+from amaranth.hdl import signed
 
 from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
-from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.conv_pe import INPUT_STAGES, TRANSFORM_LATENCY, ConvPE, WinogradPE
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
@@ -58,6 +60,18 @@ from fivebyfive.model.network import Pool
             lambda: ConvArray(2, 1, 4, 3, 8, 1, kernel=3, strides=(1, 2)),
             r"2 windows at once need strides of 1, not \(1, 2\)",
         ),
+        (
+            lambda: ConvArray(4, 1, 4, 4, 8, 1, winograd=True, kernel=3),
+            "winograd is of 4 windows and kernels of 5x5, not of 4 and 3x3",
+        ),
+        (
+            lambda: MatrixTransform([((1, 2),), ((1, 2),)], signed(8), 16),
+            "each factor of a transform needs as many columns as the one before has rows",
+        ),
+        (
+            lambda: MatrixTransform([((1, 2), (0, -1))], signed(8), 16),
+            "each row of a transform needs a positive number",
+        ),
         (lambda: StoredMaps(3, 8, 8, fill=(1, 2)), "there must be 0, 1 or 3 fill codes, not 2"),
         (
             lambda: MapMemory([StoredMaps(3, 8, 8, top=1, transfers=6)], rows_out=2),
@@ -88,6 +102,12 @@ def test_parameters_stay_readable():
     assert DotProduct(25).latency == 7
     assert DotProduct(1).latency == 2
     assert [PackedDotProduct(terms).latency for terms in (1, 2, 10, 25)] == [3, 3, 6, 7]
+
+
+def test_winograd_takes_as_long_as_a_dot_product_of_a_kernel():
+    """So the array, the controller and the cycle model are the same for both."""
+    assert TRANSFORM_LATENCY + WinogradPE.base_latency == DotProduct(25).latency
+    assert MatrixTransform(INPUT_STAGES, signed(8), 16).latency == TRANSFORM_LATENCY
 
 
 def test_latencies_follow_the_kernel():

@@ -77,7 +77,14 @@ def test_memory_files_hold_the_weight_image(shipped):
 
 @pytest.mark.parametrize(
     "config",
-    [None, Config(4, 3, 6), Config(2, 3, 2), Config(1, 3, 3, packed=True), Config(4, 1, 1, packed=True)],
+    [
+        None,
+        Config(4, 3, 6),
+        Config(2, 3, 2),
+        Config(1, 3, 3, packed=True),
+        Config(4, 1, 1, packed=True),
+        Config(4, 2, winograd=True),
+    ],
     ids=str,
 )
 def test_lint(shipped, config):

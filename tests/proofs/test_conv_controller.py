@@ -120,7 +120,7 @@ class Machine:
     def __init__(self, layers: list[Sizes], parallel: int, kernel: int = 5, module=conv_controller.ConvController):
         self.sizes, self.arrows = layers, arrows(layers)
         self.numbers = {name: number for number, name in enumerate(self.arrows)}
-        parts = [conv_controller.ConvLayer(one.outputs, one.inputs, parallel, 17 * n, kernel=kernel, pace=one.pace,
+        parts = [conv_controller.ConvLayer(one.outputs, one.inputs, parallel, 17 * n, width=kernel**2, pace=one.pace,
                                            single=one.positions == 1) for n, one in enumerate(layers)]  # fmt: skip
         self.controller = module(parts, DEPTH, LATENCY, DRAIN)
         self.groups = [ceil_div(layer.outputs, parallel) for layer in layers]

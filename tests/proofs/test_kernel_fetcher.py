@@ -22,7 +22,7 @@ from .lib.streams import table, taken
 class Proof:
     def __init__(self, component):
         self.latency, self.outputs, self.plans = component.memory_latency, component.outputs, component.plans
-        self.bits, self.word = (component.depth - 1).bit_length(), 8 * component.kernel**2
+        self.bits, self.word = (component.depth - 1).bit_length(), 8 * component.width
         array = TERMS.mk_array_sort(TERMS.mk_bv_sort(self.bits), TERMS.mk_bv_sort(self.word))
         self.words = TERMS.mk_const(array, "weights")
         self.netlist = net = netlist(component)
@@ -169,7 +169,7 @@ def test_every_set(outputs: int) -> None:
 )
 def test_every_set_of_any_layers(outputs: int, kernel: int, layers: list[tuple[int, int, int]]) -> None:
     plans = [KernelPlan(*layer, outputs) for layer in layers]
-    Proof(kernel_fetcher.KernelFetcher(plans, outputs, 200, 2, kernel)).prove()
+    Proof(kernel_fetcher.KernelFetcher(plans, outputs, 200, 2, kernel**2)).prove()
 
 
 BUGS = {

@@ -58,6 +58,9 @@ SIZES = [
     pytest.param(LeNetShape(3, 4, (15, 13)), Config(1, 3, 11, packed=True, dsp_size="18x18"), marks=FULL),
     pytest.param(LeNetShape(4, 6, (20, 10)), Config(4, 1, 4, packed=True, dsp_size="18x18"), marks=FULL),
     pytest.param(LENET5, Config(2, 3, 6, packed=True, dsp_size="18x18"), marks=FULL),
+    (SMALL, Config(4, 1, 1, winograd=True)),
+    pytest.param(LENET5, Config(4, 5, 6, early_fc=True, winograd=True), marks=FULL),
+    pytest.param(NARROW, Config(4, 2, overlap=False, packed=True, winograd=True), marks=FULL),
     (PIXELS_IN, Config(outputs=0)),  # without convolutions
     pytest.param(LeNetShape(0, 0, (33, 21, 10, 64)), Config(1, 0, 5), marks=FULL),  # faster than its pixels come
     (LeNetShape(0, 0, (10,)), Config(1, 0, 3, packed=True, overlap=False)),
@@ -118,6 +121,7 @@ FITTED = [
     pytest.param(NARROW, "codebook", Config(4, 2, early_fc=True), marks=FULL),
     pytest.param(NARROW, "ternary+kernels", Config(2, 3, 2), marks=FULL),
     pytest.param(NARROW, "binary", Config(overlap=False), marks=FULL),
+    pytest.param(NARROW, "ternary+kernels", Config(4, 2, winograd=True), marks=FULL),
     pytest.param(LENET5, "binary", Config(overlap=False), marks=FULL),
     (LeNetShape(4, 6, (20, 10)), "codebook", Config(4, 1, 4, packed=True)),
     (PIXELS_IN, "banks", Config(outputs=0)),

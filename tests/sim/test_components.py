@@ -8,8 +8,10 @@ import random
 from dataclasses import asdict, astuple
 
 import pytest
+from amaranth.hdl import signed
 
 from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
@@ -21,7 +23,7 @@ from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
 from fivebyfive.hw.conv.conv_engine import ConvEngine
-from fivebyfive.hw.conv.conv_pe import ConvPE
+from fivebyfive.hw.conv.conv_pe import INPUT_STAGES, OUTPUT_STAGES, ConvPE, WinogradPE
 from fivebyfive.hw.conv.image_buffer import ImageBuffer
 from fivebyfive.hw.conv.kernel_fetcher import KernelFetcher, KernelPlan
 from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
@@ -406,6 +408,14 @@ def test_packed_conv_array(bench, windows, outputs, dsp_size):
 
 
 @on_verilator
+@pytest.mark.parametrize(("outputs", "bias_words", "sparse"), [full(1, 1, False), (2, 2, False), full(3, 1, True)])
+def test_winograd_conv_array(bench, outputs, bias_words, sparse):
+    given = {"windows": 4, "outputs": outputs, "bias_words": bias_words, "winograd": True, "sparse": sparse}
+    array = ConvArray(4, outputs, 6, 6, 15, bias_words, winograd=True, sparse=sparse)
+    bench(array, "conv_array", size=(6, 10), **given)
+
+
+@on_verilator
 @pytest.mark.parametrize("seed", [1, *map(full, range(2, 9))])
 def test_conv_array_of_any_kernel(bench, seed):
     rng = random.Random(seed)
@@ -484,7 +494,7 @@ def test_conv_controller_of_listed_sweeps(bench, layers, sweeps):
 @pytest.mark.parametrize("seed", [1, 2, full(3), full(4), full(5), full(6), full(7), full(8)])
 def test_conv_controller_of_any_layers(bench, seed):
     rng = random.Random(seed)
-    parallel, kernel, layers, inputs, address = rng.randint(1, 4), rng.randint(3, 7), [], rng.randint(1, 3), 0
+    parallel, width, layers, inputs, address = rng.randint(1, 4), rng.randint(3, 7) ** 2, [], rng.randint(1, 3), 0
     for _ in range(seed if seed < 3 else rng.randint(1, 5)):
         outputs = rng.choice((1, 3, 10, 30))
         layer = {"outputs": outputs, "inputs": inputs, "bias_address": address}
@@ -493,7 +503,7 @@ def test_conv_controller_of_any_layers(bench, seed):
             layer["sweeps"] = [rng.randint(1, inputs) for _ in range(0, outputs, parallel)]
         layers.append(layer)
         inputs, address = min(outputs, 4), address + rng.randint(1, 99)
-    check_conv_controller(bench, layers, parallel, kernel)
+    check_conv_controller(bench, layers, parallel, width)
 
 
 @pytest.mark.full
@@ -502,17 +512,17 @@ def test_conv_controller_of_eight_layers(bench):
     check_conv_controller(bench, layers, 2)
 
 
-def check_conv_controller(bench, layers, parallel, kernel=5):
+def check_conv_controller(bench, layers, parallel, width=25):
     sizes = {"depth": 1100, "memory_latency": 2, "drain": 9}
     parts = [
         ConvLayer(
-            parallel=parallel, kernel=kernel, single=layer["positions"] == 1,
+            parallel=parallel, width=width, single=layer["positions"] == 1,
             **{name: value for name, value in layer.items() if name != "positions"},
         )
         for layer in layers
     ]  # fmt: skip
     controller = ConvController(parts, **sizes)
-    bench(controller, "conv_controller", layers=layers, parallel=parallel, kernel=kernel, **sizes)
+    bench(controller, "conv_controller", layers=layers, parallel=parallel, width=width, **sizes)
 
 
 @on_verilator
@@ -588,6 +598,24 @@ def test_conv_pe(bench, kernel):
 def test_packed_conv_pe(bench, natural, kernel, dsp_size):
     pe = PackedConvPE(NATURAL if natural else CODE, kernel, dsp_size)
     bench(pe, "conv_pe", natural=natural, kernel=kernel, dsp_size=dsp_size)
+
+
+@on_verilator
+def test_winograd_pe(bench):
+    bench(WinogradPE(), "winograd_pe")
+
+
+@pytest.mark.parametrize(
+    ("stages", "element", "bits"),
+    [
+        (INPUT_STAGES, 8, 16),
+        full(OUTPUT_STAGES, 16, 16),
+        full((((2, -3), (1, 1), (-1, 6)), ((1, 0, 0), (0, 9, -1))), 5, 30),
+    ],
+)
+def test_matrix_transform(bench, stages, element, bits):
+    given = {"stages": stages, "element": element, "bits": bits}
+    bench(MatrixTransform(stages, signed(element), bits), "matrix_transform", **given)
 
 
 def maps_of(channels, size, **given):
@@ -713,7 +741,7 @@ def test_kernel_fetcher_of_any_layers(bench, seed):
         address += rng.randint(0, 3)  # of biases
         plans.append((address, outputs, inputs))
         address += outputs * inputs
-    sizes = {"depth": address, "memory_latency": rng.randint(1, 5), "kernel": rng.randint(3, 7)}
+    sizes = {"depth": address, "memory_latency": rng.randint(1, 5), "width": rng.randint(3, 7) ** 2}
     check_kernel_fetcher(bench, plans, 1 if seed == 2 else rng.randint(2, 5), sizes)
 
 

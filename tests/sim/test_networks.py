@@ -80,6 +80,31 @@ def test_upsets_of_random_networks(bench, simulator, seed):
     upset(bench, machine.checkpoint, machine.config, seed, machine.kind)
 
 
+def conv(outputs: int, kernel: int, *then: str | Pool, name: str = "c", **more) -> Layer:
+    return Layer(name, "conv", outputs, kernel, then=then, **more)
+
+
+def fc(name: str, outputs: int) -> Layer:
+    return Layer(name, "fc", outputs, then=("relu",))
+
+
+CELLS = Network(
+    (2, 15, 17),
+    (
+        conv(3, 5, "table", Pool("average", 2, 2), name="a", padding=(2, 1, 0, 3), fill=(-9,)),
+        conv(5, 3, Pool("max", 2, 2), name="b", padding=(1, 1, 1, 1), fill=(-128,)),
+        conv(4, 1, Pool("max", 2, 2), name="c"),
+        fc("f", 7),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.on("verilator", alone=True)
+@pytest.mark.parametrize("outputs", [1, pytest.param(3, marks=FULL)])
+def test_winograd_of_smaller_kernels_padding_and_negative_codes(simulator, outputs):
+    check(Checkpoint.random(CELLS, SEED), Config(4, outputs, 1, winograd=True), simulator, STEADY + 2, SEED)
+
+
 @FULL
 @pytest.mark.on("verilator", alone=True)
 @pytest.mark.parametrize("seed", range(100, 200))
@@ -119,14 +144,6 @@ def test_upsets_of_listed_networks(bench, simulator, name):
     if simulator == "icarus" and plan(listed.network, config).latency > 10_000:
         pytest.skip("Icarus takes minutes; Verilator checks this network")
     upset(bench, checkpoint, config, SEED, resets=1 if listed.large else 2)
-
-
-def conv(outputs: int, kernel: int, *then: str | Pool, name: str = "c", **more) -> Layer:
-    return Layer(name, "conv", outputs, kernel, then=then, **more)
-
-
-def fc(name: str, outputs: int) -> Layer:
-    return Layer(name, "fc", outputs, then=("relu",))
 
 
 # Found by networks drawn at random, each as small as shows it.

@@ -95,6 +95,7 @@ MACHINES = [
     pytest.param(LeNetShape(2, 30, (200, 64)).network, Config(2, 25, 20, early_fc=True), marks=FULL),
     pytest.param(SMALL, Config(4, 1, 1), marks=FULL),
     pytest.param(THREE, Config(1, 1, kernel=5), marks=FULL),
+    pytest.param(SMALL, Config(4, 2, 1, winograd=True), marks=FULL),
     pytest.param(LeNetShape(20, 50, (500, 10)).network, Config(2, 5, 3), marks=FULL),
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from fivebyfive.hw.codegen.verilog import Design, Port
 from fivebyfive.hw.generate import MANIFEST, Generated
 from fivebyfive.model.description import read_network
-from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.config import LATER, Config
 from fivebyfive.support.errors import UserError
 from fivebyfive.support.inputs import as_path, read_limited
 
@@ -20,7 +20,7 @@ WIDEST = 1 << 16  # bits of a port
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_FILES = 512 << 20  # bytes of all files together; the weights of the largest network have 210 MB as .mem files
 # Sizes that version 0.1.0 did not have, or that need not be told (`Config.plain`), and what machines have then.
-ADDED = {"kernel": Config.kernel, "pixels": Config.pixels, "dsp_size": Config.dsp_size}
+ADDED = {"kernel": Config.kernel, "pixels": Config.pixels} | LATER
 AGAIN = "make it with: fivebyfive generate --out DIR"
 
 

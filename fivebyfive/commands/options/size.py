@@ -35,6 +35,10 @@ OPTIONS = (
         help="Bits of the multiplier in a DSP block, with --packed: 25x18 of the 7 series, 18x18 of ECP5 and others.",
     ),
     click.option(
+        "--winograd", is_flag=True,
+        help="Four windows of a convolution by 36 multipliers instead of 100; 4 conv PEs where none are asked for.",
+    ),
+    click.option(
         "--packed", is_flag=True,
         help="Two products in each DSP block: half as many blocks; those of 18x18 bits take some LUTs as well.",
     ),

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.model.golden import convolve
+from fivebyfive.model.machine.weights import to_winograd
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.sim.benches.common.dot_product import dsp_size
@@ -35,6 +36,7 @@ def component() -> ConvArray:
         prod(map_size()) // windows,
         given["bias_words"],
         given.get("packed", False),
+        given.get("winograd", False),
         kernel=kernel,
         sparse=given.get("sparse", False),
         dsp_size=dsp_size(),
@@ -59,6 +61,11 @@ def anything(array: ConvArray, inputs: int, groups: int, arrays: np.random.Gener
     return maps & 127 if array.packed and array.windows > 1 else maps, *others
 
 
+def words_of(array: ConvArray, kernels: np.ndarray) -> int:
+    """Kernels as the array takes them."""
+    return pack_codes(to_winograd(kernels.reshape(-1, array.kernel**2)) if array.winograd else kernels)
+
+
 def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:
     """Patches of a map in row-major order, int8 (positions, rows, columns)."""
     patches = sliding_window_view(image, (array.rows, array.columns))
@@ -68,7 +75,7 @@ def positions(array: ConvArray, image: np.ndarray) -> np.ndarray:
 
 async def load_biases(dut: Dut, biases: np.ndarray) -> None:
     """Bias words, the last one filled up with what nobody may use."""
-    size = component().kernel ** 2
+    size = component().word.length
     for index, first in enumerate(range(0, len(biases), size)):
         word = np.full(size, 85, np.int8)
         part = biases[first : first + size]
@@ -93,12 +100,12 @@ async def sweep(dut: Dut, maps: np.ndarray, kernels: np.ndarray, pause: float, r
             computed = list(range(len(patches)))
             if array.sparse and 0 < channel < inputs - 1:
                 computed = [n for n in computed if patches[n].any()] or [rng.choice(computed)]
-            for index in computed:
+            chosen = words_of(array, kernels[group : group + array.outputs, channel])
+            for number, index in enumerate(computed):
                 load, end = index == computed[0], index == computed[-1]
                 place = {"index": index} if array.sparse else {}
                 word = pack(layout, {"load": load, "end": end, **flags, **place})
-                chosen = kernels[group : group + array.outputs, channel]
-                dut.kernels.value = pack_codes(chosen) if load else rng.getrandbits(len(dut.kernels))
+                dut.kernels.value = chosen if number <= array.kernel_delay else rng.getrandbits(len(dut.kernels))
                 await source.send([word])
                 dut.patch.value = pack_codes(patches[index])  # it is wanted in the cycle after its position
             if len(computed) < APART or array.sparse:
@@ -134,7 +141,7 @@ async def check(
 def groups_that_fit(most: int = 3) -> int:
     """Groups of output channels whose biases fit the array, at most that many."""
     array = component()
-    return min(most, array.kernel**2 * array.bias_words // array.outputs)
+    return min(most, array.word.length * array.bias_words // array.outputs)
 
 
 @cocotb.test()

@@ -26,7 +26,7 @@ def component() -> ConvController:
             given["parallel"],
             layer["bias_address"],
             layer.get("sweeps", ()),
-            given.get("kernel", 5),
+            given.get("width", 25),
             layer.get("pace", 1),
             single=layer["positions"] == 1,
         )
@@ -56,7 +56,7 @@ def joined(stays: list[Stay]) -> list[Stay]:
 def expected() -> tuple[list[Stay], list[Event]]:
     """States of one image in order, with their cycles if nothing waits, and what happens in them."""
     given = parameters()
-    layers, wait, words_in_one = given["layers"], given["memory_latency"] + 1, given.get("kernel", 5) ** 2
+    layers, wait, words_in_one = given["layers"], given["memory_latency"] + 1, given.get("width", 25)
     stays: list[Stay] = []
     events: list[Event] = []
     for number, layer in enumerate(layers):

@@ -16,12 +16,12 @@ from fivebyfive.sim.benchlib.testbench import cycle, cycles, drive, limited, ran
 def component() -> KernelFetcher:
     given = parameters()
     plans = [KernelPlan(address, outputs, inputs, given["outputs"]) for address, outputs, inputs in given["plans"]]
-    return KernelFetcher(plans, given["outputs"], given["depth"], given["memory_latency"], given.get("kernel", 5))
+    return KernelFetcher(plans, given["outputs"], given["depth"], given["memory_latency"], given.get("width", 25))
 
 
 @cache
 def word_bits() -> int:
-    return 8 * component().kernel ** 2
+    return 8 * component().width
 
 
 async def memory(dut: Dut, words: list[int]) -> None:

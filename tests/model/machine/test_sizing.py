@@ -12,6 +12,8 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.sizing import Size, conv_machines, sized
+from fivebyfive.model.machine.weight_form import CODES, Engines, WeightForm
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.model.shape import LeNetShape
 
 SHAPE = LeNetShape(2, 4, (10,))
@@ -98,6 +100,43 @@ def test_signs_take_no_dsps() -> None:
     config = sized(binary, dsps=0)
     assert config.dsps == 0
     assert config.multipliers > 1_000
+
+
+def test_winograd_takes_36_multipliers_for_four_windows() -> None:
+    config = sized(SHAPE.network, winograd=True)
+    assert config == Config(4, winograd=True)
+    assert (config.conv_multipliers, config.dsps) == (36, 56)
+    assert sized(SHAPE.network, winograd=True, multipliers=112).outputs == 2
+    assert sized(SHAPE.network, winograd=True, packed=True).dsps == 46
+    direct = Config(4)
+    assert plan(SHAPE.network, config) == plan(SHAPE.network, direct)
+    assert plan(SHAPE.network, config).utilization(SHAPE.network, config) < 1
+
+
+WITHOUT_CELLS = Network((1, 12, 12), (Layer("a", "conv", 2, 5), Layer("f", "fc", 3)))
+SMALLER = Network((1, 12, 12), (Layer("a", "conv", 2, 3, then=(Pool("max", 2, 2),)), Layer("f", "fc", 3)))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "said"),
+    [
+        (SHAPE.network, {"conv_pes": 2}, "winograd computes four windows at once, not 1; ask for 4 conv PEs or more"),
+        (WITHOUT_CELLS, {}, "winograd computes cells of a pool: a has no 2x2 pool of stride 2 behind a convolution of"),
+        (SMALLER, {}, "winograd is for kernels of 5x5, not of 3x3; leave it out"),
+        (LeNetShape.parse("784-12-10").network, {}, "winograd is for convolutions; 784-12-10 has none; leave it out"),
+    ],
+)
+def test_what_winograd_is_not_for(network, options: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        sized(network, winograd=True, **options)
+
+
+def test_winograd_stores_no_other_forms_of_weights() -> None:
+    with pytest.raises(ValueError, match="winograd takes transformed weights"):
+        Config(4, winograd=True, engines=Engines(conv=WeightForm("codebook", ((0, 3), (1, 2)))))
+    ternary = load_checkpoint(SHIPPED.with_name("ternary.npz"))
+    config = sized(ternary, winograd=True)
+    assert (config.engines.conv, config.engines.fc.kind) == (CODES, "signs")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import memory_depths, memory_map, pack, unpack
 from fivebyfive.model.network import Layer, Network
 from fivebyfive.model.shape import LeNetShape
+from fivebyfive.model.winograd import transformed
 
 CAFFE = LeNetShape(20, 50, (500, 10))
 
@@ -36,6 +37,18 @@ configs = st.one_of(
 def test_round_trip(shape, config, seed):
     checkpoint = Checkpoint.random(shape, seed)
     assert unpack(pack(checkpoint, config), shape.network, config).digest == checkpoint.digest
+
+
+@given(shapes, st.integers(1, 11), st.integers(1, 20), st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_transformed_kernels(shape, outputs, rows, seed):
+    """A word has 36 numbers of 16 bits, or 72 biases; the checkpoint comes back."""
+    checkpoint, config = Checkpoint.random(shape, seed), Config(4, outputs, rows, winograd=True)
+    image = pack(checkpoint, config)
+    assert unpack(image, shape.network, config).digest == checkpoint.digest
+    word = image.conv[memory_map(shape.network, config)[1].address]
+    assert len(word) == 72
+    assert np.array_equal(word.view("<i2").reshape(6, 6), transformed(checkpoint.arrays["conv1.weight"][0, 0]))
 
 
 def test_weights_of_an_input_lie_together():

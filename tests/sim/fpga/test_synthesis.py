@@ -76,6 +76,23 @@ def test_the_shipped_network_packed_for_ecp5(pes, packed):
     assert row in (DOCS / "arithmetic.md").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.full  # a minute each
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize(
+    "options", [{}, {"packed": True}, {"winograd": True}, {"winograd": True, "packed": True}], ids=str
+)
+def test_winograd_beside_direct_and_packed_pes(options, family):
+    """The rows of docs/arithmetic.md."""
+    checkpoint = load_checkpoint()
+    config = Size(4, **options).config(checkpoint, family)
+    area = synthesize_core(generate(checkpoint, config).design, family)
+    words = " ".join([*(["--conv-pes 4"] if "winograd" not in options else []), *(f"--{name}" for name in options)])
+    figures = f"{area.dsp} | {area.lut:,} | {area.ff:,} | {area.bram:g}"
+    row = f"| `{words}` | {family} | {config.conv_multipliers} + 20 | {figures} |"
+    assert row in (DOCS / "arithmetic.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("memory", "blocks"),
     [
