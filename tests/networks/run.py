@@ -38,7 +38,7 @@ sys.modules["readers"] = importlib.util.module_from_spec(spec)
 public = importlib.import_module("readers.public_networks")
 
 COMPARED, TESTED, SIMULATED = 100, 1000, 5  # images
-LEARNED, EVALUATED = 6000, 2000  # images that are calibrated and tuned on, and that count errors
+LEARNED, EVALUATED = 60_000, 10_000  # images that are calibrated and tuned on, and that count errors
 EPOCHS = 4  # of fine-tuning
 LIMIT_S = 3600  # of a command
 CLOSE = 1e-4  # of the largest score, or of 1
