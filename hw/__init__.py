@@ -12,8 +12,9 @@ Package `conv` holds the left half, `fc` the right one, `common` what both are m
 `counters` count their cycles. A weight comes from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
 
 Weights that allow it have other parts in their place (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
-that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers, and for weights
-that are mostly zero `bank_fc_engine` of `bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
+that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers,
+`xnor_dot_product` where activations are signs, too, and for weights that are mostly zero `bank_fc_engine` of
+`bank_weight_memory`, `bank_activation_memory` and `bank_fc_controller`.
 `packed_dot_product`, in `packed_conv_pe` and `packed_fc_row`, computes two products in a DSP block; `WinogradPE` in
 `conv_pe`, with `matrix_transform`, the four windows of a pool cell by 36 products; `pixel_feeder`
 replaces the conv engine where there are no convolutions, `sparse_line_buffer` the line buffer where windows of zeros

@@ -22,6 +22,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import counter_bits, overtakes
 from fivebyfive.model.machine.sizing import sized
 from fivebyfive.model.machine.stages import stages
+from fivebyfive.model.machine.stored_codes import reads_bits
 from fivebyfive.model.machine.weights import WeightImage, memory_depths
 from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Network
@@ -129,7 +130,8 @@ class Accelerator(wiring.Component):
     Raises
     ------
     ValueError
-        ``config`` is not for this network, ``weights`` have another size, or a table is missing.
+        ``config`` is not for this network, ``weights`` have another size, or a table is missing or has other codes than
+        the engines need.
     """
 
     def __init__(
@@ -150,6 +152,8 @@ class Accelerator(wiring.Component):
         for name in self.stages.tables:
             if f"{name}.table" not in tables:
                 raise ValueError(f"{name} has a table, which is a constant of the machine; give it as {name}.table")
+        if self.config.engines.fc.kind == "xnor" and not reads_bits(network, tables):
+            raise ValueError("exclusive nors are for fully-connected layers that read -1 and 1 alone; choose signs")
         width = max(self.config.conv_word_bytes, self.config.fc_word_bytes)
         convs, fc = self.stages.convs, self.stages.fc
         super().__init__(

@@ -26,7 +26,7 @@ WIDTH = 10.0  # inches
 EDGE = "#5d6775"
 COLORS = {"memory": "#dcebfa", "compute": "#fde3c8", "control": "#eceff3"}
 PANEL = "#f7f9fb"
-WORKERS = {"signs": "sign adders", "powers": "shifters and adders"}  # in place of multipliers
+WORKERS = {"signs": "sign adders", "powers": "shifters and adders", "xnor": "exclusive nors"}  # in place of multipliers
 KINDS = {"memory": "memory", "compute": "arithmetic", "control": "control"}
 
 

@@ -15,7 +15,7 @@ __all__ = ["Codebook"]
 class Codebook(wiring.Component):
     """Look up a layer's value by its index. Weight sharing: Han, Mao and Dally 2016 (arXiv:1510.00149).
 
-    Combinational. Where weights are signs (`WeightForm.kind` is "signs") the values are -1, 0 and 1; the engine applies
+    Combinational. Where weights are signs (`WeightForm.scaled`) the values are -1, 0 and 1; the engine applies
     their magnitude. Where they are powers of two ("powers") the code's low bits are a `ShiftCode`.
 
     Parameters
@@ -49,4 +49,4 @@ class Codebook(wiring.Component):
     def entry(self, value: int) -> int:
         if self.form.kind == "powers":
             return shift_code(value)
-        return (value > 0) - (value < 0) if self.form.kind == "signs" else value
+        return (value > 0) - (value < 0) if self.form.scaled else value

@@ -1,12 +1,24 @@
 """Shapes that the components share: a code, an accumulator, the words of the memories."""
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Cat, Const, Shape, Value, signed, unsigned
 from amaranth.lib import data
 
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.shape import FC_WORD
 
-__all__ = ["ACC", "CODE", "FC_LANES", "NATURAL", "NO_COLLISIONS", "codes", "memory_kind"]
+__all__ = [
+    "ACC",
+    "CODE",
+    "FC_LANES",
+    "NATURAL",
+    "NO_COLLISIONS",
+    "codes",
+    "memory_kind",
+    "narrowed",
+    "stored_shape",
+    "widened",
+]
 
 CODE = signed(Q2_6.bits)  # a Q2.6 weight, bias or activation
 NATURAL = unsigned(Q2_6.bits - 1)  # a code that is never negative: of a pixel, or after ReLU
@@ -28,3 +40,20 @@ def memory_kind(words: int) -> dict[str, str | int]:
 def codes(count: int) -> data.ArrayLayout:
     """``count`` codes side by side, code 0 in the lowest bits."""
     return data.ArrayLayout(CODE, count)
+
+
+def stored_shape(stored: StoredCodes) -> Shape:
+    """Shape of a code in a memory."""
+    return CODE if stored == WHOLE else unsigned(stored.bits)
+
+
+def narrowed(code: Value, stored: StoredCodes) -> Value:
+    """What a memory holds of a code."""
+    return code if stored == WHOLE else Cat(code[bit] for bit in stored.kept)
+
+
+def widened(held: Value, stored: StoredCodes) -> Value:
+    """The code of which a memory holds ``held``."""
+    if stored == WHOLE:
+        return held
+    return Cat(held[source] if source >= 0 else Const(-1 - source, 1) for source in stored.sources)

@@ -9,7 +9,8 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
-from fivebyfive.hw.common.types import NO_COLLISIONS, codes, memory_kind
+from fivebyfive.hw.common.types import NO_COLLISIONS, codes, memory_kind, narrowed, stored_shape, widened
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes
 from fivebyfive.model.shape import ceil_div
 
 from .sweep_list import SweepList
@@ -74,6 +75,8 @@ class ChannelMemory(wiring.Component):
         Channels written at once.
     channels : int
         Channels in a word, a multiple of ``parallel``.
+    stored : StoredCodes
+        What the memory holds of a code; codes in it are those for which that is enough.
 
     Ports
     -----
@@ -96,12 +99,13 @@ class ChannelMemory(wiring.Component):
         ``channels`` is no multiple of ``parallel``.
     """
 
-    def __init__(self, maps: Sequence[ChannelMaps], parallel: int, channels: int):
+    def __init__(self, maps: Sequence[ChannelMaps], parallel: int, channels: int, stored: StoredCodes = WHOLE):
         if channels % parallel:
             raise ValueError(f"a word must have a multiple of {parallel} channels, which are written at once")
         self.maps = tuple(maps)
         self.parallel = parallel
         self.channels = channels
+        self.stored = stored
         self.sizes = [prod(one.positions) for one in self.maps]  # positions
         self.sets = [ceil_div(one.channels, channels) for one in self.maps]  # of channels
         self.depth = max(size * count for size, count in zip(self.sizes, self.sets, strict=True))
@@ -127,7 +131,8 @@ class ChannelMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         attrs = NO_COLLISIONS | memory_kind(self.depth)
-        m.submodules.words = words = memory.Memory(shape=codes(self.channels), depth=self.depth, init=[], attrs=attrs)
+        shape = data.ArrayLayout(stored_shape(self.stored), self.channels)
+        m.submodules.words = words = memory.Memory(shape=shape, depth=self.depth, init=[], attrs=attrs)
         self.write(m, words.write_port(granularity=1))
         self.read(m, words.read_port())
         return m
@@ -153,8 +158,20 @@ class ChannelMemory(wiring.Component):
         m.d.comb += [
             port.addr.eq(base + place),
             port.en.eq(Cat(enables)),
-            port.data.as_value().eq(self.i.payload.as_value().replicate(slots)),
+            port.data.as_value().eq(self.held().replicate(slots)),
         ]
+
+    def held(self) -> Value:
+        """What is stored of the codes on ``i``."""
+        if self.stored == WHOLE:
+            return self.i.payload.as_value()
+        return Cat(narrowed(code, self.stored) for code in self.i.payload)
+
+    def word_of(self, stored: data.View) -> Value:
+        """The codes of which that is stored."""
+        if self.stored == WHOLE:
+            return stored.as_value()
+        return Cat(widened(code, self.stored) for code in stored)
 
     def is_read(self, place: Signal, axis: int) -> Value:
         """Whether positions are in this row (``axis`` 0) or column (1) of the map."""
@@ -172,7 +189,7 @@ class ChannelMemory(wiring.Component):
         m.d.comb += [
             taken.eq(self.o.valid & self.o.ready),
             port.addr.eq(base + place),
-            self.word.eq(port.data),
+            self.word.eq(self.word_of(port.data)),
             self.o.valid.eq(busy),
             self.o.payload.last.eq(last),
         ]

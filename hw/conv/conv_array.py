@@ -200,7 +200,7 @@ class ConvArray(wiring.Component):
 
     def connect_pe(self, m: Module, pe: ConvPE, o: int, w: int, position, stationary, bases: list):
         """A PE as that of a window and an output channel; returns its partial sum."""
-        if self.form.kind == "signs":
+        if self.form.scaled:
             m.d.comb += pe.layer.eq(self.layer)
         m.d.comb += [
             pe.i.valid.eq(position.valid),

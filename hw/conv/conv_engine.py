@@ -21,6 +21,7 @@ from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.stages import ConvStage, function_codes, stages
+from fivebyfive.model.machine.stored_codes import StoredCodes, stored_outputs
 from fivebyfive.model.machine.weights import memory_map
 from fivebyfive.model.machine.zero_windows import skips
 from fivebyfive.model.network import Network
@@ -253,6 +254,7 @@ class ConvEngine(wiring.Component):
                     parallel=config.outputs,
                     rows_out=lines.rows_in,
                     sparse=sparse,
+                    stored=self.stored(readers),
                 )
                 for readers in self.readers(over_channels=False)
             ],
@@ -274,6 +276,7 @@ class ConvEngine(wiring.Component):
                     [self.channel_maps(layer) for layer in readers],
                     config.outputs,
                     config.channels_at_once(self.network, readers[0]),
+                    self.stored(readers),
                 )
                 for readers in self.readers(over_channels=True)
             ],
@@ -289,6 +292,10 @@ class ConvEngine(wiring.Component):
         turns = range(1, len(self.layers), 2), range(2, len(self.layers), 2)
         kept = [[layer for layer in turn if self.over_channels(layer) == over_channels] for turn in turns]
         return [readers for readers in kept if readers]
+
+    def stored(self, readers: list[int]) -> StoredCodes:
+        """What a memory holds of the codes that these layers read."""
+        return stored_outputs([self.layers[layer - 1].layer for layer in readers], self.tables)
 
     def positions(self, stage: ConvStage) -> tuple[int, int]:
         return stage.positions(self.config.windows)
@@ -415,7 +422,7 @@ class ConvEngine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load), weights.load)
         if self.config.engines.conv.narrow:
             m.d.comb += weights.layer.eq(controller.layer)
-        if array.form.kind == "signs":
+        if array.form.scaled:
             m.d.comb += array.layer.eq(controller.layer)
         m.d.comb += [
             weights.address.eq(Mux(controller.bias_request, controller.bias_address, fetcher.address)),

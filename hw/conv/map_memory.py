@@ -8,8 +8,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.common.pipeline import counter
-from fivebyfive.hw.common.types import CODE, NO_COLLISIONS, codes, memory_kind
+from fivebyfive.hw.common.types import CODE, NO_COLLISIONS, codes, memory_kind, narrowed, stored_shape, widened
 from fivebyfive.model.machine.latency import MAP_MEMORY
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes
 from fivebyfive.model.shape import ceil_div
 
 from .sweep_list import SweepList
@@ -100,6 +101,8 @@ class MapMemory(wiring.Component):
         Codes of a row that are written at once; ``columns`` of each set of maps are a multiple of it.
     sparse : bool
         Codes come with their column, and columns may be left out of a row. Only with an ``across`` of 1.
+    stored : StoredCodes
+        What the memory holds of a code; codes in it are those for which that is enough.
 
     Ports
     -----
@@ -151,6 +154,7 @@ class MapMemory(wiring.Component):
         sets: int = 1,
         across: int = 1,
         sparse: bool = False,
+        stored: StoredCodes = WHOLE,
     ):
         self.maps = tuple(maps)
         self.parallel = parallel
@@ -158,6 +162,7 @@ class MapMemory(wiring.Component):
         self.sets = sets
         self.across = across
         self.sparse = sparse
+        self.stored = stored
         if any(stored.columns % across for stored in self.maps):
             raise ValueError(f"rows are written {across} codes at once, which are no part of each of them")
         self.columns = max(stored.columns for stored in self.maps)
@@ -201,7 +206,8 @@ class MapMemory(wiring.Component):
         """Write and read port of the rows of a bank (every second row where there are two halves)."""
         depth = self.words if self.sets == 1 else 2 << (self.words - 1).bit_length()
         attrs = NO_COLLISIONS | memory_kind(depth)
-        rows = memory.Memory(shape=codes(self.columns), depth=depth, init=[], attrs=attrs)
+        shape = data.ArrayLayout(stored_shape(self.stored), self.columns)
+        rows = memory.Memory(shape=shape, depth=depth, init=[], attrs=attrs)
         m.submodules[f"bank_{bank}_{half}"] = rows
         return rows.write_port(granularity=1), rows.read_port()
 
@@ -234,7 +240,7 @@ class MapMemory(wiring.Component):
             for index, (port, _) in enumerate(halves):
                 enable = self.i.valid & (half == index)
                 m.d.comb += [port.addr.eq(self.word(address, self.w_set)), port.en.eq(Mux(enable, chosen, 0))]
-                m.d.comb += [port.data[c].eq(code) for c, code in enumerate(row)]
+                m.d.comb += [port.data[c].eq(narrowed(code, self.stored)) for c, code in enumerate(row)]
 
     def with_columns_left_out(self, m: Module) -> tuple[Value, list]:
         """Columns that are written with the codes of one: all that are not written yet; and the row of each bank. What
@@ -277,6 +283,7 @@ class MapMemory(wiring.Component):
         m.d.comb += [port.en.eq(advance) for port in ports]
         bank_read, bank_held = Signal.like(bank), Signal.like(bank)
         words = [Signal.like(port.data.as_value(), name=f"word_{n}", reset_less=True) for n, port in enumerate(ports)]
+        held_rows = self.held_rows(m)
         with m.If(advance):
             m.d.sync += [read.eq(self.busy), bank_read.eq(bank)]
         with m.If(step):
@@ -284,11 +291,20 @@ class MapMemory(wiring.Component):
             m.d.sync += [word.eq(port.data) for word, port in zip(words, ports, strict=True)]
         with m.If(move):
             m.d.sync += self.o.valid.eq(held)
-            for half in range(self.rows_out):
+            for half, row in enumerate(held_rows):
                 rows = Array(words[half :: self.rows_out])
-                m.d.sync += self.o.payload[half].as_value().eq(rows[bank_held])
+                m.d.sync += row.eq(rows[bank_held])
         if "fill" in self.signature.members:
             self.delay_fill(m, fill, (advance, step, move))
+
+    def held_rows(self, m: Module) -> list[Value]:
+        """The registers of the rows on ``o``, as they are stored."""
+        if self.stored == WHOLE:
+            return [row.as_value() for row in self.o.payload]
+        shape = data.ArrayLayout(stored_shape(self.stored), self.columns)
+        rows = [Signal(shape, name=f"held_{half}") for half in range(self.rows_out)]
+        m.d.comb += self.o.payload.as_value().eq(Cat(widened(code, self.stored) for row in rows for code in row))
+        return [row.as_value() for row in rows]
 
     def delay_fill(self, m: Module, fill, moves: tuple):
         """The fill code goes through the pipeline beside its rows, unless all channels have the same."""

@@ -6,8 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.types import CODE, FC_LANES, codes, memory_kind
+from fivebyfive.hw.common.types import CODE, FC_LANES, codes, memory_kind, narrowed, stored_shape, widened
 from fivebyfive.model.machine.latency import ACTIVATION_MEMORY
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes
 from fivebyfive.model.shape import ceil_div
 
 __all__ = ["ActivationMemory"]
@@ -31,6 +32,8 @@ class ActivationMemory(wiring.Component):
         Numbers of codes that transfers have. (Only the lanes that these reach get a multiplexer.)
     sets : int, 1 or 2
         With 2, one set is written while the other is read.
+    stored : StoredCodes
+        What the memory holds of a code; codes in it are those for which that is enough.
 
     Ports
     -----
@@ -54,11 +57,12 @@ class ActivationMemory(wiring.Component):
 
     latency = ACTIVATION_MEMORY
 
-    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2):
+    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2, stored: StoredCodes = WHOLE):
         self.inputs = inputs
         self.writers = writers
         self.counts = tuple(counts)
         self.sets = sets
+        self.stored = stored
         self.words = ceil_div(inputs, FC_LANES)
         payload = data.StructLayout({"values": codes(writers), "count": range(writers + 1)})
         super().__init__(
@@ -124,12 +128,15 @@ class ActivationMemory(wiring.Component):
     def read_lane(self, m: Module, index: int, codes_of_lane: memory.Memory) -> None:
         """The lane's code of the word that is read."""
         read = codes_of_lane.read_port()
-        m.d.comb += [read.addr.eq(self.place(self.address, self.r_set)), self.data[index].eq(read.data)]
+        m.d.comb += [
+            read.addr.eq(self.place(self.address, self.r_set)),
+            self.data[index].eq(widened(read.data, self.stored)),
+        ]
 
     def add_lane(self, m: Module, index: int, values: list, count, valid, word: Signal, lane: Signal):
         """The memory of one lane: writes the value that falls on it, in this word or the next."""
         m.submodules[f"lane_{index}"] = codes_of_lane = memory.Memory(
-            shape=CODE, depth=self.sets * self.words, init=[], attrs=memory_kind(self.words)
+            shape=stored_shape(self.stored), depth=self.sets * self.words, init=[], attrs=memory_kind(self.words)
         )
         write = codes_of_lane.write_port()
         self.read_lane(m, index, codes_of_lane)
@@ -141,8 +148,9 @@ class ActivationMemory(wiring.Component):
         # without enable.
         begins = {(index - value) % FC_LANES: value for value in range(len(values))}
         begins = {start: value for start, value in begins.items() if start in self.starts()}
-        m.d.comb += write.data.eq(values[next(iter(begins.values()))])
+        held = [narrowed(value, self.stored) for value in values]
+        m.d.comb += write.data.eq(held[next(iter(begins.values()))])
         with m.Switch(lane):
             for start, value in begins.items():
                 with m.Case(start):
-                    m.d.comb += [write.data.eq(values[value]), write.en.eq(valid & (value < count))]
+                    m.d.comb += [write.data.eq(held[value]), write.en.eq(valid & (value < count))]

@@ -4,7 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.types import FC_LANES, codes
+from fivebyfive.hw.common.types import FC_LANES, codes, widened
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes
 
 from .activation_memory import ActivationMemory
 
@@ -28,6 +29,8 @@ class BankActivationMemory(ActivationMemory):
         As of `ActivationMemory`.
     rows : int, at least 1
         Outputs computed at once, R.
+    stored : StoredCodes
+        As of `ActivationMemory`.
 
     Ports
     -----
@@ -48,9 +51,17 @@ class BankActivationMemory(ActivationMemory):
         ``inputs`` in that lane.
     """
 
-    def __init__(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int = 2, rows: int = 1):
+    def __init__(
+        self,
+        inputs: int,
+        writers: int,
+        counts: tuple[int, ...],
+        sets: int = 2,
+        rows: int = 1,
+        stored: StoredCodes = WHOLE,
+    ):
         self.rows = rows
-        super().__init__(inputs, writers, counts, sets)
+        super().__init__(inputs, writers, counts, sets, stored)
 
     def read_members(self) -> dict:
         lanes = FC_LANES * self.rows
@@ -62,5 +73,5 @@ class BankActivationMemory(ActivationMemory):
             read = codes_of_lane.read_port()
             m.d.comb += [
                 read.addr.eq(self.place(self.address[lane], self.r_set)),
-                self.data[lane].eq(read.data),
+                self.data[lane].eq(widened(read.data, self.stored)),
             ]

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 
 from fivebyfive.hw.common.pipeline import counter, delay
 from fivebyfive.hw.common.types import CODE
+from fivebyfive.model.machine.stored_codes import StoredCodes
 from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.shape import FC_WORD, ceil_div
 
@@ -62,8 +63,10 @@ class BankFcEngine(FcEngine):
         biases = sum(layer.groups for layer in layers)
         return BankWeightMemory(self.words, self.config.fc_rows, places, biases, fc_banks(self.network, self.config))
 
-    def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> BankActivationMemory:
-        return BankActivationMemory(inputs, writers, counts, sets, self.config.fc_rows)
+    def activations(
+        self, inputs: int, writers: int, counts: tuple[int, ...], sets: int, stored: StoredCodes
+    ) -> BankActivationMemory:
+        return BankActivationMemory(inputs, writers, counts, sets, self.config.fc_rows, stored)
 
     def add_controller(self, m: Module, layers: list[FcLayer], weights: BankWeightMemory, inputs) -> BankFcController:
         words = [sum(layer) for layer in self.config.engines.words]

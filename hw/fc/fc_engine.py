@@ -17,6 +17,7 @@ from fivebyfive.hw.common.types import CODE, codes
 from fivebyfive.hw.common.weight_memory import WeightMemory, WriteSignature
 from fivebyfive.model.machine.config import Config, paired
 from fivebyfive.model.machine.stages import function_codes, stages
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes, stored_outputs
 from fivebyfive.model.machine.weights import fc_banks
 from fivebyfive.model.network import Network
 from fivebyfive.model.shape import FC_WORD, ceil_div
@@ -146,6 +147,12 @@ class FcEngine(wiring.Component):
         return [function_codes(stage, stage.after, self.tables) for stage in self.stages]
 
     @property
+    def stored_inputs(self) -> StoredCodes:
+        """What is held of the codes of the last convolution; all of pixels."""
+        convs = stages(self.network).convs
+        return stored_outputs([convs[-1].layer], self.tables) if convs else WHOLE
+
+    @property
     def lookup_latency(self) -> int:
         """Cycles that a table takes, where some layer has one."""
         return TableLookup.latency if any(isinstance(function, tuple) for function in self.functions) else 0
@@ -156,7 +163,7 @@ class FcEngine(wiring.Component):
         layers = [FcLayer(stage.outputs, stage.inputs, rows, lanes) for stage in self.stages]
         weights = m.submodules.weights = self.weight_memory(layers)
         inputs = m.submodules.inputs = self.activations(
-            self.stages[0].inputs, self.config.at_once, self.counts, 2 if self.config.overlap else 1
+            self.stages[0].inputs, self.config.at_once, self.counts, 2 if self.config.overlap else 1, self.stored_inputs
         )
         controller = self.add_controller(m, layers, weights, inputs)
         argmax = m.submodules.argmax = Argmax(self.network.classes, rows)
@@ -183,9 +190,11 @@ class FcEngine(wiring.Component):
             return WeightMemory(self.words, width, banks)
         return NarrowWeightMemory(self.words, width, sum(layer.bias_words for layer in layers), form, banks)
 
-    def activations(self, inputs: int, writers: int, counts: tuple[int, ...], sets: int) -> ActivationMemory:
+    def activations(
+        self, inputs: int, writers: int, counts: tuple[int, ...], sets: int, stored: StoredCodes
+    ) -> ActivationMemory:
         """A memory of activations."""
-        return ActivationMemory(inputs, writers, counts, sets)
+        return ActivationMemory(inputs, writers, counts, sets, stored)
 
     def add_controller(self, m: Module, layers: list[FcLayer], weights, inputs: ActivationMemory) -> FcController:
         """The controller, which waits between layers until the last output has left this pipeline."""
@@ -239,7 +248,10 @@ class FcEngine(wiring.Component):
             return None
         rows = self.config.fc_outputs
         counts = {min(rows, width) for width in widths} | {width % rows or rows for width in widths}
-        hidden = m.submodules.hidden = self.activations(max(widths), rows, tuple(sorted(counts)), min(len(widths), 2))
+        stored = stored_outputs([stage.layer for stage in self.stages[:-1]], self.tables)
+        hidden = m.submodules.hidden = self.activations(
+            max(widths), rows, tuple(sorted(counts)), min(len(widths), 2), stored
+        )
         m.d.comb += [
             hidden.rewind.eq(controller.layer_done),
             hidden.w_set.eq(controller.layer[0]),
@@ -293,7 +305,7 @@ class FcEngine(wiring.Component):
             else:
                 row = FcRow(kept, form)
             m.submodules[f"row_{r}"] = row
-            if form.kind == "signs":
+            if form.scaled:
                 m.d.comb += row.layer.eq(layer)
             m.d.comb += [
                 row.i.valid.eq(command.valid),

@@ -8,6 +8,8 @@ that need no multiplier. Each of these has hardware that gains by it, with the s
   lane of an output has, each with its place in the lane (``words``): bank-balanced sparsity, Cao et al. 2019;
 * weights that have few values are stored as their numbers in a codebook (`WeightForm` "codebook"): Han et al. 2016;
 * weights that are -s, 0 or s, where s is a power of two, need adders only ("signs"): Courbariaux 2015, Li 2016;
+* such weights without zeros, where activations are -1 and 1, need exclusive nors and counts of bits ("xnor"): Hubara
+  2016, Rastegari 2016;
 * weights that are 0 or powers of two with a sign need shifts and adders only ("powers"): Miyashita 2016, Zhou 2017.
 """
 
@@ -22,8 +24,9 @@ from fivebyfive.model.shape import FC_WORD, ceil_div
 from .banks import PLACES, fewest_words, fullest_lane, words_of_groups
 from .config import Config
 from .stages import stages
+from .stored_codes import reads_bits
 from .unused import kept_outputs, used_outputs, with_outputs
-from .weight_form import CODES, DENSE, Engines, WeightForm, are_powers, are_signs
+from .weight_form import CODES, DENSE, Engines, WeightForm, are_bits, are_powers, are_signs
 
 __all__ = ["AnyWeights", "Fitting", "choose", "fitted"]
 
@@ -80,6 +83,7 @@ class Fitting(AnyWeights):
         self.conv_values = list(map(distinct, self.conv_weights))
         self.fc_weights = fc_weights(least)
         self.fc_values = list(map(distinct, self.fc_weights))
+        self.fc_bits = reads_bits(least.network, least.tables)
         self.fewest = list(map(fewest_words, self.fc_weights))
         self.has_places = all(ceil_div(stage.inputs, FC_WORD) <= PLACES for stage in self.fc)
         self.fullest: dict[int, list[np.ndarray]] = {}  # by activations that come at once, which give fc1's order
@@ -117,7 +121,9 @@ class Fitting(AnyWeights):
         # The last word of an output's weights may have lanes without an input: what is stored there must be a zero.
         config = replace(config, skip_zeros=False)  # only where weights are codes are zeros skipped
         padded = [config.input_words(stage.inputs) * config.fc_lanes > stage.inputs for stage in self.fc]
-        return form_of(self.fc_values, [weights.size for weights in self.fc_weights], config, padded)
+        form = form_of(self.fc_values, [weights.size for weights in self.fc_weights], config, padded)
+        bits = self.fc_bits and form.kind == "signs" and all(map(are_bits, form.values))
+        return replace(form, kind="xnor") if bits else form
 
     def bank_words(self, config: Config) -> tuple[tuple[int, ...], ...]:
         """For each fully-connected layer the words of each group of outputs in the bank-balanced engine (`banks`).

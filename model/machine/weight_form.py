@@ -5,16 +5,17 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_powers", "are_signs"]
+__all__ = ["CODES", "DENSE", "Engines", "WeightForm", "are_bits", "are_powers", "are_signs"]
 
-KINDS = ("codes", "codebook", "signs", "powers")
+KINDS = ("codes", "codebook", "signs", "powers", "xnor")
 
 
 @dataclass(frozen=True)
 class WeightForm:
     """``kind``: "codes", Q2.6 codes as they are; "codebook", numbers of a layer's values; "signs", the same, and each
     value is -s, 0 or s with a power of two s of the layer; "powers", the same, and each value is 0 or a power of two
-    with a sign. ``values``: of each layer of the engine in ascending order; none for "codes"."""
+    with a sign; "xnor", signs without zeros that meet activations of -1 and 1. ``values``: of each layer of the engine
+    in ascending order; none for "codes"."""
 
     kind: str = "codes"
     values: tuple[tuple[int, ...], ...] = ()
@@ -28,8 +29,10 @@ class WeightForm:
         for one in self.values:
             if not one or list(one) != sorted(set(one)) or not all(type(v) is int and -128 <= v < 128 for v in one):
                 raise ValueError(f"a codebook must have ascending Q2.6 codes, not {one}")
-            if self.kind == "signs" and not are_signs(one):
+            if self.scaled and not are_signs(one):
                 raise ValueError(f"signs are -s, 0 and s for a power of two s, not {one}")
+            if self.kind == "xnor" and not are_bits(one):
+                raise ValueError(f"weights of one bit are -s and s, not {one}")
             if self.kind == "powers" and not are_powers(one):
                 raise ValueError(f"powers are 0 and powers of two with a sign, not {one}")
 
@@ -41,7 +44,12 @@ class WeightForm:
     @property
     def multiplies(self) -> bool:
         """Whether products need multipliers; else adders and shifts do."""
-        return self.kind not in ("signs", "powers")
+        return not self.scaled and self.kind != "powers"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values are -1, 0 or 1 times a power of two of their layer (`shifts`)."""
+        return self.kind in ("signs", "xnor")
 
     @property
     def shifts(self) -> tuple[int, ...]:
@@ -58,6 +66,11 @@ def are_signs(values: tuple[int, ...]) -> bool:
     """Whether all values are -s, 0 or s for a power of two s."""
     sizes = {abs(value) for value in values} - {0}
     return len(sizes) == 1 and sizes.pop().bit_count() == 1
+
+
+def are_bits(values: tuple[int, ...]) -> bool:
+    """Whether the values are -s and s for a power of two s."""
+    return are_signs(values) and 0 not in values and len(values) == 2
 
 
 def are_powers(values: tuple[int, ...]) -> bool:

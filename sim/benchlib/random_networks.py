@@ -12,17 +12,19 @@ from fivebyfive.model.shape import LeNetShape
 
 __all__ = ["KINDS", "least", "other_network", "random_network"]
 
-KINDS = ("kernels", "banks", "codebook", "powers", "ternary", "binary", "seen")
+KINDS = ("kernels", "banks", "codebook", "powers", "ternary", "binary", "seen", "one-bit", "few-codes")
 ZERO_KERNELS = 0.6  # share of the kernels behind the first convolution
 ZERO_WEIGHTS = 0.95  # share of the fully-connected weights
 VALUES = 6  # of a layer
+LEVELS = ((-1, 0, 1), (0, 1), (0, 1, 2, 3), tuple(range(16)), (-8, 8), (5,))  # codes that a table has
 POWERS = [sign << exponent for sign in (-1, 1) for exponent in range(8) if sign << exponent < 128]
 
 
 def random_network(shape: LeNetShape | Network, seed: int, kind: str = "") -> Checkpoint:
     """Codes drawn evenly over the whole range; ``kind``, some of `KINDS` with a + between them, says what is changed
     then: kernels of zeros, weights of zeros, few values, or such that need no multiplier (powers of two, three values
-    or two); or that each input of a fully-connected layer has a weight somewhere."""
+    or two); that each input of a fully-connected layer has a weight somewhere; that weights are -s and s and tables
+    signs; or that tables have few codes."""
     network = Checkpoint.random(shape, seed)
     arrays = {name: array.copy() for name, array in network.arrays.items()}
     for number, one in enumerate(kind.split("+") if kind else []):
@@ -30,6 +32,8 @@ def random_network(shape: LeNetShape | Network, seed: int, kind: str = "") -> Ch
         for name, array in arrays.items():
             if name.endswith(".weight"):
                 change(one, array, name == next(iter(arrays)), rng)
+            elif name.endswith(".table"):
+                change_table(one, array, rng)
     return Checkpoint(network.network, arrays)
 
 
@@ -47,13 +51,21 @@ def change(kind: str, array: np.ndarray, first: bool, rng: np.random.Generator) 
             array[:] = np.append(rng.choice(POWERS, VALUES - 1, False), 0)[rng.integers(0, VALUES, array.shape)]
         case "ternary":
             array[:] = size * rng.integers(-1, 2, array.shape)
-        case "binary":
+        case "binary" | "one-bit":
             array[:] = size * (2 * rng.integers(0, 2, array.shape) - 1)
         case "seen" if array.ndim == 2:
             unseen = np.flatnonzero(~array.any(axis=0))
             array[rng.integers(0, len(array), len(unseen)), unseen] = rng.integers(1, 128, len(unseen))
         case _ if kind not in KINDS:
             raise ValueError(f"there is no kind of network {kind!r}; there are {', '.join(KINDS)}")
+
+
+def change_table(kind: str, table: np.ndarray, rng: np.random.Generator) -> None:
+    """Make a table what ``kind`` says."""
+    if kind == "one-bit":
+        table[:] = np.where(np.arange(-128, 128) < 0, -1, 1)
+    if kind == "few-codes":
+        table[:] = rng.choice(LEVELS[rng.integers(len(LEVELS))], len(table))
 
 
 def least(network: Checkpoint, config: Config) -> tuple[Checkpoint, Config]:

@@ -14,7 +14,9 @@ from cocotb.handle import Deposit, Immediate
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
-from .given import Dut, ports
+from fivebyfive.model.machine.stored_codes import WHOLE, StoredCodes, stored_codes
+
+from .given import Dut, parameters, ports
 from .payload import pack_codes
 
 __all__ = [
@@ -27,11 +29,13 @@ __all__ = [
     "load_memory",
     "port_handles",
     "random_arrays",
+    "random_codes",
     "random_source",
     "reset",
     "reset_sometime",
     "start",
     "start_clock",
+    "stored_as_given",
     "until",
 ]
 
@@ -52,6 +56,19 @@ def random_source() -> random.Random:
 def random_arrays() -> np.random.Generator:
     """Random arrays from the seed of the run."""
     return np.random.default_rng(cocotb.RANDOM_SEED)
+
+
+def random_codes(arrays: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
+    """Codes, int8: of the ``values`` among the parameters or, without, of the whole range."""
+    if values := parameters().get("values"):
+        return arrays.choice(np.array(values, np.int8), shape)
+    return arrays.integers(-128, 128, shape, np.int8)
+
+
+def stored_as_given() -> StoredCodes:
+    """What a memory holds of codes of the ``values`` among the parameters; all bits without."""
+    values = parameters().get("values")
+    return stored_codes(values) if values else WHOLE
 
 
 async def start(dut: Dut) -> None:

@@ -23,6 +23,7 @@ from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
@@ -314,6 +315,10 @@ def sign_dot_product() -> SmallMachine:
     return SignDotProduct(5, (0, 5)), {"terms": 5, "form": {"kind": "signs", "values": ((-1, 1), (-32, 0, 32))}}
 
 
+def xnor_dot_product() -> SmallMachine:
+    return XnorDotProduct(5, (0, 5)), {"terms": 5, "form": {"kind": "xnor", "values": ((-1, 1), (-32, 32))}}
+
+
 def shift_dot_product() -> SmallMachine:
     return ShiftDotProduct(5), {"terms": 5, "form": {"kind": "powers", "values": ((-1, 1),)}}
 
@@ -385,12 +390,12 @@ SMALL_MACHINES: tuple[Callable[[], SmallMachine], ...] = (
     bank_weight_memory, bank_activation_memory, bank_fc_controller, bank_fc_engine, skipping_conv_engine,
     any_pooling, table_lookup, cascade, sparse_line_buffer, sparse_map_memory, sparse_pooling,
     sparse_conv_array, overlapped_packed_dot_product, sparse_fc_row, channel_memory, shift_dot_product,
-    sparse_fc_engine, winograd_pe, matrix_transform,
+    sparse_fc_engine, winograd_pe, matrix_transform, xnor_dot_product,
 )  # fmt: skip
 
 
 OF_ANOTHER = {  # components that a bench of another one checks
-    "sign_dot_product": "dot_product", "shift_dot_product": "dot_product",
+    "sign_dot_product": "dot_product", "shift_dot_product": "dot_product", "xnor_dot_product": "dot_product",
     "sparse_fc_engine": "fc_engine",
     "bank_activation_memory": "activation_memory", "bank_fc_engine": "fc_engine",
     "skipping_conv_engine": "conv_engine", "any_pooling": "pooling", "sparse_line_buffer": "line_buffer",

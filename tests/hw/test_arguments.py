@@ -4,11 +4,13 @@
 import pytest
 from amaranth.hdl import signed
 
+from fivebyfive.hw.accelerator import Accelerator
 from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_pe import INPUT_STAGES, TRANSFORM_LATENCY, ConvPE, WinogradPE
@@ -16,8 +18,21 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
+from fivebyfive.model.checkpoint import Checkpoint
+from fivebyfive.model.machine.config import Config
+from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.machine.zero_windows import Skip
-from fivebyfive.model.network import Pool
+from fivebyfive.model.network import Layer, Network, Pool
+from fivebyfive.sim.benchlib.random_networks import random_network
+
+
+def exclusive_nors_of_other_codes() -> Accelerator:
+    """A machine for activations of one bit, with the tables of others."""
+    layers = Layer("c", "conv", 5, 5, then=(Pool("max", 6, 6), "table")), Layer("f", "fc", 10)
+    network = Network((1, 16, 16), layers)
+    config = fitted(random_network(network, 1, "one-bit"), Config())
+    assert config.engines.fc.kind == "xnor"
+    return Accelerator(network, config, tables=Checkpoint.random(network, 1).tables)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +48,11 @@ from fivebyfive.model.network import Pool
         (
             lambda: PooledMap(8, 8, Pool("max", 2, 3)),
             "a pool is .*, with a stride of 1 to its size; not .*",
+        ),
+        (lambda: XnorDotProduct(0, (0,)), "a dot product needs at least one term, not 0"),
+        (
+            exclusive_nors_of_other_codes,
+            "exclusive nors are for fully-connected layers that read -1 and 1 alone; choose signs",
         ),
         (lambda: TableLookup(1, []), "a table lookup needs at least one function"),
         (lambda: TableLookup(1, [(0,) * 255]), 'a function is None, "relu" or a tuple of 256 codes'),

@@ -7,11 +7,11 @@ decides. No reset is needed and no number of cycles is assumed; rows follow any 
 
 import pytest
 
-from fivebyfive.hw.common import dot_product
+from fivebyfive.hw.common import dot_product, xnor_dot_product
 from fivebyfive.hw.conv import conv_pe
 from fivebyfive.hw.fc import fc_row, sparse_fc_engine
 
-from .lib.bits import Bits, const, fresh, mux, prove
+from .lib.bits import Bits, all_of, const, fresh, mux, prove
 from .lib.netlist import Frame, Netlist, netlist
 from .lib.products import exact_sum, multiply, prove_multiplier
 from .lib.seeded import broken
@@ -38,6 +38,22 @@ def prove_dot_product(terms: int, component=dot_product.DotProduct) -> None:
     payload, o = frames[0]["i__payload"], frames[-1]
     exact = exact_sum(const(0, 1), words(payload, terms), words(payload, terms, terms))
     prove({"sum": o["o__payload"] == exact[:14], "valid": o["o__valid"] == frames[0]["i__valid"]})
+
+
+def prove_xnor(terms: int, component=xnor_dot_product.XnorDotProduct, shifts: tuple[int, ...] = (0, 3)) -> None:
+    """With operands that are all -1 or 1, the sum of products, shifted as the layer is."""
+    dot = component(terms, shifts)
+    frames = run(netlist(dot), dot.latency)
+    payload, o = frames[0]["i__payload"], frames[-1]
+    operands = words(payload, 2 * terms)
+    bits = all_of((operand == 1) | (operand == 255) for operand in operands)
+    total = const(0, 14)
+    for x, w in zip(operands[:terms], operands[terms:], strict=True):
+        total = (total + (x.sext(14) * w.sext(14))[:14])[:14]
+    for layer, shift in enumerate(shifts):
+        there = bits & (o["layer"] == layer)
+        prove({f"sum of layer {layer}": there.implies(o["o__payload"] == (total * (1 << shift))[:14])})
+    prove({"valid": o["o__valid"] == frames[0]["i__valid"]})
 
 
 def prove_conv_pe(component=conv_pe.ConvPE, kernel: int = 5) -> None:
@@ -131,6 +147,11 @@ def test_dot_product(terms: int) -> None:
     prove_dot_product(terms)
 
 
+@pytest.mark.parametrize("terms", [1, 5, 20])
+def test_xnor(terms: int) -> None:
+    prove_xnor(terms)
+
+
 @pytest.mark.parametrize("kernel", [3, pytest.param(4, marks=pytest.mark.full), 5, 6, 7])
 def test_conv_pe(kernel: int) -> None:
     prove_conv_pe(kernel=kernel)
@@ -160,6 +181,23 @@ TREE_BUGS = {
 def test_bugs_of_the_dot_product_are_refuted(bug: str) -> None:
     with pytest.raises(AssertionError, match=BUG):
         prove_dot_product(25, broken("dot_product", "DotProduct", *TREE_BUGS[bug]))
+
+
+XNOR_BUGS = {
+    "nor": ("differ.eq(x ^ w)", "differ.eq(x | w)"),
+    "a bit too few": ("range(count + 1)", "range(count)"),
+    "halved": ("<< 1)", "<< 0)"),
+    "a term is lost": ("sum(pair[1:], pair[0])", "pair[0]"),
+    "lower bit of an operand": ("code[-1] for code in self.i.payload.w", "code[0] for code in self.i.payload.w"),
+    "one layer's shift": ("shifted[self.layer]", "shifted[0]"),
+    "a stage too many": ("self.latency, name", "self.latency + 1, name"),
+}
+
+
+@pytest.mark.parametrize("bug", XNOR_BUGS)
+def test_bugs_of_exclusive_nors_are_refuted(bug: str) -> None:
+    with pytest.raises(AssertionError, match=BUG):
+        prove_xnor(5, broken("xnor_dot_product", "XnorDotProduct", *XNOR_BUGS[bug]))
 
 
 @pytest.mark.parametrize("bug", TREE_BUGS)

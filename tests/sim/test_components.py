@@ -19,6 +19,7 @@ from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
+from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
@@ -49,6 +50,7 @@ from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
+from fivebyfive.model.machine.stored_codes import stored_codes
 from fivebyfive.model.machine.weight_form import CODES, DENSE, WeightForm
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.machine.zero_windows import Skip
@@ -250,6 +252,36 @@ def test_activation_memory(bench, inputs, writers, counts):
     bench(memory, "activation_memory", inputs=inputs, writers=writers, counts=counts)
 
 
+FEW_CODES = [[-1, 1], full([-1, 0, 1]), full([0, 1, 2, 3]), [5], full([-8, 7])]  # what their tables have
+
+
+@pytest.mark.parametrize("values", FEW_CODES, ids=str)
+def test_activations_of_few_codes(bench, values):
+    memory = ActivationMemory(96, 6, (6, 4), stored=stored_codes(values))
+    bench(memory, "activation_memory", inputs=96, writers=6, counts=(6, 4), values=values)
+
+
+@pytest.mark.parametrize("values", [full([0, 3])])
+def test_banked_activations_of_few_codes(bench, values):
+    memory = BankActivationMemory(17, 3, (3, 2), rows=2, stored=stored_codes(values))
+    bench(memory, "activation_memory", inputs=17, writers=3, counts=(3, 2), rows=2, values=values)
+
+
+@pytest.mark.parametrize("values", FEW_CODES[:3], ids=str)
+def test_maps_of_few_codes(bench, values):
+    sizes = random_memory(3)
+    memory = MapMemory(**sizes | {"maps": [StoredMaps(**one) for one in sizes["maps"]], "stored": stored_codes(values)})
+    bench(memory, "map_memory", values=values, **sizes)
+
+
+@pytest.mark.parametrize("values", FEW_CODES[:3], ids=str)
+def test_channels_of_few_codes(bench, values):
+    sizes = random_channel_memory(1)
+    maps = [ChannelMaps(**one | {"positions": tuple(one["positions"])}) for one in sizes["maps"]]
+    memory = ChannelMemory(maps, sizes["parallel"], sizes["channels"], stored_codes(values))
+    bench(memory, "channel_memory", values=values, **sizes)
+
+
 @pytest.mark.parametrize(
     ("width", "biases", "form", "banks"),
     [
@@ -310,6 +342,18 @@ def signs(shifts) -> WeightForm:
 @pytest.mark.parametrize(("terms", "shifts"), [(25, (0, 6)), full(20, (3,)), full(1, (1, 7, 0, 2))])
 def test_sign_dot_product(bench, terms, shifts):
     bench(SignDotProduct(terms, shifts), "dot_product", terms=terms, form=asdict(signs(shifts)))
+
+
+BITS = WeightForm("xnor", ((-64, 64), (-1, 1), (-8, 8)))
+
+
+@pytest.mark.parametrize("terms", [20, full(1), full(25)])
+def test_xnor_dot_product(bench, terms):
+    bench(XnorDotProduct(terms, BITS.shifts), "dot_product", terms=terms, form=asdict(BITS))
+
+
+def test_xnor_fc_row(bench):
+    bench(FcRow(3, BITS), "fc_row", kept=3, form=asdict(BITS))
 
 
 @pytest.mark.parametrize("terms", [full(1), 20, full(25)])

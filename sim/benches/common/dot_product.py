@@ -3,7 +3,7 @@
 With ``natural`` among the parameters it is `PackedDotProduct`: each of what is called a sum here is then a pair of
 them, and ``natural`` says whether the operands that a pair does not share are never negative (``dsp_size`` may be
 given). With a ``form`` of "signs" it is `SignDotProduct`: weights are -1, 0 and 1, the last operands, and every layer's
-sums are shifted; of "powers" `ShiftDotProduct`.
+sums are shifted; of "xnor" `XnorDotProduct`, whose operands are all -1 and 1; of "powers" `ShiftDotProduct`.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,6 +19,7 @@ from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
 from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
+from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.machine.weight_form import WeightForm
@@ -44,8 +45,8 @@ def component() -> DotProduct | PackedDotProduct | SignDotProduct | ShiftDotProd
     given = parameters()
     if form().kind == "powers":
         return ShiftDotProduct(given["terms"])
-    if form().kind == "signs":
-        return SignDotProduct(given["terms"], form().shifts)
+    if form().scaled:
+        return (XnorDotProduct if form().kind == "xnor" else SignDotProduct)(given["terms"], form().shifts)
     if "natural" not in given:
         return DotProduct(given["terms"])
     return PackedDotProduct(given["terms"], NATURAL if given["natural"] else CODE, dsp_size())
@@ -57,6 +58,7 @@ def operands(draw: Callable[[tuple[int, int, int]], np.ndarray], number: int, te
     natural = parameters().get("natural")
     values = draw((number, 2 if natural is None else 3, terms))
     values[:, -1] = as_stored(values[:, -1])
+    values[:, :-1] = as_read(values[:, :-1])
     if natural:
         values[:, :-1] &= 127
     return values
@@ -71,7 +73,14 @@ def as_stored(values: np.ndarray) -> np.ndarray:
     """Any values, int8, as weights of the component's form."""
     if form().kind == "powers":
         return values & 31
+    if form().kind == "xnor":
+        return as_read(values)
     return values % 3 - 1 if form().kind == "signs" else values
+
+
+def as_read(values: np.ndarray) -> np.ndarray:
+    """Any values, int8, as activations that the component's form takes."""
+    return np.where(values < 0, np.int8(-1), np.int8(1)) if form().kind == "xnor" else values
 
 
 def meant(stored: np.ndarray) -> np.ndarray:
@@ -116,7 +125,7 @@ async def check(dut: Dut, values: np.ndarray, pause: float) -> None:
 
 def choose_layer(dut: Dut) -> int:
     """Of signs, the layer's exponent, each layer in its turn; 0 of codes."""
-    shifts = form().shifts if form().kind == "signs" else (0,)
+    shifts = form().shifts if form().scaled else (0,)
     layer = next(TURNS) % len(shifts)
     if len(shifts) > 1:
         dut.layer.value = layer

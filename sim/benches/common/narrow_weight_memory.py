@@ -28,7 +28,7 @@ def word_out(memory: NarrowWeightMemory, address: int, word: np.ndarray, layer: 
         return pack_codes(word)
     numbers = word.view(np.uint8) & kept
     codes = [values[number] if number < len(values) else 0 for number in numbers]
-    if memory.form.kind == "signs":
+    if memory.form.scaled:
         codes = [(code > 0) - (code < 0) for code in codes]
     if memory.form.kind == "powers":
         codes = [(abs(code).bit_length() - 1) + 8 + 16 * (code < 0) if code else 0 for code in codes]

@@ -17,10 +17,12 @@ from fivebyfive.sim.benchlib.testbench import (
     drive,
     limited,
     random_arrays,
+    random_codes,
     random_source,
     reset,
     reset_sometime,
     start,
+    stored_as_given,
 )
 
 
@@ -28,12 +30,12 @@ from fivebyfive.sim.benchlib.testbench import (
 def component() -> ChannelMemory:
     given = parameters()
     maps = [ChannelMaps(**one | {"positions": tuple(one["positions"])}) for one in given["maps"]]
-    return ChannelMemory(maps, given["parallel"], given["channels"])
+    return ChannelMemory(maps, given["parallel"], given["channels"], stored_as_given())
 
 
 def draw(stored: ChannelMaps, arrays: np.random.Generator) -> np.ndarray:
     """Maps, int8 (channels, rows, columns)."""
-    return arrays.integers(-128, 128, (stored.channels, stored.rows, stored.columns), np.int8)
+    return random_codes(arrays, (stored.channels, stored.rows, stored.columns))
 
 
 def padded(maps: np.ndarray, multiple: int) -> np.ndarray:

@@ -18,10 +18,12 @@ from fivebyfive.sim.benchlib.testbench import (
     drive,
     limited,
     random_arrays,
+    random_codes,
     random_source,
     reset,
     reset_sometime,
     start,
+    stored_as_given,
     until,
 )
 
@@ -29,18 +31,20 @@ from fivebyfive.sim.benchlib.testbench import (
 @cache
 def component() -> MapMemory:
     given = parameters()
-    return MapMemory(**given | {"maps": [StoredMaps(**stored) for stored in given["maps"]]})
+    sizes = {name: value for name, value in given.items() if name != "values"}
+    maps = [StoredMaps(**one) for one in given["maps"]]
+    return MapMemory(**sizes | {"maps": maps, "stored": stored_as_given()})
 
 
 def draw(stored: StoredMaps, arrays: np.random.Generator) -> np.ndarray:
     """Maps, int8 (channels, rows, columns); where columns may be left out many of a group of channels are the same."""
     memory = component()
-    maps = arrays.integers(-128, 128, (stored.channels, stored.rows, stored.columns), np.int8)
+    maps = random_codes(arrays, (stored.channels, stored.rows, stored.columns))
     if memory.sparse:
         for first in range(0, stored.channels, memory.parallel):
             some = arrays.random(maps.shape[1:]) < arrays.choice((0, 0.5, 0.9, 1))
             group = maps[first : first + memory.parallel]
-            group[:, some] = arrays.integers(-128, 128, (len(group), 1), np.int8)
+            group[:, some] = random_codes(arrays, (len(group), 1))
     return maps
 
 

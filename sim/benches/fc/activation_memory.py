@@ -20,9 +20,11 @@ from fivebyfive.sim.benchlib.testbench import (
     drive,
     limited,
     random_arrays,
+    random_codes,
     random_source,
     reset_sometime,
     start,
+    stored_as_given,
 )
 
 
@@ -30,7 +32,10 @@ from fivebyfive.sim.benchlib.testbench import (
 def component() -> ActivationMemory:
     given = parameters()
     sizes = given["inputs"], given["writers"], tuple(given["counts"])
-    return BankActivationMemory(*sizes, rows=given["rows"]) if "rows" in given else ActivationMemory(*sizes)
+    stored = stored_as_given()
+    if "rows" in given:
+        return BankActivationMemory(*sizes, rows=given["rows"], stored=stored)
+    return ActivationMemory(*sizes, stored=stored)
 
 
 def transfers(
@@ -44,7 +49,7 @@ def transfers(
         if not fitting:
             break
         count = rng.choice(fitting)
-        values = arrays.integers(-128, 128, memory.writers, np.int8)
+        values = random_codes(arrays, memory.writers)
         words.append(pack(shape, {"values": values.tolist(), "count": count}))
         codes = np.append(codes, values[:count])
     return words, codes

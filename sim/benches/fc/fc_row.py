@@ -13,7 +13,7 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common.dot_product import as_stored, choose_layer, dsp_size, form, meant
+from fivebyfive.sim.benches.common.dot_product import as_read, as_stored, choose_layer, dsp_size, form, meant
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
@@ -37,7 +37,7 @@ def draw(outputs: int, words: int, arrays: np.random.Generator) -> Layer:
     pair = (2,) if "lanes" in parameters() else ()
     shapes = ((words, lanes), (outputs, words, *pair, lanes), (outputs, *pair))
     x, w, biases = (arrays.integers(-128, 128, shape, np.int8) for shape in shapes)
-    return x, as_stored(w), biases
+    return as_read(x), as_stored(w), biases
 
 
 def golden(x: np.ndarray, w: np.ndarray, biases: np.ndarray, shift: int = 0) -> list[int]:
