@@ -7,9 +7,10 @@
                   +---------------------------------------------------------------+           v
     logits, class <- argmax <- fc_row of dot_product (20 lanes) <- weight_memory    activation_memory
 
-Package `conv` holds the left half, `fc` the right one, `common` what both are made of. `conv_controller` and
-`fc_controller` sequence them; `conv_engine` and `fc_engine` connect the parts of each half, `accelerator` the halves;
-`counters` count their cycles. A weight comes from `fivebyfive.model.machine.weights.pack` into a `weight_memory`.
+Package `conv` holds the left half, `fc` the right one, `common` and `products` what both are made of.
+`conv_controller` and `fc_controller` sequence them; `conv_engine` and `fc_engine` connect the parts of each half,
+`accelerator` the halves; `counters` count their cycles. A weight comes from `fivebyfive.model.machine.weights.pack`
+into a `weight_memory`.
 
 Weights that allow it have other parts in their place (`fivebyfive.model.machine.engines`): `sweep_list` for kernels
 that are skipped, `narrow_weight_memory` with its `codebook`, `sign_dot_product` without multipliers,

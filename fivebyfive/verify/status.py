@@ -24,6 +24,7 @@ __all__ = ["HOLES", "PARTS", "Component", "components", "main", "status_page"]
 MUTANTS, COVERAGE, PROOFS = Path("docs/mutants.log"), Path("docs/coverage.log"), Path("tests/proofs")
 ROOMS = {
     ".": "The machine", "conv": "Convolutions", "fc": "Fully-connected layers", "common": "Used by both engines",
+    "products": "Sums of products",
     "axi": "AXI", "serial": "Serial line",
 }  # fmt: skip
 # Components without a small machine of their own, and the one that contains them.

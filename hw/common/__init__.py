@@ -1,1 +1,1 @@
-"""What both engines are made of: codes, delays, products, weight memories, a pixel frame."""
+"""What both engines are made of: codes, delays, weight memories, tables, a pixel frame."""

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.products.shift_dot_product import shift_code
 from fivebyfive.model.machine.weight_form import WeightForm
 
-from .shift_dot_product import shift_code
 from .types import CODE
 
 __all__ = ["Codebook"]

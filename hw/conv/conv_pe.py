@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.any_dot_product import dot_product, layer_port
-from fivebyfive.hw.common.dot_product import DotProduct
-from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import ACC, CODE, codes
+from fivebyfive.hw.products.any_dot_product import dot_product, layer_port
+from fivebyfive.hw.products.dot_product import DotProduct
+from fivebyfive.hw.products.matrix_transform import MatrixTransform
 from fivebyfive.model.machine.weight_form import CODES, WeightForm
 from fivebyfive.model.winograd import BITS, OUTPUT_SIZE, PRODUCTS, TILE
 

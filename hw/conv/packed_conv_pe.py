@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import ACC, CODE
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
 from fivebyfive.model.machine.config import DSP_SIZES
 
 __all__ = ["PackedConvPE"]

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.any_dot_product import dot_product, layer_port
-from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import ACC, CODE, FC_LANES, codes
+from fivebyfive.hw.products.any_dot_product import dot_product, layer_port
+from fivebyfive.hw.products.dot_product import DotProduct
 from fivebyfive.model.machine.weight_form import CODES, WeightForm
 from fivebyfive.model.q26 import Q2_6
 

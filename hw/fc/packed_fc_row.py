@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.pipeline import delay
 from fivebyfive.hw.common.types import ACC, CODE, codes
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
 from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.q26 import Q2_6
 

@@ -5,12 +5,8 @@ import pytest
 from amaranth.hdl import signed
 
 from fivebyfive.hw.accelerator import Accelerator
-from fivebyfive.hw.common.dot_product import DotProduct
-from fivebyfive.hw.common.matrix_transform import MatrixTransform
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_pe import INPUT_STAGES, TRANSFORM_LATENCY, ConvPE, WinogradPE
@@ -18,6 +14,10 @@ from fivebyfive.hw.conv.line_buffer import LineBuffer, LineMap
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.conv.pooling import PooledMap, Pooling
 from fivebyfive.hw.conv.sparse_line_buffer import SparseLineBuffer
+from fivebyfive.hw.products.dot_product import DotProduct
+from fivebyfive.hw.products.matrix_transform import MatrixTransform
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.products.xnor_dot_product import XnorDotProduct
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted

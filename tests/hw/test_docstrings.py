@@ -21,12 +21,12 @@ from fivebyfive.hw.axi.register_file import RegisterFile
 from fivebyfive.hw.axi.weight_loader import WeightLoader
 from fivebyfive.hw.common.codebook import Codebook
 from fivebyfive.hw.common.pixels import FrameWatch
-from fivebyfive.hw.common.shift_dot_product import ShiftCode
 from fivebyfive.hw.conv.conv_engine import ConvEngine
 from fivebyfive.hw.fc.bank_fc_engine import BankFcEngine
 from fivebyfive.hw.fc.fc_engine import FcEngine
 from fivebyfive.hw.fc.sparse_fc_controller import SparseFcController, SparseFcLayer
 from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine
+from fivebyfive.hw.products.shift_dot_product import ShiftCode
 from fivebyfive.hw.serial.link import Link
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weight_form import WeightForm

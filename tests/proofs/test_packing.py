@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from fivebyfive.hw.common import packed_dot_product
-from fivebyfive.hw.common.packed_dot_product import PRODUCT
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv import packed_conv_pe
 from fivebyfive.hw.fc import packed_fc_row
+from fivebyfive.hw.products import packed_dot_product
+from fivebyfive.hw.products.packed_dot_product import PRODUCT
 
 from .lib.bits import Bits, const, fresh, mux, prove
 from .lib.netlist import Frame, Netlist, netlist

@@ -7,9 +7,9 @@ decides. No reset is needed and no number of cycles is assumed; rows follow any 
 
 import pytest
 
-from fivebyfive.hw.common import dot_product, xnor_dot_product
 from fivebyfive.hw.conv import conv_pe
 from fivebyfive.hw.fc import fc_row, sparse_fc_engine
+from fivebyfive.hw.products import dot_product, xnor_dot_product
 
 from .lib.bits import Bits, all_of, const, fresh, mux, prove
 from .lib.netlist import Frame, Netlist, netlist

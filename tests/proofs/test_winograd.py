@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from bitwuzla import Kind
 
-from fivebyfive.hw.common import matrix_transform
 from fivebyfive.hw.common.types import CODE
 from fivebyfive.hw.conv import conv_pe
+from fivebyfive.hw.products import matrix_transform
 from fivebyfive.model.winograd import INPUT, OUTPUT, PRODUCTS
 
 from .lib.bits import TERMS, Bits, const, prove

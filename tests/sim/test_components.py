@@ -10,16 +10,10 @@ from dataclasses import asdict, astuple
 import pytest
 from amaranth.hdl import signed
 
-from fivebyfive.hw.common.dot_product import DotProduct
-from fivebyfive.hw.common.matrix_transform import MatrixTransform
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
-from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
-from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.table_lookup import TableLookup
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.common.weight_memory import WeightMemory
-from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
 from fivebyfive.hw.conv.channel_memory import ChannelMaps, ChannelMemory
 from fivebyfive.hw.conv.conv_array import ConvArray
 from fivebyfive.hw.conv.conv_controller import ConvController, ConvLayer
@@ -46,6 +40,12 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.hw.fc.pixel_feeder import PixelFeeder
 from fivebyfive.hw.fc.sparse_fc_engine import SparseFcEngine, SparseFcRow
+from fivebyfive.hw.products.dot_product import DotProduct
+from fivebyfive.hw.products.matrix_transform import MatrixTransform
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.products.shift_dot_product import ShiftDotProduct
+from fivebyfive.hw.products.sign_dot_product import SignDotProduct
+from fivebyfive.hw.products.xnor_dot_product import XnorDotProduct
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import POOLS
 from fivebyfive.model.machine.config import Config

@@ -13,7 +13,7 @@ from fivebyfive.model.golden import convolve
 from fivebyfive.model.machine.weights import to_winograd
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common.dot_product import dsp_size
+from fivebyfive.sim.benches.products.dot_product import dsp_size
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource

@@ -13,8 +13,8 @@ from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv.conv_pe import ConvPE
 from fivebyfive.hw.conv.packed_conv_pe import PackedConvPE
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common import dot_product
-from fivebyfive.sim.benches.common.dot_product import join, words
+from fivebyfive.sim.benches.products import dot_product
+from fivebyfive.sim.benches.products.dot_product import join, words
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start

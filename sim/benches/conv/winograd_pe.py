@@ -10,8 +10,8 @@ from fivebyfive.model.golden import convolve
 from fivebyfive.model.network import Layer
 from fivebyfive.model.q26 import Q2_6
 from fivebyfive.model.winograd import INPUT, KERNEL_SIZE, TILE, transformed
-from fivebyfive.sim.benches.common.dot_product import EXTREMES, join
 from fivebyfive.sim.benches.conv.conv_pe import give_bases
+from fivebyfive.sim.benches.products.dot_product import EXTREMES, join
 from fivebyfive.sim.benchlib.given import Dut
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource
 from fivebyfive.sim.benchlib.testbench import cycles, random_arrays, random_source, reset_sometime, start

@@ -13,7 +13,7 @@ from fivebyfive.hw.fc.fc_row import FcRow
 from fivebyfive.hw.fc.packed_fc_row import PackedFcRow
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.q26 import Q2_6
-from fivebyfive.sim.benches.common.dot_product import as_read, as_stored, choose_layer, dsp_size, form, meant
+from fivebyfive.sim.benches.products.dot_product import as_read, as_stored, choose_layer, dsp_size, form, meant
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack, pack_codes
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource

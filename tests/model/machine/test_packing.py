@@ -1,5 +1,5 @@
-"""The arithmetic of packed products, for all operands there are: what `hw/common/packed_dot_product.py` builds on; and
-which machines take codes that may be negative."""
+"""The arithmetic of packed products, for all operands there are: what `hw/products/packed_dot_product.py` builds on;
+and which machines take codes that may be negative."""
 
 from dataclasses import replace
 

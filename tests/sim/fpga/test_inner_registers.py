@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fivebyfive.hw.codegen.verilog import to_verilog
-from fivebyfive.hw.common.dot_product import DotProduct
+from fivebyfive.hw.products.dot_product import DotProduct
 from fivebyfive.sim.fpga.harness import HARNESS
 from fivebyfive.sim.fpga.inner_registers import Moved, move_registers
 from fivebyfive.sim.fpga.synthesis import synthesize_core

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
-from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.conv.map_memory import MapMemory, StoredMaps
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.products.dot_product import DotProduct
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.shape import LeNetShape

@@ -8,8 +8,8 @@ import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
 from fivebyfive.sim.fpga.netlist import synthesized
 from fivebyfive.sim.fpga.synthesis import FAMILIES
 

@@ -11,9 +11,9 @@ import pytest
 
 from fivebyfive.hw.codegen.verilog import Design, to_verilog
 from fivebyfive.hw.codegen.yosys import YosysError
-from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.weight_memory import WeightMemory
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.products.dot_product import DotProduct
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.estimates.parts import PARTS
 from fivebyfive.model.shape import LeNetShape

@@ -9,13 +9,13 @@ from amaranth.lib.wiring import Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
 from fivebyfive.hw.codegen.yosys import run_yosys
-from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.common.narrow_weight_memory import NarrowWeightMemory
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
 from fivebyfive.hw.conv.sweep_list import SweepList
 from fivebyfive.hw.fc.bank_weight_memory import BankWeightMemory
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.products.dot_product import DotProduct
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
 from fivebyfive.model.checkpoint import Checkpoint, load_checkpoint
 from fivebyfive.model.machine.sizing import Size
 from fivebyfive.model.machine.weight_form import WeightForm

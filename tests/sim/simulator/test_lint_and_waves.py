@@ -8,8 +8,8 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from fivebyfive.hw.codegen.verilog import to_verilog
-from fivebyfive.hw.common.dot_product import DotProduct
 from fivebyfive.hw.generate import generate
+from fivebyfive.hw.products.dot_product import DotProduct
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.engines import fitted
 from fivebyfive.model.shape import LeNetShape

@@ -4,9 +4,10 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import ACC, CODE, codes
+
 from .dot_product import DotProduct
-from .pipeline import delay
-from .types import ACC, CODE, codes
 
 __all__ = ["SignDotProduct"]
 

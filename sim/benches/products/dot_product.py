@@ -14,12 +14,12 @@ import cocotb
 import numpy as np
 from amaranth.lib import data
 
-from fivebyfive.hw.common.dot_product import DotProduct
-from fivebyfive.hw.common.packed_dot_product import PackedDotProduct
-from fivebyfive.hw.common.shift_dot_product import ShiftDotProduct
-from fivebyfive.hw.common.sign_dot_product import SignDotProduct
 from fivebyfive.hw.common.types import CODE, NATURAL
-from fivebyfive.hw.common.xnor_dot_product import XnorDotProduct
+from fivebyfive.hw.products.dot_product import DotProduct
+from fivebyfive.hw.products.packed_dot_product import PackedDotProduct
+from fivebyfive.hw.products.shift_dot_product import ShiftDotProduct
+from fivebyfive.hw.products.sign_dot_product import SignDotProduct
+from fivebyfive.hw.products.xnor_dot_product import XnorDotProduct
 from fivebyfive.model.golden import accumulate
 from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.machine.weight_form import WeightForm

@@ -3,8 +3,9 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 
+from fivebyfive.hw.common.types import ACC
+
 from .dot_product import DotProduct
-from .types import ACC
 
 __all__ = ["ShiftCode", "ShiftDotProduct", "shift_code"]
 

@@ -4,11 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import ACC, codes
 from fivebyfive.model.machine.latency import dot_product_latency
 from fivebyfive.model.q26 import Q2_6
-
-from .pipeline import delay
-from .types import ACC, codes
 
 __all__ = ["DotProduct"]
 

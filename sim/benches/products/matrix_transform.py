@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from amaranth.hdl import signed
 
-from fivebyfive.hw.common.matrix_transform import MatrixTransform
+from fivebyfive.hw.products.matrix_transform import MatrixTransform
 from fivebyfive.sim.benchlib.given import Dut, parameters
 from fivebyfive.sim.benchlib.payload import pack
 from fivebyfive.sim.benchlib.streams import StreamMonitor, StreamSource

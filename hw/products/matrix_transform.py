@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay
+from fivebyfive.hw.common.pipeline import delay
 
 __all__ = ["MatrixTransform"]
 

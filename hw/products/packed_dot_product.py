@@ -36,12 +36,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import ACC, CODE, NATURAL, codes
 from fivebyfive.model.machine.config import DSP_SIZES
 from fivebyfive.model.q26 import Q2_6
 
 from .dot_product import DotProduct
-from .pipeline import delay
-from .types import ACC, CODE, NATURAL, codes
 
 __all__ = ["HIGH", "OVERLAPPED", "PackedDotProduct", "low_product"]
 

@@ -2,9 +2,10 @@
 
 from amaranth.hdl import Array, Cat, Module, Signal
 
-from .pipeline import delay
+from fivebyfive.hw.common.pipeline import delay
+from fivebyfive.hw.common.types import ACC
+
 from .sign_dot_product import SignDotProduct
-from .types import ACC
 
 __all__ = ["XnorDotProduct"]
 

@@ -1,0 +1,1 @@
+"""Benches of sums of products."""
