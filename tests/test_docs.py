@@ -34,7 +34,7 @@ COMPRESSION = DOCS / "compression.md"
 MEASURING = (DOCS / "measuring.md").read_text()
 VERIFICATION = (DOCS / "verification.md").read_text()
 MEASURED = (DOCS / "measured.md").read_text()
-NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen"}
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen"}
 
 
 def test_the_parts() -> None:
@@ -126,6 +126,19 @@ def test_what_is_said_of_the_compressed_checkpoints() -> None:
     lenet = shipped("lenet").arrays
     share = lenet["fc1.weight"].size / sum(array.size for array in lenet.values())
     assert f"fc1 has {100 * share:.0f} % of them" in said
+
+
+def test_what_is_said_of_one_bit() -> None:
+    """Figures of docs/one-bit/compare.json, which `compare` wrote."""
+    (one,) = json.loads((DOCS / "one-bit" / "compare.json").read_text())["results"]
+    said = " ".join(COMPRESSION.read_text().split())
+    assert one["engines"] == ["conv signs, 1 bits", "fc xnor, 1 bits"]
+    assert (one["rtl_images"], one["images"], one["dsp"]) == (200, 10_000, 0)
+    assert f"{one['errors']} of 10,000 MNIST test images" in said
+    assert (
+        f"an image takes {one['interval_cycles']:,} cycles and {one['ramb36']} RAMB36E1 in all, {one['lut']:,} LUTs"
+        in said
+    )
 
 
 def test_values_and_minutes_of_the_compressed_checkpoints() -> None:

@@ -23,12 +23,13 @@ from . import (
     thinet,
     ttq,
     tune,
+    xnor,
 )
 
 __all__ = ["METHODS"]
 
 IN_ORDER = (
     magnitude, l1, slimming, taylor, netadapt, lasso, thinet, svd, kmeans, linear, powers, ternary, ttq, binary,
-    distill, scratch, tune,
+    xnor, distill, scratch, tune,
 )  # fmt: skip
 METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[-1]: module for module in IN_ORDER}

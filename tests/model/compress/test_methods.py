@@ -7,20 +7,22 @@ from fivebyfive.model.compress.methods import METHODS
 from fivebyfive.model.compress.methods.netadapt import candidates
 from fivebyfive.model.compress.schedules import cubic, geometric
 from fivebyfive.model.evaluate import evaluate
+from fivebyfive.model.golden import convolve, forward, pixels_to_codes
 from fivebyfive.model.machine.cycles import plan
 from fivebyfive.model.machine.sizing import sized
-from fivebyfive.model.network import Network
+from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.support.errors import UserError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from fivebyfive.model.compress.methods.linear import even  # noqa: E402
+from fivebyfive.model.compress.operations.binarized import Binarized  # noqa: E402
 from fivebyfive.model.compress.operations.losses import Distilled, attention, soft_loss  # noqa: E402
 from fivebyfive.model.compress.operations.narrow import found_shape  # noqa: E402
 from fivebyfive.model.compress.operations.projections import Binary, Ternary  # noqa: E402
 from fivebyfive.model.shape import LeNetShape  # noqa: E402
-from fivebyfive.model.training.lenet import LeNet, pixels_to_values  # noqa: E402
+from fivebyfive.model.training.lenet import LeNet, pixels_to_values, to_checkpoint  # noqa: E402
 from fivebyfive.model.training.loop import TrainingImages, fit  # noqa: E402
 from fivebyfive.model.training.stage import Stage  # noqa: E402
 from fivebyfive.model.training.state import Extras  # noqa: E402
@@ -49,6 +51,7 @@ STEPS = {
     "ternary": 'method = "ternary"',
     "ttq": 'method = "ttq"',
     "binary": 'method = "binary"\nlayers = "fc1,fc2"\nreach = 1.0',
+    "xnor": 'method = "xnor"\nepochs = 12\nteacher = "start"\ndistribution = 0.1',
     "pupil": 'method = "distill"\nshape = "3-5-10"\nlooks = 1.0\nhints = 0.1\nfloat_epochs = 20',
     "staged": 'method = "distill"\nshape = "3-5-10"\nhint_epochs = 6\nfloat_epochs = 14',
     "scratch": 'method = "scratch"\nshape = "3-5-10"\nfloat_epochs = 20',
@@ -216,6 +219,56 @@ def test_three_values_that_were_trained(result) -> None:
     for layer in ("conv1", "conv2", "fc1", "fc2"):
         low, zero, high = np.unique(codes(result("ttq"), layer)).tolist()
         assert low < zero == 0 < high
+
+
+def test_weights_and_activations_of_one_bit(result, few_digits) -> None:
+    found = result("xnor").checkpoint
+    for place in found.network:
+        weights = np.unique(found.arrays[f"{place.layer.name}.weight"]).tolist()
+        largest = 127 if place.layer.name == "conv1" else 1
+        terms = np.prod(place.arrays[f"{place.layer.name}.weight"][1:])
+        assert weights == [-weights[1], weights[1]]
+        assert weights[1].bit_count() == 1
+        assert weights[1] * terms * largest < 1 << 13 <= 2 * weights[1] * terms * largest or weights[1] == 64
+    trace = forward(found, few_digits.images)
+    assert all(set(np.unique(trace.outputs[name])) == {-1, 1} for name in ("conv1", "conv2", "fc1"))
+
+
+def test_signs_of_averages_are_refused(few_digits) -> None:
+    net = LeNet(Network((1, 28, 28), (Layer("c", "conv", 2, 5, then=(Pool("average", 2, 2),)), Layer("f", "fc", 10))))
+    with pytest.raises(UserError, match="c has an average pool, and averages of signs have more than one bit"):
+        Binarized(net)
+
+
+def test_thresholds_are_normalization_folded(few_digits) -> None:
+    """After batches of the same images, biases are what normalization makes of the sums of the integer network, and the
+    network computes what its checkpoint does."""
+    net = Binarized(LeNet(LeNetShape.parse("3-4-20-10"), torch.Generator().manual_seed(5)))
+    images = few_digits.images[:100]
+    values = pixels_to_values(torch.from_numpy(images.copy()))
+    for norm in net.norms.values():
+        norm.momentum = 1.0
+        torch.nn.init.uniform_(norm.bias, -1, 1)
+    net(values, quantized=True)
+    checkpoint = to_checkpoint(net)
+    with torch.no_grad():
+        logits, _ = net(values, quantized=True)
+    np.testing.assert_array_equal((64 * logits).numpy(), forward(checkpoint, images).logits)
+    codes, zeros = pixels_to_codes(images)[:, np.newaxis], np.zeros(3, np.int8)
+    sums = convolve(codes, checkpoint.arrays["conv1.weight"], zeros, checkpoint.network.layers[0])  # (100, 3, 24, 24)
+    pooled = sums.reshape(100, 3, 12, 2, 12, 2).max(axis=(3, 5)) / 64
+    spread, shift = pooled.std(axis=(0, 2, 3), ddof=1), net.norms["conv1"].bias.detach().numpy()
+    np.testing.assert_array_equal(
+        checkpoint.arrays["conv1.bias"], np.rint(shift * np.hypot(spread, 64 * 1e-5**0.5) - pooled.mean(axis=(0, 2, 3)))
+    )
+
+
+def test_thresholds_are_pulled_to_the_mean() -> None:
+    net = Binarized(LeNet(LeNetShape.parse("3-4-20-10")))
+    with torch.no_grad():
+        net.norms["conv1"].bias.copy_(torch.tensor([-0.5, 0.125, 1.0]))
+    net.balance(0.25)
+    assert net.norms["conv1"].bias.tolist() == [-0.25, 0.0, 0.75]
 
 
 def test_powers_of_two(result) -> None:
