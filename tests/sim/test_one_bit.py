@@ -10,6 +10,8 @@ from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.sim.benchlib.random_networks import random_network
 
 from .test_networks import STEADY, check, upset
+from .test_skip_zeros import check as check_of_images
+from .test_skip_zeros import images_of
 
 FULL = pytest.mark.full
 SEED = 3
@@ -44,7 +46,6 @@ MACHINES = [
     (PADDED, "few-codes+kernels+banks", Config(1, 3, 2, kernel=3)),
     pytest.param(signs(3, 5, 40, 10), "one-bit", Config(1, 3, 1, early_fc=True), marks=FULL),
     pytest.param(signs(3, 5, 500, 10), "one-bit", Config(1, 1, 25), marks=FULL),
-    pytest.param(PADDED, "few-codes", Config(1, 1, 1, kernel=3, skip_zeros=True), marks=FULL),
     pytest.param(PADDED, "few-codes", Config(1, 1, 1, kernel=3, overlap=False, packed=True), marks=FULL),
 ]  # fmt: skip
 
@@ -56,10 +57,17 @@ def names(value: object) -> str:
 @pytest.mark.parametrize(("network", "kind", "config"), MACHINES, ids=names)
 def test_few_codes(simulator, network, kind, config):
     checkpoint = random_network(network, SEED, kind)
-    config = fitted(checkpoint, config) if not config.skip_zeros else config
+    config = fitted(checkpoint, config)
     if kind == "one-bit":
         assert config.engines.fc.kind == "xnor"
     check(checkpoint, config, simulator, STEADY + 2 if simulator == "verilator" else 1, SEED)
+
+
+@FULL
+def test_few_codes_where_zeros_are_skipped(simulator):
+    checkpoint = random_network(PADDED, SEED, "few-codes")
+    config = Config(1, 1, 1, kernel=3, skip_zeros=True)
+    check_of_images(checkpoint, config, images_of(PADDED, 6 if simulator == "verilator" else 2), simulator)
 
 
 @pytest.mark.on("verilator", alone=True)
