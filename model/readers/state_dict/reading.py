@@ -465,13 +465,14 @@ class Finder:
         assert self.dataset is not None
         count = len(found[best])
         scores, labels = self.scores(scorer, [*found], count), self.dataset.labels[:count]
+        mine = cross_entropies(scores[best], labels)
 
         def worse(one: Candidate, wrong: np.ndarray) -> bool:
             more = FAR if best == replace(one, functions=replace(one.functions, last=best.functions.last)) else MORE
             fewer, many = wrong.sum() < found[best].sum(), wrong.sum() >= more * found[best].sum()
             if (fewer or many) and differ(found[best], wrong) < CLEARLY:
                 return bool(many)
-            return further(cross_entropies(scores[best], labels), cross_entropies(scores[one], labels), more)
+            return further(mine, cross_entropies(scores[one], labels), more)
 
         return [one for one, wrong in found.items() if one is not best and not worse(one, wrong)]
 
