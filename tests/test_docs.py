@@ -395,6 +395,18 @@ def test_the_mutation_score_is_that_of_the_log() -> None:
         assert sentence in said, f"{page} must say: {sentence}"
 
 
+def test_tests_and_files_in_the_changelog_exist() -> None:
+    """Those of what is not released; a version's own tests may have other names later."""
+    root = DOCS.parent
+    said = (root / "CHANGELOG.md").read_text().partition("\n## 0.1.0\n")[0]
+    defined = "\n".join(path.read_text() for path in sorted((root / "tests").rglob("*.py")))
+    tests, files = re.findall(r"`(test_\w+)`", said), re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml|log))`", said)
+    assert len(tests) > 100
+    assert len(files) > 10
+    assert [name for name in tests if f"def {name}(" not in defined] == []
+    assert [name for name in files if not (root / name).is_file()] == []
+
+
 def test_coverage_is_that_of_the_log() -> None:
     """The table of docs/verification.md, once the log is there."""
     if not (DOCS / "coverage.log").is_file():
