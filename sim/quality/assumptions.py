@@ -74,6 +74,7 @@ ASSUMED = {
     "kernel_fetcher": "sets == 0 | (layer == was_layer & !start)",
     "fc_engine": "!i__valid | !i__payload[7]",  # what comes from ReLU is not negative
     "bank_fc_engine": "!i__valid | !i__payload[7]",
+    "sparse_fc_engine": "!i__valid | !i__payload[7] & i__payload[8]",  # and it is a code, not none
     "any_pooling": MAPS[1],
     "activation_memory": "!i__valid | i__payload[164:160] == 4 | i__payload[164:160] == 20",  # ``counts``
     "bank_activation_memory": "!i__valid | i__payload[50:48] == 4 | i__payload[50:48] == 6",
@@ -85,15 +86,26 @@ NOT_NEGATIVE = {
     "image_buffer": ("maps",),
     "fc_engine": ("inputs",),
     "bank_fc_engine": ("inputs",),
+    "sparse_fc_engine": ("inputs", "hidden"),
     "conv_engine": ("image", "features"),
     "skipping_conv_engine": ("image", "features"),
     "accelerator": ("image", "features", "inputs", "hidden"),
+    "cascade": ("image", "features", "inputs", "hidden"),
     "serial_accelerator": ("conv.image", "features", "inputs"),
     "axi_core": ("image", "features", "inputs"),
 }
 
 # Specimens whose proofs do without their multipliers, of which there are too many for ABC and Yosys.
-MANY_PRODUCTS = ("conv_engine", "bank_fc_engine", "accelerator", "serial_accelerator", "axi_core")
+MANY_PRODUCTS = (
+    "conv_engine",
+    "bank_fc_engine",
+    "sparse_fc_engine",
+    "skipping_conv_engine",
+    "accelerator",
+    "cascade",
+    "serial_accelerator",
+    "axi_core",
+)
 
 
 class Promise(NamedTuple):

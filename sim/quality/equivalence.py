@@ -85,7 +85,11 @@ class Prover:
         return self.originals[top], self.circuit(top, [mutation], "gate")
 
     def circuit(self, top: str, change: list[str], name: str) -> Circuit:
-        commands = ["read_rtlil start.il", *change, f"hierarchy -top {top}", *SIDE, f"rename {top} {name}"]
+        start = (self.folder / "start.il").read_text()
+        for mutation in change:
+            start = without_initial_value(start, mutation)
+        (self.folder / "changed.il").write_text(start)
+        commands = ["read_rtlil changed.il", *change, f"hierarchy -top {top}", *SIDE, f"rename {top} {name}"]
         run_yosys([*commands, "write_rtlil side.il"], self.folder, LIMIT_S)
         return read_circuit((self.folder / "side.il").read_text())
 
@@ -108,6 +112,20 @@ class Prover:
             [abc(), "-q", commands], cwd=self.folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
         ).stdout
         return "Property proved" in said or never(self.folder / "left.aig")
+
+
+def without_initial_value(rtlil: str, mutation: str) -> str:
+    """The modules without the initial value of the wire's bit that a register no longer drives: a mutation of its
+    output puts a cell between the two, and Yosys stops where what a cell drives has an initial value. The register then
+    has none, which is zero in a proof."""
+    found = re.search(r" -module (\S+) .* -port Q .* -wire (\S+) -wirebit (\d+)", mutation)
+    if not found:
+        return rtlil
+    begin = rtlil.index(f"\nmodule \\{found[1]}\n")
+    end = rtlil.index("\nend\n", begin)
+    wire = rf"(?:  attribute .*\n)*  wire .*\\{re.escape(found[2])}\n"
+    initial = rf"(  attribute \\init \d+'[01x]*)[01x]([01x]{{{found[3]}}}\n{wire})"
+    return rtlil[:begin] + re.sub(initial, r"\1x\2", rtlil[begin:end]) + rtlil[end:]
 
 
 def possible(gold: Circuit, cut: bool) -> bool:

@@ -83,14 +83,14 @@ def score_machine(make: Callable, count: int, seed: int, say: Callable[[str], No
 
 
 def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], None]) -> list[Mutant]:
-    """Those of which it is proved that nobody can observe them: by parts (`renamed_words`, `part_proofs`), or else as a
-    whole (`equivalence`)."""
+    """Those of which it is proved that nobody can observe them: as a whole (`equivalence`), which takes least, or else
+    by parts (`renamed_words`, `part_proofs`)."""
     name, about = mutated.original.name, [mutated.original.verilog, *mutated.read]
     own = part_method(mutated.original.verilog)
-    kinds = {
+    kinds: dict[str, tuple[Callable[[Prover], Any], list[str]]] = {
+        "proofs": (lambda prover: prover, proving(equivalence, method(mutated.original))),
         "words": (RenamingProver, proving(renamed_words, own)),
         "parts": (PartProver, proving(part_proofs, own)),
-        "proofs": (lambda prover: prover, proving(equivalence, method(mutated.original))),
     }
     kept = {kind: Kept(f"{name}-{kind}", [*about, *how], bool) for kind, (_, how) in kinds.items()}
 
@@ -103,11 +103,11 @@ def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], No
     if missing := [mutant for mutant in survivors if not known(mutant)]:
         with Prover(mutated.original, mutated.read) as prover:
             provers = {kind: make(prover) for kind, (make, _) in kinds.items()}
-            for number, mutant in enumerate(missing, len(survivors) - len(missing) + 1):
-                for kind in kinds:
+            for kind, prover in provers.items():
+                for number, mutant in enumerate(missing, len(survivors) - len(missing) + 1):
                     if not known(mutant) and mutant.change not in kept[kind]:
-                        kept[kind][mutant.change] = provers[kind].equivalent(mutant.change)
-                say(f"{name}: proofs sought for {number} of {len(survivors)}")
+                        kept[kind][mutant.change] = prover.equivalent(mutant.change)
+                    say(f"{name}: {kind} tried for {number} of {len(survivors)}")
     return [mutant for mutant in survivors if proved(mutant)]
 
 

@@ -13,7 +13,7 @@ from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.weights import pack
 from fivebyfive.model.network import Layer, Network, Pool
 from fivebyfive.sim.quality.assumptions import ASSUMED, STATE, whole_maps
-from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bank_fc_engine, bench_of, fc_engine
+from fivebyfive.sim.quality.small_machines import SMALL_MACHINES, bank_fc_engine, bench_of, fc_engine, sparse_fc_engine
 from fivebyfive.sim.simulator.runner import SimulationFailed, build, run
 
 SEED = 5
@@ -37,7 +37,7 @@ def watch(design: Design, module: str, registers: Sequence[str], condition: str)
     return replace(design, verilog=design.verilog[:end] + "\n".join(lines) + design.verilog[end:])
 
 
-ENGINES = (fc_engine, bank_fc_engine)
+ENGINES = (fc_engine, bank_fc_engine, sparse_fc_engine)
 
 
 @pytest.mark.parametrize(

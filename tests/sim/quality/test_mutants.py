@@ -47,6 +47,41 @@ def test_a_proof_is_found_for_what_nobody_can_observe() -> None:
     assert not proved("const1", "B")
 
 
+UNREAD = """
+module inner(clk, a, seen, y);
+  input clk, a;
+  output reg [2:0] seen = 3'd0;
+  output reg y = 1'd0;
+  always @(posedge clk) begin seen <= {seen[1:0], a}; y <= seen[0]; end
+endmodule
+module unread(clk, a, y);
+  input clk, a;
+  output y;
+  wire [2:0] seen;
+  inner inner(.clk(clk), .a(a), .seen(seen), .y(y));
+endmodule
+"""
+
+
+def test_a_register_with_an_initial_value_that_nobody_reads() -> None:
+    """Yosys gave up where a cell, not the register, drove a bit that has an initial value, and the proof was lost."""
+    ports = tuple(Port(name, "output" if name == "y" else "input", 1, False) for name in ("clk", "a", "y"))
+    mutated = mutate(Design("unread", UNREAD, {}, ports), 100, 1)
+    cell = next(
+        found[1] for one in mutated.mutants if (found := re.search(r"-cell (\S*) -port Q .*-wire seen", one.command))
+    )
+
+    def proved(bit: int) -> bool:
+        change = (
+            f"mutate -mode cnot1 -module inner -cell {cell} -port Q -portbit {bit} -ctrlbit 0 -wire seen -wirebit {bit}"
+        )
+        with equivalence.Prover(mutated.original, mutated.read) as prover:
+            return prover.equivalent(change)
+
+    assert proved(2)
+    assert not proved(0)
+
+
 def test_the_same_seed_gives_the_same_mutants() -> None:
     design = to_verilog(dot_product()[0], "dot_product")
     first, again, other = (mutate(design, 5, seed) for seed in (3, 3, 4))
