@@ -72,19 +72,22 @@ class Kept(dict):
         keep(self.path, dict(self))
 
 
-def score_machine(make: Callable, count: int, seed: int, say: Callable[[str], None] = lambda said: None) -> Score:
-    """Try ``count`` mutants of a small machine, and prove what can be proved of those that its bench lets pass."""
+def score_machine(
+    make: Callable, count: int, seed: int, say: Callable[[str], None] = lambda said: None, whole: bool = False
+) -> Score:
+    """Try ``count`` mutants of a small machine, and prove what can be proved of those that its bench lets pass.
+    ``whole``: without proofs by parts, which take minutes each."""
     mutated, given = mutate_machine(make, count, seed)
     tried = bench_results(mutated, bench_of(make), given, say)
     survivors = [mutant for mutant in mutated.mutants if not tried[str(mutant.number)]]
-    proved = proofs_of(mutated, survivors, say)
+    proved = proofs_of(mutated, survivors, say, whole)
     results = [MutantResult(one, one not in survivors, one in proved) for one in mutated.mutants]
     return Score(make.__name__, tuple(results))
 
 
-def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], None]) -> list[Mutant]:
-    """Those of which it is proved that nobody can observe them: as a whole (`equivalence`), which takes least, or else
-    by parts (`renamed_words`, `part_proofs`)."""
+def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], None], whole: bool) -> list[Mutant]:
+    """Those of which it is proved that nobody can observe them: as a whole (`equivalence`), which takes least, or else,
+    unless ``whole``, by parts (`renamed_words`, `part_proofs`). What was proved before counts in any case."""
     name, about = mutated.original.name, [mutated.original.verilog, *mutated.read]
     own = part_method(mutated.original.verilog)
     kinds: dict[str, tuple[Callable[[Prover], Any], list[str]]] = {
@@ -92,17 +95,18 @@ def proofs_of(mutated: Mutated, survivors: list[Mutant], say: Callable[[str], No
         "words": (RenamingProver, proving(renamed_words, own)),
         "parts": (PartProver, proving(part_proofs, own)),
     }
+    sought = ["proofs"] if whole else list(kinds)
     kept = {kind: Kept(f"{name}-{kind}", [*about, *how], bool) for kind, (_, how) in kinds.items()}
 
     def proved(mutant: Mutant) -> bool:
         return any(kept[kind].get(mutant.change, False) for kind in kinds)
 
     def known(mutant: Mutant) -> bool:
-        return proved(mutant) or all(mutant.change in kept[kind] for kind in kinds)
+        return proved(mutant) or all(mutant.change in kept[kind] for kind in sought)
 
     if missing := [mutant for mutant in survivors if not known(mutant)]:
         with Prover(mutated.original, mutated.read) as prover:
-            provers = {kind: make(prover) for kind, (make, _) in kinds.items()}
+            provers = {kind: make(prover) for kind, (make, _) in kinds.items() if kind in sought}
             for kind, prover in provers.items():
                 for number, mutant in enumerate(missing, len(survivors) - len(missing) + 1):
                     if not known(mutant) and mutant.change not in kept[kind]:

@@ -42,6 +42,25 @@ def test_what_is_known_is_not_done_again(monkeypatch) -> None:
         score_machine(argmax, 9, 1)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_proofs_by_parts_can_be_left_out(monkeypatch, whole: bool) -> None:
+    class ByParts:
+        def __init__(self, prover) -> None:
+            pass
+
+        def equivalent(self, change: str) -> bool:
+            sought.append(change)
+            return True
+
+    sought = []
+    monkeypatch.setattr(mutation_score, "PartProver", ByParts)
+    monkeypatch.setattr(mutation_score, "RenamingProver", ByParts)
+    monkeypatch.setattr(mutation_score.Prover, "equivalent", lambda self, change: False)
+    found = score_machine(argmax, 30, 1, whole=whole)
+    assert found.noticed < 30
+    assert len(sought) == found.proved == (0 if whole else 30 - found.noticed)
+
+
 def test_an_interrupted_run_goes_on(monkeypatch) -> None:
     def interrupt(said: str) -> None:
         if "tried 3 of" in said:
@@ -91,7 +110,7 @@ COMMAND = "mutate -mode inv -module pair -cell $add$x.v:5$1 -port Y -portbit 3 -
 def test_log_and_exit_code(tmp_path: Path, monkeypatch, unexplained: int, code: int) -> None:
     """98 %: two of a hundred may be left, those that are proved do not count."""
 
-    def results(make, count, seed, report) -> Score:
+    def results(make, count, seed, report, whole) -> Score:
         outcomes = [(True, False)] * (100 - unexplained) + [(False, False)] * unexplained + [(False, True)] * 50
         return Score(make.__name__, tuple(MutantResult(Mutant(7, COMMAND), *outcome) for outcome in outcomes))
 
@@ -111,7 +130,7 @@ def test_one_component_leaves_the_others_in_the_log(tmp_path: Path, monkeypatch)
     """Their rows, mutants and digests, and what a person wrote into the log; sums are made again."""
     outcomes = {"dot_product": [(True, False)] * 8 + [(False, True)] * 2, "argmax": [(True, False)] * 5}
 
-    def results(make, count, seed, report) -> Score:
+    def results(make, count, seed, report, whole) -> Score:
         of = outcomes[make.__name__]
         return Score(make.__name__, tuple(MutantResult(Mutant(7, COMMAND), *outcome) for outcome in of))
 
