@@ -111,8 +111,10 @@ def rows(log: str) -> dict[str, Row]:
 
 
 def measured(record: Record, tried: Collection[str]) -> Record:
-    """What the log records, given what it did: those tried are of the Verilog that there is now."""
-    inputs = {**record.inputs, **verilog_inputs(tried)}
+    """What the log records, given what it did: those tried are of the Verilog that there is now, and of what is no
+    component any more nothing is said."""
+    there = {name: of for name, of in record.inputs.items() if name.removeprefix("verilog of ") in BY_NAME}
+    inputs = there | verilog_inputs(tried)
     older = [name for name in re.findall(r"\w+", record.why) if name in BY_NAME]
     left = [name for name in older if name not in tried]
     if left == older:

@@ -150,7 +150,8 @@ def test_one_component_leaves_the_others_in_the_log(tmp_path: Path, monkeypatch)
         "machine: ", "measured on: today\nmachine: "
     )
     mark = "measured before: 2026-11-23, the Verilog of argmax, dot_product has changed since\n"
-    log.write_text(re.sub("(?m)^(measured: verilog of )(.*): .*$", r"\1\2: " + "0" * 64, text) + mark)
+    gone = f"measured: verilog of what_is_no_component_any_more: {'0' * 64}\n"
+    log.write_text(re.sub("(?m)^(measured: verilog of )(.*): .*$", r"\1\2: " + "0" * 64, text) + gone + mark)
     outcomes["argmax"] = [(True, False)] * 4 + [(False, False)]
     second = run("argmax")
     assert row("dot_product", 10, 8, 2, 0, "100.0 %") + row("argmax", 5, 4, 0, 1, "80.0 %") in second
