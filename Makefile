@@ -34,7 +34,7 @@ test-all: .venv/test.stamp ## the repetitions, too; docs/test-all.log; an hour a
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal -m "" --times=docs/test-all.log
 
-coverage-python: .venv/test.stamp ## what the tests of `make test` run of the Python code, traced; three quarters of an hour
+coverage-python: .venv/test.stamp ## what the tests of `make test` run of the Python code, traced; half an hour
 	@tools/apt-install iverilog iverilog "the tests run every bench on Icarus Verilog too"
 	@tools/apt-install chromium chromium "the tests open the page of fivebyfive studio in it" || [ "$$CI" != true ]
 	$(PYTEST) --numprocesses $(strip $(WORKERS)) --dist worksteal --cov --cov-branch --cov-report=term:skip-covered \
