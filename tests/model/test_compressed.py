@@ -30,7 +30,7 @@ ROWS = {
     "ternary": (75, None, "signs"),
     "binary": (65, None, "signs"),
     "powers": (52, None, "powers"),
-    "smallest": (99, 4_000, "bank-balanced"),
+    "smallest": (99, 1_600, "codebook"),
 }
 SPARSE = ("deep-compression", "lenet-300-100", "bank-1", "bank-kernel", "narrow", "smallest")  # packed in seconds
 
