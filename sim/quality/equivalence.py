@@ -115,16 +115,16 @@ class Prover:
 
 
 def without_initial_value(rtlil: str, mutation: str) -> str:
-    """The modules without the initial value of the wire's bit that a register no longer drives: a mutation of its
-    output puts a cell between the two, and Yosys stops where what a cell drives has an initial value. The register then
-    has none, which is zero in a proof."""
+    """The modules without the initial value, if it is zero, of the wire's bit that a register no longer drives: a
+    mutation of its output puts a cell between the two, and Yosys stops where what a cell drives has an initial value.
+    The register then has none, which is zero in a proof."""
     found = re.search(r" -module (\S+) .* -port Q .* -wire (\S+) -wirebit (\d+)", mutation)
     if not found:
         return rtlil
     begin = rtlil.index(f"\nmodule \\{found[1]}\n")
     end = rtlil.index("\nend\n", begin)
     wire = rf"(?:  attribute .*\n)*  wire .*\\{re.escape(found[2])}\n"
-    initial = rf"(  attribute \\init \d+'[01x]*)[01x]([01x]{{{found[3]}}}\n{wire})"
+    initial = rf"(  attribute \\init \d+'[01x]*)0([01x]{{{found[3]}}}\n{wire})"
     return rtlil[:begin] + re.sub(initial, r"\1x\2", rtlil[begin:end]) + rtlil[end:]
 
 
