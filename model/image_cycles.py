@@ -12,7 +12,7 @@ from fivebyfive.model.machine.stages import stages
 from fivebyfive.model.machine.zero_windows import visits
 from fivebyfive.model.shape import FC_WORD
 
-__all__ = ["cycles_of_images", "work_of"]
+__all__ = ["cycles_of_images", "not_zero", "work_of"]
 
 
 def cycles_of_images(checkpoint: Checkpoint, config: Config, pixels: np.ndarray) -> list[ImageCycles]:

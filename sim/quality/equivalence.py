@@ -55,6 +55,7 @@ class Prover:
             self.folder = stack.enter_context(working_folder())
             self.design.write(self.folder)
             run_yosys([*self.read, "write_rtlil start.il"], self.folder, LIMIT_S)
+            self.start = (self.folder / "start.il").read_text()
             self.files = stack.pop_all()
         return self
 
@@ -85,7 +86,7 @@ class Prover:
         return self.originals[top], self.circuit(top, [mutation], "gate")
 
     def circuit(self, top: str, change: list[str], name: str) -> Circuit:
-        start = (self.folder / "start.il").read_text()
+        start = self.start
         for mutation in change:
             start = without_initial_value(start, mutation)
         (self.folder / "changed.il").write_text(start)

@@ -63,7 +63,7 @@ class PartProver:
 
     def __init__(self, prover: Prover):
         self.prover, self.top = prover, prover.design.name
-        self.parents = parents((prover.folder / "start.il").read_text())
+        self.parents = parents(prover.start)
         self.rests: dict[str, Rest] = {}
         self.fits: dict[str, bool] = {}
 

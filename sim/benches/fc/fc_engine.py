@@ -1,7 +1,7 @@
 """`FcEngine` against the golden model's fully-connected layers: activations in, logits and class out."""
 
 import random
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import cocotb
@@ -15,6 +15,7 @@ from fivebyfive.hw.fc.fc_engine import FcTap
 from fivebyfive.model.checkpoint import Checkpoint
 from fivebyfive.model.description import read_network
 from fivebyfive.model.golden import accumulate, apply_steps
+from fivebyfive.model.image_cycles import not_zero
 from fivebyfive.model.machine.banks import fullest_lanes
 from fivebyfive.model.machine.config import Config
 from fivebyfive.model.machine.cycles import behind, fc_words
@@ -84,21 +85,21 @@ class Setting:
             result.append(x.tolist())
         return result
 
+    def inputs(self, activations: np.ndarray) -> list[np.ndarray]:
+        """Every layer's inputs, int8 (inputs,), in the order in which they are stored, for activations (inputs,)."""
+        hidden = self.layers(activations)[:-1]
+        return [activations[self.config.fc1_order(self.network)], *(np.array(codes, np.int8) for codes in hidden)]
+
     def words(self, activations: np.ndarray) -> int:
         """Words of weights that are read for activations (inputs,), at least."""
         if not self.config.fc_skips_zeros:
             return self.word_cycles
-        inputs = [activations.tolist(), *self.layers(activations)]
-        each = zip(self.stages, inputs, strict=False)
-        return sum(ceil_div(stage.outputs, self.config.fc_outputs) * sum(map(bool, x)) for stage, x in each)
+        each = zip(self.stages, self.inputs(activations), strict=True)
+        return sum(ceil_div(stage.outputs, self.config.fc_outputs) * int(np.count_nonzero(x)) for stage, x in each)
 
     def cycles(self, activations: np.ndarray) -> int:
         """For how many cycles activations (inputs,) make the engine busy, if all of them are there when it begins."""
-        inputs = [activations[self.config.fc1_order(self.network)].tolist(), *self.layers(activations)]
-        counts = tuple(
-            tuple(sum(map(bool, x[first : first + FC_WORD])) for first in range(0, len(x), FC_WORD))
-            for x, _ in zip(inputs, self.stages, strict=False)
-        )
+        counts = tuple(tuple(not_zero(x[np.newaxis])[0].tolist()) for x in self.inputs(activations))
         return behind(self.network, self.config)(0, [], 0, inputs=counts).cycles
 
     def transfers(self, dut_shape: Any, activations: np.ndarray, rng: random.Random) -> list[int]:
@@ -253,7 +254,7 @@ def order(network: Checkpoint, config: Config, layer: int) -> list[int]:
 def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) -> Checkpoint:
     """A network with a weight in every lane of every word of a machine that skips zeros, at other places than those
     of ``network``; the machine that skips none has them already."""
-    result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
+    result = deepcopy(network)
     for layer, words in enumerate(config.engines.words):
         weights = result.arrays[f"{stages(network.network).fc[layer].name}.weight"]
         known, stored = weights[weights != 0], np.zeros_like(weights)
@@ -267,7 +268,7 @@ def crowded(network: Checkpoint, config: Config, arrays: np.random.Generator) ->
 
 def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
     """A network whose logits are the same but for ``above``, by which each second one is larger."""
-    result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
+    result = deepcopy(network)
     fc = stages(network.network).fc
     last = len(fc) - 1
     weights, biases = (result.arrays[f"{fc[last].name}.{kind}"] for kind in ("weight", "bias"))
@@ -279,7 +280,7 @@ def close(network: Checkpoint, config: Config, above: int) -> Checkpoint:
 
 def negative(network: Checkpoint, arrays: np.random.Generator) -> Checkpoint:
     """A network whose logits are all below zero, whatever comes."""
-    result = Checkpoint(network.network, {name: array.copy() for name, array in network.arrays.items()})
+    result = deepcopy(network)
     last = stages(network.network).fc[-1].name
     result.arrays[f"{last}.weight"][:] = 0
     biases = result.arrays[f"{last}.bias"]
