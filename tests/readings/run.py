@@ -27,7 +27,7 @@ networks = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = networks
 spec.loader.exec_module(networks)
 
-STEPS, EPOCHS = 938, 2  # of training, of 64 images each
+STEPS, EPOCHS = 938, 5  # of training, of 64 images each
 TRAINED = 0.05  # errors of 5,000, at most, of a network that counts as trained
 TELLABLE, RECTIFIERS = ("relu", "none", "tanh", "sigmoid"), ("leaky-relu", "gelu")
 SIZES = [((1, 28, 28), False)] * 3 + [((1, 32, 32), False), ((1, 32, 32), True), ((3, 32, 32), True)]
@@ -57,7 +57,7 @@ def trained(plan, seed: int, training: Dataset, test: Dataset):
     net = networks.Trained(plan)
     rate = 5e-3 if "sigmoid" in (plan.conv, plan.fc) else 2e-3
     for epoch in range(EPOCHS):
-        networks.train_on(net, training, STEPS, 100 * seed + epoch, rate / 4**epoch)
+        networks.train_on(net, training, STEPS, 100 * seed + epoch, rate / 2**epoch)
     errors = networks.errors(net, test)
     return (net, errors) if errors <= TRAINED * len(test) else None
 

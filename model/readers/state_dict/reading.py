@@ -18,7 +18,7 @@ from fivebyfive.support.inputs import as_path
 from fivebyfive.support.optional import require_torch
 from fivebyfive.support.progress import Progress, silent
 
-from .candidates import RECTIFIERS, Candidate, Functions, Readings
+from .candidates import NO_FUNCTION, RECTIFIERS, Candidate, Functions, Readings
 from .described import described_steps
 from .geometry import Geometry, geometries
 from .options import ReadingOptions
@@ -32,7 +32,7 @@ FEW = 48  # images that say which sizes are worth a try
 PART = 12  # of them, behind which hopeless sizes are left out
 FIRST, SECOND, THIRD, LAST = 64, 300, 1000, 5000  # images that fewer and fewer candidates are tried on
 ROUNDS = (SECOND, 4), (THIRD, 2), (LAST, 1)  # images, and ways to prepare them that a reading keeps
-ALL = 30_000  # images, if there are so many, where LAST leave a doubt
+TRAINED = 30_000  # images at the end of the set, behind the first LAST, which training may have had
 MOST = 40  # readings that are tried on more than FIRST images
 MOST_SIZES = 400  # that are tried at all
 MANY = 3  # sizes that are tried with all functions
@@ -41,7 +41,8 @@ MARGIN = 0.2  # of the first images: so much worse than the best is hopeless
 HOPELESS = 1e-7  # McNemar's p below which a candidate is not tried on more images
 CLEARLY = 1e-4  # p below which the best reading stands out
 MORE = 1.1  # times the errors or cross-entropy of the best reading: less decides nothing, whatever the number of images
-FAR = 1.25  # the same, of a reading that has a function more, behind the last convolution
+FAR = 1.25  # the same, where more images follow, and of a reading that has a function more behind the last convolution
+LESS = 1.03  # the same, on images that training may have had, of readings that differ in functions alone
 GOOD = 0.2  # of the errors by chance: a reading with more is none
 SAME = 1e-4  # of the largest score: readings that differ by less are the same function
 Chosen = dict[Candidate, np.ndarray]  # which images each gets wrong
@@ -92,10 +93,10 @@ def find_reading(
 
     Sizes, pools, functions and the place of BatchNorm that fit its tensors are tried, in float32, on the first 5,000
     images of ``dataset``; pixels are scaled, padded, resized, inverted and transposed in the way that suits each. The
-    best reading is taken where it has at most a fifth of the errors by chance and McNemar's exact test tells it from
-    each other one with p < 1e-4; where it does not, up to 30,000 images are asked. A single candidate that ``options``
-    leave is taken without images. Raises `Ambiguous`, with the options that decide, and UserError for a file that
-    cannot be read; both are one line.
+    reading with the least cross-entropy is taken where it has at most a fifth of the errors by chance and each other
+    one is clearly worse; where one is not, the last 30,000 images, which training may have had, are asked. A single
+    candidate that ``options`` leave is taken without images. Raises `Ambiguous`, with the options that decide, and
+    UserError for a file that cannot be read; both are one line.
     """
     path = as_path(path, "model")
     torch = require_torch()
@@ -239,11 +240,12 @@ class Finder:
             found |= self.run(scorer, [alike], LAST)
         if self.padded_pools_do_well(scorer, best):
             return self.decide(self.with_padded_pools())
-        doubts = self.doubts(scorer, best, found)
-        if doubts and len(self.dataset) > LAST:
-            more = self.run(scorer, [best, *doubts], ALL)
-            best = self.least_loss(scorer, more)
-            doubts = self.doubts(scorer, best, more)
+        more = len(self.dataset) > LAST
+        doubts = self.doubts(
+            best, self.scores(scorer, [*found], LAST), self.dataset.labels[:LAST], FAR if more else MORE
+        )
+        if doubts and more:
+            best, doubts = self.by_training(scorer, [best, *doubts])
         others = sorted((one for one in found if one is not best), key=lambda one: found[one].sum())
         next_best = (self.unlike(best, others[0]), int(found[others[0]].sum())) if others else None
         rectifiers = self.rectifiers(scorer, best)
@@ -254,32 +256,39 @@ class Finder:
         rectifiers = {
             one: its for one, its in rectifiers.items() if differ(found[best], its) >= CLEARLY or one in doubts
         }
-        reading = self.made(best, best.scaling, found[best], next_best, rectifiers)
-        if found[best].mean() > GOOD * chance:
-            raise Ambiguous(
-                f"{self.path}: no reading is good on {self.dataset.name}: the best ({reading.text}) has "
-                f"{reading.errors:,} errors of {reading.images:,}, where {GOOD:.0%} of those by chance are the limit; "
-                f"were the weights trained, and on such images? Give others with --data, or {self.hint()}",
-                reading,
+        if why := self.why_open(best, doubts, found | rectifiers):
+            try:
+                reading = self.made(best, best.scaling, found[best], next_best, rectifiers)
+            except Unsupported:  # another one may be meant
+                reading = None
+            raise Ambiguous(why, reading)
+        return self.made(best, best.scaling, found[best], next_best, rectifiers)
+
+    def why_open(self, best: Candidate, doubts: Sequence[Candidate], found: Chosen) -> str:
+        """Why the best reading is not taken, "" where it is."""
+        assert self.dataset is not None
+        text, errors, images = self.words(best, best.scaling), int(found[best].sum()), len(found[best])
+        if errors > GOOD * self.chance * images:
+            return (
+                f"{self.path}: no reading is good on {self.dataset.name}: the best ({text}) has {errors:,} errors of "
+                f"{images:,}, where {GOOD:.0%} of those by chance are the limit; were the weights trained, and on such "
+                f"images? Give others with --data, or {self.hint()}"
             )
         if doubts:
-            found |= rectifiers
             listed = [f"{self.unlike(best, one)}: {found[one].sum():,}" for one in doubts[:4]]
             rest = f", and {len(doubts) - 4} more" if len(doubts) > 4 else ""
             deciding = dict.fromkeys(option for one in doubts for option in self.deciding(best, one))
-            raise Ambiguous(
-                f"{self.path} can be read in several ways that {reading.images:,} images of {self.dataset.name} do not "
-                f"tell apart: as {reading.text}, {reading.errors:,} errors; or with {'; '.join(listed)}{rest}; say "
-                f"which with {', '.join(deciding)}",
-                reading,
+            return (
+                f"{self.path} can be read in several ways that {images:,} images of {self.dataset.name} do not tell "
+                f"apart: as {text}, {errors:,} errors; or with {'; '.join(listed)}{rest}; say which with "
+                f"{', '.join(deciding)}"
             )
         if self.crowded:
-            raise Ambiguous(
-                f"{self.path} can be read in many ways that are nearly as good as {reading.text} "
-                f"({reading.errors:,} errors of {reading.images:,} on {self.dataset.name}); {self.hint()}",
-                reading,
+            return (
+                f"{self.path} can be read in many ways that are nearly as good as {text} ({errors:,} errors of "
+                f"{images:,} on {self.dataset.name}); {self.hint()}"
             )
-        return reading
+        return ""
 
     def with_padded_pools(self) -> dict[Geometry, tuple[Functions, ...]]:
         """All sizes, those with padded pools too, and their functions."""
@@ -287,8 +296,8 @@ class Finder:
         return {one: self.functions(one) for one in self.found}
 
     def padded_pools_do_well(self, scorer: Scorer, best: Candidate) -> bool:
-        """Whether sizes with padded pools, which have not been tried yet, are not clearly worse than the best reading,
-        with its functions."""
+        """Whether a size with padded pools, which have not been tried yet, does better than the best reading, with its
+        functions. Few networks have such pools: one that does as well is none."""
         ways = {
             one: [replace(best.functions, pool=pool) for pool in self.options.pools]
             for one in self.geometries(padded_pools=True)
@@ -302,7 +311,7 @@ class Finder:
         for count in (SECOND, THIRD, LAST):
             found = self.run(scorer, self.leading(found), count)
         self.crowded = crowded
-        return best not in found or bool(self.doubts(scorer, best, found))
+        return self.least_loss(scorer, self.run(scorer, [best], LAST) | found) is not best
 
     # rounds: fewer candidates, more images
 
@@ -458,23 +467,38 @@ class Finder:
         scores, labels = self.scores(scorer, [*found], count), self.dataset.labels[:count]
         return min(found, key=lambda one: losses(scores[one], labels).mean())
 
-    def doubts(self, scorer: Scorer, best: Candidate, found: Chosen) -> list[Candidate]:
-        """The others that are not clearly worse: by a tenth in errors or, where these do not say the contrary, in
-        cross-entropy, the geometric mean of what it is and of what it is with the factor of scores that suits it best.
-        """
+    def by_training(self, scorer: Scorer, candidates: Sequence[Candidate]) -> tuple[Candidate, list[Candidate]]:
+        """The best of some readings, and those that are not clearly worse, by the last images of the set. A network may
+        have been trained on them: then it is its own reading whose cross-entropy training has made small."""
         assert self.dataset is not None
-        count = len(found[best])
-        scores, labels = self.scores(scorer, [*found], count), self.dataset.labels[:count]
-        mine = cross_entropies(scores[best], labels)
+        start = max(LAST, len(self.dataset) - TRAINED)
+        labels = self.dataset.labels[start:]
+        scores = scorer.part(candidates, start, len(self.dataset), self.ticking(len(candidates) * len(labels)))
+        best = min(scores, key=lambda one: losses(scores[one], labels).mean())
+        return best, self.doubts(best, scores, labels, MORE, trained=True)
 
-        def worse(one: Candidate, wrong: np.ndarray) -> bool:
-            more = FAR if best == replace(one, functions=replace(one.functions, last=best.functions.last)) else MORE
-            fewer, many = wrong.sum() < found[best].sum(), wrong.sum() >= more * found[best].sum()
-            if (fewer or many) and differ(found[best], wrong) < CLEARLY:
+    def doubts(
+        self, best: Candidate, scores: Mapping[Candidate, np.ndarray], labels: np.ndarray, more: float,
+        trained: bool = False,
+    ) -> list[Candidate]:  # fmt: skip
+        """The others that are not clearly worse: by a factor of ``more`` in errors or, where these do not say the
+        contrary, in cross-entropy. That is what training makes small, on images that it may have had (``trained``),
+        where readings that differ in functions alone need a factor of `LESS`; on others, the geometric mean of it and
+        of what it is with the factor of scores that suits it best."""
+        judge = (lambda its: (losses(its, labels),)) if trained else (lambda its: cross_entropies(its, labels))
+        mine, wrong = judge(scores[best]), scores[best].argmax(1) != labels
+
+        def worse(one: Candidate) -> bool:
+            factor = LESS if trained and one.geometry.inner == best.geometry.inner else more
+            if lacks_last(best, one):
+                factor = FAR
+            its = scores[one].argmax(1) != labels
+            fewer, many = its.sum() < wrong.sum(), its.sum() >= factor * wrong.sum()
+            if (fewer or many) and differ(wrong, its) < CLEARLY:
                 return bool(many)
-            return further(mine, cross_entropies(scores[one], labels), more)
+            return further(mine, judge(scores[one]), factor)
 
-        return [one for one, wrong in found.items() if one is not best and not worse(one, wrong)]
+        return [one for one in scores if one is not best and not worse(one)]
 
     def rectifiers(self, scorer: Scorer, best: Candidate) -> Chosen:
         """The same with leaky ReLU or GELU in place of ReLU, where nobody said which; on as many images."""
@@ -585,6 +609,12 @@ def padding_words(sides: Sides) -> str:
     if not any(sides):
         return ""
     return f" padding {sides[0]}" if len({*sides}) == 1 else f" padding {'/'.join(map(str, sides))}"
+
+
+def lacks_last(best: Candidate, other: Candidate) -> bool:
+    """Whether a reading lacks a function behind the last convolution, and another one has it and is the same else."""
+    lacking = best.functions.last == NO_FUNCTION != other.functions.last
+    return lacking and best == replace(other, functions=replace(other.functions, last=NO_FUNCTION))
 
 
 def fewest(found: Chosen) -> Chosen:

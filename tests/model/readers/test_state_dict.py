@@ -24,7 +24,7 @@ from fivebyfive.model.readers.state_dict.candidates import ACTIVATIONS, Candidat
 from fivebyfive.model.readers.state_dict.geometry import WHOLE, Geometry, Spot, geometries
 from fivebyfive.model.readers.state_dict.options import ReadingOptions
 from fivebyfive.model.readers.state_dict.preparation import Preparation, preparations
-from fivebyfive.model.readers.state_dict.reading import FEW, Ambiguous, Finder, find_reading
+from fivebyfive.model.readers.state_dict.reading import FEW, LAST, Ambiguous, Finder, find_reading
 from fivebyfive.model.readers.state_dict.scoring import (
     Scorer,
     calibrated,
@@ -130,6 +130,30 @@ def test_the_function_behind_the_last_convolution_is_read_right_or_asked_about(t
     train_on(net, images[0], 200, 0, 3e-3)
     with suppress(Ambiguous):
         assert equal(net, find_reading(save(net, tmp_path / "net"), images[1]).network)
+
+
+def test_images_that_it_was_trained_on_tell_what_others_leave_open(tmp_path, digits) -> None:
+    """Mean before or behind ReLU: images that the network has not seen do not tell, its own do."""
+    plan = Plan(((4, 5, 0, 2),), (32, 10), "average")
+    seen = Dataset(digits.name, digits.images[LAST:], digits.labels[LAST:])
+    net = train(plan, seen, 900, rate=3e-3)
+    path = save(net, tmp_path / "net")
+    refused(Ambiguous, lambda: find_reading(path, first(digits, LAST)), "do not tell apart", "pools first")
+    assert equal(net, find_reading(path, digits).network)
+
+
+def test_padded_pools_that_do_as_well_are_no_reading(tmp_path, images) -> None:
+    """Few networks have them: they must do better than the same with padding elsewhere."""
+    plan = Plan(((4, 3, 1, 2), (8, 3, 0, 2)), (32, 10), conv="tanh", size=(1, 32, 32))
+    net = train(plan, images[0], 300, rate=3e-3)
+    assert equal(net, find_reading(save(net, tmp_path / "net"), images[1]).network)
+
+
+def test_a_reading_that_cannot_be_built_refuses_no_other(tmp_path, images) -> None:
+    """A padded pool of values below zero does a little better than the network itself: it is asked about."""
+    net = train(Plan(((4, 3, 1, 2),), (32, 10), conv="none", fc="none", mean=0.0, std=1.0), images[0], 300, rate=3e-3)
+    path = save(net, tmp_path / "net")
+    refused(Ambiguous, lambda: find_reading(path, images[1]), "max 2 padding 1, fc", "or with 28x28, 3x3 4 padding 1")
 
 
 def test_what_is_left_open_is_asked_about_and_said_by_options(tmp_path, images) -> None:
