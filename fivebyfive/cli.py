@@ -255,7 +255,7 @@ def deliver(result: "Result", data: str, out: Path, force: bool, as_json: bool, 
 
 @main.command()
 @click.argument("model", metavar="MODEL", type=FILE)
-@click.option("--data", metavar="SET", help="To count errors on; shipped test images by default.")
+@click.option("--data", metavar="SET", help="To count errors on; shipped test images by default, none for no images.")
 @click.option("--check", type=FILE, metavar="SCORES.npy", help="Compare with what your framework gives for --images.")
 @click.option(
     "--images", type=FILE, metavar="X.npy", help="(N,C,H,W) or (N,H,W,C): floats as the network takes them, or uint8."

@@ -48,14 +48,15 @@ SHIPPED_IMAGES = 1000  # of the shipped test set, where no data set is named
 MEASURED_IMAGES = 200  # whose values are measured
 AREA = ("lut", "lutram", "ff", "dsp", "bram")
 MAX_NPY = 1 << 30  # bytes
+NO_DATA = "none"  # in place of a data set
 CLOSE = 1e-4  # of the largest score, or of 1
 
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """``data``: a data set to count errors on; without it the first shipped test images serve, if they fit. ``check``
-    and ``images``: the owner's scores of the owner's images, .npy files. ``reading``: what is known of the network.
-    ``picture`` and ``plot``: files to draw the network and the ranges of its numbers into."""
+    """``data``: a data set to count errors on, or `NO_DATA`; by default the first shipped test images, if they fit.
+    ``check`` and ``images``: the owner's scores of the owner's images, .npy files. ``reading``: what is known of the
+    network. ``picture`` and ``plot``: files to draw the network and the ranges of its numbers into."""
 
     model: Path
     data: str | None = None
@@ -203,8 +204,8 @@ def taken_over(steps: Steps, pixels: np.ndarray | None, scalings: Sequence[Scali
 def read_tensors(request: InspectRequest) -> Inspection:
     """What a state_dict is read as."""
     with Stage("reading the data") as stage:
-        dataset = load_dataset(request.data or "mnist", "test", stage, say)
-        if request.data:  # training images behind those of the test: they are asked where these leave a doubt
+        dataset = None if request.data == NO_DATA else load_dataset(request.data or "mnist", "test", stage, say)
+        if dataset and request.data:  # behind those of the test the training images, asked where they leave a doubt
             dataset = joined(dataset, load_dataset(request.data, "train", stage))
         reading = find_reading(request.model, dataset, request.reading, stage)
         return inspection_of(reading, None if reading.errors is None else dataset)
@@ -245,6 +246,8 @@ def ambiguous(request: InspectRequest, error: Ambiguous) -> dict:
 
 def data_for(network: FloatNetwork, data: str | None, stage: Stage) -> Dataset | None:
     """The data set that was asked for, or the first of the shipped images where they fit the network."""
+    if data == NO_DATA:
+        return None
     dataset = load_dataset(data or "mnist", "test", stage, say)
     try:
         if dataset.classes > network.network.classes:

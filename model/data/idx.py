@@ -62,6 +62,8 @@ def parse_idx(data: bytes, name: str, dimensions: int, kind: int = UBYTE) -> np.
     count = 1
     for size in shape:
         count *= size  # Python integers: no overflow, however wild the header
+    if not count:  # its other sizes may be too large for an array
+        raise UserError(f"{name} holds no values, its header says {' x '.join(map(str, shape))}; get it again")
     have, rest = divmod(len(data) - start, TYPES[kind].itemsize)
     if have != count or rest:
         problem = "is truncated" if have < count else "has bytes after its end"

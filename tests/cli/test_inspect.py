@@ -71,6 +71,21 @@ def test_a_network_is_read_as_what_it_is(answer, cli, small_onnx: Path) -> None:
     assert f"{report['machine']['interval']:,} cycles an image" in said
 
 
+def test_no_images_are_looked_at(answer, cli, small_onnx: Path) -> None:
+    torch = pytest.importorskip("torch")
+    report = answer("inspect", small_onnx, "--data", "none")
+    assert (report["status"], report["images"]) == ("read", 0)
+    assert [report[key] for key in ("data", "float_errors", "input")] == [None] * 3
+    assert report["layers"][0]["range"]["values"] is None
+    assert "no errors counted, as no image was looked at" in cli("inspect", small_onnx, "--data", "none").stdout
+    torch.save({"c.weight": torch.ones(4, 1, 5, 5), "f.weight": torch.ones(10, 576)}, "net.pt")
+    refused = cli("inspect", "net.pt", "--data", "none", code=2)
+    assert "its layers can be read in" in refused.stderr
+    assert not json.loads(cli("inspect", "net.pt", "--data", "none", "--json", code=2).stdout)["images"]
+    said = ("--activation", "relu", "--pool", "max2", "--padding", 0, "--input", "1x28x28")
+    assert answer("inspect", "net.pt", "--data", "none", *said)["float_errors"] is None
+
+
 def test_a_network_that_is_quantized_already(answer, small_onnx: Path) -> None:
     model = onnx.load(str(small_onnx))
     arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer} | {"codes": np.array(64.0)}

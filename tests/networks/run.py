@@ -64,11 +64,12 @@ class Place:
         return repr({name: value for name, value in said.items() if value != defaults[name]})
 
     def digest(self, stage: Callable) -> str:
-        """Of the script's part that a stage is, of the network's line and, of reading, of the readers."""
+        """Of the script's part that a stage is, of the network's line and, of reading, of the readers that it needs."""
         whole = hashlib.sha256((SOURCES[stage] + self.line(stage)).encode())
         if stage is read:
             for path in sorted((ROOT / "model" / "readers").rglob("*.py")):
-                whole.update(path.read_bytes())
+                if not self.listed.has_graph or path.parent.name not in ("state_dict", "tensorflow"):
+                    whole.update(path.read_bytes())
         return whole.hexdigest()[:16]
 
     @property
@@ -119,7 +120,7 @@ def trained(place: Place) -> dict:
     np.save(place.folder / "scores.npy", public.source_scores(listed, net, place.model, images))
     np.save(place.folder / "pixels.npy", listed.preparation.apply(test.images[:SIMULATED]))
     few = Dataset(test.name, test.images[:TESTED], test.labels[:TESTED])
-    wrong = public.scores_of(listed, net, few.images).argmax(1) != few.labels
+    wrong = public.scores_of(listed, net, few.images).argmax(1) != listed.labels(few)
     return {
         "errors": int(wrong.sum()) if listed.steps else None,
         "bytes": place.model.stat().st_size if place.model.exists() else 0,
@@ -164,7 +165,7 @@ def quantized(place: Place, out: str, *how: str) -> dict:
     for split, count in (("train", LEARNED), ("test", EVALUATED)):
         images = load_dataset("mnist", split)
         sets[f"x_{split}"] = listed.preparation.apply(images.images[:count]).transpose(0, 2, 3, 1)  # as Keras's sets
-        sets[f"y_{split}"] = images.labels[:count]
+        sets[f"y_{split}"] = listed.labels(images)[:count]
     np.savez(data, **sets)
     said = ["--mean", listed.scaling.mean, "--std", listed.scaling.std, "--data", data.name]
     if "--padding" in listed.options:  # all of the reading is said

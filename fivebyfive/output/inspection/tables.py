@@ -40,6 +40,8 @@ def show(request: "InspectRequest", found: "Inspection") -> None:
     if found.data and found.scaling:
         how = f"(pixel / 255 - {found.scaling.mean:g}) / {found.scaling.std:g}"
         out.print(f"In floats: {found.errors} errors of {found.images:,} on {shown(found.data)}, {how}")
+    elif request.data:  # none
+        out.print("In floats: no errors counted, as no image was looked at")
     else:
         out.print("In floats: no errors counted, as the shipped test images do not fit; give a set with --data")
     if found.machine:

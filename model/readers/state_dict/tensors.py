@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from fivebyfive.model.readers.chain import MAX_MAGNITUDE
+from fivebyfive.model.readers.chain import MAX_MAGNITUDE, brief
 from fivebyfive.model.readers.foreign import check_readable
 from fivebyfive.model.readers.formats import FORMATS
 from fivebyfive.support.errors import UserError, shown
@@ -69,11 +69,13 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def check_kind(what: str, tensor: "torch.Tensor") -> None:
-    """Raise UserError for a tensor without values, or without a shape."""
+    """Raise UserError for a tensor without values, or without a shape. So each one behind it has a value."""
     if tensor.is_nested:
         raise UserError(f"{what} is a nested tensor, of parts that differ in shape; {SAVE_HINT}")
     if tensor.is_meta:
         raise UserError(f"{what} has a shape but no values (it was saved from the device meta); load the weights first")
+    if not tensor.numel():
+        raise UserError(f"{what}, of shape {brief(tuple(tensor.shape))}, has no values; {SAVE_HINT}")
 
 
 def float64(what: str, tensor: "torch.Tensor") -> "torch.Tensor":
@@ -89,7 +91,7 @@ def float64(what: str, tensor: "torch.Tensor") -> "torch.Tensor":
         raise UserError(f"{what} is {kind}, which PyTorch does not convert; save it in float32") from error
     if not torch.isfinite(values).all():
         raise UserError(f"{what} holds values that are not finite; the training went wrong")
-    if values.numel() and (largest := float(values.abs().max())) > MAX_MAGNITUDE:
+    if (largest := float(values.abs().max())) > MAX_MAGNITUDE:
         raise UserError(f"{what} holds a value of {largest:g}, larger than {MAX_MAGNITUDE:g}; the training went wrong")
     return values
 
@@ -139,7 +141,6 @@ def _unpacked_bytes(file: BinaryIO) -> int:
 
 def _read_safetensors(path: Path, file: BinaryIO) -> object:
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load
     except ImportError as error:
         raise UserError(".safetensors needs that package; install it: pip install 'fivebyfive[train]'") from error
@@ -147,5 +148,5 @@ def _read_safetensors(path: Path, file: BinaryIO) -> object:
         return load(file.read())
     except KeyError as error:
         raise UserError(f"{path} holds values of type {error}, which PyTorch does not take; save float32") from error
-    except (SafetensorError, ValueError) as error:
+    except Exception as error:  # of its own, of Rust's and of PyTorch's, as of sizes that no tensor can have
         raise UserError(f"{path} is damaged or not a .safetensors file; save it again") from error

@@ -128,7 +128,7 @@ def is_bias(array: np.ndarray, parts: Mapping[str, np.ndarray]) -> bool:
 
 def layer(name: str, parts: Mapping[str, np.ndarray]) -> Weights:
     weight, bias = parts.get("weight"), parts.get("bias")
-    known = weight is not None and weight.ndim in KINDS and weight.size and parts.keys() <= {"weight", "bias"}
+    known = weight is not None and weight.ndim in KINDS and parts.keys() <= {"weight", "bias"}
     if weight is None or not known or (bias is not None and bias.shape != weight.shape[:1]):
         part, array = next(iter(parts.items())) if not known or bias is None else ("bias", bias)
         raise unknown(f"{name}.{part}" if name else part, array)
@@ -146,7 +146,7 @@ def batch_norm(name: str, parts: Mapping[str, np.ndarray], epsilon: float) -> Af
         parts.get(key, np.full(var.shape, default)) for key, default in
         (("running_mean", 0.0), ("weight", 1.0), ("bias", 0.0))
     )  # fmt: skip
-    if var.ndim != 1 or not var.shape == mean.shape == weight.shape == bias.shape or not var.size:
+    if var.ndim != 1 or not var.shape == mean.shape == weight.shape == bias.shape:
         raise ValueError(f"{name} has the statistics of a BatchNorm, but their shapes differ")
     if var.min() < 0:
         raise ValueError(f"{name}.running_var has values below 0; the training went wrong")

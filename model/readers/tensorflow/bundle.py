@@ -145,14 +145,15 @@ def read_shard(path: Path, entries: Mapping[str, Entry]) -> dict[str, "torch.Ten
                 raise UserError(f"{what} is of TensorFlow's type {one.dtype}; save it in float32")
             if one.size != prod(one.shape) * dtype.itemsize:
                 raise UserError(f"{what} has {one.size} bytes for the shape {one.shape}; the index is damaged; {AGAIN}")
+            if not one.size:  # its other sizes may be too large for a tensor
+                raise UserError(f"{what}, of shape {one.shape}, has no values; save the checkpoint again")
             if one.offset + one.size > size:
                 raise UserError(f"{what} lies behind the file's end, at {one.offset}; it was cut; {AGAIN}")
             file.seek(one.offset)
             data = file.read(one.size)
             if len(data) != one.size or masked(crc32c(data)) != one.crc:
                 raise UserError(f"{what} has another check-sum than the index says; {AGAIN}")
-            flat = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.zeros(0, dtype=dtype)
-            made[name] = flat.reshape(one.shape)
+            made[name] = torch.frombuffer(bytearray(data), dtype=dtype).reshape(one.shape)
     return made
 
 

@@ -15,7 +15,7 @@ from fivebyfive.support.errors import UserError
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=4), st.integers(0, 1000))
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 1000))
 def test_written_and_read(shape, seed):
     array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     again = parse_idx(idx_bytes(array), "it", len(shape))
@@ -47,6 +47,8 @@ def test_compressed_or_not(tmp_path, compress):
         (idx_bytes(IMAGES)[:-1], "is truncated: 23 values, its header says 24"),
         (idx_bytes(IMAGES) + b"x", "bytes after its end: 25 values"),
         (b"\0\0\x08\3" + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1), "is truncated"),
+        (idx_bytes(IMAGES[:0]), "holds no values, its header says 0 x 3 x 4"),
+        (b"\0\0\x08\3" + struct.pack(">3I", 0, 2**32 - 1, 2**32 - 1), "holds no values"),
         (gzip.compress(idx_bytes(IMAGES), mtime=0)[:-9], "damaged or truncated"),
         (gzip.compress(idx_bytes(IMAGES), mtime=0)[:20] + b"garbage" * 5, "damaged or truncated"),
         (b"\x1f\x8b", "damaged or truncated"),

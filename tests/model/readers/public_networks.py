@@ -44,6 +44,7 @@ class Listed:
     size: tuple[int, int, int] = (1, 28, 28)
     scaling: Scaling = PLAIN
     resized: bool = True
+    classes: int = 10
     steps: int = STEPS
     seed: int = 0
     options: str = ""
@@ -61,6 +62,10 @@ class Listed:
     @property
     def preparation(self) -> Preparation:
         return Preparation(self.size, resized=self.resized and self.size[1:] != (28, 28))
+
+    def labels(self, dataset: Dataset) -> np.ndarray:
+        """The digits; modulo ``classes``, where it has fewer: even and odd."""
+        return dataset.labels % self.classes
 
     def inputs(self, images: np.ndarray) -> torch.Tensor:
         """What the network takes, of images of MNIST."""
@@ -135,7 +140,7 @@ LISTED = (
     Listed(71, "armanirodriguez/thesis-code", f".pt {WHOLE}",
            "6c5p2 gelu m2 16c5 gelu m2 120c5 gelu flat 84f gelu drop 10f", steps=NOT_TRAINED),
     Listed(73, "500swapnil/traffic-sign", f".ckpt {CHECKPOINT}", "20c5p2 m2 50c5p2 m2 flat 500f relu 2f", COLOUR,
-           steps=NOT_TRAINED, options="--pool max2 --activation none,relu --padding 2 --input 3x32x32"),  # two classes
+           classes=2, options="--pool max2 --activation none,relu --padding 2 --input 3x32x32"),
     Listed(75, "Bingwen22/Hybrid_quant_lenet", f".pt {STATE}", EXACT, scaling=MNIST),
     Listed(77, "Phuoc2003/LeNet5_Quantization", f".pt {STATE}", f"{AVERAGE.replace('6c5', '6c1', 1)} logsoftmax",
            scaling=MNIST),
@@ -252,11 +257,11 @@ def train(listed: Listed, net: nn.Sequential, dataset: Dataset) -> None:
     rate = 5e-3 if "sigmoid" in listed.words and "tanh" not in listed.words else 2e-3
     optimizer = torch.optim.Adam(net.parameters(), rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.1, listed.steps)
-    scores = before_softmax(net).train()
+    scores, labels = before_softmax(net).train(), listed.labels(dataset)
     for _ in range(listed.steps):
         chosen = rng.integers(0, len(dataset), 64)
-        labels = torch.from_numpy(dataset.labels[chosen].astype(np.int64))
-        loss = nn.functional.cross_entropy(scores(listed.inputs(dataset.images[chosen])), labels)
+        wanted = torch.from_numpy(labels[chosen].astype(np.int64))
+        loss = nn.functional.cross_entropy(scores(listed.inputs(dataset.images[chosen])), wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

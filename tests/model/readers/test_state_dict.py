@@ -274,6 +274,22 @@ def test_tensors_that_belong_to_no_layer(tmp_path, more, said) -> None:
     refused(UserError, lambda: read_weights(saved(tmp_path / "net", LENET | more)), said)
 
 
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_tensors_without_values(tmp_path, name) -> None:
+    write = torch.save if name == "net.pt" else safetensors.save_file
+    write({"c.weight": torch.zeros(4, 0, 5, 5)}, tmp_path / name)
+    said = "c.weight, of shape (4, 0, 5, 5), has no values"
+    refused(UserError, lambda: read_weights(tmp_path / name), said)
+
+
+@pytest.mark.parametrize("shape", [[0, 1 << 40, 1 << 40], [0, 1 << 63], [1 << 63, 0]])
+def test_sizes_that_no_tensor_can_have(tmp_path, shape) -> None:
+    """Those of a tensor without values are not held by the file's length; PyTorch raised all sorts of errors then."""
+    header = json.dumps({"c.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    (tmp_path / "net.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    refused(UserError, lambda: read_weights(tmp_path / "net.safetensors"), "net.safetensors", "; save ")
+
+
 def test_whole_models_are_never_loaded(tmp_path) -> None:
     words = "never loaded", "torch.save(model.state_dict(), 'model.pt')", "torch.export.save("
     torch.save(Trained(SMALL), tmp_path / "net.pt")
