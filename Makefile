@@ -83,7 +83,7 @@ mutants: .venv/test.stamp ## seeded faults in every component, would its bench n
 coverage: .venv/test.stamp ## what every bench exercises of the Verilog: blocks, bits; docs/coverage.log; ten minutes
 	$(BIN)/python -m fivebyfive.verify.coverage --log docs/coverage.log
 
-fuzz: .venv/test.stamp ## a million inputs to everything that reads from outside; docs/fuzz.log; under ten minutes
+fuzz: .venv/test.stamp ## two million inputs to everything that reads from outside; docs/fuzz.log; most of an hour
 	$(BIN)/python tests/fuzz/run.py 1000000 1 docs/fuzz.log 100000
 
 readings: .venv/test.stamp ## train fifty networks of readings drawn at random, and read them again; docs/readings.log; an hour

@@ -1,4 +1,4 @@
-"""Three thousand inputs to everything that reads a file or a line from outside; `make fuzz` gives a million."""
+"""Three thousand inputs to everything that reads a file or a line from outside; `make fuzz` gives two million."""
 
 import sys
 from pathlib import Path

@@ -18,9 +18,11 @@ import os
 import resource
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -207,7 +209,9 @@ HEAD = """# Public networks
 
 Forty LeNets that people keep in public, built from descriptions of them, trained here on MNIST, and written in the form
 that each is stored in. Those for CIFAR take MNIST resized to 32x32, in three channels. `make networks` writes this
-page. {summary}
+page.
+
+{summary}
 
 Scores before any softmax are compared on 100 images with those of the source framework: ONNX Runtime for ONNX, PyTorch
 in float64 for its own files and for QONNX; Keras is not in this environment, so for its files NumPy computes the same
@@ -239,13 +243,27 @@ def page(places: list[Place]) -> str:
     others += [(len(by_status["another"]), "READ AS ANOTHER NETWORK")] * bool(by_status["another"])
     others += [(len(places) - sum(map(len, by_status.values())), "not tried yet")]
     counts = ", ".join(f"{count} {what}" for count, what in others if count)
-    text = HEAD.format(summary=f"{len(rows)} are read, {plain} of them without options; {counts}.")
+    summary = f"{len(rows)} are read, {plain} of them without options; {counts}. {differences(rows)}"
+    text = HEAD.format(summary=textwrap.fill(summary, 120))
     text += "".join(map(row, rows))
     text += LEGEND.format(epochs=EPOCHS, images=SIMULATED, evaluated=EVALUATED, learned=LEARNED)
     for status in ("asked", "refused"):
         if lines := [f"- {name(place)}: {literal(place.found['read']['line'])}\n" for place in by_status[status]]:
             text += f"\n## {status.capitalize()}\n\n" + "".join(lines)
     return text
+
+
+def differences(places: list[Place]) -> str:
+    """What quantization costs."""
+    tuned = [place.found["tuned"] for place in places if place.found.get("tuned", {}).get("after")]
+    if not tuned:
+        return ""
+    points = [100 * (one["after"]["errors"] - one["float"]["errors"]) / EVALUATED for one in tuned]
+    return (
+        f"Errors after `--epochs {EPOCHS}`, less those in floats, of {len(points)} networks: {median(points):+.2f} "
+        f"percentage points in the median, {max(points):+.2f} at most; most were trained for an epoch or two, and here for "
+        "more."
+    )
 
 
 def name(place: Place) -> str:
