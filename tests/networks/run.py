@@ -261,8 +261,8 @@ def differences(places: list[Place]) -> str:
     points = [100 * (one["after"]["errors"] - one["float"]["errors"]) / EVALUATED for one in tuned]
     return (
         f"Errors after `--epochs {EPOCHS}`, less those in floats, of {len(points)} networks: {median(points):+.2f} "
-        f"percentage points in the median, {max(points):+.2f} at most; most were trained for an epoch or two, and here for "
-        "more."
+        f"percentage points in the median, {max(points):+.2f} at most; they were trained for an epoch or two, and "
+        "here for more."
     )
 
 
